@@ -1,0 +1,301 @@
+//! What a caller appends: events and operations.
+
+use serde_json::Value as Json;
+
+use crate::limits;
+use crate::outcome::Rejection;
+use crate::time::Timestamp;
+use crate::value::Value;
+
+/// One thing that somebody did.
+///
+/// # Example
+/// ```
+/// use pugmark_store::Event;
+/// let event = Event::new("purchase", "user-42").property("amount", 19.9).property("currency", "EUR");
+/// assert_eq!(event.properties.len(), 2);
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Event {
+    /// What was done.
+    pub name: String,
+    /// Who did it, as the sender knows them.
+    pub distinct_id: String,
+    /// When it happened; the instant of receipt where the sender gave none.
+    pub timestamp: Option<Timestamp>,
+    /// The idempotency key: a store keeps one event for each.
+    pub message_id: Option<String>,
+    /// A key of the sender's domain (an order number) from which a message id is made where none is given.
+    pub key: Option<String>,
+    /// The sender's session.
+    pub session_id: Option<String>,
+    /// Flat, named values, in the order given.
+    pub properties: Vec<(String, Value)>,
+    /// Where it was sent from (library, page, device), a JSON object as text.
+    pub context: Option<String>,
+}
+
+impl Event {
+    /// An event `name` of `distinct_id`, without properties.
+    pub fn new(name: impl Into<String>, distinct_id: impl Into<String>) -> Self {
+        Self { name: name.into(), distinct_id: distinct_id.into(), ..Self::default() }
+    }
+
+    /// Sets when it happened.
+    #[must_use]
+    pub fn at(mut self, timestamp: Timestamp) -> Self {
+        self.timestamp = Some(timestamp);
+        self
+    }
+
+    /// Sets the idempotency key.
+    #[must_use]
+    pub fn message_id(mut self, id: impl Into<String>) -> Self {
+        self.message_id = Some(id.into());
+        self
+    }
+
+    /// Sets the key of the sender's domain: the message id is then made of the event's name and this key.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Sets the sender's session.
+    #[must_use]
+    pub fn session(mut self, id: impl Into<String>) -> Self {
+        self.session_id = Some(id.into());
+        self
+    }
+
+    /// Adds a property.
+    #[must_use]
+    pub fn property(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.properties.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds every member of a JSON object, flattened: `{"page": {"url": "/"}}` becomes `page.url`.
+    ///
+    /// `null` is left out; arrays stay as JSON text, and so do objects nested deeper than
+    /// [`limits::FLATTEN_DEPTH`].
+    #[must_use]
+    pub fn json_properties(mut self, object: &serde_json::Map<String, Json>) -> Self {
+        flatten(object, &mut self.properties);
+        self
+    }
+
+    /// The message id that the sender's [`key`](Self::key) makes: the event's name in lower case with runs of white
+    /// space as `_`, then `:`, then the key.
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark_store::Event;
+    /// let event = Event::new("Order  Paid", "u1").key("A-17");
+    /// assert_eq!(event.keyed_message_id().as_deref(), Some("order_paid:A-17"));
+    /// ```
+    pub fn keyed_message_id(&self) -> Option<String> {
+        let key = self.key.as_ref()?;
+        let name: Vec<String> = self.name.split_whitespace().map(str::to_lowercase).collect();
+        Some(format!("{}:{key}", name.join("_")))
+    }
+
+    /// Bytes of the names and values, what the limits on events and batches count.
+    pub fn size(&self) -> usize {
+        let properties: usize = self.properties.iter().map(|(name, value)| name.len() + value_size(value)).sum();
+        self.name.len()
+            + self.distinct_id.len()
+            + self.message_id.as_ref().map_or(16, String::len)
+            + self.key.as_ref().map_or(0, String::len)
+            + self.session_id.as_ref().map_or(0, String::len)
+            + self.context.as_ref().map_or(0, String::len)
+            + properties
+    }
+
+    /// Says why this event may not be stored, if so; `latest` is the last instant that an event may carry.
+    pub(crate) fn validate(&self, latest: Timestamp) -> std::result::Result<(), Rejection> {
+        check_name("event", &self.name)?;
+        check_distinct_id("distinct_id", &self.distinct_id)?;
+        if let Some(at) = self.timestamp
+            && !(Timestamp::EPOCH..=latest).contains(&at)
+        {
+            return Err(Rejection::new(
+                "timestamp",
+                format!("{at} lies outside {} to {latest}, 24 h past now", Timestamp::EPOCH),
+            ));
+        }
+        check_length("message_id", self.message_id.as_deref(), limits::MESSAGE_ID_MAX_BYTES)?;
+        check_length("session_id", self.session_id.as_deref(), limits::SESSION_ID_MAX_BYTES)?;
+        if self.properties.len() > limits::PROPERTIES_MAX {
+            return Err(Rejection::new(
+                "properties",
+                format!("{} of them, at most {} are allowed", self.properties.len(), limits::PROPERTIES_MAX),
+            ));
+        }
+        for (name, value) in &self.properties {
+            check_name("properties", name)?;
+            if let Value::Float(number) = value
+                && !number.is_finite()
+            {
+                return Err(Rejection::new(format!("properties.{name}"), format!("{number} is not a finite number")));
+            }
+        }
+        let size = self.size();
+        if size > limits::EVENT_MAX_BYTES {
+            return Err(Rejection::new(
+                "event",
+                format!("{size} bytes, at most {} are allowed", limits::EVENT_MAX_BYTES),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn value_size(value: &Value) -> usize {
+    match value {
+        Value::Bool(_) => 1,
+        Value::Int(_) | Value::Float(_) => 8,
+        Value::Text(text) | Value::Number(text) | Value::Json(text) => text.len(),
+    }
+}
+
+fn check_name(field: &str, name: &str) -> std::result::Result<(), Rejection> {
+    if name.trim().is_empty() {
+        return Err(Rejection::new(field, "a name is missing or blank"));
+    }
+    if name.len() > limits::NAME_MAX_BYTES {
+        return Err(Rejection::new(
+            field,
+            format!("a name of {} bytes, at most {} are allowed", name.len(), limits::NAME_MAX_BYTES),
+        ));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_distinct_id(field: &str, id: &str) -> std::result::Result<(), Rejection> {
+    if id.trim().is_empty() {
+        return Err(Rejection::new(field, "missing or blank"));
+    }
+    check_length(field, Some(id), limits::DISTINCT_ID_MAX_BYTES)
+}
+
+fn check_length(field: &str, text: Option<&str>, max: usize) -> std::result::Result<(), Rejection> {
+    match text {
+        Some(text) if text.len() > max => {
+            Err(Rejection::new(field, format!("{} bytes, at most {max} are allowed", text.len())))
+        }
+        Some("") => Err(Rejection::new(field, "empty")),
+        _ => Ok(()),
+    }
+}
+
+/// Appends every member of `object` to `out` under its dotted name.
+pub fn flatten(object: &serde_json::Map<String, Json>, out: &mut Vec<(String, Value)>) {
+    let mut prefix = String::new();
+    flatten_into(object, &mut prefix, 1, out);
+}
+
+fn flatten_into(
+    object: &serde_json::Map<String, Json>,
+    prefix: &mut String,
+    depth: usize,
+    out: &mut Vec<(String, Value)>,
+) {
+    for (name, value) in object {
+        let outer = prefix.len();
+        if !prefix.is_empty() {
+            prefix.push('.');
+        }
+        prefix.push_str(name);
+        match value {
+            Json::Null => {}
+            Json::Object(inner) if depth < limits::FLATTEN_DEPTH && !inner.is_empty() => {
+                flatten_into(inner, prefix, depth + 1, out);
+            }
+            Json::Object(_) | Json::Array(_) => out.push((prefix.clone(), Value::Json(value.to_string()))),
+            Json::Bool(v) => out.push((prefix.clone(), Value::Bool(*v))),
+            Json::Number(v) => out.push((prefix.clone(), number(v))),
+            Json::String(v) => out.push((prefix.clone(), Value::Text(v.clone()))),
+        }
+        prefix.truncate(outer);
+    }
+}
+
+fn number(number: &serde_json::Number) -> Value {
+    if let Some(int) = number.as_i64() {
+        Value::Int(int)
+    } else if number.is_u64() {
+        Value::Number(number.to_string())
+    } else {
+        match number.as_f64() {
+            Some(float) if float.is_finite() => Value::Float(float),
+            _ => Value::Number(number.to_string()),
+        }
+    }
+}
+
+/// What changes answers and is no event.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Operation {
+    /// The anonymous id and the user id are one person, if the rules of identity allow it.
+    Identify {
+        /// The id used before the person was known.
+        anonymous_id: String,
+        /// The id that names the person.
+        user_id: String,
+    },
+    /// Two ids are one person, if the rules of identity allow it.
+    Alias {
+        /// One id.
+        id: String,
+        /// The other.
+        to: String,
+    },
+}
+
+impl Operation {
+    /// The two ids that the operation names, under the field names of the wire form.
+    pub(crate) fn ids(&self) -> [(&'static str, &str); 2] {
+        match self {
+            Self::Identify { anonymous_id, user_id } => [("anonymous_id", anonymous_id), ("user_id", user_id)],
+            Self::Alias { id, to } => [("id", id), ("to", to)],
+        }
+    }
+
+    pub(crate) fn validate(&self) -> std::result::Result<(), Rejection> {
+        self.ids().into_iter().try_for_each(|(field, id)| check_distinct_id(field, id))
+    }
+}
+
+/// One element of an append.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// An event.
+    Event(Event),
+    /// An operation.
+    Operation(Operation),
+}
+
+impl From<Event> for Entry {
+    fn from(event: Event) -> Self {
+        Self::Event(event)
+    }
+}
+
+impl From<Operation> for Entry {
+    fn from(operation: Operation) -> Self {
+        Self::Operation(operation)
+    }
+}
+
+impl Entry {
+    /// Bytes of the names and values, what the limit on batches counts.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Event(event) => event.size(),
+            Self::Operation(operation) => operation.ids().iter().map(|(_, id)| id.len()).sum(),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Header of a frame, and the payload's envelope: docs/format.md, Frame.
+
+use super::segment::{put, take};
+use crate::limits::{FRAME_MAX_BYTES, FRAME_MAX_RECORDS};
+
+const MAGIC: usize = 0;
+const HEADER_CRC: usize = MAGIC + 4;
+const LEN: usize = HEADER_CRC + 4;
+const RAW_LEN: usize = LEN + 4;
+const CODEC: usize = RAW_LEN + 4;
+const VERSION: usize = CODEC + 1;
+const FLAGS: usize = VERSION + 1;
+const FIRST_SEQUENCE: usize = FLAGS + 2;
+const COUNT: usize = FIRST_SEQUENCE + 8;
+const SYNCED_THROUGH: usize = COUNT + 4;
+const PAYLOAD_CRC: usize = SYNCED_THROUGH + 8;
+/// Length of a frame's header; the payload follows it.
+pub(crate) const FRAME_HEADER_BYTES: usize = PAYLOAD_CRC + 4;
+
+const FRAME_MAGIC: u32 = u32::from_le_bytes(*b"PUGF");
+const FRAME_VERSION: u8 = 1;
+const FLAG_CLOSING: u16 = 1;
+
+const CODEC_RAW: u8 = 0;
+const CODEC_ZSTD: u8 = 1;
+
+/// The header of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FrameHeader {
+    /// Payload bytes as stored.
+    pub(crate) len: u32,
+    /// Payload bytes once decompressed.
+    pub(crate) raw_len: u32,
+    pub(crate) codec: u8,
+    /// Nothing follows this frame: the segment was closed.
+    pub(crate) closing: bool,
+    pub(crate) first_sequence: u64,
+    /// Sequences that the frame covers, tombstones included.
+    pub(crate) count: u32,
+    /// The last sequence known to be durable when this frame was written.
+    pub(crate) synced_through: u64,
+    pub(crate) payload_crc: u32,
+}
+
+/// What 44 bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum HeaderVerdict {
+    Frame(FrameHeader),
+    /// Found, expected.
+    Damaged(String),
+    /// Whole, but of a version or codec that this code does not know.
+    Newer(String),
+}
+
+impl FrameHeader {
+    /// Bytes of header and payload.
+    pub(crate) fn frame_bytes(&self) -> u64 {
+        FRAME_HEADER_BYTES as u64 + u64::from(self.len)
+    }
+
+    fn encode(&self) -> [u8; FRAME_HEADER_BYTES] {
+        let mut bytes = [0; FRAME_HEADER_BYTES];
+        put(&mut bytes, MAGIC, &FRAME_MAGIC.to_le_bytes());
+        put(&mut bytes, LEN, &self.len.to_le_bytes());
+        put(&mut bytes, RAW_LEN, &self.raw_len.to_le_bytes());
+        put(&mut bytes, CODEC, &[self.codec]);
+        put(&mut bytes, VERSION, &[FRAME_VERSION]);
+        let flags = if self.closing { FLAG_CLOSING } else { 0 };
+        put(&mut bytes, FLAGS, &flags.to_le_bytes());
+        put(&mut bytes, FIRST_SEQUENCE, &self.first_sequence.to_le_bytes());
+        put(&mut bytes, COUNT, &self.count.to_le_bytes());
+        put(&mut bytes, SYNCED_THROUGH, &self.synced_through.to_le_bytes());
+        put(&mut bytes, PAYLOAD_CRC, &self.payload_crc.to_le_bytes());
+        let crc = crc32fast::hash(bytes.split_at(LEN).1);
+        put(&mut bytes, HEADER_CRC, &crc.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8; FRAME_HEADER_BYTES]) -> HeaderVerdict {
+        let magic = u32::from_le_bytes(take(bytes, MAGIC));
+        if magic != FRAME_MAGIC {
+            return HeaderVerdict::Damaged(format!("frame magic {magic:#010x} but expected {FRAME_MAGIC:#010x}"));
+        }
+        let computed = crc32fast::hash(bytes.split_at(LEN).1);
+        let stored = u32::from_le_bytes(take(bytes, HEADER_CRC));
+        if computed != stored {
+            return HeaderVerdict::Damaged(format!("frame header checksum {computed:#010x} but stored {stored:#010x}"));
+        }
+        let [codec] = take(bytes, CODEC);
+        let [version] = take(bytes, VERSION);
+        let flags = u16::from_le_bytes(take(bytes, FLAGS));
+        if version != FRAME_VERSION || codec > CODEC_ZSTD || flags & !FLAG_CLOSING != 0 {
+            return HeaderVerdict::Newer(format!(
+                "frame version {version}, codec {codec}, flags {flags:#06x}; this build reads version {FRAME_VERSION}, codecs 0 and 1, flag 1"
+            ));
+        }
+        let header = Self {
+            len: u32::from_le_bytes(take(bytes, LEN)),
+            raw_len: u32::from_le_bytes(take(bytes, RAW_LEN)),
+            codec,
+            closing: flags & FLAG_CLOSING != 0,
+            first_sequence: u64::from_le_bytes(take(bytes, FIRST_SEQUENCE)),
+            count: u32::from_le_bytes(take(bytes, COUNT)),
+            synced_through: u64::from_le_bytes(take(bytes, SYNCED_THROUGH)),
+            payload_crc: u32::from_le_bytes(take(bytes, PAYLOAD_CRC)),
+        };
+        // The checksum vouches for what was written, not for whoever wrote it: lengths are bounded before they are used.
+        let bounded = header.len as usize <= FRAME_MAX_BYTES
+            && header.raw_len as usize <= FRAME_MAX_BYTES
+            && header.count as usize <= FRAME_MAX_RECORDS
+            && (header.codec != CODEC_RAW || header.len == header.raw_len)
+            && header.first_sequence.checked_add(u64::from(header.count)).is_some();
+        if bounded {
+            HeaderVerdict::Frame(header)
+        } else {
+            HeaderVerdict::Damaged(format!(
+                "frame of {} bytes ({} decompressed) and {} records, past the limits of {FRAME_MAX_BYTES} bytes and {FRAME_MAX_RECORDS} records",
+                header.len, header.raw_len, header.count
+            ))
+        }
+    }
+}
+
+/// Appends a frame with `payload` to `out`; `compress` stores it with zstd at that level where this makes it smaller.
+pub(crate) fn encode_frame_into(
+    out: &mut Vec<u8>,
+    first_sequence: u64,
+    count: u32,
+    synced_through: u64,
+    closing: bool,
+    payload: &[u8],
+    compress: Option<i32>,
+) -> std::io::Result<()> {
+    let packed = match compress {
+        Some(level) => Some(zstd::bulk::compress(payload, level)?).filter(|packed| packed.len() < payload.len()),
+        None => None,
+    };
+    let (codec, stored) = match &packed {
+        Some(packed) => (CODEC_ZSTD, packed.as_slice()),
+        None => (CODEC_RAW, payload),
+    };
+    let length = |bytes: &[u8]| {
+        u32::try_from(bytes.len())
+            .ok()
+            .filter(|len| *len as usize <= FRAME_MAX_BYTES)
+            .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidInput, "a frame's payload exceeds its limit"))
+    };
+    let header = FrameHeader {
+        len: length(stored)?,
+        raw_len: length(payload)?,
+        codec,
+        closing,
+        first_sequence,
+        count,
+        synced_through,
+        payload_crc: crc32fast::hash(stored),
+    };
+    out.extend_from_slice(&header.encode());
+    out.extend_from_slice(stored);
+    Ok(())
+}
+
+/// A frame with `payload`.
+pub(crate) fn encode_frame(
+    first_sequence: u64,
+    count: u32,
+    synced_through: u64,
+    closing: bool,
+    payload: &[u8],
+    compress: Option<i32>,
+) -> std::io::Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(FRAME_HEADER_BYTES + payload.len());
+    encode_frame_into(&mut out, first_sequence, count, synced_through, closing, payload, compress)?;
+    Ok(out)
+}
+
+/// The payload of a frame from its `stored` bytes: checksum, then codec.
+pub(crate) fn decode_payload_bytes<'a>(
+    header: &FrameHeader,
+    stored: &'a [u8],
+) -> Result<std::borrow::Cow<'a, [u8]>, String> {
+    let computed = crc32fast::hash(stored);
+    if computed != header.payload_crc {
+        return Err(format!("payload checksum {computed:#010x} but stored {:#010x}", header.payload_crc));
+    }
+    if header.codec == CODEC_RAW {
+        return Ok(stored.into());
+    }
+    let raw = zstd::bulk::decompress(stored, header.raw_len as usize)
+        .map_err(|e| format!("payload does not decompress: {e}"))?;
+    if raw.len() != header.raw_len as usize {
+        return Err(format!("payload of {} bytes once decompressed but {} stated", raw.len(), header.raw_len));
+    }
+    Ok(raw.into())
+}
