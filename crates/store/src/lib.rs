@@ -1,22 +1,56 @@
-//! Append-only event log.
+//! The store under pugmark: an append-only segmented log, and an index of everything derived from it.
+//!
+//! - **Durable.** [`Store::append`] returns once the batch is written and synced. What is acknowledged survives a crash of the process and
+//!   of the machine.
+//! - **Exactly once, for good.** A message id is stored at most once in the life of a store. A retry is answered
+//!   [`Outcome::Duplicate`], the same id with other content [`Outcome::Conflict`].
+//! - **Derived data is derived.** Everything beside the log is a [`Fold`] of it and can be deleted and rebuilt.
+//!
+//! It knows no person, no column and no query: those are folds that other crates bring. It is synchronous and starts one thread.
+//! It is not a message queue and not a key-value store: events are not updated, and one process at a time may open a directory.
+//!
+//! The bytes on disk are defined in `docs/format.md`.
 
 mod clock;
 mod error;
 mod event;
+mod fold;
 mod format;
+#[doc(hidden)]
+pub mod fuzzing;
 mod id;
+mod index;
 pub mod limits;
+mod lock;
+mod log;
+mod options;
 mod outcome;
+mod prepare;
+mod queue;
 mod record;
+mod runs;
+mod snapshot;
+mod state;
+mod store;
+mod subjects;
 mod time;
 mod value;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Entry, Event, Operation, flatten};
+pub use fold::{Committed, Fold, Proposal};
 pub use format::FORMAT_VERSION;
 pub use id::{ImportId, Sequence, SubjectId};
+pub use log::{Frame, Scan};
+pub use options::Options;
 pub use outcome::{Outcome, Rejection};
+pub use queue::Pending;
 pub use record::*;
+pub use redb;
+pub use runs::RunStats;
+pub use snapshot::Snapshot;
+pub use store::{LogStats, Store, StoreStats};
+pub use subjects::{SubjectStats, Subjects};
 pub use time::Timestamp;
 pub use value::{Value, ValueRef};

@@ -9,8 +9,8 @@ mod tests;
 pub(crate) use frame::{
     FRAME_HEADER_BYTES, FrameHeader, HeaderVerdict, decode_payload_bytes, encode_frame, encode_frame_into,
 };
-pub(crate) use payload::{decode_base, decode_payload, encode_base, encode_payload};
-pub(crate) use segment::{FileHeader, FileKind, HEADER_BYTES};
+pub(crate) use payload::{decode_base, decode_payload, encode_payload};
+pub(crate) use segment::{FileHeader, FileKind, HEADER_BYTES, HeaderError};
 
 /// The version that this code writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;

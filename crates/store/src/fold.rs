@@ -1,0 +1,104 @@
+//! The contract of everything that is derived from the log.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::id::{Sequence, SubjectId};
+use crate::record::{Payload, Verdict};
+
+/// One committed batch, as every fold sees it: on the way in, on replay and on rebuild alike.
+#[derive(Debug, Clone, Copy)]
+pub struct Committed<'a> {
+    /// The sequence of the first record; the others follow without gaps.
+    pub first_sequence: Sequence,
+    /// The batch.
+    pub payload: &'a Payload<'a>,
+}
+
+impl Committed<'_> {
+    /// The sequence of the last record; that before the first for an empty batch.
+    pub fn last_sequence(&self) -> Sequence {
+        Sequence::new(self.first_sequence.number() + self.payload.records.len() as u64 - 1)
+    }
+}
+
+/// An identity operation before it is decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Proposal<'a> {
+    /// The sequence that it will have.
+    pub sequence: Sequence,
+    /// Whether it is an identify (`from` the anonymous id, `to` the user id) or an alias.
+    pub identify: bool,
+    /// The first id.
+    pub from: SubjectId,
+    /// The second id.
+    pub to: SubjectId,
+    /// The first id as text.
+    pub from_id: &'a str,
+    /// The second id as text.
+    pub to_id: &'a str,
+}
+
+/// State derived from the log: subjects, registry, identity, columns.
+///
+/// A fold is a function of the log. It is applied to every batch in log order, before the batch is durable; what it
+/// shows to readers is taken by [`Fold::publish`] and only shown once the batch is durable. When a write or a
+/// sync fails, the store is poisoned and the state in memory is thrown away with it.
+///
+/// [`Fold::checkpoint`] writes the state to the index, together with the watermark that the store keeps for each fold;
+/// opening calls [`Fold::load`] and then applies what the log holds past the watermark. When the version in the index
+/// differs from [`Fold::version`], or the index is gone, the fold starts empty and the whole log is applied.
+pub trait Fold: Any + Send {
+    /// Names the fold in the index, for good.
+    fn name(&self) -> &'static str;
+
+    /// Changes when the stored state does; an older state is then rebuilt from the log.
+    fn version(&self) -> u32;
+
+    /// Takes in one batch. Batches come in order, each once.
+    ///
+    /// # Errors
+    /// Only for damage of what the fold keeps on disk; a batch from the log is never at fault.
+    fn apply(&mut self, batch: &Committed<'_>) -> Result<()>;
+
+    /// Decides an identity operation against everything applied so far and everything decided since; `None` leaves it to another fold.
+    ///
+    /// The verdict is recorded in the log with the operation, whose batch is applied next.
+    fn judge(&mut self, _proposal: &Proposal<'_>) -> Option<Verdict> {
+        None
+    }
+
+    /// Whether the fold can take in more at present. While it cannot, appends wait.
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    /// The state as readers shall see it: immutable, cheap to take.
+    fn publish(&mut self) -> Arc<dyn Any + Send + Sync>;
+
+    /// Writes what changed since the last checkpoint into `txn`; the tables are the fold's own and begin with its name.
+    ///
+    /// # Errors
+    /// Errors of the index, and of files that the fold writes beside it.
+    fn checkpoint(&mut self, txn: &redb::WriteTransaction) -> Result<()>;
+
+    /// How far the log need not be applied again after a [`Fold::load`] of the checkpoint being written; `applied` is the last
+    /// sequence applied. A fold that keeps part of its state only in memory answers with less.
+    fn watermark(&self, applied: Sequence) -> Sequence {
+        applied
+    }
+
+    /// Reads the state of the last checkpoint.
+    ///
+    /// # Errors
+    /// Errors of the index, and [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for a state that does not decode: the store then resets the fold
+    /// and replays the log.
+    fn load(&mut self, txn: &redb::ReadTransaction) -> Result<()>;
+
+    /// Forgets everything: in memory, in the fold's tables, in its files.
+    ///
+    /// # Errors
+    /// Errors of the index and of files.
+    fn reset(&mut self, txn: &redb::WriteTransaction) -> Result<()>;
+}

@@ -1,0 +1,40 @@
+//! Doors to the decoders for the fuzz targets; no part of the interface.
+
+use crate::format::{
+    FRAME_HEADER_BYTES, FileHeader, FileKind, FrameHeader, HEADER_BYTES, HeaderVerdict, decode_base, decode_payload,
+    decode_payload_bytes, encode_payload,
+};
+pub use crate::runs::fuzzing::{run_file, run_manifest};
+pub use crate::subjects::fuzz_block as subject_block;
+
+/// A file header of either kind.
+pub fn file_header(bytes: &[u8]) {
+    let Some(bytes) = bytes.first_chunk::<HEADER_BYTES>() else { return };
+    for kind in [FileKind::Segment, FileKind::Base] {
+        if let Ok(header) = FileHeader::decode(kind, bytes) {
+            assert_eq!(header.encode(), *bytes);
+        }
+    }
+}
+
+/// A frame: header, then payload.
+pub fn frame(bytes: &[u8]) {
+    let Some((head, stored)) = bytes.split_first_chunk::<FRAME_HEADER_BYTES>() else { return };
+    if let HeaderVerdict::Frame(header) = FrameHeader::decode(head)
+        && let Some(stored) = stored.get(..header.len as usize)
+        && let Ok(payload) = decode_payload_bytes(&header, stored)
+    {
+        assert_eq!(payload.len(), header.raw_len as usize);
+    }
+}
+
+/// The payload of a frame and the section of a base; what decodes encodes to a payload that decodes to the same.
+pub fn payload(bytes: &[u8]) {
+    let _base = decode_base(bytes);
+    if let Ok(payload) = decode_payload(bytes) {
+        // Compared as text: a float may be NaN here, which no append lets through.
+        let again = encode_payload(&payload).expect("what was decoded is within the limits");
+        let again = decode_payload(&again).expect("what was encoded decodes");
+        assert_eq!(format!("{payload:?}"), format!("{again:?}"));
+    }
+}

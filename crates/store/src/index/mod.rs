@@ -1,0 +1,5 @@
+//! `index.redb`: the checkpoint of the folds. Derived: it can be deleted and is rebuilt from the log.
+
+mod tables;
+
+pub(crate) use tables::{FoldEntry, Index};

@@ -1,0 +1,146 @@
+//! The store's own tables in the index; a fold's tables begin with its name.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
+
+use crate::error::{Error, Result};
+use crate::id::Sequence;
+use crate::log::LogPosition;
+
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("store.meta");
+/// Fold name → (version of its state, watermark).
+const FOLDS: TableDefinition<'_, &str, (u32, u64)> = TableDefinition::new("store.folds");
+/// Sequence → (first sequence of its segment, offset of the frame that begins with it).
+const POSITIONS: TableDefinition<'_, u64, (u64, u64)> = TableDefinition::new("store.positions");
+
+const STORE_ID: &str = "store_id";
+
+/// What the index says of a fold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FoldEntry {
+    pub(crate) version: u32,
+    pub(crate) watermark: Sequence,
+}
+
+/// The index file.
+#[derive(Debug, Clone)]
+pub(crate) struct Index {
+    pub(crate) db: Arc<Database>,
+}
+
+impl Index {
+    /// Opens the index, or makes an empty one where it is missing or damaged: everything in it can be derived again.
+    pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Self> {
+        let open = || redb::Builder::new().set_cache_size(cache_bytes).create(path);
+        let db = match open() {
+            Ok(db) => db,
+            Err(e) if is_damage(&e) => {
+                std::fs::remove_file(path).map_err(|e| Error::io("removing the damaged", path, e))?;
+                open().map_err(|e| Error::index("creating", e))?
+            }
+            Err(e) => return Err(Error::index("opening", e)),
+        };
+        Ok(Self { db: Arc::new(db) })
+    }
+
+    pub(crate) fn begin_read(&self) -> Result<redb::ReadTransaction> {
+        self.db.begin_read().map_err(|e| Error::index("reading", e))
+    }
+
+    /// A transaction that is durable once committed, and after which a crash needs no walk of the whole file.
+    pub(crate) fn begin_write(&self) -> Result<WriteTransaction> {
+        let mut txn = self.db.begin_write().map_err(|e| Error::index("writing", e))?;
+        txn.set_quick_repair(true);
+        Ok(txn)
+    }
+
+    /// The store that the index belongs to; `None` for a new index.
+    pub(crate) fn store_id(&self) -> Result<Option<[u8; 16]>> {
+        let txn = self.begin_read()?;
+        let Some(table) = existing(txn.open_table(META))? else { return Ok(None) };
+        let id = table.get(STORE_ID).map_err(|e| Error::index("reading", e))?;
+        Ok(id.and_then(|id| id.value().try_into().ok()))
+    }
+
+    pub(crate) fn fold(&self, name: &str) -> Result<Option<FoldEntry>> {
+        let txn = self.begin_read()?;
+        let Some(table) = existing(txn.open_table(FOLDS))? else { return Ok(None) };
+        let entry = table.get(name).map_err(|e| Error::index("reading", e))?;
+        Ok(entry.map(|entry| {
+            let (version, watermark) = entry.value();
+            FoldEntry { version, watermark: Sequence::new(watermark) }
+        }))
+    }
+
+    /// The last sequence that the index has seen: the log was synced through it when the index was written.
+    pub(crate) fn durable_through(&self) -> Result<Sequence> {
+        let txn = self.begin_read()?;
+        let mut last = 0;
+        if let Some(table) = existing(txn.open_table(FOLDS))? {
+            for entry in table.iter().map_err(|e| Error::index("reading", e))? {
+                let (_, entry) = entry.map_err(|e| Error::index("reading", e))?;
+                last = last.max(entry.value().1);
+            }
+        }
+        Ok(Sequence::new(last))
+    }
+
+    /// The last place noted at or before `sequence`.
+    pub(crate) fn position(&self, sequence: Sequence) -> Result<Option<(Sequence, LogPosition)>> {
+        let txn = self.begin_read()?;
+        let Some(table) = existing(txn.open_table(POSITIONS))? else { return Ok(None) };
+        let mut range = table.range(..=sequence.number()).map_err(|e| Error::index("reading", e))?;
+        let Some(entry) = range.next_back() else { return Ok(None) };
+        let (key, value) = entry.map_err(|e| Error::index("reading", e))?;
+        let (segment, offset) = value.value();
+        Ok(Some((Sequence::new(key.value()), LogPosition { segment: Sequence::new(segment), offset })))
+    }
+
+    pub(crate) fn set_store_id(txn: &WriteTransaction, id: [u8; 16]) -> Result<()> {
+        let mut table = txn.open_table(META).map_err(|e| Error::index("writing", e))?;
+        table.insert(STORE_ID, id.as_slice()).map_err(|e| Error::index("writing", e))?;
+        Ok(())
+    }
+
+    pub(crate) fn set_fold(txn: &WriteTransaction, name: &str, entry: FoldEntry) -> Result<()> {
+        let mut table = txn.open_table(FOLDS).map_err(|e| Error::index("writing", e))?;
+        table.insert(name, (entry.version, entry.watermark.number())).map_err(|e| Error::index("writing", e))?;
+        Ok(())
+    }
+
+    pub(crate) fn note_positions(txn: &WriteTransaction, positions: &[(Sequence, LogPosition)]) -> Result<()> {
+        let mut table = txn.open_table(POSITIONS).map_err(|e| Error::index("writing", e))?;
+        for (sequence, position) in positions {
+            table
+                .insert(sequence.number(), (position.segment.number(), position.offset))
+                .map_err(|e| Error::index("writing", e))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn commit(txn: WriteTransaction) -> Result<()> {
+        txn.commit().map_err(|e| Error::index("committing", e))
+    }
+}
+
+/// `None` for a table that was never written.
+fn existing<T>(table: std::result::Result<T, TableError>) -> Result<Option<T>> {
+    match table {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(e) => Err(Error::index("reading", e)),
+    }
+}
+
+/// Whether the file is no whole database: redb says so as corruption, or as invalid data where not even the header can be read.
+fn is_damage(error: &redb::DatabaseError) -> bool {
+    match error {
+        redb::DatabaseError::Storage(redb::StorageError::Corrupted(_)) => true,
+        redb::DatabaseError::Storage(redb::StorageError::Io(e)) => {
+            matches!(e.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,146 @@
+//! Reads the log in order, beside a writer.
+
+use std::path::PathBuf;
+
+use super::segment::{Next, Segment, SegmentReader};
+use super::writer::LogPosition;
+use crate::error::{Error, Result};
+use crate::format::decode_payload;
+use crate::id::Sequence;
+use crate::record::Payload;
+
+/// One committed batch, read back.
+#[derive(Debug)]
+pub struct Frame {
+    first_sequence: Sequence,
+    bytes: Vec<u8>,
+    path: PathBuf,
+    offset: u64,
+}
+
+impl Frame {
+    /// The sequence of its first record.
+    pub fn first_sequence(&self) -> Sequence {
+        self.first_sequence
+    }
+
+    /// The batch.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when the payload's checksum is right and its content is not what `docs/format.md` says.
+    pub fn payload(&self) -> Result<Payload<'_>> {
+        decode_payload(&self.bytes)
+            .map_err(|what| Error::corrupt(format!("{}: frame at byte {}", self.path.display(), self.offset), what))
+    }
+}
+
+/// The batches of the log in order, up to the sequence that was last when the scan began.
+#[derive(Debug)]
+pub struct Scan {
+    segments: std::vec::IntoIter<Segment>,
+    reader: Option<SegmentReader>,
+    next: Sequence,
+    from: Sequence,
+    last: Sequence,
+}
+
+impl Scan {
+    /// From the batch that holds `from` to the one that holds `last`; `near` is a place at or before `from` to begin at.
+    pub(crate) fn new(
+        segments: Vec<Segment>,
+        from: Sequence,
+        last: Sequence,
+        near: Option<(Sequence, LogPosition)>,
+    ) -> Result<Self> {
+        let from = from.max(Sequence::FIRST);
+        let skip = segments.partition_point(|segment| segment.first <= from).saturating_sub(1);
+        let mut segments = segments.into_iter();
+        let mut next = from;
+        let mut reader = None;
+        if from <= last
+            && let Some(segment) = segments.nth(skip)
+        {
+            let mut opened = SegmentReader::open(&segment)?;
+            next = segment.first;
+            if let Some((sequence, position)) = near
+                && position.segment == segment.first
+                && sequence <= from
+                && sequence > next
+            {
+                opened.seek(position.offset)?;
+                next = sequence;
+            }
+            reader = Some(opened);
+        }
+        Ok(Self { segments, reader, next, from, last })
+    }
+
+    /// The place of the next batch that will be read.
+    pub(crate) fn position(&self) -> Option<(Sequence, LogPosition)> {
+        let reader = self.reader.as_ref()?;
+        Some((self.next, LogPosition { segment: Sequence::new(reader.header.first_sequence), offset: reader.offset() }))
+    }
+
+    fn read(&mut self) -> Result<Option<Frame>> {
+        while self.next <= self.last {
+            let Some(reader) = &mut self.reader else {
+                return Err(Error::corrupt(
+                    "log",
+                    format!("sequence {} is in no segment, although the log ends at {}", self.next, self.last),
+                ));
+            };
+            let offset = reader.offset();
+            // A frame before `from` is passed over by its header; the one that holds it is read.
+            let frame = match reader.skip()? {
+                Next::Frame(header) if header.closing => None,
+                Next::Frame(header) if header.first_sequence + u64::from(header.count) <= self.from.number() => {
+                    self.next = Sequence::new(header.first_sequence + u64::from(header.count));
+                    continue;
+                }
+                Next::Frame(_) => {
+                    reader.seek(offset)?;
+                    match reader.next()? {
+                        Next::Frame(frame) => Some(frame),
+                        Next::End => None,
+                        Next::Bad(what) => return Err(Self::damaged(reader, offset, what)),
+                    }
+                }
+                Next::End => None,
+                Next::Bad(what) => return Err(Self::damaged(reader, offset, what)),
+            };
+            let Some(frame) = frame else {
+                self.reader = self.segments.next().map(|segment| SegmentReader::open(&segment)).transpose()?;
+                continue;
+            };
+            if frame.header.first_sequence > self.next.number() {
+                return Err(Self::damaged(
+                    reader,
+                    offset,
+                    format!("a frame of sequence {} but {} expected", frame.header.first_sequence, self.next),
+                ));
+            }
+            let first_sequence = Sequence::new(frame.header.first_sequence);
+            self.next = first_sequence.plus(u64::from(frame.header.count));
+            return Ok(Some(Frame { first_sequence, bytes: frame.payload, path: reader.path().to_owned(), offset }));
+        }
+        Ok(None)
+    }
+
+    fn damaged(reader: &SegmentReader, offset: u64, what: String) -> Error {
+        Error::corrupt(format!("{}: frame at byte {offset}", reader.path().display()), what)
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Result<Frame>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.read().transpose();
+        if matches!(item, Some(Err(_))) {
+            // Nothing after damage is given out.
+            self.last = Sequence::new(0);
+            self.next = Sequence::FIRST;
+        }
+        item
+    }
+}

@@ -1,0 +1,217 @@
+//! One segment file: its name, its header, its frames in order.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{
+    FRAME_HEADER_BYTES, FileHeader, FileKind, FrameHeader, HEADER_BYTES, HeaderError, HeaderVerdict,
+    decode_payload_bytes,
+};
+use crate::id::Sequence;
+
+/// A segment on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub(crate) first: Sequence,
+    pub(crate) path: PathBuf,
+}
+
+impl Segment {
+    pub(crate) fn new(log_dir: &Path, first: Sequence) -> Self {
+        Self { first, path: log_dir.join(format!("{:020}.log", first.number())) }
+    }
+}
+
+/// The segments of `log_dir`, in order. Leftovers of an interrupted write (`.tmp`) are removed; anything else is left alone.
+pub(crate) fn list_segments(log_dir: &Path) -> Result<Vec<Segment>> {
+    let failed = |e| Error::io("listing", log_dir, e);
+    let mut segments = Vec::new();
+    for entry in std::fs::read_dir(log_dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        if name.ends_with(".log.tmp") {
+            std::fs::remove_file(&path).map_err(|e| Error::io("removing", &path, e))?;
+        } else if let Some(stem) = name.strip_suffix(".log")
+            && stem.len() == 20
+            && let Ok(first) = stem.parse()
+        {
+            segments.push(Segment { first: Sequence::new(first), path });
+        }
+    }
+    segments.sort_by_key(|segment| segment.first);
+    Ok(segments)
+}
+
+/// Makes the names in `dir` durable.
+pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| Error::io("syncing directory", dir, e))
+}
+
+/// A frame as it was read: its place, its header, its payload decompressed.
+#[derive(Debug)]
+pub(crate) struct ReadFrame {
+    pub(crate) offset: u64,
+    pub(crate) header: FrameHeader,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// What stands at the reader's place.
+#[derive(Debug)]
+pub(crate) enum Next<T> {
+    Frame(T),
+    /// The file ends here.
+    End,
+    /// No whole frame stands here: found, expected.
+    Bad(String),
+}
+
+/// Reads a segment's frames in order.
+#[derive(Debug)]
+pub(crate) struct SegmentReader {
+    path: PathBuf,
+    file: BufReader<File>,
+    len: u64,
+    offset: u64,
+    pub(crate) header: FileHeader,
+}
+
+impl SegmentReader {
+    /// Opens a segment and reads its header, which must be whole, of a known version and of `segment`'s first sequence.
+    pub(crate) fn open(segment: &Segment) -> Result<Self> {
+        let path = segment.path.clone();
+        let failed = |e| Error::io("reading", &segment.path, e);
+        let file = File::open(&path).map_err(failed)?;
+        let len = file.metadata().map_err(failed)?.len();
+        let mut file = BufReader::with_capacity(1 << 18, file);
+        let mut bytes = [0; HEADER_BYTES];
+        if len < HEADER_BYTES as u64 {
+            return Err(Error::corrupt(
+                path.display(),
+                format!("{len} bytes but a file header alone has {HEADER_BYTES}"),
+            ));
+        }
+        file.read_exact(&mut bytes).map_err(failed)?;
+        let header = FileHeader::decode(FileKind::Segment, &bytes).map_err(|e| match e {
+            HeaderError::Damaged(what) => Error::corrupt(format!("{}: byte 0", path.display()), what),
+            HeaderError::Newer(version) => Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "{}: format version {version}, but this build reads up to {}",
+                    path.display(),
+                    crate::FORMAT_VERSION
+                ),
+            ),
+        })?;
+        if header.first_sequence != segment.first.number() {
+            return Err(Error::corrupt(
+                path.display(),
+                format!("the header says first sequence {} but the name says {}", header.first_sequence, segment.first),
+            ));
+        }
+        Ok(Self { path, file, len, offset: HEADER_BYTES as u64, header })
+    }
+
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Goes to `offset`, where a frame begins.
+    pub(crate) fn seek(&mut self, offset: u64) -> Result<()> {
+        self.file.seek(SeekFrom::Start(offset)).map_err(|e| Error::io("reading", &self.path, e))?;
+        self.offset = offset;
+        Ok(())
+    }
+
+    fn next_header(&mut self) -> Result<Next<FrameHeader>> {
+        let left = self.len.saturating_sub(self.offset);
+        if left == 0 {
+            return Ok(Next::End);
+        }
+        if left < FRAME_HEADER_BYTES as u64 {
+            return Ok(Next::Bad(format!("{left} bytes but a frame header has {FRAME_HEADER_BYTES}")));
+        }
+        let mut bytes = [0; FRAME_HEADER_BYTES];
+        self.file.read_exact(&mut bytes).map_err(|e| Error::io("reading", &self.path, e))?;
+        match FrameHeader::decode(&bytes) {
+            HeaderVerdict::Frame(header) if header.frame_bytes() > left => {
+                Ok(Next::Bad(format!("a frame of {} bytes but {left} are left", header.frame_bytes())))
+            }
+            HeaderVerdict::Frame(header) => Ok(Next::Frame(header)),
+            HeaderVerdict::Damaged(what) => Ok(Next::Bad(what)),
+            HeaderVerdict::Newer(what) => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("{}: byte {}: {what}", self.path.display(), self.offset),
+            )),
+        }
+    }
+
+    /// Reads the frame here, payload and all.
+    pub(crate) fn next(&mut self) -> Result<Next<ReadFrame>> {
+        let offset = self.offset;
+        let header = match self.next_header()? {
+            Next::Frame(header) => header,
+            Next::End => return Ok(Next::End),
+            Next::Bad(what) => return Ok(Next::Bad(what)),
+        };
+        let mut stored = vec![0; header.len as usize];
+        self.file.read_exact(&mut stored).map_err(|e| Error::io("reading", &self.path, e))?;
+        self.offset += header.frame_bytes();
+        let payload = match decode_payload_bytes(&header, &stored) {
+            Ok(std::borrow::Cow::Owned(raw)) => raw,
+            Ok(std::borrow::Cow::Borrowed(_)) => stored,
+            Err(what) => return Ok(Next::Bad(what)),
+        };
+        Ok(Next::Frame(ReadFrame { offset, header, payload }))
+    }
+
+    /// Reads the frame header here and goes past the payload without reading it.
+    pub(crate) fn skip(&mut self) -> Result<Next<FrameHeader>> {
+        let next = self.next_header()?;
+        if let Next::Frame(header) = &next {
+            self.file.seek_relative(i64::from(header.len)).map_err(|e| Error::io("reading", &self.path, e))?;
+            self.offset += header.frame_bytes();
+        }
+        Ok(next)
+    }
+
+    /// The first offset at or after `from` where a whole frame header stands for which `wanted` holds.
+    pub(crate) fn find_header(
+        &mut self,
+        from: u64,
+        wanted: impl Fn(&FrameHeader) -> bool,
+    ) -> Result<Option<(u64, FrameHeader)>> {
+        const WINDOW: usize = 1 << 20;
+        let mut start = from;
+        let mut window = Vec::new();
+        while start + FRAME_HEADER_BYTES as u64 <= self.len {
+            self.file.seek(SeekFrom::Start(start)).map_err(|e| Error::io("reading", &self.path, e))?;
+            window.clear();
+            (&mut self.file)
+                .take(WINDOW as u64)
+                .read_to_end(&mut window)
+                .map_err(|e| Error::io("reading", &self.path, e))?;
+            for (at, bytes) in window.windows(FRAME_HEADER_BYTES).enumerate() {
+                let Some(bytes) = bytes.first_chunk::<FRAME_HEADER_BYTES>() else { continue };
+                if bytes.starts_with(b"PUGF")
+                    && let HeaderVerdict::Frame(header) = FrameHeader::decode(bytes)
+                    && wanted(&header)
+                {
+                    return Ok(Some((start + at as u64, header)));
+                }
+            }
+            // Windows overlap by a header, so that none is missed at a border.
+            start += (window.len().saturating_sub(FRAME_HEADER_BYTES - 1)).max(1) as u64;
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,180 @@
+//! What tells a retry from a conflict: docs/format.md, Content hash.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::{Error, Result};
+use crate::id::SubjectId;
+use crate::record::{EventRecord, Payload};
+use crate::time::Timestamp;
+use crate::value::ValueRef;
+
+const SEPARATOR: u8 = 0xFF;
+
+/// The hash of an event's content.
+pub(crate) fn content_hash<'a>(
+    name: &str,
+    subject: SubjectId,
+    timestamp: Option<Timestamp>,
+    properties: impl IntoIterator<Item = (&'a str, ValueRef<'a>)>,
+) -> u64 {
+    let mut bytes = Vec::with_capacity(128);
+    let mut sum = 0_u64;
+    for (name, value) in properties {
+        bytes.clear();
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.push(SEPARATOR);
+        push_value(value, &mut bytes);
+        sum = sum.wrapping_add(xxh3_64(&bytes));
+    }
+    bytes.clear();
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.push(SEPARATOR);
+    bytes.extend_from_slice(&subject.number().to_le_bytes());
+    match timestamp {
+        Some(at) => {
+            bytes.push(1);
+            bytes.extend_from_slice(&at.as_microsecond().to_le_bytes());
+        }
+        None => bytes.push(0),
+    }
+    bytes.extend_from_slice(&sum.to_le_bytes());
+    xxh3_64(&bytes)
+}
+
+/// The tags are those of docs/format.md, Records.
+fn push_value(value: ValueRef<'_>, bytes: &mut Vec<u8>) {
+    let mut tagged = |tag: u8, value: &[u8]| {
+        bytes.push(tag);
+        bytes.extend_from_slice(value);
+    };
+    match value {
+        ValueRef::Bool(v) => tagged(0, &[u8::from(v)]),
+        ValueRef::Int(v) => tagged(1, &v.to_le_bytes()),
+        ValueRef::Float(v) => tagged(2, &v.to_le_bytes()),
+        ValueRef::Text(v) => tagged(3, v.as_bytes()),
+        ValueRef::Number(v) => tagged(4, v.as_bytes()),
+        ValueRef::Json(v) => tagged(5, v.as_bytes()),
+    }
+}
+
+/// That of an event as the log holds it.
+///
+/// # Errors
+/// `Corrupt` for a record that refers to a name which its payload does not have.
+pub(crate) fn content_hash_of_record(event: &EventRecord<'_>, payload: &Payload<'_>) -> Result<u64> {
+    let name = |place: u32| {
+        payload.names.get(place as usize).copied().ok_or_else(|| {
+            Error::corrupt("payload", format!("name {place} of an event but {} names", payload.names.len()))
+        })
+    };
+    let mut properties = Vec::with_capacity(event.properties.len());
+    for (place, value) in &event.properties {
+        properties.push((name(*place)?, *value));
+    }
+    let timestamp = event.time_sent.then(|| Timestamp::from_microsecond(payload.base_time.wrapping_add(event.time)));
+    Ok(content_hash(name(event.name)?, SubjectId::new(event.subject), timestamp, properties))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::MessageId;
+    use crate::{ErrorKind, Event, Value};
+
+    const WHO: SubjectId = SubjectId::new(258);
+
+    fn content_hash_of_event(event: &Event, subject: SubjectId) -> u64 {
+        let properties = event.properties.iter().map(|(name, value)| (name.as_str(), value.borrowed()));
+        content_hash(&event.name, subject, event.timestamp, properties)
+    }
+
+    fn event() -> Event {
+        Event::new("purchase", "user-42")
+            .at(Timestamp::from_microsecond(1_735_689_600_000_001))
+            .property("paid", true)
+            .property("count", -300)
+            .property("amount", 19.9)
+            .property("currency", "EUR")
+            .property("huge", Value::Number("9e999".to_owned()))
+            .property("tags", Value::Json("[1]".to_owned()))
+    }
+
+    fn payload<'a>(base_time: i64, names: Vec<&'a str>) -> Payload<'a> {
+        Payload { received_at: 0, import: None, base_time, names, subjects: vec![], records: vec![] }
+    }
+
+    fn record(event: &Event, base_time: i64) -> EventRecord<'_> {
+        EventRecord {
+            name: 0,
+            subject: 258,
+            time: event.timestamp.map_or(77, Timestamp::as_microsecond) - base_time,
+            time_sent: event.timestamp.is_some(),
+            message_id: MessageId::Text("m"),
+            session_id: Some("session"),
+            properties: (1..).zip(&event.properties).map(|(place, (_, value))| (place, value.borrowed())).collect(),
+            context: Some("{}"),
+        }
+    }
+
+    fn names(event: &Event) -> Vec<&str> {
+        [event.name.as_str()].into_iter().chain(event.properties.iter().map(|(name, _)| name.as_str())).collect()
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_format() {
+        let mut property = b"currency\xFF".to_vec();
+        property.push(3);
+        property.extend_from_slice(b"EUR");
+        let mut bytes = b"buy\xFF\x02\x01\0\0\x01".to_vec();
+        bytes.extend_from_slice(&5_i64.to_le_bytes());
+        bytes.extend_from_slice(&xxh3_64(&property).wrapping_mul(2).to_le_bytes());
+        let twice = [("currency", ValueRef::Text("EUR")); 2];
+        assert_eq!(content_hash("buy", WHO, Some(Timestamp::from_microsecond(5)), twice), xxh3_64(&bytes));
+        // Frozen: runs and bases hold these numbers.
+        assert_eq!(content_hash_of_event(&event(), WHO), 8_291_472_561_115_069_982);
+    }
+
+    #[test]
+    fn an_event_and_its_record_have_one_hash() {
+        for event in [event(), Event { timestamp: None, ..event() }, Event::new("view", "u")] {
+            for base_time in [0, 1_735_689_600_000_000, -5] {
+                let payload = payload(base_time, names(&event));
+                let of_record = content_hash_of_record(&record(&event, base_time), &payload).unwrap();
+                assert_eq!(of_record, content_hash_of_event(&event, WHO), "base time {base_time}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_counts_changes_the_hash_and_nothing_else_does() {
+        let first = content_hash_of_event(&event(), WHO);
+        let mut reordered = event();
+        reordered.properties.reverse();
+        reordered.session_id = Some("s".to_owned());
+        reordered.context = Some("{}".to_owned());
+        reordered.message_id = Some("m".to_owned());
+        assert_eq!(content_hash_of_event(&reordered, WHO), first);
+
+        let others = [
+            Event { name: "purchased".to_owned(), ..event() },
+            Event { timestamp: None, ..event() },
+            event().at(Timestamp::EPOCH),
+            event().property("more", 1),
+            Event { properties: event().properties.into_iter().skip(1).collect(), ..event() },
+        ];
+        for other in others {
+            assert_ne!(content_hash_of_event(&other, WHO), first);
+        }
+        assert_ne!(content_hash_of_event(&event(), SubjectId::new(259)), first);
+        let one = |value: Value| content_hash_of_event(&Event::new("e", "u").property("p", value), WHO);
+        assert_ne!(one(Value::Int(1)), one(Value::Float(1.0)));
+        assert_ne!(one(Value::Text("1".to_owned())), one(Value::Number("1".to_owned())));
+    }
+
+    #[test]
+    fn a_name_that_the_payload_lacks_is_corrupt() {
+        let event = event();
+        let error = content_hash_of_record(&record(&event, 0), &payload(0, vec!["purchase"])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+}

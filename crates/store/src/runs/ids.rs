@@ -1,0 +1,129 @@
+//! Message ids: which are stored, and with what content.
+
+use std::path::{Path, PathBuf};
+
+use redb::{ReadTransaction, TableDefinition, TableError, WriteTransaction};
+
+use super::content::content_hash_of_record;
+use super::fingerprint::Fingerprint;
+use super::layout::RunKind;
+use super::manifest::{RunMeta, decode_manifest, encode_manifest};
+use super::set::{RECENT_MAX, RunSet};
+use crate::error::{Error, Result};
+use crate::record::{Payload, Record};
+
+const RUNS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("ids.runs");
+const MANIFEST: &str = "manifest";
+
+/// The message ids of a store: each is stored once, for good.
+pub(crate) struct MessageIds {
+    dir: PathBuf,
+    set: RunSet,
+    /// The manifest last written to the index.
+    written: Vec<RunMeta>,
+    recent_max: usize,
+}
+
+impl MessageIds {
+    /// None yet; `dir` holds the run files.
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self::with_limit(dir, RECENT_MAX)
+    }
+
+    pub(super) fn with_limit(dir: &Path, recent_max: usize) -> Self {
+        Self { dir: dir.to_owned(), set: RunSet::new(dir, RunKind::Ids), written: Vec::new(), recent_max }
+    }
+
+    /// Reads the state of the last checkpoint.
+    ///
+    /// # Errors
+    /// Errors of the index, and `Corrupt` for damaged or missing run files: reset then, and replay.
+    pub(crate) fn load(&mut self, txn: &ReadTransaction) -> Result<()> {
+        let manifest = match txn.open_table(RUNS) {
+            Ok(table) => match table.get(MANIFEST).map_err(|error| Error::index("reading ids.runs", error))? {
+                Some(bytes) => decode_manifest(RunKind::Ids, bytes.value())?,
+                None => Vec::new(),
+            },
+            Err(TableError::TableDoesNotExist(_)) => Vec::new(),
+            Err(error) => return Err(Error::index("opening ids.runs", error)),
+        };
+        // Kept also if a file is damaged: none of them goes before a later manifest is durable.
+        self.written.clone_from(&manifest);
+        self.set = RunSet::open(&self.dir, RunKind::Ids, &manifest)?;
+        Ok(())
+    }
+
+    /// Begins a batch: the contents of those `fingerprints` that are stored, in their order, in place of what `stored` held.
+    ///
+    /// Memory is moved to disk first if it might not hold them too, and only then: [`recent`](Self::recent) knows all that is inserted
+    /// until the next batch begins.
+    ///
+    /// # Errors
+    /// `Corrupt` for a damaged file; errors of writing a run.
+    pub(crate) fn lookup_many(&mut self, fingerprints: &[Fingerprint], stored: &mut Vec<Option<u64>>) -> Result<()> {
+        self.make_room(fingerprints.len())?;
+        self.set.lookup_many(fingerprints, stored)
+    }
+
+    /// The content of an id that came in with this batch.
+    pub(crate) fn recent(&self, fingerprint: Fingerprint) -> Option<u64> {
+        self.set.recent(&fingerprint)
+    }
+
+    /// Stores one id that is new, with the hash of its content.
+    pub(crate) fn insert(&mut self, fingerprint: Fingerprint, content: u64) {
+        self.set.insert(fingerprint, content);
+    }
+
+    /// Stores the ids of a batch that was read back from the log.
+    ///
+    /// # Errors
+    /// `Corrupt` for a batch that refers to names which it does not have; errors of writing a run.
+    pub(crate) fn apply(&mut self, payload: &Payload<'_>) -> Result<()> {
+        self.make_room(payload.records.len())?;
+        for record in &payload.records {
+            if let Record::Event(event) = record {
+                let content = content_hash_of_record(event, payload)?;
+                self.insert(Fingerprint::of_message_id(&event.message_id), content);
+            }
+        }
+        Ok(())
+    }
+
+    fn make_room(&mut self, more: usize) -> Result<()> {
+        if self.set.recent_len() + more <= self.recent_max { Ok(()) } else { self.set.spill() }
+    }
+
+    /// Writes what is in memory to a run, and the manifest to the index.
+    ///
+    /// # Errors
+    /// Errors of the index and of writing.
+    pub(crate) fn checkpoint(&mut self, txn: &WriteTransaction) -> Result<()> {
+        self.set.spill()?;
+        let manifest = self.set.manifest();
+        let mut table = txn.open_table(RUNS).map_err(|error| Error::index("opening ids.runs", error))?;
+        table
+            .insert(MANIFEST, encode_manifest(&manifest).as_slice())
+            .map_err(|error| Error::index("writing ids.runs", error))?;
+        self.written = manifest;
+        Ok(())
+    }
+
+    /// Deletes the files that the checkpoint no longer names; to be called once it is durable.
+    ///
+    /// # Errors
+    /// Errors of the directory.
+    pub(crate) fn after_checkpoint(&mut self) -> Result<()> {
+        self.set.remove_unlisted(&self.written)
+    }
+
+    /// Forgets every id. The files stay until a later checkpoint is durable.
+    ///
+    /// # Errors
+    /// Errors of the index.
+    pub(crate) fn reset(&mut self, txn: &WriteTransaction) -> Result<()> {
+        txn.delete_table(RUNS).map_err(|error| Error::index("emptying ids.runs", error))?;
+        self.set.reset();
+        Ok(())
+    }
+}

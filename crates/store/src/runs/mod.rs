@@ -1,0 +1,26 @@
+//! Maps from fingerprints to numbers that outgrow memory: newest entries in memory, the rest in sorted, immutable files
+//! with a filter each. The bytes are in `docs/format.md`, Sorted runs.
+
+mod content;
+mod filter;
+mod fingerprint;
+pub(crate) mod fuzzing;
+mod ids;
+mod layout;
+mod manifest;
+mod merge;
+mod pread;
+mod run;
+mod set;
+mod shard;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub(crate) use content::content_hash;
+pub(crate) use fingerprint::{Fingerprint, FingerprintMap};
+pub(crate) use ids::MessageIds;
+pub(crate) use layout::RunKind;
+pub(crate) use manifest::{RunMeta, decode_manifest, encode_manifest};
+pub use set::RunStats;
+pub(crate) use set::{RECENT_MAX, RunSet};

@@ -1,0 +1,142 @@
+//! One run: a sorted sequence of entries in one file, or in several that follow each other.
+
+use std::sync::Arc;
+
+use super::fingerprint::Fingerprint;
+use super::layout::{ENTRY_BYTES, entry_fingerprint, entry_value};
+use super::manifest::RunMeta;
+use super::shard::Shard;
+use crate::error::Result;
+
+/// Blocks that a sequential reader takes at a time.
+const STREAM_BLOCKS: usize = 64;
+
+/// A sorted, immutable sequence of entries.
+pub(crate) struct Run {
+    shards: Vec<Arc<Shard>>,
+    /// For each first byte of a prefix, the first shard that can hold it.
+    starts: Box<[u32; 256]>,
+}
+
+impl Run {
+    /// The run of these files, at least one, which ascend by [`RunMeta::from`].
+    pub(super) fn new(shards: Vec<Arc<Shard>>) -> Self {
+        let mut starts = Box::new([0; 256]);
+        for (byte, start) in (0_u64..).zip(starts.iter_mut()) {
+            let place = shards.partition_point(|shard| shard.meta.from <= byte << 56).saturating_sub(1);
+            *start = u32::try_from(place).expect("a run has fewer than 2^32 files");
+        }
+        Self { shards, starts }
+    }
+
+    fn first(&self) -> &RunMeta {
+        &self.shards.first().expect("a run has a file: whoever makes one").meta
+    }
+
+    /// What [`RunMeta::run`] says of its files.
+    pub(super) fn id(&self) -> u64 {
+        self.first().run
+    }
+
+    pub(super) fn level(&self) -> u8 {
+        self.first().level
+    }
+
+    pub(super) fn shards(&self) -> &[Arc<Shard>] {
+        &self.shards
+    }
+
+    pub(super) fn entries(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.meta.entries).sum()
+    }
+
+    #[inline]
+    fn shard_of(&self, prefix: u64) -> usize {
+        let mut place = self.starts[(prefix >> 56) as usize] as usize;
+        while self.shards.get(place + 1).is_some_and(|next| next.meta.from <= prefix) {
+            place += 1;
+        }
+        place
+    }
+
+    #[inline]
+    pub(super) fn may_hold(&self, prefix: u64) -> bool {
+        self.shards.get(self.shard_of(prefix)).is_some_and(|shard| shard.may_hold(prefix))
+    }
+
+    /// Looks up one that [may be here](Self::may_hold).
+    pub(super) fn find(&self, fingerprint: &Fingerprint) -> Result<Option<u64>> {
+        let prefix = fingerprint.prefix();
+        let Some(shard) = self.shards.get(self.shard_of(prefix)) else { return Ok(None) };
+        let Some(block) = shard.block_of(prefix) else { return Ok(None) };
+        let mut bytes = Vec::new();
+        shard.read_blocks(block..block + 1, &mut bytes)?;
+        shard.find(block, &bytes, fingerprint)
+    }
+
+    /// Looks up those of `all` at `places`, which may be here, and puts what it finds at the same places of `out`; each
+    /// block is read once.
+    pub(super) fn find_many(&self, all: &[Fingerprint], places: &[u32], out: &mut [Option<u64>]) -> Result<()> {
+        let mut wanted: Vec<(usize, usize, usize)> = places
+            .iter()
+            .filter_map(|place| {
+                let place = *place as usize;
+                let prefix = all.get(place)?.prefix();
+                let number = self.shard_of(prefix);
+                Some((number, self.shards.get(number)?.block_of(prefix)?, place))
+            })
+            .collect();
+        wanted.sort_unstable();
+        let mut bytes = Vec::new();
+        for group in wanted.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            let Some(&(number, block, _)) = group.first() else { continue };
+            let Some(shard) = self.shards.get(number) else { continue };
+            shard.read_blocks(block..block + 1, &mut bytes)?;
+            for &(_, _, place) in group {
+                if let (Some(fingerprint), Some(slot)) = (all.get(place), out.get_mut(place)) {
+                    *slot = shard.find(block, &bytes, fingerprint)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a run from its first entry to its last.
+pub(super) struct RunStream<'a> {
+    shards: std::slice::Iter<'a, Arc<Shard>>,
+    shard: Option<&'a Arc<Shard>>,
+    next_block: usize,
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl<'a> RunStream<'a> {
+    pub(super) fn new(run: &'a Run) -> Self {
+        Self { shards: run.shards.iter(), shard: None, next_block: 0, bytes: Vec::new(), at: 0 }
+    }
+
+    /// The next entry; `None` after the last.
+    ///
+    /// # Errors
+    /// `Corrupt` for a damaged block.
+    pub(super) fn next(&mut self) -> Result<Option<(Fingerprint, u64)>> {
+        loop {
+            if let Some(entry) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk::<ENTRY_BYTES>) {
+                self.at += ENTRY_BYTES;
+                return Ok(Some((entry_fingerprint(entry), entry_value(entry))));
+            }
+            match self.shard.filter(|shard| self.next_block < shard.blocks()) {
+                Some(shard) => {
+                    let end = shard.blocks().min(self.next_block + STREAM_BLOCKS);
+                    shard.read_blocks(self.next_block..end, &mut self.bytes)?;
+                    (self.next_block, self.at) = (end, 0);
+                }
+                None => match self.shards.next() {
+                    Some(shard) => (self.shard, self.next_block) = (Some(shard), 0),
+                    None => return Ok(None),
+                },
+            }
+        }
+    }
+}

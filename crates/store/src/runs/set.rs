@@ -1,0 +1,288 @@
+//! A map from fingerprints to numbers: newest entries in memory, the rest in runs on disk.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::fingerprint::{Fingerprint, FingerprintMap};
+use super::layout::RunKind;
+use super::manifest::RunMeta;
+use super::merge::{MergePlan, MergePolicy, Merged, Tiered};
+use super::run::Run;
+use super::shard::Shard;
+use super::writer::{RunDir, RunWriter, SHARD_MAX_ENTRIES};
+use crate::error::{Error, Result};
+
+/// Entries that an owner lets gather in memory before it spills: the most that a table of 2^19 buckets (13 MiB) holds.
+pub(crate) const RECENT_MAX: usize = (1 << 19) / 8 * 7;
+const RUNS_PER_LEVEL: usize = 8;
+
+/// What a set holds, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunStats {
+    /// Entries in memory only.
+    pub recent: u64,
+    /// Entries on disk; one that was replaced counts until its runs are merged.
+    pub stored: u64,
+    /// Runs on disk: so many filters a lookup of something absent asks.
+    pub runs: u64,
+    /// Files of these runs.
+    pub files: u64,
+    /// Bytes of these files.
+    pub disk_bytes: u64,
+    /// Bytes of memory that all of it takes.
+    pub resident_bytes: u64,
+    /// Blocks read from the files that are open at present.
+    pub blocks_read: u64,
+}
+
+/// The runs on disk at one time. It never changes; keeping it keeps its files readable.
+#[derive(Default)]
+pub(crate) struct RunList {
+    /// The newest first.
+    runs: Vec<Arc<Run>>,
+}
+
+impl RunList {
+    fn new(mut runs: Vec<Arc<Run>>) -> Self {
+        runs.sort_by_key(|run| (run.level(), std::cmp::Reverse(run.id())));
+        Self { runs }
+    }
+
+    /// The value of one fingerprint.
+    pub(crate) fn lookup(&self, fingerprint: &Fingerprint) -> Result<Option<u64>> {
+        let prefix = fingerprint.prefix();
+        for run in &self.runs {
+            if run.may_hold(prefix)
+                && let Some(value) = run.find(fingerprint)?
+            {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Fills in those of `out` that are `None` and whose fingerprint is on disk.
+    pub(crate) fn lookup_many(&self, fingerprints: &[Fingerprint], out: &mut [Option<u64>]) -> Result<()> {
+        let mut pending: Vec<(u32, u64)> = (0..)
+            .zip(fingerprints)
+            .zip(out.iter())
+            .filter(|(_, value)| value.is_none())
+            .map(|((place, fingerprint), _)| (place, fingerprint.prefix()))
+            .collect();
+        let mut passed = vec![0; pending.len()];
+        for run in &self.runs {
+            if pending.is_empty() {
+                return Ok(());
+            }
+            // No branch depends on what a filter says: the processor runs ahead and waits for many of them at once.
+            let mut count = 0;
+            for (place, prefix) in &pending {
+                passed[count] = *place;
+                count += usize::from(run.may_hold(*prefix));
+            }
+            if count > 0 {
+                run.find_many(fingerprints, &passed[..count], out)?;
+                pending.retain(|(place, _)| out[*place as usize].is_none());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A map from fingerprints to numbers that outgrows memory.
+///
+/// What is inserted is in memory until [`spill`](Self::spill); what was spilled stays only if [`manifest`](Self::manifest) is
+/// kept and given to the next [`open`](Self::open).
+pub(crate) struct RunSet {
+    dir: RunDir,
+    policy: Box<dyn MergePolicy>,
+    recent: FingerprintMap<u64>,
+    disk: Arc<RunList>,
+}
+
+impl RunSet {
+    /// An empty set of `kind`; nothing in `dir`, which need not exist, is looked at.
+    pub(crate) fn new(dir: &Path, kind: RunKind) -> Self {
+        Self::empty(RunDir::new(dir, kind, SHARD_MAX_ENTRIES), Box::new(Tiered { runs_per_level: RUNS_PER_LEVEL }))
+    }
+
+    fn empty(dir: RunDir, policy: Box<dyn MergePolicy>) -> Self {
+        Self { dir, policy, recent: FingerprintMap::default(), disk: Arc::default() }
+    }
+
+    /// The set of `kind` whose files `manifest` names.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the file, if one is missing or not what the manifest says.
+    pub(crate) fn open(dir: &Path, kind: RunKind, manifest: &[RunMeta]) -> Result<Self> {
+        Self::open_with(dir, kind, manifest, Box::new(Tiered { runs_per_level: RUNS_PER_LEVEL }), SHARD_MAX_ENTRIES)
+    }
+
+    pub(super) fn open_with(
+        dir: &Path,
+        kind: RunKind,
+        manifest: &[RunMeta],
+        policy: Box<dyn MergePolicy>,
+        shard_max_entries: u64,
+    ) -> Result<Self> {
+        let mut runs: BTreeMap<u64, Vec<Arc<Shard>>> = BTreeMap::new();
+        for meta in manifest {
+            let shards = runs.entry(meta.run).or_default();
+            if let Some(last) = shards.last()
+                && (last.meta.from >= meta.from || last.meta.level != meta.level)
+            {
+                return Err(Error::corrupt(
+                    format!("index.redb: manifest of {} runs", kind.as_str()),
+                    format!("file {} does not follow file {} in run {}", meta.number, last.meta.number, meta.run),
+                ));
+            }
+            shards.push(Arc::new(Shard::open(dir, kind, *meta)?));
+        }
+        let dir = RunDir::new(dir, kind, shard_max_entries);
+        let disk = Arc::new(RunList::new(runs.into_values().map(|shards| Arc::new(Run::new(shards))).collect()));
+        Ok(Self { disk, ..Self::empty(dir, policy) })
+    }
+
+    /// The runs on disk, to look up without holding on to the set.
+    pub(crate) fn disk(&self) -> &Arc<RunList> {
+        &self.disk
+    }
+
+    /// The value of a fingerprint, if it is in memory.
+    pub(crate) fn recent(&self, fingerprint: &Fingerprint) -> Option<u64> {
+        self.recent.get(fingerprint).copied()
+    }
+
+    /// The values of `fingerprints`, in their order, in place of what `out` held. Large batches are cheaper by the piece.
+    ///
+    /// # Errors
+    /// `Corrupt` for a damaged file.
+    pub(crate) fn lookup_many(&self, fingerprints: &[Fingerprint], out: &mut Vec<Option<u64>>) -> Result<()> {
+        out.clear();
+        out.extend(fingerprints.iter().map(|fingerprint| self.recent(fingerprint)));
+        self.disk.lookup_many(fingerprints, out)
+    }
+
+    /// Sets the value of a fingerprint.
+    pub(crate) fn insert(&mut self, fingerprint: Fingerprint, value: u64) {
+        self.recent.insert(fingerprint, value);
+    }
+
+    /// How many entries are in memory only.
+    pub(crate) fn recent_len(&self) -> usize {
+        self.recent.len()
+    }
+
+    /// Moves memory to disk, then merges what is due. Files that were merged stay until
+    /// [`remove_unlisted`](Self::remove_unlisted).
+    ///
+    /// # Errors
+    /// Errors of writing, and `Corrupt` for damage in a file merged; the set is then as it was before the step that failed.
+    pub(crate) fn spill(&mut self) -> Result<()> {
+        let run = self.write_recent()?;
+        self.adopt(run);
+        while let Some(plan) = self.plan_merge() {
+            let merged = plan.merge()?;
+            self.swap(merged);
+        }
+        Ok(())
+    }
+
+    /// Writes what is in memory as a run, which [`adopt`](Self::adopt) puts in its place.
+    pub(crate) fn write_recent(&self) -> Result<Option<Run>> {
+        let mut entries: Vec<(Fingerprint, u64)> = self.recent.iter().map(|(key, value)| (*key, *value)).collect();
+        entries.sort_unstable_by_key(|entry| entry.0);
+        let mut writer = RunWriter::new(self.dir.clone(), 0, entries.len() as u64);
+        for (fingerprint, value) in &entries {
+            writer.push(fingerprint, *value)?;
+        }
+        writer.finish()
+    }
+
+    /// Takes in the run that [`write_recent`](Self::write_recent) made of all that is in memory.
+    pub(crate) fn adopt(&mut self, run: Option<Run>) {
+        if let Some(run) = run {
+            self.disk = Arc::new(RunList::new(self.disk.runs.iter().cloned().chain([Arc::new(run)]).collect()));
+            self.recent.clear();
+        }
+    }
+
+    /// The merge that is due, if any.
+    pub(crate) fn plan_merge(&self) -> Option<MergePlan> {
+        let mut per_level = Vec::new();
+        for run in &self.disk.runs {
+            let level = usize::from(run.level());
+            if per_level.len() <= level {
+                per_level.resize(level + 1, 0);
+            }
+            per_level[level] += 1;
+        }
+        let level = self.policy.due(&per_level)?;
+        let inputs = self.disk.runs.iter().filter(|run| run.level() == level).cloned().collect();
+        Some(MergePlan { dir: self.dir.clone(), inputs, level: level.saturating_add(1) })
+    }
+
+    /// Puts a merged run in the place of those that it was made of.
+    pub(crate) fn swap(&mut self, merged: Merged) {
+        let kept = self.disk.runs.iter().filter(|run| !merged.replaces.contains(&run.id())).cloned();
+        self.disk = Arc::new(RunList::new(kept.chain(merged.run.map(Arc::new)).collect()));
+    }
+
+    /// The files that hold what is on disk.
+    pub(crate) fn manifest(&self) -> Vec<RunMeta> {
+        self.disk.runs.iter().flat_map(|run| run.shards()).map(|shard| shard.meta).collect()
+    }
+
+    /// Deletes the files of this kind that neither the set nor `durable` names, which is the manifest that the index holds.
+    /// Not while a merge runs: nothing names its files yet.
+    ///
+    /// # Errors
+    /// Errors of the directory.
+    pub(crate) fn remove_unlisted(&self, durable: &[RunMeta]) -> Result<()> {
+        let mut kept: Vec<u64> = self.manifest().iter().chain(durable).map(|meta| meta.number).collect();
+        kept.sort_unstable();
+        let mut removed = false;
+        for (number, name) in self.dir.files()? {
+            if kept.binary_search(&number).is_ok() && !name.ends_with(".tmp") {
+                continue;
+            }
+            let path = self.dir.path.join(name);
+            match std::fs::remove_file(&path) {
+                Ok(()) => removed = true,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("removing", &path, error)),
+            }
+        }
+        if removed { self.dir.sync() } else { Ok(()) }
+    }
+
+    /// Forgets everything. The files stay until [`remove_unlisted`](Self::remove_unlisted).
+    pub(crate) fn reset(&mut self) {
+        self.recent.clear();
+        self.disk = Arc::default();
+    }
+
+    /// Bytes of memory that the set takes.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        let shards = self.disk.runs.iter().flat_map(|run| run.shards());
+        self.recent.allocation_size() + shards.map(|shard| shard.resident_bytes()).sum::<usize>()
+    }
+
+    /// What the set holds, in numbers.
+    pub(crate) fn stats(&self) -> RunStats {
+        let mut stats = RunStats {
+            recent: self.recent.len() as u64,
+            runs: self.disk.runs.len() as u64,
+            resident_bytes: self.resident_bytes() as u64,
+            ..RunStats::default()
+        };
+        for shard in self.disk.runs.iter().flat_map(|run| run.shards()) {
+            stats.files += 1;
+            stats.stored += shard.meta.entries;
+            stats.disk_bytes += shard.meta.bytes;
+            stats.blocks_read += shard.blocks_read();
+        }
+        stats
+    }
+}

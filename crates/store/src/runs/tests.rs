@@ -1,0 +1,30 @@
+//! The set against a map, and against damage.
+
+mod corruption;
+mod ids;
+mod model;
+
+use std::path::Path;
+
+use super::fingerprint::Fingerprint;
+use super::layout::RunKind;
+use super::manifest::RunMeta;
+use super::merge::Tiered;
+use super::set::RunSet;
+use crate::error::Result;
+
+/// A set that merges early and cuts small files.
+fn open_small(dir: &Path, manifest: &[RunMeta]) -> Result<RunSet> {
+    RunSet::open_with(dir, RunKind::Ids, manifest, Box::new(Tiered { runs_per_level: 3 }), 600)
+}
+
+fn numbered(number: u64) -> Fingerprint {
+    Fingerprint::of(&number.to_string())
+}
+
+fn lookup(set: &RunSet, fingerprint: &Fingerprint) -> Result<Option<u64>> {
+    match set.recent(fingerprint) {
+        Some(value) => Ok(Some(value)),
+        None => set.disk().lookup(fingerprint),
+    }
+}

@@ -1,0 +1,258 @@
+//! Writing runs: entries stream in ascending order into one file or several.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::filter::Filter;
+use super::fingerprint::Fingerprint;
+use super::layout::{BLOCK_BYTES, RUN_HEADER_BYTES, RunHeader, RunKind, encode_entry};
+use super::manifest::RunMeta;
+use super::run::Run;
+use super::shard::{Shard, Tail, place_of};
+use crate::error::{Error, Result};
+
+/// Most entries of one file: what bounds the memory that building its filter takes.
+pub(super) const SHARD_MAX_ENTRIES: u64 = 4_000_000;
+const WRITE_BUFFER_BYTES: usize = 1 << 20;
+
+/// Where runs are written to, and how their files are numbered.
+#[derive(Clone)]
+pub(super) struct RunDir {
+    pub(super) path: PathBuf,
+    pub(super) kind: RunKind,
+    /// The number of the next file, once one was needed.
+    next: Arc<OnceLock<AtomicU64>>,
+    pub(super) shard_max_entries: u64,
+}
+
+impl RunDir {
+    pub(super) fn new(path: &Path, kind: RunKind, shard_max_entries: u64) -> Self {
+        Self { path: path.to_owned(), kind, next: Arc::default(), shard_max_entries }
+    }
+
+    /// A number for a new file; the directory is created if it is missing.
+    ///
+    /// A number that is in the directory is not given again, also if nothing names its file: until the next manifest is
+    /// durable, an older one may.
+    fn next_number(&self) -> Result<u64> {
+        if self.next.get().is_none() {
+            std::fs::create_dir_all(&self.path).map_err(|error| Error::io("creating", &self.path, error))?;
+            let highest = self.files()?.into_iter().map(|(number, _)| number).max().unwrap_or(0);
+            self.next.get_or_init(|| AtomicU64::new(highest + 1));
+        }
+        let next = self.next.get().expect("set above");
+        Ok(next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Numbers and names of the files of this kind, finished or not; none if there is no directory.
+    pub(super) fn files(&self) -> Result<Vec<(u64, String)>> {
+        let io = |error| Error::io("listing", &self.path, error);
+        let mut files = Vec::new();
+        let entries = match std::fs::read_dir(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(files),
+            entries => entries.map_err(io)?,
+        };
+        for entry in entries {
+            let name = entry.map_err(io)?.file_name();
+            if let Some(name) = name.to_str()
+                && let Some(number) = self.kind.number_of(name)
+            {
+                files.push((number, name.to_owned()));
+            }
+        }
+        Ok(files)
+    }
+
+    /// Makes the names of finished files durable, where the system can.
+    pub(super) fn sync(&self) -> Result<()> {
+        if cfg!(unix) {
+            let synced = File::open(&self.path).and_then(|dir| dir.sync_all());
+            synced.map_err(|error| Error::io("syncing", &self.path, error))?;
+        }
+        Ok(())
+    }
+}
+
+/// A run being written: cut at borders of the leading bits, so that a merge of runs cuts where they were cut.
+pub(super) struct RunWriter {
+    dir: RunDir,
+    level: u8,
+    /// How many leading bits of a prefix tell the files apart.
+    bits: u32,
+    current: Option<ShardWriter>,
+    shards: Vec<Arc<Shard>>,
+    last: Option<Fingerprint>,
+}
+
+impl RunWriter {
+    /// A run of `level` with at most `entries` entries.
+    pub(super) fn new(dir: RunDir, level: u8, entries: u64) -> Self {
+        // Fingerprints are evenly spread; a sixteenth of room takes up what chance adds to a shard.
+        let room = (dir.shard_max_entries - dir.shard_max_entries / 16).max(1);
+        let bits = (0..32).find(|bits| entries >> bits <= room).unwrap_or(32);
+        Self { dir, level, bits, current: None, shards: Vec::new(), last: None }
+    }
+
+    /// Adds an entry past all before it.
+    pub(super) fn push(&mut self, fingerprint: &Fingerprint, value: u64) -> Result<()> {
+        if self.last.is_some_and(|last| last >= *fingerprint) {
+            let last = self.last.map(|last| format!("{last:?}")).unwrap_or_default();
+            let place = place_of(&self.dir.path, self.dir.kind.as_str());
+            return Err(Error::corrupt(place, format!("entry {fingerprint:?} but expected one past {last}")));
+        }
+        let prefix = fingerprint.prefix();
+        if let Some(from) = self.cut_before(prefix) {
+            self.finish_shard()?;
+            self.current = Some(ShardWriter::create(&self.dir, from)?);
+        }
+        let current = self.current.as_mut().expect("a shard is begun before its first entry: above");
+        current.push(fingerprint, value)?;
+        self.last = Some(*fingerprint);
+        Ok(())
+    }
+
+    /// Where the file of `prefix` begins, if that is a new file.
+    fn cut_before(&self, prefix: u64) -> Option<u64> {
+        let border = if self.bits == 0 { 0 } else { prefix >> (64 - self.bits) << (64 - self.bits) };
+        match (&self.current, self.last) {
+            (Some(shard), Some(last)) if shard.from >= border => {
+                // Equal prefixes stay in one file: a lookup reads one file of a run.
+                (shard.entries >= self.dir.shard_max_entries && last.prefix() != prefix).then_some(prefix)
+            }
+            (Some(_), _) => Some(border),
+            (None, _) => Some(0),
+        }
+    }
+
+    fn finish_shard(&mut self) -> Result<()> {
+        if let Some(shard) = self.current.take() {
+            let run = self.shards.first().map_or(shard.number, |first| first.meta.number);
+            self.shards.push(Arc::new(shard.finish(run, self.level)?));
+        }
+        Ok(())
+    }
+
+    /// The run, synced with its directory; `None` if nothing was pushed.
+    pub(super) fn finish(mut self) -> Result<Option<Run>> {
+        self.finish_shard()?;
+        if self.shards.is_empty() {
+            return Ok(None);
+        }
+        self.dir.sync()?;
+        Ok(Some(Run::new(self.shards)))
+    }
+}
+
+struct ShardWriter {
+    number: u64,
+    from: u64,
+    place: String,
+    kind: RunKind,
+    path: PathBuf,
+    unfinished: PathBuf,
+    file: BufWriter<File>,
+    entries: u64,
+    block: Vec<u8>,
+    prefixes: Vec<u64>,
+    fences: Vec<u64>,
+    checksums: Vec<u32>,
+}
+
+impl ShardWriter {
+    fn create(dir: &RunDir, from: u64) -> Result<Self> {
+        let number = dir.next_number()?;
+        let name = dir.kind.file_name(number);
+        let unfinished = dir.path.join(format!("{name}.tmp"));
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&unfinished)
+            .map_err(|error| Error::io("creating", &unfinished, error))?;
+        let mut writer = Self {
+            number,
+            from,
+            place: place_of(&dir.path, &name),
+            kind: dir.kind,
+            path: dir.path.join(name),
+            unfinished,
+            file: BufWriter::with_capacity(WRITE_BUFFER_BYTES, file),
+            entries: 0,
+            block: Vec::with_capacity(BLOCK_BYTES),
+            prefixes: Vec::new(),
+            fences: Vec::new(),
+            checksums: Vec::new(),
+        };
+        // The header is written last, when the lengths are known.
+        writer.write(&[0; RUN_HEADER_BYTES])?;
+        Ok(writer)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|error| Error::io("writing", &self.unfinished, error))
+    }
+
+    fn push(&mut self, fingerprint: &Fingerprint, value: u64) -> Result<()> {
+        let prefix = fingerprint.prefix();
+        if self.block.is_empty() {
+            self.fences.push(prefix);
+        }
+        if self.prefixes.last() != Some(&prefix) {
+            self.prefixes.push(prefix);
+        }
+        encode_entry(fingerprint, value, &mut self.block);
+        self.entries += 1;
+        if self.block.len() == BLOCK_BYTES {
+            self.finish_block()?;
+        }
+        Ok(())
+    }
+
+    fn finish_block(&mut self) -> Result<()> {
+        if !self.block.is_empty() {
+            self.checksums.push(crc32fast::hash(&self.block));
+            let block = std::mem::take(&mut self.block);
+            self.write(&block)?;
+            self.block = block;
+            self.block.clear();
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, run: u64, level: u8) -> Result<Shard> {
+        self.finish_block()?;
+        let mut guarded: Vec<u8> = self.fences.iter().flat_map(|fence| fence.to_le_bytes()).collect();
+        let filter = Filter::build(&self.prefixes);
+        self.prefixes = Vec::new();
+        filter.encode(&mut guarded);
+        let checksum = crc32fast::hash(&guarded);
+        self.write(&guarded)?;
+        let checksums: Vec<u8> =
+            self.checksums.iter().chain([&checksum]).flat_map(|checksum| checksum.to_le_bytes()).collect();
+        self.write(&checksums)?;
+
+        let header = RunHeader {
+            kind: self.kind,
+            entries: self.entries,
+            filter_bytes: (guarded.len() - self.fences.len() * 8) as u64,
+            fences: self.fences.len() as u64,
+        };
+        let bytes = header.layout().expect("what was just written has a length").end;
+        let io = |error| Error::io("writing", &self.unfinished, error);
+        self.file.seek(SeekFrom::Start(0)).map_err(io)?;
+        self.file.write_all(&header.encode()).map_err(io)?;
+        let file = self.file.into_inner().map_err(|error| io(error.into_error()))?;
+        // The bytes are on disk before the name is, and the name before the index mentions it.
+        file.sync_all().map_err(|error| Error::io("syncing", &self.unfinished, error))?;
+        std::fs::rename(&self.unfinished, &self.path)
+            .map_err(|error| Error::io("renaming", &self.unfinished, error))?;
+
+        let meta = RunMeta { number: self.number, run, level, from: self.from, entries: self.entries, bytes, checksum };
+        let tail = Tail { fences: self.fences, filter, checksums: self.checksums, checksum };
+        Ok(Shard::from_parts(meta, self.place, file, tail))
+    }
+}

@@ -1,0 +1,313 @@
+//! Everything that only the holder of the state lock touches: the log's end, the index, the folds.
+
+use std::any::Any;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::fold::{Committed, Fold};
+use crate::format::{encode_frame_into, encode_payload};
+use crate::id::Sequence;
+use crate::index::{FoldEntry, Index};
+use crate::log::{LogPosition, LogWriter};
+use crate::options::Options;
+use crate::outcome::Outcome;
+use crate::prepare::{Context, build, draft};
+use crate::queue::Submission;
+use crate::record::Payload;
+use crate::runs::MessageIds;
+use crate::snapshot::Snapshot;
+use crate::subjects::Subjects;
+use crate::time::Timestamp;
+
+/// A place in the log is noted in the index after this many records, so that a scan can begin near any sequence.
+const POSITION_EVERY: u64 = 65_536;
+
+/// What the store itself derives from the log, under names of its own beside the folds'.
+const SUBJECTS: (&str, u32) = ("subjects", 1);
+const IDS: (&str, u32) = ("ids", 1);
+
+pub(crate) struct State {
+    pub(crate) log: LogWriter,
+    pub(crate) index: Index,
+    pub(crate) subjects: Arc<Subjects>,
+    pub(crate) ids: MessageIds,
+    pub(crate) folds: Vec<Box<dyn Fold>>,
+    /// The last sequence applied to everything; synced too, whenever the lock is free.
+    pub(crate) applied: Sequence,
+    /// How far each fold was applied when the index was last written, in the order subjects, ids, folds.
+    watermarks: Vec<Sequence>,
+    since_checkpoint: u64,
+    last_received: Timestamp,
+    positions: Vec<(Sequence, LogPosition)>,
+    /// The first error of a write or sync: from then on what is in memory may not be on disk.
+    poison: Option<String>,
+}
+
+impl State {
+    /// Loads the folds from the index. What cannot be loaded starts empty, to be replayed.
+    pub(crate) fn load(
+        log: LogWriter,
+        index: Index,
+        runs_dir: &Path,
+        mut folds: Vec<Box<dyn Fold>>,
+        durable: Sequence,
+    ) -> Result<Self> {
+        let subjects = Arc::new(Subjects::new(runs_dir, Arc::clone(&index.db)));
+        let mut ids = MessageIds::new(runs_dir);
+        let read = index.begin_read()?;
+        let mut watermarks = Vec::new();
+        let mut resets: Vec<usize> = Vec::new();
+        let mut place = |at: usize, name: &str, version: u32, load: &mut dyn FnMut() -> Result<()>| -> Result<()> {
+            let entry = index.fold(name)?.filter(|entry| entry.version == version && entry.watermark <= durable);
+            let loaded = match entry {
+                Some(entry) => match load() {
+                    Ok(()) => Some(entry.watermark),
+                    // The state is derived: what is damaged is forgotten and replayed.
+                    Err(e) if e.kind() == ErrorKind::Corrupt => None,
+                    Err(e) => return Err(e),
+                },
+                None => None,
+            };
+            if loaded.is_none() {
+                resets.push(at);
+            }
+            watermarks.push(loaded.unwrap_or(Sequence::new(0)));
+            Ok(())
+        };
+        place(0, SUBJECTS.0, SUBJECTS.1, &mut || subjects.load(&read))?;
+        place(1, IDS.0, IDS.1, &mut || ids.load(&read))?;
+        for (at, fold) in folds.iter_mut().enumerate() {
+            let (name, version) = (fold.name(), fold.version());
+            place(at + 2, name, version, &mut || fold.load(&read))?;
+        }
+        drop(read);
+        if !resets.is_empty() {
+            let txn = index.begin_write()?;
+            for at in resets {
+                match at {
+                    0 => subjects.reset(&txn)?,
+                    1 => ids.reset(&txn)?,
+                    _ => folds.get_mut(at - 2).expect("counted from the folds").reset(&txn)?,
+                }
+            }
+            Index::commit(txn)?;
+        }
+        Ok(Self {
+            log,
+            index,
+            subjects,
+            ids,
+            folds,
+            applied: durable,
+            watermarks,
+            since_checkpoint: 0,
+            last_received: Timestamp::EPOCH,
+            positions: Vec::new(),
+            poison: None,
+        })
+    }
+
+    /// The sequence after which something has to be replayed.
+    pub(crate) fn replay_after(&self) -> Sequence {
+        self.watermarks.iter().copied().min().unwrap_or(Sequence::new(0))
+    }
+
+    /// Applies a batch of the log to whatever has not seen it.
+    pub(crate) fn replay(
+        &mut self,
+        batch: &Committed<'_>,
+        options: &Options,
+        position: Option<(Sequence, LogPosition)>,
+    ) -> Result<()> {
+        let last = batch.last_sequence();
+        let mut watermarks = self.watermarks.iter().copied();
+        if watermarks.next().is_some_and(|mark| mark < last) {
+            self.subjects.apply(&batch.payload.subjects)?;
+        }
+        if watermarks.next().is_some_and(|mark| mark < last) {
+            self.ids.apply(batch.payload)?;
+        }
+        for (fold, mark) in self.folds.iter_mut().zip(watermarks) {
+            if mark < last {
+                fold.apply(batch)?;
+            }
+        }
+        self.applied = last;
+        self.last_received = self.last_received.max(Timestamp::from_microsecond(batch.payload.received_at));
+        self.since_checkpoint += batch.payload.records.len() as u64;
+        if let Some(position) = position {
+            self.note_position(position);
+        }
+        if self.since_checkpoint >= options.checkpoint_every { self.checkpoint() } else { Ok(()) }
+    }
+
+    fn note_position(&mut self, position: (Sequence, LogPosition)) {
+        let due = self.positions.last().is_none_or(|(last, _)| last.number() + POSITION_EVERY <= position.0.number());
+        if due {
+            self.positions.push(position);
+        }
+    }
+
+    pub(crate) fn check_poison(&self) -> Result<()> {
+        match &self.poison {
+            None => Ok(()),
+            Some(first) => Err(Error::new(
+                ErrorKind::Poisoned,
+                format!("an earlier write failed ({first}); open the store again to go on"),
+            )),
+        }
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.folds.iter().all(|fold| fold.has_room())
+    }
+
+    /// Commits submissions of one import as one batch: dedup in log order, apply, write, sync. The answers may be given once this returns.
+    pub(crate) fn commit(&mut self, submissions: &[Submission], options: &Options) -> Result<Vec<Vec<Outcome>>> {
+        self.check_poison()?;
+        // Ids, subjects and folds are changed before the batch is durable: after any failure they are worth nothing.
+        self.try_commit(submissions, options).inspect_err(|e| self.poison = Some(e.to_string()))
+    }
+
+    fn try_commit(&mut self, submissions: &[Submission], options: &Options) -> Result<Vec<Vec<Outcome>>> {
+        // Time of receipt never goes back, also when the clock does.
+        let now = options.clock.now().max(self.last_received);
+        let future = i64::try_from(options.future_limit.as_micros()).unwrap_or(i64::MAX);
+        let latest = Timestamp::from_microsecond(now.as_microsecond().saturating_add(future));
+        let mut outcomes = Vec::with_capacity(submissions.iter().map(|s| s.entries.len()).sum());
+        let drafts = draft(submissions.iter().flat_map(|s| &s.entries), &mut outcomes, now, latest);
+        let first_sequence = self.applied.plus(1);
+        let import = submissions.first().and_then(|s| s.import).map(|id| *id.as_bytes());
+        let mut context = Context {
+            subjects: &self.subjects,
+            ids: &mut self.ids,
+            folds: &mut self.folds,
+            first_sequence,
+            received_at: now,
+        };
+        let payload = build(&drafts, import, &mut context, &mut outcomes)?;
+        if !payload.records.is_empty() {
+            self.write(first_sequence, &payload)?;
+            self.last_received = now;
+            if self.since_checkpoint >= options.checkpoint_every {
+                self.checkpoint()?;
+            }
+            self.log.rotate_if_full(now)?;
+        }
+        let mut outcomes = outcomes.into_iter();
+        Ok(submissions.iter().map(|s| outcomes.by_ref().take(s.entries.len()).collect()).collect())
+    }
+
+    fn write(&mut self, first_sequence: Sequence, payload: &Payload<'_>) -> Result<()> {
+        let refused = |what: String| Error::new(ErrorKind::Invalid, format!("the batch cannot be encoded: {what}"));
+        let bytes = encode_payload(payload).map_err(refused)?;
+        let count = u32::try_from(payload.records.len()).map_err(|e| refused(e.to_string()))?;
+        let mut frame = Vec::with_capacity(bytes.len() + 64);
+        encode_frame_into(
+            &mut frame,
+            first_sequence.number(),
+            count,
+            self.log.synced_through().number(),
+            false,
+            &bytes,
+            None,
+        )
+        .map_err(|e| refused(e.to_string()))?;
+        self.note_position((first_sequence, self.log.position()));
+        self.log.append(&frame)?;
+        let batch = Committed { first_sequence, payload };
+        for fold in &mut self.folds {
+            fold.apply(&batch)?;
+        }
+        self.applied = batch.last_sequence();
+        self.since_checkpoint += u64::from(count);
+        self.log.sync(self.applied)
+    }
+
+    /// Writes everything derived to the index, durably.
+    pub(crate) fn checkpoint(&mut self) -> Result<()> {
+        let txn = self.index.begin_write()?;
+        self.subjects.checkpoint(&txn)?;
+        self.ids.checkpoint(&txn)?;
+        let applied = self.applied;
+        let mut marks = self.watermarks.iter().copied();
+        let mut next = |reached: Sequence| marks.next().unwrap_or(Sequence::new(0)).max(reached);
+        let mut entries = vec![
+            (SUBJECTS.0, FoldEntry { version: SUBJECTS.1, watermark: next(applied) }),
+            (IDS.0, FoldEntry { version: IDS.1, watermark: next(applied) }),
+        ];
+        for fold in &mut self.folds {
+            fold.checkpoint(&txn)?;
+            entries
+                .push((fold.name(), FoldEntry { version: fold.version(), watermark: next(fold.watermark(applied)) }));
+        }
+        for (name, entry) in &entries {
+            Index::set_fold(&txn, name, *entry)?;
+        }
+        Index::note_positions(&txn, &self.positions)?;
+        Index::commit(txn)?;
+        self.watermarks = entries.into_iter().map(|(_, entry)| entry.watermark).collect();
+        self.positions.clear();
+        self.since_checkpoint = 0;
+        // Only now does the index no longer name what was merged away.
+        self.subjects.after_checkpoint()?;
+        self.ids.after_checkpoint()
+    }
+
+    /// Runs `work` on the fold of type `F` and writes that fold to the index, durably.
+    pub(crate) fn update<F: Fold, R>(
+        &mut self,
+        work: impl FnOnce(&mut F, &redb::WriteTransaction) -> Result<R>,
+    ) -> Result<R> {
+        self.check_poison()?;
+        let txn = self.index.begin_write()?;
+        let applied = self.applied;
+        let (at, fold) = self
+            .folds
+            .iter_mut()
+            .enumerate()
+            .find_map(|(at, fold)| {
+                let fold: &mut dyn Any = fold.as_mut();
+                fold.downcast_mut::<F>().map(|fold| (at, fold))
+            })
+            .ok_or_else(|| Error::new(ErrorKind::Invalid, "the store was opened without this fold"))?;
+        let updated = work(fold, &txn).and_then(|result| {
+            fold.checkpoint(&txn)?;
+            let entry = FoldEntry { version: fold.version(), watermark: fold.watermark(applied) };
+            Index::set_fold(&txn, fold.name(), entry)?;
+            Index::commit(txn)?;
+            Ok((result, entry.watermark))
+        });
+        match updated {
+            Ok((result, watermark)) => {
+                if let Some(mark) = self.watermarks.get_mut(at + 2) {
+                    *mark = watermark;
+                }
+                Ok(result)
+            }
+            Err(e) => {
+                // The fold may have changed and the index not.
+                self.poison = Some(e.to_string());
+                Err(e)
+            }
+        }
+    }
+
+    /// What readers see from now on.
+    pub(crate) fn publish(&mut self) -> Snapshot {
+        Snapshot {
+            sequence: self.applied,
+            subject_count: self.subjects.count(),
+            subjects: Arc::clone(&self.subjects),
+            states: self.folds.iter_mut().map(|fold| fold.publish()).collect(),
+        }
+    }
+
+    /// Checkpoint and closing frame. A poisoned store is left as it is: the next open finds out what is on disk.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        self.check_poison()?;
+        self.checkpoint()?;
+        self.log.seal()
+    }
+}

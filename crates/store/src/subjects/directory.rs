@@ -1,0 +1,405 @@
+//! Distinct id to subject and back, shared by the committer that gives out numbers and the queries that read them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use redb::{ReadTransaction, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
+
+use super::hot::HotCache;
+use super::names::{BLOCK_SUBJECTS, NAMES, Names, check_length, decode_block, missing};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::SubjectId;
+use crate::limits::SUBJECTS_MAX;
+use crate::record::NewSubject;
+use crate::runs::{Fingerprint, RECENT_MAX, RunKind, RunMeta, RunSet, RunStats, decode_manifest, encode_manifest};
+
+const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("subjects.state");
+const COUNT: &str = "count";
+const MANIFEST: &str = "manifest";
+/// Entries of the cache: what two tables of 2^19 buckets hold (22 MiB).
+const HOT_ENTRIES: usize = 2 * RECENT_MAX;
+
+/// Every distinct id that the store has seen: its number, and the way back.
+///
+/// It is shared and thread-safe: the committer gives out numbers while queries look up. No lookup waits for a disk that
+/// another one reads.
+pub struct Subjects {
+    dir: PathBuf,
+    db: Arc<redb::Database>,
+    state: RwLock<State>,
+    hot: Mutex<HotCache>,
+    recent_max: usize,
+    subjects_max: u32,
+}
+
+struct State {
+    set: RunSet,
+    names: Names,
+    /// What the index holds: the subjects and the manifest of the last checkpoint written.
+    written: (u32, Vec<RunMeta>),
+}
+
+/// What the subject directory holds, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SubjectStats {
+    /// Subjects, the erased ones included.
+    pub subjects: u32,
+    /// The runs from distinct id to subject.
+    pub runs: RunStats,
+    /// Bytes of memory of the cache of hot subjects.
+    pub cache_bytes: u64,
+    /// Bytes of memory of the distinct ids that are not in the index yet.
+    pub names_bytes: u64,
+}
+
+impl Subjects {
+    /// A directory without subjects; `dir` holds the run files, `db` the index.
+    pub(crate) fn new(dir: &Path, db: Arc<redb::Database>) -> Self {
+        Self::with_limits(dir, db, RECENT_MAX, HOT_ENTRIES, SUBJECTS_MAX)
+    }
+
+    pub(super) fn with_limits(
+        dir: &Path,
+        db: Arc<redb::Database>,
+        recent_max: usize,
+        hot_entries: usize,
+        subjects_max: u32,
+    ) -> Self {
+        let set = RunSet::new(dir, RunKind::Subjects);
+        let state = State { set, names: Names::default(), written: (0, Vec::new()) };
+        Self {
+            dir: dir.to_owned(),
+            db,
+            state: RwLock::new(state),
+            hot: Mutex::new(HotCache::new(hot_entries)),
+            recent_max,
+            subjects_max,
+        }
+    }
+
+    // A panic elsewhere while a lock was held leaves nothing half done: every change under it is one assignment or one
+    // insertion, or is followed by the poisoning of the store.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hot(&self) -> MutexGuard<'_, HotCache> {
+        self.hot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many subjects there are: the number of the next one.
+    pub fn count(&self) -> u32 {
+        self.read().names.count()
+    }
+
+    /// The subject of a distinct id; `None` if the store has not seen it, or has erased it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] for a damaged run file, [`ErrorKind::Io`] if one cannot be read.
+    pub fn resolve(&self, distinct_id: &str) -> Result<Option<SubjectId>> {
+        self.lookup(&Fingerprint::of(distinct_id))
+    }
+
+    fn lookup(&self, fingerprint: &Fingerprint) -> Result<Option<SubjectId>> {
+        let disk = {
+            let state = self.read();
+            if let Some(value) = state.set.recent(fingerprint) {
+                return self.subject(value).map(Some);
+            }
+            Arc::clone(state.set.disk())
+        };
+        // Ended before the disk is read: a statement holds its lock to its end.
+        let hot = self.hot().find(fingerprint);
+        if let Some(subject) = hot {
+            return Ok(Some(SubjectId::new(subject)));
+        }
+        let Some(value) = disk.lookup(fingerprint)? else { return Ok(None) };
+        let subject = self.subject(value)?;
+        self.hot().insert(*fingerprint, subject.number());
+        Ok(Some(subject))
+    }
+
+    /// The subjects of many distinct ids, in their order; much cheaper than one by one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] for a damaged run file, [`ErrorKind::Io`] if one cannot be read.
+    pub fn resolve_many(&self, distinct_ids: &[&str]) -> Result<Vec<Option<SubjectId>>> {
+        let fingerprints: Vec<Fingerprint> = distinct_ids.iter().map(|id| Fingerprint::of(id)).collect();
+        self.lookup_many(&fingerprints)?.into_iter().map(|value| value.map(|v| self.subject(v)).transpose()).collect()
+    }
+
+    fn lookup_many(&self, fingerprints: &[Fingerprint]) -> Result<Vec<Option<u64>>> {
+        let (mut found, disk): (Vec<Option<u64>>, _) = {
+            let state = self.read();
+            (fingerprints.iter().map(|fingerprint| state.set.recent(fingerprint)).collect(), state.set.disk().clone())
+        };
+        // Places that only the disk can answer; what it answers becomes hot.
+        let mut cold = Vec::new();
+        {
+            let mut hot = self.hot();
+            for (place, (fingerprint, slot)) in fingerprints.iter().zip(&mut found).enumerate() {
+                if slot.is_none() {
+                    *slot = hot.find(fingerprint).map(u64::from);
+                    if slot.is_none() {
+                        cold.push(place);
+                    }
+                }
+            }
+        }
+        if cold.is_empty() {
+            return Ok(found);
+        }
+        disk.lookup_many(fingerprints, &mut found)?;
+        let mut hot = self.hot();
+        for place in cold {
+            if let (Some(fingerprint), Some(Some(value))) = (fingerprints.get(place), found.get(place))
+                && let Ok(subject) = u32::try_from(*value)
+            {
+                hot.insert(*fingerprint, subject);
+            }
+        }
+        Ok(found)
+    }
+
+    /// What a run holds, as a subject.
+    fn subject(&self, value: u64) -> Result<SubjectId> {
+        u32::try_from(value).map(SubjectId::new).map_err(|_| {
+            Error::corrupt(
+                self.dir.display(),
+                format!("a run of subjects holds {value} but expected at most {}", u32::MAX),
+            )
+        })
+    }
+
+    /// The distinct id of a subject; `None` if there is no such subject, or it was erased.
+    ///
+    /// # Errors
+    /// Errors of the index, and [`ErrorKind::Corrupt`] if it does not hold what it should.
+    pub fn distinct_id(&self, subject: SubjectId) -> Result<Option<String>> {
+        Ok(self.distinct_ids(&[subject])?.pop().flatten())
+    }
+
+    /// The distinct ids of many subjects, in their order; best when they ascend, as each block of 256 is then read once.
+    ///
+    /// # Errors
+    /// Errors of the index, and [`ErrorKind::Corrupt`] if it does not hold what it should.
+    pub fn distinct_ids(&self, subjects: &[SubjectId]) -> Result<Vec<Option<String>>> {
+        let mut found: Vec<Option<String>> = Vec::with_capacity(subjects.len());
+        let mut stored: Vec<(usize, u32)> = Vec::new();
+        {
+            let state = self.read();
+            let count = state.names.count();
+            for (place, subject) in subjects.iter().enumerate() {
+                let subject = subject.number();
+                let recent = state.names.recent(subject);
+                if recent.is_none() && subject < count {
+                    stored.push((place, subject));
+                }
+                found.push(recent.flatten().map(str::to_owned));
+            }
+        }
+        if stored.is_empty() {
+            return Ok(found);
+        }
+        // A name leaves memory only once its block is durable: a transaction begun from here on sees it.
+        let txn = self.db.begin_read().map_err(|error| Error::index("reading", error))?;
+        let table = txn.open_table(NAMES).map_err(|error| Error::index("opening subjects.names", error))?;
+        for group in stored.chunk_by(|a, b| a.1 / BLOCK_SUBJECTS == b.1 / BLOCK_SUBJECTS) {
+            let Some(block) = group.first().map(|(_, subject)| subject / BLOCK_SUBJECTS) else { continue };
+            let bytes = table.get(block).map_err(|error| Error::index("reading subjects.names", error))?;
+            let bytes = bytes.ok_or_else(|| missing(block))?;
+            let names = decode_block(block, bytes.value())?;
+            for (place, subject) in group {
+                let name = names.get((subject % BLOCK_SUBJECTS) as usize).ok_or_else(|| missing(block))?;
+                if let Some(slot) = found.get_mut(*place) {
+                    *slot = name.map(str::to_owned);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The subject of a distinct id, given the next number if it has none, and whether it is new. For the committer only:
+    /// one thread gives out numbers. A batch is cheaper after [`resolve_many`](Self::resolve_many) of its distinct ids,
+    /// which makes those that are on disk hot.
+    ///
+    /// # Errors
+    /// `Exhausted` if every number has been given out; errors of reading and writing runs.
+    pub(crate) fn allocate(&self, distinct_id: &str) -> Result<(SubjectId, bool)> {
+        let fingerprint = Fingerprint::of(distinct_id);
+        if let Some(subject) = self.lookup(&fingerprint)? {
+            return Ok((subject, false));
+        }
+        // What was unknown above still is: only this thread gives out numbers.
+        let next = {
+            let mut state = self.write();
+            let next = state.names.count();
+            if next >= self.subjects_max {
+                return Err(Error::new(
+                    ErrorKind::Exhausted,
+                    format!("every one of the {} subjects has been given out", self.subjects_max),
+                ));
+            }
+            state.set.insert(fingerprint, u64::from(next));
+            state.names.push(Some(distinct_id));
+            next
+        };
+        self.spill_if_full()?;
+        Ok((SubjectId::new(next), true))
+    }
+
+    /// Takes in the subjects of a batch from the log; those that are known already are passed over. For the committer only.
+    ///
+    /// # Errors
+    /// `Corrupt` for a number that does not continue those before it; errors of writing runs.
+    pub(crate) fn apply(&self, subjects: &[NewSubject<'_>]) -> Result<()> {
+        {
+            let mut state = self.write();
+            for new in subjects {
+                let count = state.names.count();
+                if new.subject < count {
+                    continue;
+                }
+                if new.subject > count || new.subject >= self.subjects_max {
+                    return Err(Error::corrupt("log", format!("subject {} but expected {count}", new.subject)));
+                }
+                if let Some(distinct_id) = new.distinct_id {
+                    check_length(new.subject, distinct_id)?;
+                    state.set.insert(Fingerprint::of(distinct_id), u64::from(new.subject));
+                }
+                state.names.push(new.distinct_id);
+            }
+        }
+        self.spill_if_full()
+    }
+
+    fn spill_if_full(&self) -> Result<()> {
+        if self.read().set.recent_len() < self.recent_max { Ok(()) } else { self.spill() }
+    }
+
+    /// Moves memory to disk and merges. Files are written beside the readers; only what changes in memory excludes them.
+    fn spill(&self) -> Result<()> {
+        let run = self.read().set.write_recent()?;
+        self.write().set.adopt(run);
+        loop {
+            let plan = self.read().set.plan_merge();
+            let Some(plan) = plan else { return Ok(()) };
+            let merged = plan.merge()?;
+            self.write().set.swap(merged);
+        }
+    }
+
+    /// Reads the state of the last checkpoint.
+    ///
+    /// # Errors
+    /// Errors of the index, and `Corrupt` for a state that does not decode and for damaged or missing run files: reset
+    /// then, and replay.
+    pub(crate) fn load(&self, txn: &ReadTransaction) -> Result<()> {
+        let (count, manifest) = match txn.open_table(STATE) {
+            Ok(table) => {
+                let field = |name| table.get(name).map_err(|error| Error::index("reading subjects.state", error));
+                let count = match field(COUNT)? {
+                    Some(bytes) => decode_count(bytes.value())?,
+                    None => 0,
+                };
+                let manifest = match field(MANIFEST)? {
+                    Some(bytes) => decode_manifest(RunKind::Subjects, bytes.value())?,
+                    None => Vec::new(),
+                };
+                (count, manifest)
+            }
+            Err(TableError::TableDoesNotExist(_)) => (0, Vec::new()),
+            Err(error) => return Err(Error::index("opening subjects.state", error)),
+        };
+        // Kept also if a file is damaged: none of them goes before a later manifest is durable.
+        self.write().written = (count, manifest.clone());
+        let names = match txn.open_table(NAMES) {
+            Ok(table) => Some(table),
+            Err(TableError::TableDoesNotExist(_)) => None,
+            Err(error) => return Err(Error::index("opening subjects.names", error)),
+        };
+        let names = Names::load(names.as_ref(), count)?;
+        let set = RunSet::open(&self.dir, RunKind::Subjects, &manifest)?;
+        let mut state = self.write();
+        (state.set, state.names) = (set, names);
+        self.hot().clear();
+        Ok(())
+    }
+
+    /// Writes what is in memory: distinct ids and counts to the index, the rest to a run that the index names.
+    ///
+    /// # Errors
+    /// Errors of the index and of writing.
+    pub(crate) fn checkpoint(&self, txn: &WriteTransaction) -> Result<()> {
+        self.spill()?;
+        let (count, manifest) = {
+            let state = self.read();
+            state.names.write(txn)?;
+            (state.names.count(), state.set.manifest())
+        };
+        let mut table = txn.open_table(STATE).map_err(|error| Error::index("opening subjects.state", error))?;
+        let mut put = |name, bytes: &[u8]| {
+            table.insert(name, bytes).map(|_| ()).map_err(|error| Error::index("writing subjects.state", error))
+        };
+        put(COUNT, &count.to_le_bytes())?;
+        put(MANIFEST, &encode_manifest(&manifest))?;
+        self.write().written = (count, manifest);
+        Ok(())
+    }
+
+    /// Forgets from memory what the checkpoint wrote, and deletes the files that it no longer names; to be called once it is
+    /// durable.
+    ///
+    /// # Errors
+    /// Errors of the directory.
+    pub(crate) fn after_checkpoint(&self) -> Result<()> {
+        {
+            let mut state = self.write();
+            let count = state.written.0;
+            state.names.forget_written(count);
+        }
+        let state = self.read();
+        state.set.remove_unlisted(&state.written.1)
+    }
+
+    /// Forgets every subject. The files stay until a later checkpoint is durable.
+    ///
+    /// # Errors
+    /// Errors of the index.
+    pub(crate) fn reset(&self, txn: &WriteTransaction) -> Result<()> {
+        txn.delete_table(STATE).map_err(|error| Error::index("emptying subjects.state", error))?;
+        txn.delete_table(NAMES).map_err(|error| Error::index("emptying subjects.names", error))?;
+        let mut state = self.write();
+        state.set.reset();
+        state.names = Names::default();
+        self.hot().clear();
+        Ok(())
+    }
+
+    /// What the directory holds, in numbers.
+    pub fn stats(&self) -> SubjectStats {
+        let state = self.read();
+        SubjectStats {
+            subjects: state.names.count(),
+            runs: state.set.stats(),
+            cache_bytes: self.hot().bytes() as u64,
+            names_bytes: state.names.bytes() as u64,
+        }
+    }
+}
+
+impl std::fmt::Debug for Subjects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subjects").field("dir", &self.dir).field("count", &self.count()).finish_non_exhaustive()
+    }
+}
+
+fn decode_count(bytes: &[u8]) -> Result<u32> {
+    bytes.try_into().map(u32::from_le_bytes).map_err(|_| {
+        Error::corrupt("index.redb: subjects.state", format!("count of {} bytes but expected 4", bytes.len()))
+    })
+}

@@ -1,0 +1,10 @@
+//! The subject directory: every distinct id that a store has seen, its number, and the way back.
+
+mod directory;
+mod hot;
+mod names;
+#[cfg(test)]
+mod tests;
+
+pub use directory::{SubjectStats, Subjects};
+pub use names::fuzz_block;

@@ -1,0 +1,7 @@
+//! The store as its callers see it, on real files.
+
+#![allow(unreachable_pub, clippy::unwrap_used, reason = "a test program has no outside and fails by panicking")]
+
+mod append;
+mod common;
+mod recovery;
