@@ -1,1 +1,19 @@
-//! placeholder
+//! Who is who: the identity operations of the log, folded into persons.
+//!
+//! A person is a connected component of the links that stand. [`IdentityFold`] decides each identify and alias once,
+//! when it is appended, and publishes [`Persons`]: an immutable map from subject to person that holds merged subjects
+//! only.
+
+mod fold;
+mod graph;
+mod overlay;
+mod pages;
+mod person;
+mod persons;
+mod saved;
+mod wrong_id;
+
+pub use fold::{IdentityFold, IdentityOptions};
+pub use person::{PersonId, Refusals};
+pub use persons::Persons;
+pub use wrong_id::is_wrong_id;

@@ -88,15 +88,14 @@ impl Error {
         Self::with_source(kind, format!("{doing} {}: {source}", path.display()), source)
     }
 
-    /// A failed operation on the index.
-    pub(crate) fn index(doing: &str, source: impl Into<redb::Error>) -> Self {
+    /// A failed operation on the index, for folds that keep tables there; `doing` names the table or the step.
+    pub fn index(doing: &str, source: impl Into<redb::Error>) -> Self {
         let source = source.into();
         let kind = match &source {
-            redb::Error::Corrupted(_) => ErrorKind::Corrupt,
+            redb::Error::Corrupted(_) | redb::Error::TableTypeMismatch { .. } => ErrorKind::Corrupt,
             redb::Error::UpgradeRequired(_) => ErrorKind::Unsupported,
             redb::Error::DatabaseAlreadyOpen => ErrorKind::Locked,
             redb::Error::Io(cause) if cause.kind() == std::io::ErrorKind::StorageFull => ErrorKind::Full,
-            redb::Error::Io(_) | redb::Error::PreviousIo => ErrorKind::Io,
             _ => ErrorKind::Io,
         };
         Self::with_source(kind, format!("index.redb: {doing}: {source}"), source)

@@ -109,6 +109,15 @@ pub(crate) fn build<'a>(
     let mut stored = Vec::new();
     context.ids.lookup_many(&fingerprints, &mut stored)?;
     let mut stored = stored.into_iter();
+    // Read together, ids that are not in the cache are found by block; the lookups one by one then hit it.
+    let senders: Vec<&str> = drafts
+        .iter()
+        .filter_map(|draft| match &draft.kind {
+            DraftKind::Event { event, .. } => Some(event.distinct_id.as_str()),
+            DraftKind::Operation(_) => None,
+        })
+        .collect();
+    context.subjects.resolve_many(&senders)?;
 
     let base_time = drafts.iter().find_map(|draft| match &draft.kind {
         DraftKind::Event { event, .. } => Some(event.timestamp.unwrap_or(context.received_at)),

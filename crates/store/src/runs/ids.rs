@@ -8,7 +8,7 @@ use super::content::content_hash_of_record;
 use super::fingerprint::Fingerprint;
 use super::layout::RunKind;
 use super::manifest::{RunMeta, decode_manifest, encode_manifest};
-use super::set::{RECENT_MAX, RunSet};
+use super::set::{RECENT_MAX, RunSet, RunStats};
 use crate::error::{Error, Result};
 use crate::record::{Payload, Record};
 
@@ -125,5 +125,10 @@ impl MessageIds {
         txn.delete_table(RUNS).map_err(|error| Error::index("emptying ids.runs", error))?;
         self.set.reset();
         Ok(())
+    }
+
+    /// What is held, in numbers.
+    pub(crate) fn stats(&self) -> RunStats {
+        self.set.stats()
     }
 }

@@ -1,0 +1,179 @@
+//! Identity as a fold of the log.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use pugmark_store::redb::{ReadTransaction, WriteTransaction};
+use pugmark_store::{Committed, Fold, Merge, Proposal, Record, Refusal, Result, Verdict};
+
+use crate::graph::{Graph, GraphLink};
+use crate::overlay::Overlay;
+use crate::persons::Persons;
+use crate::saved::{self, SavedLink};
+
+/// The rules of identity that can be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdentityOptions {
+    /// Most ids of one person; a link beyond it is refused as `too_many_ids`. 10,000 by default.
+    ///
+    /// Verdicts that were given keep standing when it changes.
+    pub ids_max: u32,
+}
+
+impl Default for IdentityOptions {
+    fn default() -> Self {
+        Self { ids_max: 10_000 }
+    }
+}
+
+/// Decides identity operations, keeps their links, and publishes [`Persons`].
+///
+/// A verdict is given once, by [`judge`](Fold::judge); applying the log follows the recorded verdicts and judges
+/// nothing, so that a replay gives the same persons whatever the rules are by then.
+///
+/// # Example
+/// ```
+/// use pugmark_identity::{IdentityFold, IdentityOptions, Persons};
+/// use pugmark_store::{Committed, Fold, Link, Payload, Proposal, Record, Sequence, SubjectId, Verdict};
+/// let mut fold = IdentityFold::new(IdentityOptions::default());
+/// let proposal = Proposal {
+///     sequence: Sequence::FIRST,
+///     identify: true,
+///     from: SubjectId::new(0),
+///     to: SubjectId::new(1),
+///     from_id: "anon-7",
+///     to_id: "user-42",
+/// };
+/// assert_eq!(fold.judge(&proposal), Some(Verdict::Linked));
+/// let payload = Payload {
+///     received_at: 0,
+///     import: None,
+///     base_time: 0,
+///     names: vec![],
+///     subjects: vec![],
+///     records: vec![Record::Identify(Link { from: 0, to: 1, force: false, verdict: Verdict::Linked })],
+/// };
+/// fold.apply(&Committed { first_sequence: Sequence::FIRST, payload: &payload })?;
+/// let persons = fold.publish().downcast::<Persons>().expect("persons");
+/// let person = persons.person_of(SubjectId::new(1));
+/// assert_eq!(person.number(), 0);
+/// assert_eq!(persons.name_subject(person), SubjectId::new(1));
+/// # Ok::<(), pugmark_store::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct IdentityFold {
+    options: IdentityOptions,
+    graph: Graph,
+    overlay: Overlay,
+    /// What was published last, until something changes.
+    published: Option<Arc<Persons>>,
+    /// Links made up to this sequence are in the index.
+    saved_through: u64,
+    revoked_unsaved: Vec<GraphLink>,
+    known_unsaved: Vec<u32>,
+}
+
+impl IdentityFold {
+    /// Everybody is a person of their own.
+    pub fn new(options: IdentityOptions) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    fn apply_record(&mut self, sequence: u64, record: &Record<'_>) {
+        match record {
+            Record::Identify(link) => {
+                if self.graph.make_known(link.to) {
+                    self.known_unsaved.push(link.to);
+                }
+                self.apply_verdict(sequence, link.verdict, link.from, [link.to]);
+            }
+            Record::Alias(link) => self.apply_verdict(sequence, link.verdict, link.from, [link.to]),
+            Record::Merge(Merge { subjects, verdict, .. }) => {
+                let Some((first, others)) = subjects.split_first() else { return };
+                let mut others = others.to_vec();
+                others.sort_unstable();
+                others.dedup();
+                self.apply_verdict(sequence, *verdict, *first, others);
+            }
+            Record::Split { subject } => self.revoked_unsaved.extend(self.graph.split(*subject)),
+            Record::SplitLink { sequence } => self.revoked_unsaved.extend(self.graph.split_link(*sequence)),
+            _ => return,
+        }
+        self.published = None;
+    }
+
+    fn apply_verdict(&mut self, sequence: u64, verdict: Verdict, from: u32, to: impl IntoIterator<Item = u32>) {
+        match verdict {
+            Verdict::Linked => {
+                for to in to.into_iter().filter(|to| *to != from) {
+                    self.graph.link(GraphLink { sequence, from, to });
+                }
+            }
+            Verdict::Already => {}
+            Verdict::Refused(reason) => self.graph.count_refusal(reason, 1),
+        }
+    }
+}
+
+impl Fold for IdentityFold {
+    fn name(&self) -> &'static str {
+        "identity"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn apply(&mut self, batch: &Committed<'_>) -> Result<()> {
+        for (sequence, record) in (batch.first_sequence.number()..).zip(&batch.payload.records) {
+            self.apply_record(sequence, record);
+        }
+        self.overlay.applied_through(&self.graph, batch.last_sequence().number());
+        Ok(())
+    }
+
+    fn judge(&mut self, proposal: &Proposal<'_>) -> Option<Verdict> {
+        Some(self.overlay.judge(&self.graph, proposal, self.options.ids_max))
+    }
+
+    fn publish(&mut self) -> Arc<dyn Any + Send + Sync> {
+        let state = self.published.get_or_insert_with(|| Arc::new(self.graph.persons().clone()));
+        Arc::clone(state) as Arc<dyn Any + Send + Sync>
+    }
+
+    fn checkpoint(&mut self, txn: &WriteTransaction) -> Result<()> {
+        let standing = self.graph.links_after(self.saved_through);
+        let through = standing.last().map_or(self.saved_through, |link| link.sequence);
+        let standing = standing.iter().map(|link| SavedLink { link: *link, revoked: false });
+        let revoked = self.revoked_unsaved.iter().map(|link| SavedLink { link: *link, revoked: true });
+        saved::write_links(txn, standing.chain(revoked))?;
+        saved::write_known(txn, self.graph.persons().known_count(), &self.known_unsaved)?;
+        saved::write_refusals(txn, self.graph.persons().refusals())?;
+        self.saved_through = through;
+        self.revoked_unsaved.clear();
+        self.known_unsaved.clear();
+        Ok(())
+    }
+
+    fn load(&mut self, txn: &ReadTransaction) -> Result<()> {
+        let mut loaded = Self::new(self.options);
+        saved::read_known(txn, |subject| loaded.graph.make_known(subject))?;
+        saved::read_links(txn, |SavedLink { link, revoked }| {
+            loaded.saved_through = link.sequence;
+            if revoked {
+                loaded.graph.note_revoked(link);
+            } else {
+                loaded.graph.link(link);
+            }
+        })?;
+        saved::read_refusals(txn, |reason: Refusal, times| loaded.graph.count_refusal(reason, times))?;
+        *self = loaded;
+        Ok(())
+    }
+
+    fn reset(&mut self, txn: &WriteTransaction) -> Result<()> {
+        saved::delete(txn)?;
+        *self = Self::new(self.options);
+        Ok(())
+    }
+}

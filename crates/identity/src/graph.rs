@@ -1,0 +1,196 @@
+//! The links that stand and the persons that they make.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use crate::persons::Persons;
+
+/// Larger persons have their counts kept; those of smaller ones are counted when asked for.
+const COUNTED_SIZE: u32 = 16;
+
+/// A link between two subjects, made by the operation at a sequence. A merge of several makes several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct GraphLink {
+    pub(crate) sequence: u64,
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+}
+
+/// How many ids a person has, and how many of them are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Group {
+    pub(crate) size: u32,
+    pub(crate) known: u32,
+}
+
+impl Group {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { size: self.size + other.size, known: self.known + other.known }
+    }
+}
+
+/// Persons, and the links from which they can be made again. A standing link takes 16 bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    persons: Persons,
+    /// The links that stand, ascending by sequence.
+    links: Vec<GraphLink>,
+    /// The sequences of the revoked links of a subject.
+    apart: HashMap<u32, Vec<u64>, RandomState>,
+    /// The counts of persons with more than [`COUNTED_SIZE`] ids.
+    groups: HashMap<u32, Group, RandomState>,
+}
+
+impl Graph {
+    pub(crate) fn persons(&self) -> &Persons {
+        &self.persons
+    }
+
+    /// The standing links made after `sequence`.
+    pub(crate) fn links_after(&self, sequence: u64) -> &[GraphLink] {
+        let first = self.links.partition_point(|link| link.sequence <= sequence);
+        self.links.get(first..).unwrap_or_default()
+    }
+
+    pub(crate) fn count_refusal(&mut self, reason: pugmark_store::Refusal, times: u64) {
+        *self.persons.refusals.of_mut(reason) += times;
+    }
+
+    /// The counts of the person `root`.
+    pub(crate) fn group(&self, root: u32) -> Group {
+        if let Some(group) = self.groups.get(&root) {
+            return *group;
+        }
+        self.persons.ring(root).fold(Group::default(), |group, subject| {
+            group.plus(Group { size: 1, known: u32::from(self.persons.is_known_number(subject)) })
+        })
+    }
+
+    /// Makes a subject known; `false` when it is already.
+    pub(crate) fn make_known(&mut self, subject: u32) -> bool {
+        let fresh = self.persons.make_known(subject);
+        if fresh && let Some(group) = self.groups.get_mut(&self.persons.root(subject)) {
+            group.known += 1;
+        }
+        fresh
+    }
+
+    /// Adds a link, whose sequence is not below that of any other.
+    pub(crate) fn link(&mut self, link: GraphLink) {
+        self.links.push(link);
+        self.persons.link_count += 1;
+        self.join(link.from, link.to);
+    }
+
+    /// Revokes every operation that links `subject` to others; answers its links.
+    pub(crate) fn split(&mut self, subject: u32) -> Vec<GraphLink> {
+        let touching = self.links.iter().filter(|link| link.from == subject || link.to == subject);
+        let mut sequences: Vec<u64> = touching.map(|link| link.sequence).collect();
+        sequences.dedup();
+        self.revoke(&sequences)
+    }
+
+    /// Revokes the operation at `sequence`; answers its links.
+    pub(crate) fn split_link(&mut self, sequence: u64) -> Vec<GraphLink> {
+        self.revoke(&[sequence])
+    }
+
+    /// Notes a link that was revoked earlier.
+    pub(crate) fn note_revoked(&mut self, link: GraphLink) {
+        for subject in [link.from, link.to] {
+            let sequences = self.apart.entry(subject).or_default();
+            if sequences.last() != Some(&link.sequence) {
+                sequences.push(link.sequence);
+            }
+        }
+    }
+
+    /// Whether one operation linked the two and was revoked.
+    pub(crate) fn are_apart(&self, a: u32, b: u32) -> bool {
+        match (self.apart.get(&a), self.apart.get(&b)) {
+            (Some(a), Some(b)) => a.iter().any(|sequence| b.contains(sequence)),
+            _ => false,
+        }
+    }
+
+    fn revoke(&mut self, sequences: &[u64]) -> Vec<GraphLink> {
+        let revoked: Vec<GraphLink> =
+            self.links.extract_if(.., |link| sequences.binary_search(&link.sequence).is_ok()).collect();
+        self.persons.link_count -= revoked.len() as u64;
+        let mut roots: Vec<u32> = revoked.iter().map(|link| self.persons.root(link.from)).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        for root in roots {
+            self.rebuild(root);
+        }
+        for link in &revoked {
+            self.note_revoked(*link);
+        }
+        revoked
+    }
+
+    /// Makes the subjects of the person `root` anew from the links that still stand.
+    fn rebuild(&mut self, root: u32) {
+        let standing: Vec<GraphLink> =
+            self.links.iter().filter(|link| self.persons.root(link.from) == root).copied().collect();
+        let members: Vec<u32> = self.persons.ring(root).collect();
+        self.groups.remove(&root);
+        self.persons.scatter(&members);
+        for link in standing {
+            self.join(link.from, link.to);
+        }
+    }
+
+    fn join(&mut self, a: u32, b: u32) {
+        let (a, b) = (self.persons.root(a), self.persons.root(b));
+        if a == b {
+            return;
+        }
+        let group = self.group(a).plus(self.group(b));
+        self.groups.remove(&a);
+        self.groups.remove(&b);
+        self.persons.join(a, b);
+        if group.size > COUNTED_SIZE {
+            self.groups.insert(a.min(b), group);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(sequence: u64, from: u32, to: u32) -> GraphLink {
+        GraphLink { sequence, from, to }
+    }
+
+    #[test]
+    fn counts_of_small_and_large_persons_are_right() {
+        let mut graph = Graph::default();
+        for n in 1..=40 {
+            graph.link(link(u64::from(n), n, n - 1));
+            if n % 3 == 0 {
+                assert!(graph.make_known(n));
+                assert!(!graph.make_known(n));
+            }
+            assert_eq!(graph.group(0), Group { size: n + 1, known: n / 3 }, "after {n}");
+        }
+        assert_eq!(graph.groups.len(), 1);
+        let revoked = graph.split_link(31);
+        assert_eq!(revoked, [link(31, 31, 30)]);
+        assert_eq!(graph.group(0), Group { size: 31, known: 10 });
+        assert_eq!(graph.group(31), Group { size: 10, known: 3 });
+        assert_eq!(graph.persons().link_count(), 39);
+    }
+
+    #[test]
+    fn links_after_a_sequence_are_those_not_yet_saved() {
+        let mut graph = Graph::default();
+        for links in [link(3, 0, 1), link(5, 1, 2), link(5, 1, 3), link(9, 7, 8)] {
+            graph.link(links);
+        }
+        assert_eq!(graph.links_after(0).len(), 4);
+        assert_eq!(graph.links_after(4), [link(5, 1, 2), link(5, 1, 3), link(9, 7, 8)]);
+        assert_eq!(graph.links_after(9), []);
+    }
+}
