@@ -1,1 +1,23 @@
-//! placeholder
+//! Trends, funnels, retention and SQL over the events of a pugmark store.
+
+mod analysis;
+pub mod calendar;
+pub mod columns;
+mod engine;
+mod error;
+mod filter;
+mod functions;
+pub mod funnel;
+mod names;
+mod overflow;
+pub mod retention;
+pub mod spec;
+mod sql;
+mod table;
+mod text;
+pub mod trend;
+
+pub use analysis::{Explain, QueryResult};
+pub use engine::{Engine, EngineOptions, QuerySnapshot};
+pub use error::{Error, ErrorKind, Result};
+pub use text::{SQL_MAX_BYTES, SQL_MAX_DEPTH, SQL_MAX_OPERATORS};

@@ -1,0 +1,276 @@
+//! From a question to the plan of its one scan.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::utils::{conjunction, disjunction};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
+use pugmark_registry::{ColumnType, KindCounts, SYSTEM_COLUMNS};
+
+use super::groups::Item;
+use super::scan::{EventScan, Places};
+use crate::calendar::ResolvedRange;
+use crate::columns::system;
+use crate::engine::{Engine, QuerySnapshot};
+use crate::error::{Error, Result};
+use crate::filter::Expressions;
+use crate::names::never_seen;
+use crate::spec::{Breakdown, EventNames, Scope, Selector, Unit};
+use crate::table::EventsTable;
+
+/// Name of the table in plans.
+const EVENTS: &str = "events";
+
+/// What is read for an analysis.
+pub(super) struct Reading<'a> {
+    /// What every row must match one of; bit *i* of a row's matches is selector *i*.
+    pub(super) selectors: Vec<Wanted<'a>>,
+    /// Parameters that all analyses share.
+    pub(super) scope: &'a Scope,
+    /// Rows from this instant on are left out.
+    pub(super) until_us: i64,
+    /// Whether the order of rows with one timestamp matters.
+    pub(super) ordered: bool,
+}
+
+/// A selector of a question.
+pub(super) struct Wanted<'a> {
+    pub(super) selector: &'a Selector,
+    /// Its path in the question, such as `steps[2]`.
+    pub(super) path: String,
+    /// Rows before this instant do not matter to it.
+    pub(super) since_us: i64,
+}
+
+/// A scan that is ready to run, and what the asker should know.
+pub(super) struct Lowered {
+    pub(super) scan: EventScan,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Engine {
+    /// Plans the scan for `reading`.
+    pub(super) async fn lower(&self, snapshot: &QuerySnapshot, reading: &Reading<'_>, strict: bool) -> Result<Lowered> {
+        let state = self.session(snapshot)?;
+        let table = Arc::new(EventsTable::new(snapshot.clone()));
+        let schema = DFSchema::try_from_qualified_schema(EVENTS, &table.schema())?;
+        let mut lowering = Lowering {
+            snapshot,
+            strict,
+            expressions: Expressions::new(&state, &snapshot.registry, &schema, strict),
+            columns: Vec::new(),
+        };
+        let (predicate, masks, always) = lowering.selection(reading)?;
+        let unit = match reading.scope.unit {
+            Unit::Person => "person",
+            Unit::DistinctId => system::SUBJECT.1,
+        };
+        let places = Places {
+            unit: lowering.column(column(unit)),
+            timestamp: lowering.column(column(system::TIMESTAMP.1)),
+            sequence: reading.ordered.then(|| lowering.column(column(system::SEQUENCE.1))),
+            masks: masks.into_iter().map(|(expr, bits)| (lowering.column(expr), bits)).collect(),
+            always,
+            items: Vec::new(),
+            overflow: None,
+        };
+        let places = lowering.breakdown(&reading.scope.breakdown, places)?;
+        let Lowering { expressions, columns, .. } = lowering;
+        let warnings = expressions.into_warnings();
+        let plan = LogicalPlanBuilder::scan(EVENTS, provider_as_source(table), None)?
+            .filter(predicate)?
+            .project(columns)?
+            .build()?;
+        let plan = physical(&state, &plan).await?;
+        Ok(Lowered { scan: EventScan::new(plan, state.task_ctx(), places), warnings })
+    }
+}
+
+async fn physical(
+    state: &SessionState,
+    plan: &datafusion::logical_expr::LogicalPlan,
+) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>> {
+    Ok(state.create_physical_plan(plan).await?)
+}
+
+struct Lowering<'a> {
+    snapshot: &'a QuerySnapshot,
+    strict: bool,
+    expressions: Expressions<'a>,
+    columns: Vec<Expr>,
+}
+
+impl Lowering<'_> {
+    /// Adds a column to what is read, and returns its place.
+    fn column(&mut self, expr: Expr) -> usize {
+        let place = self.columns.len();
+        self.columns.push(expr.alias(format!("c{place}")));
+        place
+    }
+
+    /// Which rows are read; for each different selector the boolean of its rows and the bits that it stands for; and
+    /// the bits of all rows.
+    fn selection(&mut self, reading: &Reading<'_>) -> Result<(Expr, Vec<(Expr, u32)>, u32)> {
+        let mut different: Vec<(&Wanted<'_>, Option<Expr>, u32, i64)> = Vec::new();
+        for (number, wanted) in reading.selectors.iter().enumerate() {
+            let bit = 1 << number;
+            match different.iter_mut().find(|(seen, ..)| seen.selector == wanted.selector) {
+                Some((_, _, bits, since)) => {
+                    *bits |= bit;
+                    *since = (*since).min(wanted.since_us);
+                }
+                None => different.push((wanted, self.selector(wanted)?, bit, wanted.since_us)),
+            }
+        }
+        let since = different.iter().map(|(.., since)| *since).min().unwrap_or(i64::MIN);
+        let mut all = vec![column(system::TIMESTAMP.1).lt(instant(reading.until_us))];
+        if since > i64::MIN {
+            all.push(column(system::TIMESTAMP.1).gt_eq(instant(since)));
+        }
+        if let Some(filter) = &reading.scope.filter {
+            all.push(self.expressions.filter(filter, "filter")?);
+        }
+        // Files, row groups and pages are pruned by the names alone.
+        if different.iter().all(|(wanted, ..)| wanted.selector.event != EventNames::Any) {
+            let mut names: Vec<&str> = different
+                .iter()
+                .flat_map(|(wanted, ..)| wanted.selector.event.names().iter().map(String::as_str))
+                .collect();
+            names.sort_unstable();
+            names.dedup();
+            all.push(one_of(&names));
+        }
+        let alone = different.len() == 1;
+        let any: Vec<Option<Expr>> = different
+            .iter()
+            .map(|(wanted, expr, _, own_since)| {
+                let later = (*own_since > since).then(|| column(system::TIMESTAMP.1).gt_eq(instant(*own_since)));
+                // A lone selector of names is said above already.
+                let expr = expr.clone().filter(|_| !alone || wanted.selector.filter.is_some());
+                conjunction(later.into_iter().chain(expr))
+            })
+            .collect();
+        if let Some(any) = any.into_iter().collect::<Option<Vec<Expr>>>() {
+            all.extend(disjunction(any));
+        }
+        let mut masks = Vec::new();
+        let mut always = 0;
+        for (_, expr, bits, _) in different {
+            match expr {
+                Some(expr) if !alone => masks.push((expr, bits)),
+                _ => always |= bits,
+            }
+        }
+        Ok((conjunction(all).unwrap_or_else(|| lit(true)), masks, always))
+    }
+
+    /// The boolean of one selector; none where every event matches.
+    fn selector(&mut self, wanted: &Wanted<'_>) -> Result<Option<Expr>> {
+        let Selector { event, filter } = wanted.selector;
+        for name in event.names() {
+            self.event(name, &wanted.path)?;
+        }
+        let names: Vec<&str> = event.names().iter().map(String::as_str).collect();
+        let named = (*event != EventNames::Any).then(|| one_of(&names));
+        let filter = match filter {
+            Some(text) => Some(self.expressions.filter(text, &format!("{}.filter", wanted.path))?),
+            None => None,
+        };
+        Ok(conjunction(named.into_iter().chain(filter)))
+    }
+
+    fn event(&mut self, name: &str, path: &str) -> Result<()> {
+        let registry = &self.snapshot.registry;
+        if registry.event(name).is_some() {
+            return Ok(());
+        }
+        let nearest = registry.nearest_events(name);
+        if self.strict {
+            let error = Error::invalid(format!("the event \"{name}\" was never seen"));
+            return Err(error.on(format!("{path}.event")).nearest_names(nearest));
+        }
+        self.expressions.warn(never_seen("event", name, &nearest));
+        Ok(())
+    }
+
+    fn breakdown(&mut self, breakdown: &[Breakdown], mut places: Places) -> Result<Places> {
+        for (at, item) in breakdown.iter().enumerate() {
+            let item = match item {
+                Breakdown::Expression(text) => {
+                    let expr = self.expressions.value(text, &format!("breakdown[{at}].expression"))?;
+                    Item { column: Some(self.column(expr)), overflow_name: None }
+                }
+                Breakdown::Property(name) => self.property(name, &format!("breakdown[{at}].property"))?,
+            };
+            if item.overflow_name.is_some() && places.overflow.is_none() {
+                places.overflow = Some(self.column(column(system::OVERFLOW)));
+            }
+            places.items.push(item);
+        }
+        Ok(places)
+    }
+
+    fn property(&mut self, name: &str, path: &str) -> Result<Item> {
+        let registry = Arc::clone(&self.snapshot.registry);
+        let Some(property) = registry.property(name) else {
+            if SYSTEM_COLUMNS.contains(&name) {
+                return Ok(Item { column: Some(self.column(column(name))), overflow_name: None });
+            }
+            let nearest = registry.nearest_properties(name);
+            if self.strict {
+                let error = Error::invalid(format!("the property \"{name}\" was never seen"));
+                return Err(error.on(path).nearest_names(nearest));
+            }
+            self.expressions.warn(never_seen("property", name, &nearest));
+            return Ok(Item { column: None, overflow_name: None });
+        };
+        let definition = property.definition;
+        let overflow_name = may_overflow(definition.column, property.kinds).then(|| name.to_owned());
+        let own = definition.column.map(|_| self.column(column(&definition.column_name())));
+        Ok(Item { column: own, overflow_name })
+    }
+}
+
+/// Whether the first value of an event for the property can lie in the overflow.
+fn may_overflow(column: Option<ColumnType>, kinds: KindCounts) -> bool {
+    let own = match column {
+        None | Some(ColumnType::Float) => return true,
+        Some(ColumnType::Bool) => kinds.bool,
+        Some(ColumnType::Int) => kinds.int,
+        Some(ColumnType::Text) => kinds.text,
+        Some(ColumnType::Json) => kinds.json,
+    };
+    own < kinds.total()
+}
+
+fn column(name: &str) -> Expr {
+    Expr::Column(Column::new(Some(EVENTS), name))
+}
+
+fn instant(us: i64) -> Expr {
+    lit(ScalarValue::TimestampMicrosecond(Some(us), Some("+00:00".into())))
+}
+
+fn one_of(names: &[&str]) -> Expr {
+    let event = column(system::EVENT.1);
+    match names {
+        [one] => event.eq(lit(*one)),
+        many => event.in_list(many.iter().map(|name| lit(*name)).collect(), false),
+    }
+}
+
+/// The time between the first and the last event that the snapshot knows; an empty store has had its time at now.
+pub(super) fn time_of_data(snapshot: &QuerySnapshot) -> ResolvedRange {
+    let seen = snapshot.registry.events().fold(None::<(i64, i64)>, |seen, event| {
+        let own = (event.first_seen.as_microsecond(), event.last_seen.as_microsecond());
+        Some(seen.map_or(own, |(first, last)| (first.min(own.0), last.max(own.1))))
+    });
+    let now_us = snapshot.now.as_microsecond();
+    seen.map_or(ResolvedRange { from_us: now_us, to_us: now_us }, |(first, last)| ResolvedRange {
+        from_us: first,
+        to_us: last + 1,
+    })
+}

@@ -1,0 +1,53 @@
+//! The answer to any question.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::funnel::FunnelResult;
+use crate::retention::RetentionResult;
+use crate::spec::Header;
+use crate::trend::TrendResult;
+
+/// The answer to a query; prints as a table and serialises as `docs/semantics.md`, section 6, says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum QueryResult {
+    /// Counts over time.
+    Trend(TrendResult),
+    /// How many get how far.
+    Funnel(FunnelResult),
+    /// How many come back.
+    Retention(RetentionResult),
+}
+
+impl QueryResult {
+    /// What every answer says first.
+    pub fn header(&self) -> &Header {
+        match self {
+            Self::Trend(result) => &result.header,
+            Self::Funnel(result) => &result.header,
+            Self::Retention(result) => &result.header,
+        }
+    }
+
+    /// Headings and flat rows, for programs that read tables.
+    pub fn to_table(&self) -> (Vec<String>, Vec<Vec<Value>>) {
+        match self {
+            Self::Trend(result) => result.to_table(),
+            Self::Funnel(result) => result.to_table(),
+            Self::Retention(result) => result.to_table(),
+        }
+    }
+}
+
+impl fmt::Display for QueryResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Trend(result) => result.fmt(f),
+            Self::Funnel(result) => result.fmt(f),
+            Self::Retention(result) => result.fmt(f),
+        }
+    }
+}

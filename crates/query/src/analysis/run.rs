@@ -1,0 +1,132 @@
+//! Runs a query of any kind.
+
+use std::time::Duration;
+
+use tokio::task::JoinError;
+
+use super::QueryResult;
+use super::lowering::{Reading, time_of_data};
+use super::scan::EventScan;
+use crate::calendar::{ResolvedRange, TimeZone};
+use crate::engine::{Engine, QuerySnapshot};
+use crate::error::{Error, ErrorKind, Result};
+use crate::spec::{Analysis, Breakdown, Groups, Header, Query, Scope, Split};
+
+impl Engine {
+    /// Answers a query over the snapshot.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a question that contradicts itself, with its field;
+    /// [`ErrorKind::Unsupported`] for what is not built, such as `as_of` another sequence than the snapshot's;
+    /// [`ErrorKind::Full`] when the memory does not suffice; [`ErrorKind::Busy`] when `timeout` has passed.
+    pub async fn run(&self, snapshot: &QuerySnapshot, query: &Query) -> Result<QueryResult> {
+        if let Some(as_of) = query.as_of.filter(|as_of| *as_of != snapshot.sequence.number()) {
+            return Err(Error::unsupported(format!(
+                "an answer as of sequence {as_of} is not built yet: the snapshot is of {}",
+                snapshot.sequence
+            ))
+            .on("as_of"));
+        }
+        let answer = self.answer(snapshot, query);
+        match &query.timeout {
+            None => answer.await,
+            Some(timeout) => {
+                let limit = Duration::from_micros(u64::try_from(timeout.as_us()).unwrap_or(0));
+                tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
+                    let message = format!("the answer took longer than the timeout of {} ms", limit.as_millis());
+                    Err(Error::new(ErrorKind::Busy, message).on("timeout"))
+                })
+            }
+        }
+    }
+
+    async fn answer(&self, snapshot: &QuerySnapshot, query: &Query) -> Result<QueryResult> {
+        match &query.analysis {
+            Analysis::Trend(trend) => trend.validate()?,
+            Analysis::Funnel(funnel) => funnel.validate()?,
+            Analysis::Retention(retention) => retention.validate()?,
+        }
+        let asked = Asked::new(snapshot, query)?;
+        Ok(match &query.analysis {
+            Analysis::Trend(trend) => QueryResult::Trend(self.trend(&asked, trend).await?),
+            Analysis::Funnel(funnel) => QueryResult::Funnel(self.funnel(&asked, funnel).await?),
+            Analysis::Retention(retention) => QueryResult::Retention(self.retention(&asked, retention).await?),
+        })
+    }
+}
+
+/// A query with its range resolved.
+pub(super) struct Asked<'a> {
+    pub(super) snapshot: &'a QuerySnapshot,
+    pub(super) query: &'a Query,
+    pub(super) zone: TimeZone,
+    pub(super) range: ResolvedRange,
+}
+
+impl<'a> Asked<'a> {
+    fn new(snapshot: &'a QuerySnapshot, query: &'a Query) -> Result<Self> {
+        let scope = query.analysis.scope();
+        let zone = match &scope.time_zone {
+            Some(name) => TimeZone::named(name).map_err(|error| Error::from(error).on("time_zone"))?,
+            None => TimeZone::utc(),
+        };
+        let range = scope
+            .range
+            .resolve(&zone, snapshot.now.as_microsecond(), time_of_data(snapshot))
+            .map_err(|error| Error::from(error).on("range"))?;
+        Ok(Self { snapshot, query, zone, range })
+    }
+
+    pub(super) fn scope(&self) -> &'a Scope {
+        self.query.analysis.scope()
+    }
+
+    /// Plans the scan; see [`Engine::lower`].
+    pub(super) async fn lower(&self, engine: &Engine, reading: &Reading<'_>) -> Result<super::lowering::Lowered> {
+        engine.lower(self.snapshot, reading, self.query.strict_names).await
+    }
+
+    pub(super) fn header(&self, kind: &'static str, warnings: Vec<String>, scan: &EventScan) -> Result<Header> {
+        let explain = match self.query.explain {
+            true => Some(serde_json::to_value(scan.explain()).map_err(|error| Error::invalid(error.to_string()))?),
+            false => None,
+        };
+        Ok(Header {
+            kind,
+            as_of: self.snapshot.sequence.number(),
+            now_us: self.snapshot.now.as_microsecond(),
+            range: self.range,
+            time_zone: self.zone.clone(),
+            warnings,
+            explain,
+        })
+    }
+
+    pub(super) fn titles(&self) -> Vec<String> {
+        self.scope().breakdown.iter().map(Breakdown::title).map(str::to_owned).collect()
+    }
+
+    /// How the answer is cut; not at all without a breakdown.
+    pub(super) fn split<'g>(&self, groups: &'g Groups) -> Option<Split<'g>> {
+        let scope = self.scope();
+        (!scope.breakdown.is_empty()).then_some(Split { groups, limit: scope.limit })
+    }
+}
+
+/// The groups of several parts as one, and the numbers that each part's have in it; `[0]` without a breakdown.
+pub(super) fn absorb(parts: &[&Groups]) -> (Groups, Vec<Vec<u32>>) {
+    let mut all = Groups::default();
+    let numbers = parts.iter().map(|groups| if groups.is_empty() { vec![0] } else { all.absorb(groups) }).collect();
+    (all, numbers)
+}
+
+/// What a task returned; a panic goes on in the one that waits.
+pub(super) fn joined<T>(done: std::result::Result<T, JoinError>) -> T {
+    match done {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => panic!("a task of a query that is waited for is not cancelled: {error}"),
+        },
+    }
+}

@@ -1,0 +1,144 @@
+//! Runs the scan of an analysis: every partition at once, each into a sink of its own.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{TimestampMicrosecondType, UInt32Type, UInt64Type};
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use futures::StreamExt;
+use tokio::task::JoinSet;
+
+use super::explain::Explain;
+use super::groups::{GroupReader, Item};
+use super::run::joined;
+use crate::error::Result;
+use crate::spec::Groups;
+
+/// Which column of the scan holds what.
+#[derive(Debug)]
+pub(super) struct Places {
+    pub(super) unit: usize,
+    pub(super) timestamp: usize,
+    pub(super) sequence: Option<usize>,
+    /// Booleans, and the bits of the selectors that they stand for.
+    pub(super) masks: Vec<(usize, u32)>,
+    /// The bits of every row.
+    pub(super) always: u32,
+    pub(super) items: Vec<Item>,
+    pub(super) overflow: Option<usize>,
+}
+
+/// The rows of one batch; every list is as long as the batch, save those not asked for, which are empty.
+pub(super) struct Rows<'a> {
+    pub(super) units: &'a [u32],
+    pub(super) timestamps: &'a [i64],
+    pub(super) sequences: &'a [u64],
+    pub(super) matches: &'a [u32],
+    pub(super) groups: &'a [u32],
+}
+
+impl Rows<'_> {
+    /// The group of a row; 0 without a breakdown.
+    pub(super) fn group(&self, row: usize) -> u32 {
+        self.groups.get(row).copied().unwrap_or(0)
+    }
+}
+
+/// Takes in the rows of one partition.
+pub(super) trait Sink: Send + 'static {
+    fn take(&mut self, rows: &Rows<'_>) -> Result<()>;
+}
+
+/// A scan that is ready to run.
+pub(super) struct EventScan {
+    plan: Arc<dyn ExecutionPlan>,
+    context: Arc<TaskContext>,
+    places: Arc<Places>,
+}
+
+impl EventScan {
+    pub(super) fn new(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, places: Places) -> Self {
+        Self { plan, context, places: Arc::new(places) }
+    }
+
+    /// The pool that the query's memory comes from.
+    pub(super) fn pool(&self) -> &Arc<dyn MemoryPool> {
+        self.context.memory_pool()
+    }
+
+    /// What has been read.
+    pub(super) fn explain(&self) -> Explain {
+        Explain::of(&self.plan)
+    }
+
+    /// Reads everything; returns the sinks with the breakdown values that their rows' groups stand for.
+    pub(super) async fn run<S: Sink>(&self, make: impl Fn() -> S) -> Result<Vec<(S, Groups)>> {
+        // Dropping the set ends the tasks: a query that nobody waits for stops.
+        let mut tasks = JoinSet::new();
+        for partition in 0..self.plan.output_partitioning().partition_count() {
+            let mut batches = self.plan.execute(partition, Arc::clone(&self.context))?;
+            let mut reader = Reader::new(&self.places, self.pool());
+            let mut sink = make();
+            tasks.spawn(async move {
+                while let Some(batch) = batches.next().await {
+                    reader.read(&batch?, &mut sink)?;
+                }
+                Ok::<_, crate::Error>((sink, reader.groups.into_groups()))
+            });
+        }
+        let mut sinks = Vec::with_capacity(tasks.len());
+        while let Some(done) = tasks.join_next().await {
+            sinks.push(joined(done)?);
+        }
+        Ok(sinks)
+    }
+}
+
+/// Turns the batches of one partition into rows.
+struct Reader {
+    places: Arc<Places>,
+    groups: GroupReader,
+    reservation: MemoryReservation,
+    matches: Vec<u32>,
+    numbers: Vec<u32>,
+}
+
+impl Reader {
+    fn new(places: &Arc<Places>, pool: &Arc<dyn MemoryPool>) -> Self {
+        Self {
+            places: Arc::clone(places),
+            groups: GroupReader::new(&places.items, places.overflow),
+            reservation: MemoryConsumer::new("breakdown values").register(pool),
+            matches: Vec::new(),
+            numbers: Vec::new(),
+        }
+    }
+
+    fn read(&mut self, batch: &RecordBatch, sink: &mut impl Sink) -> Result<()> {
+        let places = &self.places;
+        self.matches.clear();
+        self.matches.resize(batch.num_rows(), places.always);
+        for (place, bits) in &places.masks {
+            let mask = batch.column(*place).as_boolean();
+            let set = match mask.nulls() {
+                Some(valid) => mask.values() & valid.inner(),
+                None => mask.values().clone(),
+            };
+            for row in set.set_indices() {
+                self.matches[row] |= bits;
+            }
+        }
+        self.groups.read(batch.columns(), batch.num_rows(), &mut self.numbers)?;
+        self.reservation.try_resize(self.groups.bytes())?;
+        let sequences = places.sequence.map(|place| batch.column(place).as_primitive::<UInt64Type>().values().as_ref());
+        sink.take(&Rows {
+            units: batch.column(places.unit).as_primitive::<UInt32Type>().values(),
+            timestamps: batch.column(places.timestamp).as_primitive::<TimestampMicrosecondType>().values(),
+            sequences: sequences.unwrap_or_default(),
+            matches: &self.matches,
+            groups: &self.numbers,
+        })
+    }
+}

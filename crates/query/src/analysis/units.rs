@@ -1,0 +1,282 @@
+//! Rows by unit: collected in any order, given to a core one unit at a time, in the order of events.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use tokio::task::JoinSet;
+
+use super::run::joined;
+use super::scan::{EventScan, Rows, Sink};
+use crate::error::Result;
+use crate::spec::{Groups, Hit};
+
+/// Units are dealt into this many ranges of equal width, or fewer: a range is sorted and done at a time.
+const RANGES: u32 = 256;
+/// Rows in one piece of memory: a range grows by pieces, and nothing is copied.
+const PIECE_ROWS: usize = 1_024;
+
+/// One event as it is collected; 28 bytes.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, packed(4))]
+pub(super) struct Row {
+    pub(super) timestamp: i64,
+    pub(super) sequence: u64,
+    pub(super) unit: u32,
+    pub(super) matches: u32,
+    pub(super) group: u32,
+}
+
+/// How units are dealt into ranges.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ranges {
+    shift: u32,
+    count: usize,
+}
+
+impl Ranges {
+    /// For the units below `units`.
+    pub(super) fn new(units: u32) -> Self {
+        let bits = u32::BITS - units.leading_zeros();
+        let shift = bits.saturating_sub(RANGES.ilog2());
+        Self { shift, count: (units >> shift) as usize + 1 }
+    }
+
+    fn width(self) -> usize {
+        1 << self.shift
+    }
+}
+
+type Pieces = Vec<Vec<Row>>;
+
+/// The rows of one partition, by range of units.
+pub(super) struct Collector {
+    ranges: Ranges,
+    rows: Vec<Pieces>,
+    reservation: MemoryReservation,
+}
+
+impl Collector {
+    pub(super) fn new(ranges: Ranges, pool: &Arc<dyn MemoryPool>) -> Self {
+        let reservation = MemoryConsumer::new("events by unit").register(pool);
+        Self { ranges, rows: vec![Pieces::new(); ranges.count], reservation }
+    }
+
+    /// Takes the rows of one batch.
+    pub(super) fn push(&mut self, rows: impl ExactSizeIterator<Item = Row>) -> Result<()> {
+        self.reservation.try_grow(rows.len() * size_of::<Row>())?;
+        for row in rows {
+            let range = (row.unit >> self.ranges.shift) as usize;
+            if self.rows.len() <= range {
+                self.rows.resize_with(range + 1, Pieces::new);
+            }
+            let Some(pieces) = self.rows.get_mut(range) else { continue };
+            match pieces.last_mut() {
+                Some(piece) if piece.len() < PIECE_ROWS => piece.push(row),
+                _ => pieces.push(vec![row]),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Collector {
+    fn take(&mut self, rows: &Rows<'_>) -> Result<()> {
+        let times = rows.timestamps.iter().zip(rows.sequences);
+        let whole = times.zip(rows.units.iter().zip(rows.matches)).enumerate();
+        self.push(whole.map(|(at, ((timestamp, sequence), (unit, matches)))| Row {
+            timestamp: *timestamp,
+            sequence: *sequence,
+            unit: *unit,
+            matches: *matches,
+            group: rows.group(at),
+        }))
+    }
+}
+
+/// Runs the scan and keeps its rows by unit, with the breakdown values of each part.
+pub(super) async fn collect(scan: &EventScan, ranges: Ranges) -> Result<Vec<(Collector, Groups)>> {
+    scan.run(|| Collector::new(ranges, scan.pool())).await
+}
+
+/// What a core needs to take in units and to be merged.
+pub(super) trait Core: Send + 'static {
+    /// Takes in the events of one unit, sorted by timestamp and sequence.
+    fn add_unit(&mut self, hits: &[Hit]);
+}
+
+/// Feeds every unit to one of several cores, and returns the cores. `parts` come with the numbers of their groups.
+pub(super) async fn feed<C: Core>(
+    ranges: Ranges,
+    parts: Vec<(Collector, Vec<u32>)>,
+    threads: usize,
+    make: impl Fn() -> C,
+) -> Result<Vec<C>> {
+    let count = parts.iter().map(|(part, _)| part.rows.len()).max().unwrap_or(0);
+    let mut work: Vec<Mutex<Vec<(Pieces, usize)>>> = Vec::with_capacity(count);
+    work.resize_with(count, Mutex::default);
+    let mut numbers = Vec::with_capacity(parts.len());
+    let mut reservations = Vec::with_capacity(parts.len());
+    for (part, (collector, groups)) in parts.into_iter().enumerate() {
+        for (range, pieces) in work.iter_mut().zip(collector.rows) {
+            range.get_mut().unwrap_or_else(PoisonError::into_inner).push((pieces, part));
+        }
+        numbers.push(groups);
+        reservations.push(collector.reservation);
+    }
+    let shared = Arc::new(Shared { work, numbers, ranges, next: AtomicUsize::new(0), stopped: AtomicBool::new(false) });
+    let stop = StopOnDrop(Arc::clone(&shared));
+    let mut workers = JoinSet::new();
+    for _ in 0..threads {
+        let (shared, mut core) = (Arc::clone(&shared), make());
+        workers.spawn_blocking(move || {
+            shared.work_off(&mut core);
+            core
+        });
+    }
+    let mut cores = Vec::with_capacity(threads);
+    while let Some(core) = workers.join_next().await {
+        cores.push(joined(core));
+    }
+    drop(stop);
+    drop(reservations);
+    Ok(cores)
+}
+
+/// What the workers share.
+struct Shared {
+    work: Vec<Mutex<Vec<(Pieces, usize)>>>,
+    /// For each part, the numbers that its groups have in all parts together; empty without a breakdown.
+    numbers: Vec<Vec<u32>>,
+    ranges: Ranges,
+    next: AtomicUsize,
+    stopped: AtomicBool,
+}
+
+/// Ends the workers when the query is dropped.
+struct StopOnDrop(Arc<Shared>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    fn work_off<C: Core>(&self, core: &mut C) {
+        let mut sorter = Sorter::default();
+        while !self.stopped.load(Ordering::Relaxed) {
+            let Some(range) = self.work.get(self.next.fetch_add(1, Ordering::Relaxed)) else { break };
+            let pieces = std::mem::take(&mut *range.lock().unwrap_or_else(PoisonError::into_inner));
+            sorter.sort(&pieces, &self.numbers, self.ranges);
+            sorter.units(|hits| core.add_unit(hits));
+        }
+    }
+}
+
+/// Sorts the rows of one range: by counting into units, then each unit by itself.
+#[derive(Default)]
+struct Sorter {
+    /// Where each unit's rows end.
+    ends: Vec<usize>,
+    hits: Vec<Hit>,
+}
+
+impl Sorter {
+    fn sort(&mut self, pieces: &[(Pieces, usize)], numbers: &[Vec<u32>], ranges: Ranges) {
+        let mask = ranges.width() - 1;
+        let rows = || pieces.iter().flat_map(|(pieces, part)| pieces.iter().flatten().map(move |row| (row, *part)));
+        self.ends.clear();
+        self.ends.resize(ranges.width(), 0);
+        let mut total = 0;
+        for (row, _) in rows() {
+            self.ends[row.unit as usize & mask] += 1;
+            total += 1;
+        }
+        let mut start = 0;
+        for end in &mut self.ends {
+            let count = *end;
+            *end = start;
+            start += count;
+        }
+        let empty = Hit { timestamp: 0, sequence: 0, matches: 0, group: 0 };
+        self.hits.clear();
+        self.hits.resize(total, empty);
+        for (row, part) in rows() {
+            let group = row.group as usize;
+            let group = numbers.get(part).and_then(|numbers| numbers.get(group)).copied().unwrap_or(0);
+            let place = &mut self.ends[row.unit as usize & mask];
+            self.hits[*place] = Hit { timestamp: row.timestamp, sequence: row.sequence, matches: row.matches, group };
+            *place += 1;
+        }
+    }
+
+    fn units(&mut self, mut take: impl FnMut(&[Hit])) {
+        let mut rest = self.hits.as_mut_slice();
+        let mut start = 0;
+        for end in &self.ends {
+            let (unit, after) = rest.split_at_mut(end - start);
+            rest = after;
+            start = *end;
+            if unit.is_empty() {
+                continue;
+            }
+            if !unit.is_sorted_by_key(|hit| (hit.timestamp, hit.sequence)) {
+                unit.sort_unstable_by_key(|hit| (hit.timestamp, hit.sequence));
+            }
+            take(unit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::execution::memory_pool::{GreedyMemoryPool, UnboundedMemoryPool};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Keep(Vec<Vec<Hit>>);
+
+    impl Core for Keep {
+        fn add_unit(&mut self, hits: &[Hit]) {
+            self.0.push(hits.to_vec());
+        }
+    }
+
+    fn row(unit: u32, timestamp: i64, sequence: u64, group: u32) -> Row {
+        Row { timestamp, sequence, unit, matches: 1, group }
+    }
+
+    #[tokio::test]
+    async fn every_unit_comes_once_with_its_rows_in_order_and_its_groups_renumbered() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+        for units in [1_u32, 200, 257, 100_000] {
+            let ranges = Ranges::new(units);
+            let mut first = Collector::new(ranges, &pool);
+            let mut second = Collector::new(ranges, &pool);
+            for unit in 0..units {
+                first.push([row(unit, 30, 3, 0), row(unit, 10, 9, 0)].into_iter()).expect("there is room");
+                second.push([row(unit, 30, 1, 0)].into_iter()).expect("there is room");
+            }
+            let parts = vec![(first, vec![0]), (second, vec![7])];
+            let cores = feed(ranges, parts, 2, Keep::default).await.expect("it runs");
+            let all: Vec<Vec<Hit>> = cores.into_iter().flat_map(|core| core.0).collect();
+            assert_eq!(all.len(), units as usize);
+            for hits in all {
+                let seen: Vec<_> = hits.iter().map(|hit| (hit.timestamp, hit.sequence, hit.group)).collect();
+                assert_eq!(seen, [(10, 9, 0), (30, 1, 7), (30, 3, 0)]);
+            }
+        }
+        assert_eq!(pool.reserved(), 0);
+    }
+
+    #[test]
+    fn rows_beyond_the_pool_are_refused() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100));
+        let mut collector = Collector::new(Ranges::new(1), &pool);
+        let rows: Vec<Row> = (0..10).map(|at| row(0, at, 0, 0)).collect();
+        let error = collector.push(rows.into_iter()).expect_err("it does not fit");
+        assert_eq!(error.kind(), crate::ErrorKind::Full);
+    }
+}

@@ -1,0 +1,266 @@
+//! The columnar files and what is known about each without opening it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use datafusion::parquet::file::metadata::ParquetMetaDataReader;
+use pugmark_store::redb::{self, ReadableTable, TableDefinition};
+use pugmark_store::{Result, Sequence, SubjectId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::error;
+
+/// Key: file id. Value: [`Entry`] as JSON.
+const FILES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("columns.files");
+/// Key: [`FLUSHED_THROUGH`] or [`NEXT_FILE`].
+const STATE: TableDefinition<'_, &str, u64> = TableDefinition::new("columns.state");
+const FLUSHED_THROUGH: &str = "flushed_through";
+const NEXT_FILE: &str = "next_file";
+
+/// A file with more event names than this is not pruned by them.
+pub(crate) const EVENT_NAMES_MAX: usize = 256;
+
+/// Names one columnar file, for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(u64);
+
+impl FileId {
+    /// Wraps a number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The file's name: twenty digits and `.parquet`.
+    pub(crate) fn file_name(self) -> String {
+        format!("{:020}.parquet", self.0)
+    }
+}
+
+impl std::fmt::Display for FileId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An immutable columnar file, and what a query needs to know to leave it unread.
+///
+/// The file stays on disk as long as the catalog names it or a snapshot holds this value.
+#[derive(Debug)]
+pub struct ColumnFile {
+    /// Its id.
+    pub id: FileId,
+    /// Where it is.
+    pub path: PathBuf,
+    /// How many events it holds; at least one.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// The lowest sequence in it.
+    pub first_sequence: Sequence,
+    /// The highest sequence in it.
+    pub last_sequence: Sequence,
+    /// The lowest subject in it.
+    pub first_subject: SubjectId,
+    /// The highest subject in it.
+    pub last_subject: SubjectId,
+    /// The earliest timestamp in it.
+    pub min_timestamp: Timestamp,
+    /// The latest timestamp in it.
+    pub max_timestamp: Timestamp,
+    /// The event names in it, ascending; `None` when there are too many to list.
+    pub events: Option<Vec<String>>,
+    dropped: AtomicBool,
+}
+
+/// A [`ColumnFile`] as the index holds it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    pub(crate) first_sequence: u64,
+    pub(crate) last_sequence: u64,
+    pub(crate) first_subject: u32,
+    pub(crate) last_subject: u32,
+    pub(crate) min_timestamp: i64,
+    pub(crate) max_timestamp: i64,
+    pub(crate) events: Option<Vec<String>>,
+}
+
+impl ColumnFile {
+    pub(crate) fn new(dir: &Path, id: FileId, entry: Entry) -> Self {
+        Self {
+            id,
+            path: dir.join(id.file_name()),
+            rows: entry.rows,
+            bytes: entry.bytes,
+            first_sequence: Sequence::new(entry.first_sequence),
+            last_sequence: Sequence::new(entry.last_sequence),
+            first_subject: SubjectId::new(entry.first_subject),
+            last_subject: SubjectId::new(entry.last_subject),
+            min_timestamp: Timestamp::from_microsecond(entry.min_timestamp),
+            max_timestamp: Timestamp::from_microsecond(entry.max_timestamp),
+            events: entry.events,
+            dropped: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether events called `name` may be in it.
+    pub fn may_hold_event(&self, name: &str) -> bool {
+        self.events.as_ref().is_none_or(|events| events.binary_search_by(|event| event.as_str().cmp(name)).is_ok())
+    }
+
+    fn entry(&self) -> Entry {
+        Entry {
+            rows: self.rows,
+            bytes: self.bytes,
+            first_sequence: self.first_sequence.number(),
+            last_sequence: self.last_sequence.number(),
+            first_subject: self.first_subject.number(),
+            last_subject: self.last_subject.number(),
+            min_timestamp: self.min_timestamp.as_microsecond(),
+            max_timestamp: self.max_timestamp.as_microsecond(),
+            events: self.events.clone(),
+        }
+    }
+
+    /// The catalog names it no more: it goes with the last snapshot that holds it.
+    pub(crate) fn drop_with_last_reader(&self) {
+        self.dropped.store(true, Ordering::Release);
+    }
+
+    /// Fails unless the file is there, is as long as it was, and has a footer that says the same number of rows.
+    fn check(&self) -> Result<()> {
+        let file = File::open(&self.path).map_err(|e| error::corrupt(self.path.display(), e))?;
+        let bytes = file.metadata().map_err(|e| error::io("reading", &self.path, e))?.len();
+        if bytes != self.bytes {
+            return Err(error::corrupt(self.path.display(), format_args!("{bytes} bytes, expected {}", self.bytes)));
+        }
+        let footer = ParquetMetaDataReader::new().parse_and_finish(&file);
+        let rows = footer.map_err(|e| error::corrupt(self.path.display(), e))?.file_metadata().num_rows();
+        if u64::try_from(rows) != Ok(self.rows) {
+            return Err(error::corrupt(self.path.display(), format_args!("{rows} rows, expected {}", self.rows)));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ColumnFile {
+    fn drop(&mut self) {
+        if self.dropped.load(Ordering::Acquire) {
+            // What stays behind is named nowhere, and removed when the store is next opened.
+            let _removed = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// What the index holds of the columns.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    pub(crate) files: Vec<Arc<ColumnFile>>,
+    pub(crate) flushed_through: u64,
+    pub(crate) next_file: u64,
+}
+
+impl Catalog {
+    /// Reads the catalog, and makes sure that its files are there.
+    pub(crate) fn load(txn: &redb::ReadTransaction, dir: &Path) -> Result<Self> {
+        let mut catalog = Self::default();
+        if let Some(table) = open(txn, FILES)? {
+            for row in table.iter().map_err(|e| error::index("reading columns.files", e))? {
+                let (id, entry) = row.map_err(|e| error::index("reading columns.files", e))?;
+                let entry = serde_json::from_slice(entry.value())
+                    .map_err(|e| error::corrupt(format_args!("index.redb: columns.files: file {}", id.value()), e))?;
+                let file = ColumnFile::new(dir, FileId::new(id.value()), entry);
+                file.check()?;
+                catalog.files.push(Arc::new(file));
+            }
+        }
+        if let Some(table) = open(txn, STATE)? {
+            let number = |key: &str| -> Result<u64> {
+                Ok(table
+                    .get(key)
+                    .map_err(|e| error::index("reading columns.state", e))?
+                    .map_or(0, |value| value.value()))
+            };
+            catalog.flushed_through = number(FLUSHED_THROUGH)?;
+            catalog.next_file = number(NEXT_FILE)?;
+        }
+        Ok(catalog)
+    }
+
+    /// Adds `files` to the catalog in the index.
+    pub(crate) fn save(
+        txn: &redb::WriteTransaction,
+        files: &[Arc<ColumnFile>],
+        flushed_through: Sequence,
+        next_file: u64,
+    ) -> Result<()> {
+        let mut table = txn.open_table(FILES).map_err(|e| error::index("opening columns.files", e))?;
+        for file in files {
+            let entry = serde_json::to_vec(&file.entry()).map_err(|e| error::corrupt(file.path.display(), e))?;
+            table.insert(file.id.number(), entry.as_slice()).map_err(|e| error::index("writing columns.files", e))?;
+        }
+        let mut table = txn.open_table(STATE).map_err(|e| error::index("opening columns.state", e))?;
+        for (key, value) in [(FLUSHED_THROUGH, flushed_through.number()), (NEXT_FILE, next_file)] {
+            table.insert(key, value).map_err(|e| error::index("writing columns.state", e))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the catalog from the index.
+    pub(crate) fn clear(txn: &redb::WriteTransaction) -> Result<()> {
+        txn.delete_table(FILES).map_err(|e| error::index("deleting columns.files", e))?;
+        txn.delete_table(STATE).map_err(|e| error::index("deleting columns.state", e))?;
+        Ok(())
+    }
+}
+
+fn open<K: redb::Key + 'static, V: redb::Value + 'static>(
+    txn: &redb::ReadTransaction,
+    table: TableDefinition<'_, K, V>,
+) -> Result<Option<redb::ReadOnlyTable<K, V>>> {
+    match txn.open_table(table) {
+        Ok(table) => Ok(Some(table)),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(e) => Err(error::index("opening a table of the columns", e)),
+    }
+}
+
+/// The columnar files in `dir` by id, whole ones and those left behind in the middle of writing.
+pub(crate) fn files_in(dir: &Path) -> Result<BTreeMap<PathBuf, FileId>> {
+    let mut files = BTreeMap::new();
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(files),
+        Err(e) => return Err(error::io("listing", dir, e)),
+    };
+    for entry in entries {
+        let path = entry.map_err(|e| error::io("listing", dir, e))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let digits = name.strip_suffix(".tmp").unwrap_or(name).strip_suffix(".parquet");
+        if let Some(id) = digits.filter(|digits| digits.len() == 20).and_then(|digits| digits.parse().ok()) {
+            files.insert(path, FileId::new(id));
+        }
+    }
+    Ok(files)
+}
+
+/// Removes every columnar file in `dir` that `keep` does not hold, and answers with the highest id that there was.
+pub(crate) fn remove_others(dir: &Path, keep: &[Arc<ColumnFile>]) -> Result<u64> {
+    let mut highest = 0;
+    for (path, id) in files_in(dir)? {
+        highest = highest.max(id.number());
+        if !keep.iter().any(|file| file.path == path) {
+            std::fs::remove_file(&path).map_err(|e| error::io("removing", &path, e))?;
+        }
+    }
+    Ok(highest)
+}

@@ -1,0 +1,298 @@
+//! Writes the tail to files in the background.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use pugmark_registry::Registry;
+use pugmark_store::{Error, ErrorKind, Result, Store};
+
+use super::catalog::FileId;
+use super::cell::{Part, Slice};
+use super::fold::ColumnsFold;
+use super::state::Columns;
+use super::writer::write_file;
+
+/// A snapshot is shown this soon after it was taken, when it is not there already.
+const SNAPSHOT_WITHIN: Duration = Duration::from_millis(5);
+/// A failed flush is tried again after this long.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What the fold and the flusher of one store tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    files: AtomicU64,
+    live: AtomicBool,
+    blocked: AtomicBool,
+    work: Mutex<Work>,
+    wake: Condvar,
+    answered: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    /// The sealed part of the tail has reached the size of a file.
+    due: bool,
+    /// How many flushes of everything have been asked for, and answered.
+    wanted: u64,
+    answered: u64,
+    /// Why the last flush failed.
+    failure: Option<(ErrorKind, String)>,
+    stopping: bool,
+    stopped: bool,
+}
+
+enum Task {
+    Due,
+    /// All up to this request.
+    Everything(u64),
+    Stop,
+}
+
+impl Control {
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        // Flags and counters: whole at every step.
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The id of a new file.
+    pub(crate) fn next_file(&self) -> FileId {
+        FileId::new(self.files.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// The highest id given out.
+    pub(crate) fn file_count(&self) -> u64 {
+        self.files.load(Ordering::Relaxed)
+    }
+
+    /// Ids up to `highest` are taken.
+    pub(crate) fn count_files(&self, highest: u64) {
+        self.files.fetch_max(highest, Ordering::Relaxed);
+    }
+
+    /// Whether a flusher runs.
+    pub(crate) fn is_live(&self) -> bool {
+        self.live.load(Ordering::Acquire)
+    }
+
+    /// The committer waits until the tail is shorter.
+    pub(crate) fn note_blocked(&self) {
+        self.blocked.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn set_due(&self, due: bool) {
+        let mut work = self.lock();
+        work.due = due;
+        if due {
+            self.wake.notify_all();
+        }
+    }
+
+    /// Why the last flush failed; `None` once one has succeeded.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.lock().failure.as_ref().map(|(kind, message)| Error::new(*kind, message.clone()))
+    }
+
+    fn next_task(&self) -> Task {
+        let mut work = self.lock();
+        loop {
+            if work.wanted > work.answered {
+                return Task::Everything(work.wanted);
+            }
+            if work.stopping {
+                return Task::Stop;
+            }
+            if work.due {
+                return Task::Due;
+            }
+            work = self.wake.wait(work).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits for `time`, or until there is something else to do than what is due.
+    fn pause(&self, time: Duration) {
+        let idle = |work: &mut Work| work.wanted == work.answered && !work.stopping;
+        let _woken = self.wake.wait_timeout_while(self.lock(), time, idle).unwrap_or_else(PoisonError::into_inner);
+    }
+
+    fn note(&self, result: &Result<bool>) {
+        self.lock().failure = result.as_ref().err().map(|e| (e.kind(), e.to_string()));
+    }
+
+    fn answer(&self, request: u64) {
+        self.lock().answered = request;
+        self.answered.notify_all();
+    }
+}
+
+/// The thread that writes the tail of one store to files: whenever it has grown to the size of a file, and on demand.
+///
+/// A flush that fails is tried again. As long as the last one failed, [`flush_now`](Self::flush_now) and [`close`](Self::close) say why if they fail as
+/// well, and appends that find the tail full fail with the same error. Nothing is lost: what is in no file is in the log.
+///
+/// Dropping it stops the thread; what the tail holds then is applied again by the next open.
+///
+/// # Example
+/// ```
+/// use pugmark_query::columns::{Columns, ColumnsFold, ColumnsOptions, Flusher};
+/// use pugmark_registry::{RegistryFold, RegistryOptions};
+/// use pugmark_store::{Event, Options, Store};
+/// use std::sync::Arc;
+/// let dir = tempfile::tempdir()?;
+/// let registry = RegistryFold::new(RegistryOptions::default());
+/// let columns = ColumnsFold::new(dir.path(), ColumnsOptions::default());
+/// let store = Store::open(dir.path(), Options::default(), vec![Box::new(registry), Box::new(columns)])?;
+/// let store = Arc::new(store);
+/// let flusher = Flusher::start(Arc::clone(&store))?;
+/// store.append(vec![Event::new("purchase", "user-42").into()])?;
+/// flusher.flush_now()?;
+/// let stats = store.snapshot().state::<Columns>().map(|columns| columns.stats());
+/// assert_eq!(stats.map(|stats| (stats.files, stats.file_rows, stats.tail_rows)), Some((1, 1, 0)));
+/// flusher.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Flusher {
+    control: Arc<Control>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Flusher {
+    /// Starts the thread for a store that was opened with a [`ColumnsFold`] and a [`RegistryFold`](pugmark_registry::RegistryFold). It keeps `store` until it is closed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a store without those folds, or with a flusher; [`ErrorKind::Io`] when no thread can be started.
+    pub fn start(store: Arc<Store>) -> Result<Self> {
+        let control = Arc::clone(&state::<Columns>(&store)?.control);
+        let _registry = state::<Registry>(&store)?;
+        if control.live.swap(true, Ordering::AcqRel) {
+            return Err(Error::new(ErrorKind::Invalid, "the store has a flusher already"));
+        }
+        {
+            let mut work = control.lock();
+            work.stopping = false;
+            work.stopped = false;
+        }
+        let thread = std::thread::Builder::new().name("pugmark-flush".to_owned()).spawn({
+            let running = Running(Arc::clone(&control));
+            move || running.run(&store)
+        });
+        match thread {
+            Ok(thread) => Ok(Self { control, thread: Some(thread) }),
+            Err(e) => Err(Error::with_source(ErrorKind::Io, format!("starting the flusher: {e}"), e)),
+        }
+    }
+
+    /// Writes everything that was acknowledged before the call to files, and waits for it.
+    ///
+    /// # Errors
+    /// Errors of the disk and of the index.
+    pub fn flush_now(&self) -> Result<()> {
+        let mut work = self.control.lock();
+        work.wanted += 1;
+        let request = work.wanted;
+        self.control.wake.notify_all();
+        while work.answered < request && !work.stopped {
+            work = self.control.answered.wait(work).unwrap_or_else(PoisonError::into_inner);
+        }
+        match &work.failure {
+            Some((kind, message)) => Err(Error::new(*kind, message.clone())),
+            None if work.answered < request => {
+                Err(Error::new(ErrorKind::Poisoned, "the flusher stopped by a broken invariant; open the store again"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what is left to a file and ends the thread.
+    ///
+    /// # Errors
+    /// Those of [`flush_now`](Self::flush_now). The thread has ended all the same.
+    pub fn close(mut self) -> Result<()> {
+        let flushed = self.flush_now();
+        self.stop();
+        flushed
+    }
+
+    fn stop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        self.control.lock().stopping = true;
+        self.control.wake.notify_all();
+        // A panic of the thread was told to whoever waited for it.
+        let _ended = thread.join();
+    }
+}
+
+impl Drop for Flusher {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The thread's side. Dropped when the thread ends, also by a panic.
+struct Running(Arc<Control>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.lock().stopped = true;
+        self.0.live.store(false, Ordering::Release);
+        self.0.answered.notify_all();
+    }
+}
+
+impl Running {
+    fn run(&self, store: &Store) {
+        let control = &self.0;
+        loop {
+            let (result, request) = match control.next_task() {
+                Task::Due => (self.flush(store, false), None),
+                Task::Everything(request) => (self.flush(store, true), Some(request)),
+                Task::Stop => return,
+            };
+            control.note(&result);
+            match (&result, request) {
+                (_, Some(request)) => control.answer(request),
+                // The tail has grown in a snapshot that is about to be shown.
+                (Ok(false), None) => control.pause(SNAPSHOT_WITHIN),
+                (Ok(true), None) => {}
+                (Err(_), None) => control.pause(RETRY_AFTER),
+            }
+            if result.is_err() && control.blocked.swap(false, Ordering::AcqRel) {
+                // Wakes the committer, which then answers with the failure; an error here poisons the store, and it answers with that.
+                let _woken = store.update(|_: &mut ColumnsFold, _| Ok(()));
+            }
+        }
+    }
+
+    /// Writes the tail, or only its sealed part, to one file; `false` when there was too little.
+    fn flush(&self, store: &Store, everything: bool) -> Result<bool> {
+        let snapshot = store.snapshot();
+        let columns = state_of::<Columns>(&snapshot)?;
+        let registry = state_of::<Registry>(&snapshot)?;
+        let parts: Vec<Part> =
+            if everything { columns.tail.parts().cloned().collect() } else { columns.tail.sealed.to_vec() };
+        if parts.is_empty() {
+            return Ok(false);
+        }
+        let schema = columns.event_schema(registry.schema());
+        let slices: Vec<Slice> = parts.iter().map(Part::slice).collect();
+        let file = write_file(columns.dir(), self.0.next_file(), &slices, &schema)?;
+        drop(slices);
+        store.update(|fold: &mut ColumnsFold, _| {
+            fold.install(file, &parts);
+            Ok(())
+        })?;
+        Ok(true)
+    }
+}
+
+fn state<T: Send + Sync + 'static>(store: &Store) -> Result<Arc<T>> {
+    state_of(&store.snapshot())
+}
+
+fn state_of<T: Send + Sync + 'static>(snapshot: &pugmark_store::Snapshot) -> Result<Arc<T>> {
+    snapshot
+        .state()
+        .ok_or_else(|| Error::new(ErrorKind::Invalid, "the store was opened without its columns or its registry"))
+}

@@ -1,0 +1,293 @@
+//! The fold of the log into columns.
+
+use std::any::Any;
+use std::path::Path;
+use std::sync::Arc;
+
+use pugmark_registry::{Registry, RegistryFold, RegistryOptions};
+use pugmark_store::{Committed, Fold, Record, Result, Sequence, redb};
+
+use super::build::Slots;
+use super::catalog::{Catalog, ColumnFile, remove_others};
+use super::cell::{Cell, Part, Slice};
+use super::flush::Control;
+use super::schema::EventSchema;
+use super::state::{Columns, Schemas, Tail};
+use super::writer::write_file;
+
+/// A change of what files or catalog hold makes it another.
+const VERSION: u32 = 1;
+/// Rows of a full chunk, unless a flush needs fewer; a larger batch makes a larger chunk.
+const CHUNK_ROWS: usize = 65_536;
+/// A chunk is full with so many bytes, too.
+const CHUNK_BYTES: usize = 16 << 20;
+
+/// How a [`ColumnsFold`] works. The defaults suit an embedder.
+#[derive(Debug, Clone)]
+pub struct ColumnsOptions {
+    /// The tail is written to a file once it has so many rows.
+    pub flush_rows: usize,
+    /// The tail is written to a file once it takes so many bytes of memory.
+    pub flush_bytes: usize,
+    /// Those that the store's registry was made with: files that are written while a store opens take their types from a registry of the fold's own.
+    pub registry: RegistryOptions,
+}
+
+impl Default for ColumnsOptions {
+    /// A million rows (1,048,576) or 256 MiB.
+    fn default() -> Self {
+        Self { flush_rows: 1 << 20, flush_bytes: 256 << 20, registry: RegistryOptions::default() }
+    }
+}
+
+impl ColumnsOptions {
+    fn chunk_rows(&self) -> usize {
+        CHUNK_ROWS.min(self.flush_rows)
+    }
+
+    /// Whether a tail of so many sealed rows and bytes is to be flushed.
+    fn is_due(&self, sealed: Extent) -> bool {
+        sealed.rows >= self.flush_rows || sealed.bytes >= self.flush_bytes
+    }
+
+    /// Whether a tail of so many sealed rows and bytes may still grow: until it is two and a half times as large as one to be flushed.
+    fn has_room(&self, sealed: Extent) -> bool {
+        let bound = |limit: usize| limit.saturating_mul(5) / 2;
+        sealed.rows <= bound(self.flush_rows) && sealed.bytes <= bound(self.flush_bytes)
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Extent {
+    rows: usize,
+    bytes: usize,
+}
+
+/// Turns the log into columns: the newest events into the tail, and the tail into files.
+///
+/// Files are written by a [`Flusher`](super::Flusher) once one is started, and until then, as in the replay of a log without an index, by the fold itself:
+/// either way the tail is bounded. It is to be opened after the [`RegistryFold`] of the same store. It publishes a [`Columns`].
+///
+/// What the index holds is the catalog and the sequence up to which events are in files; the store applies the log past it again.
+/// A file that is missing or damaged makes the store rebuild all of them from the log.
+pub struct ColumnsFold {
+    dir: Arc<Path>,
+    options: ColumnsOptions,
+    version: u32,
+    files: Arc<[Arc<ColumnFile>]>,
+    /// Files at the end of `files` that the index does not name yet.
+    unsaved: usize,
+    /// Every event up to here is in a file.
+    flushed_through: Sequence,
+    sealed: Arc<Vec<Part>>,
+    open: Part,
+    /// Bytes of the chunk of `open`, those of rows that are in a file included.
+    open_bytes: usize,
+    slots: Slots,
+    schemas: Arc<Schemas>,
+    control: Arc<Control>,
+    /// The types of properties while there is no flusher, who knows them from the snapshot.
+    pub(super) types: Option<RegistryFold>,
+}
+
+impl ColumnsFold {
+    /// A fold for the store in `store_dir`: its files are in the directory `columns` there.
+    pub fn new(store_dir: &Path, options: ColumnsOptions) -> Self {
+        let types = RegistryFold::new(options.registry);
+        Self {
+            dir: store_dir.join("columns").into(),
+            // The files have the types of the registry: they change with it.
+            version: VERSION << 16 | (types.version() & 0xffff),
+            options,
+            files: Arc::default(),
+            unsaved: 0,
+            flushed_through: Sequence::new(0),
+            sealed: Arc::default(),
+            open: empty_part(),
+            open_bytes: 0,
+            slots: Slots::default(),
+            schemas: Arc::default(),
+            control: Arc::default(),
+            types: Some(types),
+        }
+    }
+
+    fn sealed_extent(&self) -> Extent {
+        let rows = self.sealed.iter().map(|part| part.rows.len()).sum();
+        Extent { rows, bytes: self.sealed.iter().map(|part| part.bytes).sum() }
+    }
+
+    pub(super) fn seal(&mut self) {
+        if self.open.rows.is_empty() {
+            return;
+        }
+        self.open.cell.seal();
+        let part = self.renew_open();
+        Arc::make_mut(&mut self.sealed).push(part);
+    }
+
+    fn renew_open(&mut self) -> Part {
+        self.open_bytes = 0;
+        std::mem::replace(&mut self.open, empty_part())
+    }
+
+    /// Writes the sealed chunks to a file. The index names it with the next checkpoint.
+    pub(super) fn flush_sealed(&mut self) -> Result<()> {
+        let Some(types) = &mut self.types else { return Ok(()) };
+        let published = types.publish();
+        let registry = published.downcast_ref::<Registry>().expect("invariant: a registry fold publishes a registry");
+        let schema = EventSchema::of(registry.schema());
+        let parts = Arc::clone(&self.sealed);
+        let slices: Vec<Slice> = parts.iter().map(Part::slice).collect();
+        let file = write_file(&self.dir, self.control.next_file(), &slices, &schema)?;
+        self.install(file, &parts);
+        Ok(())
+    }
+
+    /// Puts `file` in the place of `parts`, which are the oldest of the tail.
+    pub(crate) fn install(&mut self, file: Option<ColumnFile>, parts: &[Part]) {
+        for flushed in parts {
+            self.flushed_through = self.flushed_through.max(flushed.through);
+            let is_flushed = |part: &Part| Arc::ptr_eq(&part.cell, &flushed.cell);
+            let sealed = Arc::make_mut(&mut self.sealed);
+            if let Some(at) = sealed.iter().position(is_flushed) {
+                let part = &mut sealed[at];
+                part.rows.start = flushed.rows.end;
+                part.bytes = part.bytes.saturating_sub(flushed.bytes);
+                if part.rows.is_empty() {
+                    sealed.remove(at);
+                }
+            } else if is_flushed(&self.open) {
+                self.open.rows.start = flushed.rows.end;
+                self.open.bytes = self.open.bytes.saturating_sub(flushed.bytes);
+                if self.open.rows.is_empty() {
+                    self.renew_open();
+                }
+            }
+        }
+        if let Some(file) = file {
+            self.files = self.files.iter().cloned().chain([Arc::new(file)]).collect();
+            self.unsaved += 1;
+        }
+    }
+}
+
+fn empty_part() -> Part {
+    Part { cell: Cell::new(), rows: 0..0, bytes: 0, through: Sequence::new(0) }
+}
+
+impl Fold for ColumnsFold {
+    fn name(&self) -> &'static str {
+        "columns"
+    }
+
+    fn version(&self) -> u32 {
+        self.version
+    }
+
+    fn apply(&mut self, batch: &Committed<'_>) -> Result<()> {
+        if self.control.is_live() {
+            self.types = None;
+        }
+        if let Some(types) = &mut self.types {
+            types.apply(batch)?;
+        }
+        if let Some(failure) = self.control.failure()
+            && !self.options.has_room(self.sealed_extent())
+        {
+            return Err(failure);
+        }
+        let events = batch.payload.records.iter().filter(|record| matches!(record, Record::Event(_))).count();
+        if events == 0 || batch.last_sequence() <= self.flushed_through {
+            return Ok(());
+        }
+        // Chunks end where batches end, so that a file covers whole batches.
+        if self.open.rows.end + events > self.options.chunk_rows() {
+            self.seal();
+        }
+        let extent = self.open.cell.append(batch, self.flushed_through, &mut self.slots)?;
+        self.open.bytes += extent.bytes - std::mem::replace(&mut self.open_bytes, extent.bytes);
+        self.open.rows.end = extent.rows;
+        self.open.through = batch.last_sequence();
+        if extent.rows >= self.options.chunk_rows() || extent.bytes >= CHUNK_BYTES.min(self.options.flush_bytes) {
+            self.seal();
+        }
+        if self.options.is_due(self.sealed_extent()) && !self.control.is_live() {
+            self.flush_sealed()?;
+        }
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        // Behind a failed flush the next append is let through, to be answered with the failure rather than wait for ever.
+        let has_room =
+            !self.control.is_live() || self.options.has_room(self.sealed_extent()) || self.control.failure().is_some();
+        if !has_room {
+            self.control.note_blocked();
+        }
+        has_room
+    }
+
+    fn publish(&mut self) -> Arc<dyn Any + Send + Sync> {
+        self.control.set_due(self.options.is_due(self.sealed_extent()));
+        let open = (!self.open.rows.is_empty()).then(|| self.open.clone());
+        Arc::new(Columns {
+            dir: Arc::clone(&self.dir),
+            files: Arc::clone(&self.files),
+            tail: Tail { sealed: Arc::clone(&self.sealed), open },
+            schemas: Arc::clone(&self.schemas),
+            control: Arc::clone(&self.control),
+        })
+    }
+
+    fn checkpoint(&mut self, txn: &redb::WriteTransaction) -> Result<()> {
+        let saved = self.files.len() - self.unsaved;
+        Catalog::save(
+            txn,
+            self.files.get(saved..).unwrap_or_default(),
+            self.flushed_through,
+            self.control.file_count(),
+        )?;
+        self.unsaved = 0;
+        Ok(())
+    }
+
+    fn watermark(&self, applied: Sequence) -> Sequence {
+        let is_empty = self.sealed.is_empty() && self.open.rows.is_empty();
+        if is_empty { applied } else { self.flushed_through }
+    }
+
+    fn load(&mut self, txn: &redb::ReadTransaction) -> Result<()> {
+        let catalog = Catalog::load(txn, &self.dir)?;
+        if let Some(types) = &mut self.types {
+            types.load(txn)?;
+        }
+        let highest = remove_others(&self.dir, &catalog.files)?;
+        self.control.count_files(catalog.next_file.max(highest));
+        self.flushed_through = Sequence::new(catalog.flushed_through);
+        self.files = catalog.files.into();
+        self.unsaved = 0;
+        Ok(())
+    }
+
+    fn reset(&mut self, txn: &redb::WriteTransaction) -> Result<()> {
+        for file in self.files.iter() {
+            file.drop_with_last_reader();
+        }
+        self.control.count_files(remove_others(&self.dir, &self.files)?);
+        Catalog::clear(txn)?;
+        self.files = Arc::default();
+        self.unsaved = 0;
+        self.flushed_through = Sequence::new(0);
+        self.sealed = Arc::default();
+        self.renew_open();
+        self.types = Some(RegistryFold::new(self.options.registry));
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for ColumnsFold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ColumnsFold").field("dir", &self.dir).field("files", &self.files.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,275 @@
+//! Folds, flusher and store together.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pugmark_store::{Entry, ErrorKind, Event, Options, Outcome, Store, Timestamp};
+
+use super::*;
+
+fn open(dir: &Path, flush_rows: usize) -> Arc<Store> {
+    let options = ColumnsOptions { flush_rows, ..ColumnsOptions::default() };
+    let folds: Vec<Box<dyn Fold>> =
+        vec![Box::new(RegistryFold::new(RegistryOptions::default())), Box::new(ColumnsFold::new(dir, options))];
+    Arc::new(Store::open(dir, Options::default(), folds).unwrap())
+}
+
+fn close(store: Arc<Store>) {
+    Arc::try_unwrap(store).expect("nobody else holds the store").close().unwrap();
+}
+
+fn some_events(first: usize, count: usize) -> Vec<Entry> {
+    let event = |n: usize| {
+        let event = Event::new(["view", "cart", "buy"][n % 3], format!("u{}", n % 7)).message_id(format!("m{n}"));
+        Entry::Event(event.at(Timestamp::from_microsecond(n as i64)).property("n", n as i64))
+    };
+    (first..first + count).map(event).collect()
+}
+
+fn shown(store: &Store) -> (ColumnsStats, Vec<u64>) {
+    let snapshot = store.snapshot();
+    let columns = snapshot.state::<Columns>().unwrap();
+    let schema = columns.event_schema(snapshot.state::<Registry>().unwrap().schema());
+    (columns.stats(), sequences(&columns, &schema))
+}
+
+fn column_files(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut files: Vec<_> =
+        std::fs::read_dir(dir.join("columns")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// A store with 30 events in three files, closed.
+fn store_of_three_files(dir: &Path) {
+    let store = open(dir, 1_000);
+    let flusher = Flusher::start(Arc::clone(&store)).unwrap();
+    for n in 0..3 {
+        store.append(some_events(n * 10, 10)).unwrap();
+        flusher.flush_now().unwrap();
+    }
+    flusher.close().unwrap();
+    close(store);
+    assert_eq!(column_files(dir).len(), 3);
+}
+
+#[test]
+fn flushed_events_stay_in_their_files_and_are_not_applied_again() {
+    let dir = tempfile::tempdir().unwrap();
+    store_of_three_files(dir.path());
+    let before = column_files(dir.path());
+    let store = open(dir.path(), 1_000);
+    let (stats, sequences) = shown(&store);
+    assert_eq!((stats.files, stats.file_rows, stats.tail_rows), (3, 30, 0));
+    assert_eq!(sequences, (1..=30).collect::<Vec<_>>());
+    store.append(some_events(30, 5)).unwrap();
+    let (stats, sequences) = shown(&store);
+    assert_eq!((stats.file_rows, stats.tail_rows), (30, 5));
+    assert_eq!(sequences, (1..=35).collect::<Vec<_>>());
+    assert_eq!(column_files(dir.path()), before);
+}
+
+#[test]
+fn what_no_file_holds_is_applied_again_after_a_reopen() {
+    let dir = tempfile::tempdir().unwrap();
+    store_of_three_files(dir.path());
+    let store = open(dir.path(), 1_000);
+    store.append(some_events(30, 5)).unwrap();
+    close(store);
+    let store = open(dir.path(), 1_000);
+    let (stats, sequences) = shown(&store);
+    assert_eq!((stats.files, stats.file_rows, stats.tail_rows), (3, 30, 5));
+    assert_eq!(sequences, (1..=35).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_full_tail_is_flushed_without_being_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), 100);
+    let flusher = Flusher::start(Arc::clone(&store)).unwrap();
+    for n in 0..60 {
+        store.append(some_events(n * 50, 50)).unwrap();
+        let (stats, _) = shown(&store);
+        assert!(stats.tail_rows <= 250 + 100 + 50, "{stats:?}");
+    }
+    let (stats, sequences) = shown(&store);
+    assert!(stats.files >= 5, "{stats:?}");
+    assert_eq!(sequences, (1..=3_000).collect::<Vec<_>>());
+    flusher.close().unwrap();
+    let (stats, sequences) = shown(&store);
+    assert_eq!((stats.file_rows, stats.tail_rows), (3_000, 0));
+    assert_eq!(sequences, (1..=3_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_snapshot_shows_each_event_once_while_writers_append_and_flush() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), 300);
+    let flusher = Flusher::start(Arc::clone(&store)).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut checked = 0_u32;
+                    while checked < 5 || !done.load(Ordering::Acquire) {
+                        let snapshot = store.snapshot();
+                        let columns = snapshot.state::<Columns>().unwrap();
+                        let schema = columns.event_schema(snapshot.state::<Registry>().unwrap().schema());
+                        let expected: Vec<u64> = (1..=snapshot.sequence().number()).collect();
+                        assert_eq!(sequences(&columns, &schema), expected);
+                        checked += 1;
+                    }
+                })
+            })
+            .collect();
+        let writers: Vec<_> = (0..2)
+            .map(|writer| {
+                let (store, flusher) = (&store, &flusher);
+                scope.spawn(move || {
+                    for n in 0..40 {
+                        let outcomes = store.append(some_events(writer * 100_000 + n * 37, 37)).unwrap();
+                        assert!(matches!(outcomes[..], [Outcome::Accepted(_), ..]));
+                        if n % 16 == 9 {
+                            flusher.flush_now().unwrap();
+                        }
+                    }
+                })
+            })
+            .collect();
+        let failed = writers.into_iter().filter_map(|writer| writer.join().err()).count();
+        done.store(true, Ordering::Release);
+        assert_eq!(failed, 0);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+    flusher.close().unwrap();
+    assert_eq!(shown(&store).1, (1..=2 * 40 * 37).collect::<Vec<_>>());
+}
+
+#[test]
+fn files_that_the_catalog_does_not_name_are_removed_by_an_open() {
+    let dir = tempfile::tempdir().unwrap();
+    store_of_three_files(dir.path());
+    let before = column_files(dir.path());
+    let columns = dir.path().join("columns");
+    // What a crash between rename and catalog, and one in the middle of writing, leave behind; and a file of somebody else.
+    std::fs::copy(&before[0], columns.join("00000000000000000009.parquet")).unwrap();
+    std::fs::write(columns.join("00000000000000000010.parquet.tmp"), b"PAR1").unwrap();
+    std::fs::write(columns.join("notes.txt"), b"mine").unwrap();
+    let store = open(dir.path(), 1_000);
+    assert_eq!(shown(&store).1, (1..=30).collect::<Vec<_>>());
+    let expected: Vec<_> = before.into_iter().chain([columns.join("notes.txt")]).collect();
+    assert_eq!(column_files(dir.path()), expected);
+    let flusher = Flusher::start(Arc::clone(&store)).unwrap();
+    store.append(some_events(30, 1)).unwrap();
+    flusher.flush_now().unwrap();
+    assert!(columns.join("00000000000000000011.parquet").exists(), "ids left behind are not used again");
+}
+
+#[test]
+fn missing_and_damaged_files_are_made_again_from_the_log() {
+    let damages: [fn(&Path); 4] = [
+        |file| std::fs::remove_file(file).unwrap(),
+        |file| std::fs::write(file, b"").unwrap(),
+        |file| std::fs::OpenOptions::new().write(true).open(file).unwrap().set_len(200).unwrap(),
+        |file| {
+            let mut bytes = std::fs::read(file).unwrap();
+            let end = bytes.len() - 9;
+            bytes[end - 100..end].fill(0xff);
+            std::fs::write(file, bytes).unwrap();
+        },
+    ];
+    for damage in damages {
+        let dir = tempfile::tempdir().unwrap();
+        store_of_three_files(dir.path());
+        damage(&column_files(dir.path())[1]);
+        // With a bound of 8 rows the replay writes files as it goes.
+        let store = open(dir.path(), 8);
+        let (stats, sequences) = shown(&store);
+        assert_eq!(sequences, (1..=30).collect::<Vec<_>>());
+        assert!(stats.files >= 2 && stats.tail_rows < 20, "{stats:?}");
+        close(store);
+        let store = open(dir.path(), 8);
+        assert_eq!(shown(&store), (stats, sequences), "and stay as they were made");
+    }
+}
+
+#[test]
+fn columns_are_made_again_when_the_index_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    store_of_three_files(dir.path());
+    let before = column_files(dir.path());
+    std::fs::remove_file(dir.path().join("index.redb")).unwrap();
+    let store = open(dir.path(), 10);
+    assert_eq!(shown(&store).1, (1..=30).collect::<Vec<_>>());
+    assert!(before.iter().all(|file| !file.exists()), "nothing names the old files");
+    close(store);
+}
+
+#[test]
+fn types_are_those_of_the_registry_also_in_files_written_during_a_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    let typed = |n: u64, value: Value| Event::new("buy", "u").message_id(format!("m{n}")).property("amount", value);
+    let store = open(dir.path(), 1_000);
+    store.append(vec![typed(1, Value::Int(7)).into(), typed(2, Value::Text("8".to_owned())).into()]).unwrap();
+    store.append(vec![typed(3, Value::Float(0.5)).into(), typed(4, Value::Int(9)).into()]).unwrap();
+    close(store);
+    // The registry is loaded and the columns replay: their first batch is older than the types in the index.
+    let store = open(dir.path(), 2);
+    let snapshot = store.snapshot();
+    let columns = snapshot.state::<Columns>().unwrap();
+    let rows: Vec<Row> = columns.files().iter().flat_map(|file| read(file)).collect();
+    let amounts: Vec<_> = rows.iter().map(|row| row.properties.get("amount").cloned()).collect();
+    assert_eq!(amounts, [Some(Shown::Float(7.0)), None, Some(Shown::Float(0.5)), Some(Shown::Float(9.0))]);
+    assert_eq!(rows[1].overflow, [("amount".to_owned(), "\"8\"".to_owned())]);
+}
+
+#[test]
+fn a_failed_flush_is_told_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), 1_000);
+    let flusher = Flusher::start(Arc::clone(&store)).unwrap();
+    store.append(some_events(0, 10)).unwrap();
+    std::fs::write(dir.path().join("columns"), b"in the way").unwrap();
+    let failure = flusher.flush_now().unwrap_err();
+    assert_eq!(failure.kind(), ErrorKind::Io);
+    assert!(failure.to_string().contains("columns"), "{failure}");
+    assert_eq!(shown(&store).1, (1..=10).collect::<Vec<_>>());
+    std::fs::remove_file(dir.path().join("columns")).unwrap();
+    flusher.flush_now().unwrap();
+    let (stats, sequences) = shown(&store);
+    assert_eq!((stats.file_rows, stats.tail_rows), (10, 0));
+    assert_eq!(sequences, (1..=10).collect::<Vec<_>>());
+}
+
+#[test]
+fn appends_to_a_full_tail_fail_with_the_error_of_the_flush() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), 10);
+    let flusher = Flusher::start(Arc::clone(&store)).unwrap();
+    std::fs::write(dir.path().join("columns"), b"in the way").unwrap();
+    let failure = (0..100).find_map(|n| store.append(some_events(n * 10, 10)).err()).expect("memory is bounded");
+    assert_eq!(failure.kind(), ErrorKind::Io);
+    assert!(failure.to_string().contains("columns"), "{failure}");
+    let acknowledged = shown(&store).1;
+    drop(flusher);
+    drop(store);
+    std::fs::remove_file(dir.path().join("columns")).unwrap();
+    let after = shown(&open(dir.path(), 10)).1;
+    assert!(after.starts_with(&acknowledged) && acknowledged.len() >= 20, "{} of {}", acknowledged.len(), after.len());
+}
+
+#[test]
+fn a_store_has_one_flusher_and_may_have_another_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), 10);
+    let flusher = Flusher::start(Arc::clone(&store)).unwrap();
+    assert_eq!(Flusher::start(Arc::clone(&store)).unwrap_err().kind(), ErrorKind::Invalid);
+    flusher.close().unwrap();
+    store.append(some_events(0, 3)).unwrap();
+    Flusher::start(Arc::clone(&store)).unwrap().close().unwrap();
+    assert_eq!(shown(&store).0.file_rows, 3);
+    let other = tempfile::tempdir().unwrap();
+    let without = Arc::new(Store::open(other.path(), Options::default(), vec![]).unwrap());
+    assert_eq!(Flusher::start(without).unwrap_err().kind(), ErrorKind::Invalid);
+}

@@ -1,0 +1,180 @@
+//! Writes rows of the tail as one Parquet file: sorted, column by column, so that one column at a time is in memory.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef};
+use datafusion::arrow::compute::interleave;
+use datafusion::arrow::datatypes::{Field, Schema as ArrowSchema};
+use datafusion::parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use datafusion::parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
+use datafusion::parquet::basic::{Compression, Encoding, ZstdLevel};
+use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::metadata::{KeyValue, SortingColumn};
+use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use datafusion::parquet::file::writer::SerializedFileWriter;
+use datafusion::parquet::schema::types::ColumnPath;
+use pugmark_store::Result;
+
+use super::catalog::{ColumnFile, FileId};
+use super::cell::Slice;
+use super::error;
+use super::order::Order;
+use super::schema::{EventSchema, system};
+
+/// The version of what a columnar file holds, in its key-value metadata.
+const VERSION: u32 = 1;
+/// Rows of a data page: what a query reads at least of a column.
+const PAGE_ROWS: usize = 8_192;
+/// Bytes of the write buffer.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Writes the rows of `slices` to a new file in `dir`. Once this returns the file is durable under its name; the catalog does not name it yet.
+///
+/// `None` when there are no rows.
+pub(crate) fn write_file(dir: &Path, id: FileId, slices: &[Slice], schema: &EventSchema) -> Result<Option<ColumnFile>> {
+    let Some(order) = Order::of(slices) else { return Ok(None) };
+    std::fs::create_dir_all(dir).map_err(|e| error::io("creating", dir, e))?;
+    let path = dir.join(id.file_name());
+    let unfinished = dir.join(format!("{}.tmp", id.file_name()));
+    let file = File::create(&unfinished).map_err(|e| error::io("creating", &unfinished, e))?;
+    let failed = |e| error::parquet("writing", &unfinished, e);
+    let file = Columns::new(slices, schema, &order)?.write(&order, file).map_err(failed)?;
+    file.sync_all().map_err(|e| error::io("syncing", &unfinished, e))?;
+    let mut entry = order.entry;
+    entry.bytes = file.metadata().map_err(|e| error::io("reading", &unfinished, e))?.len();
+    // Whole and durable before it has its name, and its name durable before the catalog names it.
+    std::fs::rename(&unfinished, &path).map_err(|e| error::io("renaming", &unfinished, e))?;
+    sync_dir(dir)?;
+    if let Some(parent) = dir.parent() {
+        sync_dir(parent)?;
+    }
+    Ok(Some(ColumnFile::new(dir, id, entry)))
+}
+
+fn sync_dir(dir: &Path) -> Result<()> {
+    if cfg!(unix) {
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| error::io("syncing", dir, e))?;
+    }
+    Ok(())
+}
+
+/// The columns of a file: those that have values in it.
+struct Columns<'a> {
+    slices: &'a [Slice],
+    schema: &'a EventSchema,
+    /// Places in the schema.
+    places: Vec<usize>,
+    /// The overflow of each slice, made first to know whether there is any.
+    overflow: Vec<ArrayRef>,
+    properties: WriterPropertiesPtr,
+    arrow: ArrowSchema,
+}
+
+impl<'a> Columns<'a> {
+    fn new(slices: &'a [Slice], schema: &'a EventSchema, order: &Order) -> Result<Self> {
+        let overflow =
+            slices.iter().map(|slice| slice.chunk.convert(schema, schema.overflow())).collect::<Result<Vec<_>>>()?;
+        let overflows = overflow.iter().zip(slices).any(|(array, slice)| {
+            let own = array.slice(slice.rows.start, slice.rows.len());
+            own.null_count() < own.len()
+        });
+        let mut places: Vec<usize> = (0..schema.overflow())
+            .filter(|place| slices.iter().any(|slice| slice.chunk.has_values(schema, *place)))
+            .collect();
+        places.extend(overflows.then_some(schema.overflow()));
+        let fields: Vec<Field> = places.iter().map(|place| schema.arrow().field(*place).clone()).collect();
+        let arrow = ArrowSchema::new(fields);
+        Ok(Self { slices, schema, places, overflow, properties: Arc::new(properties(&arrow, order)), arrow })
+    }
+
+    fn write(&self, order: &Order, file: File) -> std::result::Result<File, ParquetError> {
+        let mut groups: Vec<Vec<ArrowColumnChunk>> = order.row_groups.iter().map(|_| Vec::new()).collect();
+        for (field, place) in self.arrow.fields().iter().zip(&self.places) {
+            let arrays: Vec<ArrayRef> = if *place == self.schema.overflow() {
+                self.overflow.clone()
+            } else {
+                let convert = |slice: &Slice| slice.chunk.convert(self.schema, *place);
+                let arrays: Result<_> = self.slices.iter().map(convert).collect();
+                arrays.map_err(|e| ParquetError::External(Box::new(e)))?
+            };
+            let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+            let writers = self.writers_of(field)?;
+            for (at, (rows, group)) in order.row_groups.iter().zip(&mut groups).enumerate() {
+                let array = interleave(&arrays, order.rows.get(rows.clone()).unwrap_or_default())?;
+                for mut writer in writers.create_column_writers(at)? {
+                    for leaf in compute_leaves(field, &array)? {
+                        writer.write(&leaf)?;
+                    }
+                    group.push(writer.close()?);
+                }
+            }
+        }
+        let descriptor = ArrowSchemaConverter::new().convert(&self.arrow)?;
+        let out = BufWriter::with_capacity(BUFFER_BYTES, file);
+        let mut writer = SerializedFileWriter::new(out, descriptor.root_schema_ptr(), Arc::clone(&self.properties))?;
+        for group in groups {
+            let mut into = writer.next_row_group()?;
+            for column in group {
+                column.append_to_row_group(&mut into)?;
+            }
+            into.close()?;
+        }
+        let out = writer.into_inner()?;
+        out.into_inner().map_err(|e| ParquetError::External(Box::new(e.into_error())))
+    }
+
+    /// What makes the writers of one column, for one row group after the other.
+    fn writers_of(&self, field: &Field) -> std::result::Result<ArrowRowGroupWriterFactory, ParquetError> {
+        let schema = Arc::new(ArrowSchema::new(vec![field.clone()]));
+        let descriptor = ArrowSchemaConverter::new().convert(&schema)?;
+        let alone =
+            SerializedFileWriter::new(std::io::sink(), descriptor.root_schema_ptr(), Arc::clone(&self.properties))?;
+        Ok(ArrowRowGroupWriterFactory::new(&alone, schema))
+    }
+}
+
+fn properties(arrow: &ArrowSchema, order: &Order) -> WriterProperties {
+    let path = |(_, name): (usize, &str)| ColumnPath::from(name);
+    let number = |key: &str, value: u64| KeyValue::new(format!("pugmark.{key}"), value.to_string());
+    let sorted_by = [system::EVENT, system::SUBJECT, system::TIMESTAMP, system::SEQUENCE];
+    let sorting = sorted_by
+        .iter()
+        .filter_map(|(_, name)| arrow.index_of(name).ok())
+        .filter_map(|place| i32::try_from(place).ok())
+        .map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: false })
+        .collect();
+    let mut properties = WriterProperties::builder()
+        .set_created_by(concat!("pugmark ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_key_value_metadata(Some(vec![
+            number("version", u64::from(VERSION)),
+            number("first_sequence", order.entry.first_sequence),
+            number("last_sequence", order.entry.last_sequence),
+        ]))
+        .set_sorting_columns(Some(sorting))
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_max_row_group_row_count(None);
+    // Numbers that are near their neighbours'.
+    for column in [system::SEQUENCE, system::SUBJECT, system::TIMESTAMP] {
+        properties = properties
+            .set_column_dictionary_enabled(path(column), false)
+            .set_column_encoding(path(column), Encoding::DELTA_BINARY_PACKED);
+    }
+    // Few different ones in bulk, ascending ones from single appends.
+    properties = properties.set_column_encoding(path(system::RECEIVED_AT), Encoding::DELTA_BINARY_PACKED);
+    // All different: a dictionary would only be given up later.
+    properties = properties
+        .set_column_dictionary_enabled(path(system::MESSAGE_ID), false)
+        .set_column_encoding(path(system::MESSAGE_ID), Encoding::DELTA_LENGTH_BYTE_ARRAY);
+    // Often made of the subject and a time, as neighbours are.
+    properties = properties
+        .set_column_dictionary_enabled(path(system::SESSION_ID), false)
+        .set_column_encoding(path(system::SESSION_ID), Encoding::DELTA_BYTE_ARRAY);
+    let mut properties = properties.build();
+    add_encoded_arrow_schema_to_metadata(arrow, &mut properties);
+    properties
+}

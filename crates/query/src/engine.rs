@@ -1,0 +1,182 @@
+//! The engine: sessions over snapshots, within one budget of memory.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use datafusion::arrow::temporal_conversions::timestamp_us_to_datetime;
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+    SchemaProvider,
+};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
+use datafusion::prelude::SessionConfig;
+use pugmark_identity::Persons;
+use pugmark_registry::Registry;
+use pugmark_store::{Sequence, Snapshot, Subjects, Timestamp};
+
+use crate::columns::Columns;
+use crate::error::{Error, Result};
+use crate::functions;
+use crate::table::{EventsTable, PersonsTable};
+
+/// Names that every session uses; nobody sees them but in a plan.
+const CATALOG: &str = "pugmark";
+const SCHEMA: &str = "public";
+/// How many consumers an error about memory names.
+const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
+
+/// Bounds of an [`Engine`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Memory for the state of all queries together: what does not fit is spilled or refused. 1 GiB by default.
+    pub memory_bytes: usize,
+    /// Parts that a query is cut into to be computed at once; by default as many as there are cores, at least 2.
+    pub threads: usize,
+    /// Memory for the footers and page indexes of columnar files, least recently used dropped. 64 MiB by default.
+    pub metadata_cache_bytes: usize,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 1 << 30,
+            threads: std::thread::available_parallelism().map_or(2, NonZeroUsize::get).max(2),
+            metadata_cache_bytes: 64 << 20,
+        }
+    }
+}
+
+/// What one query sees: the state of everything at one sequence, and the instant that it takes for now.
+#[derive(Clone)]
+pub struct QuerySnapshot {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) persons: Arc<Persons>,
+    pub(crate) columns: Arc<Columns>,
+    pub(crate) subjects: Arc<Subjects>,
+    pub(crate) subject_count: u32,
+    pub(crate) sequence: Sequence,
+    pub(crate) now: Timestamp,
+}
+
+impl QuerySnapshot {
+    /// The state that a store published, asked at the instant `now`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the store was opened without the folds of registry,
+    /// identity and columns.
+    pub fn new(snapshot: &Snapshot, now: Timestamp) -> Result<Self> {
+        let without = |fold: &str| Error::invalid(format!("the store was opened without its {fold}"));
+        Ok(Self {
+            registry: snapshot.state().ok_or_else(|| without("registry"))?,
+            persons: snapshot.state().ok_or_else(|| without("identity"))?,
+            columns: snapshot.state().ok_or_else(|| without("columns"))?,
+            subjects: Arc::clone(snapshot.subjects()),
+            subject_count: snapshot.subject_count(),
+            sequence: snapshot.sequence(),
+            now,
+        })
+    }
+
+    /// The last sequence that is in the answers.
+    pub fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
+    /// What queries take for now.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
+impl fmt::Debug for QuerySnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuerySnapshot")
+            .field("sequence", &self.sequence)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Answers questions over snapshots: SQL and analyses.
+///
+/// It holds no data and no state of queries, only their common bounds: one pool of memory and one cache of file
+/// footers. Queries run on the caller's Tokio runtime, whose time driver must be enabled for timeouts; dropping the
+/// future of a query ends it.
+pub struct Engine {
+    base: SessionState,
+    threads: usize,
+}
+
+impl Engine {
+    /// An engine within these bounds.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for bounds that nothing fits in.
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark_query::{Engine, EngineOptions};
+    /// let engine = Engine::new(EngineOptions { memory_bytes: 256 << 20, ..EngineOptions::default() })?;
+    /// # Ok::<(), pugmark_query::Error>(())
+    /// ```
+    pub fn new(options: EngineOptions) -> Result<Self> {
+        if options.threads == 0 || options.memory_bytes == 0 {
+            return Err(Error::invalid(format!(
+                "an engine needs memory and threads, found {} bytes and {} threads",
+                options.memory_bytes, options.threads
+            )));
+        }
+        let pool: Arc<dyn MemoryPool> =
+            Arc::new(TrackConsumersPool::new(FairSpillPool::new(options.memory_bytes), CONSUMERS_NAMED));
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(pool)
+            .with_metadata_cache_limit(options.metadata_cache_bytes)
+            .build_arc()?;
+        let mut config = SessionConfig::new()
+            .with_target_partitions(options.threads)
+            .with_default_catalog_and_schema(CATALOG, SCHEMA)
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(false)
+            .with_parquet_pruning(true)
+            .with_parquet_page_index_pruning(true);
+        config.options_mut().sql_parser.enable_ident_normalization = false;
+        // now() is an instant, as timestamps are.
+        config.options_mut().execution.time_zone = Some("+00:00".to_owned());
+        let mut base =
+            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        for function in functions::all() {
+            base.register_udf(Arc::new(function))?;
+        }
+        Ok(Self { base, threads: options.threads })
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// A session in which the tables are those of `snapshot`.
+    pub(crate) fn session(&self, snapshot: &QuerySnapshot) -> Result<SessionState> {
+        let schema = MemorySchemaProvider::new();
+        schema.register_table("events".to_owned(), Arc::new(EventsTable::new(snapshot.clone())))?;
+        schema.register_table("persons".to_owned(), Arc::new(PersonsTable::new(snapshot.clone())))?;
+        let catalog = MemoryCatalogProvider::new();
+        catalog.register_schema(SCHEMA, Arc::new(schema))?;
+        let list = MemoryCatalogProviderList::new();
+        list.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
+        let mut state = self.base.clone();
+        state.register_catalog_list(Arc::new(list));
+        let now = timestamp_us_to_datetime(snapshot.now.as_microsecond())
+            .ok_or_else(|| Error::invalid(format!("the instant {} lies beyond the calendar", snapshot.now)))?;
+        state.execution_props_mut().query_execution_start_time = Some(now.and_utc());
+        Ok(state)
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("threads", &self.threads).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,154 @@
+//! The log, row by row.
+
+use pugmark_store::{
+    Committed, ErrorKind, EventRecord, Link, MessageId, Payload, Record, Sequence, Store, SubjectId, Subjects,
+    Timestamp, ValueRef,
+};
+
+use crate::error::{Error, Result};
+
+/// What an export writes for one record.
+pub(super) enum Row<'a> {
+    Event(EventRow<'a>),
+    Operation(OperationRow<'a>),
+}
+
+/// An event.
+pub(super) struct EventRow<'a> {
+    pub(super) name: &'a str,
+    pub(super) distinct_id: &'a str,
+    pub(super) timestamp: Timestamp,
+    pub(super) message_id: MessageId<'a>,
+    pub(super) session_id: Option<&'a str>,
+    pub(super) context: Option<&'a str>,
+    names: &'a [&'a str],
+    properties: &'a [(u32, ValueRef<'a>)],
+}
+
+/// An operation, as its line names things.
+pub(super) struct OperationRow<'a> {
+    pub(super) kind: &'static str,
+    /// Field and id.
+    pub(super) ids: [(&'static str, &'a str); 2],
+}
+
+impl<'a> EventRow<'a> {
+    /// Names and values, in the order of the record.
+    pub(super) fn properties(&self) -> impl Iterator<Item = Result<(&'a str, ValueRef<'a>)>> {
+        let names = self.names;
+        self.properties.iter().map(move |(place, value)| Ok((name_at(names, *place)?, *value)))
+    }
+}
+
+fn name_at<'a>(names: &[&'a str], place: u32) -> Result<&'a str> {
+    let found = usize::try_from(place).ok().and_then(|place| names.get(place));
+    found.copied().ok_or_else(|| {
+        Error::new(ErrorKind::Corrupt, format!("a record refers to name {place}, its frame has {}", names.len()))
+    })
+}
+
+/// Gives every record up to `last` to `take`. What was erased is left out.
+pub(super) fn each_row(store: &Store, last: Sequence, mut take: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
+    let snapshot = store.snapshot();
+    for frame in store.scan(Sequence::FIRST)? {
+        let frame = frame?;
+        if frame.first_sequence() > last {
+            break;
+        }
+        let payload = frame.payload()?;
+        let batch = Committed { first_sequence: frame.first_sequence(), payload: &payload };
+        each_row_of(&batch, snapshot.subjects(), last, &mut take)?;
+    }
+    Ok(())
+}
+
+fn each_row_of(
+    batch: &Committed<'_>,
+    subjects: &Subjects,
+    last: Sequence,
+    take: &mut impl FnMut(&Row<'_>) -> Result<()>,
+) -> Result<()> {
+    let ids = FrameIds::of(batch.payload, subjects)?;
+    for (record, place) in batch.payload.records.iter().zip(0..) {
+        if batch.first_sequence.plus(place) > last {
+            break;
+        }
+        let row = match record {
+            Record::Event(event) => {
+                ids.of_subject(event.subject).map(|id| event_row(event, id, batch.payload)).transpose()?
+            }
+            Record::Identify(link) => ids.operation(link, "identify", ["anonymous_id", "user_id"]),
+            Record::Alias(link) => ids.operation(link, "alias", ["id", "to"]),
+            Record::Tombstone(_) => None,
+            Record::Merge(_)
+            | Record::Split { .. }
+            | Record::SplitLink { .. }
+            | Record::Profile(_)
+            | Record::Setting { .. }
+            | Record::Definition(_)
+            | Record::Retraction { .. }
+            | Record::Erasure { .. } => {
+                let message = format!(
+                    "record {} is of a kind that this version does not export",
+                    batch.first_sequence.plus(place)
+                );
+                return Err(Error::unsupported(message));
+            }
+        };
+        if let Some(row) = row {
+            take(&row)?;
+        }
+    }
+    Ok(())
+}
+
+fn event_row<'a>(event: &'a EventRecord<'a>, distinct_id: &'a str, payload: &'a Payload<'a>) -> Result<Row<'a>> {
+    Ok(Row::Event(EventRow {
+        name: name_at(&payload.names, event.name)?,
+        distinct_id,
+        timestamp: Timestamp::from_microsecond(payload.base_time.saturating_add(event.time)),
+        message_id: event.message_id,
+        session_id: event.session_id,
+        context: event.context,
+        names: &payload.names,
+        properties: &event.properties,
+    }))
+}
+
+/// The distinct ids that one frame refers to.
+struct FrameIds {
+    /// In ascending order.
+    subjects: Vec<SubjectId>,
+    distinct_ids: Vec<Option<String>>,
+}
+
+impl FrameIds {
+    fn of(payload: &Payload<'_>, known: &Subjects) -> Result<Self> {
+        let mut subjects = Vec::with_capacity(payload.records.len());
+        for record in &payload.records {
+            match record {
+                Record::Event(event) => subjects.push(SubjectId::new(event.subject)),
+                Record::Identify(link) | Record::Alias(link) => {
+                    subjects.extend([SubjectId::new(link.from), SubjectId::new(link.to)]);
+                }
+                _ => {}
+            }
+        }
+        subjects.sort_unstable();
+        subjects.dedup();
+        let distinct_ids = known.distinct_ids(&subjects)?;
+        Ok(Self { subjects, distinct_ids })
+    }
+
+    /// `None` for one that was erased.
+    fn of_subject(&self, subject: u32) -> Option<&str> {
+        let place = self.subjects.binary_search(&SubjectId::new(subject)).ok()?;
+        self.distinct_ids.get(place)?.as_deref()
+    }
+
+    fn operation(&self, link: &Link, kind: &'static str, fields: [&'static str; 2]) -> Option<Row<'_>> {
+        let [from, to] = fields;
+        let ids = [(from, self.of_subject(link.from)?), (to, self.of_subject(link.to)?)];
+        Some(Row::Operation(OperationRow { kind, ids }))
+    }
+}

@@ -1,0 +1,6 @@
+//! Rows of Parquet.
+
+mod cells;
+mod reader;
+
+pub(super) use reader::ParquetReader;

@@ -1,0 +1,190 @@
+//! One thread reads, some parse, the caller's takes the results in the order of the input.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use pugmark_store::{Entry, Event, limits};
+
+use super::mapping::Mapping;
+use super::message_id::RowHash;
+use crate::error::Result;
+
+/// A row, or part of one, or the reason why it is refused.
+pub(super) type RowResult<T> = std::result::Result<T, String>;
+
+/// Pieces of input that wait between two threads.
+const PIECES_WAITING: usize = 1;
+
+/// A line or row that was not stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// The line of a text file, from 1 (of a CSV record: the one on which it begins); the row of a Parquet file, from 1.
+    pub line: u64,
+    /// What is wrong with it: the field, the value found and the value expected.
+    pub reason: String,
+    /// The line as it was read, at most its first 64 KiB; a row as JSON. Bytes that are not UTF-8 are replaced.
+    pub text: String,
+}
+
+/// Longest text of a [`Reject`].
+pub(super) const REJECT_TEXT_MAX_BYTES: usize = 64 << 10;
+
+/// How rows become entries.
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    pub(super) mapping: Mapping,
+    pub(super) default_event: Option<String>,
+}
+
+impl Reading {
+    /// Completes an event with the default name and checks what every event needs.
+    pub(super) fn complete(&self, mut event: Event) -> RowResult<Event> {
+        if event.name.is_empty()
+            && let Some(name) = &self.default_event
+        {
+            event.name.clone_from(name);
+        }
+        if event.name.trim().is_empty() {
+            return Err("event: missing or blank".to_owned());
+        }
+        if event.distinct_id.trim().is_empty() {
+            return Err("distinct_id: missing or blank".to_owned());
+        }
+        Ok(event)
+    }
+}
+
+/// Where an entry stands in its piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Line or row; counted from that of the piece.
+    pub(super) line: u64,
+    /// Where its text begins in the piece, as the piece counts.
+    pub(super) start: usize,
+    /// How long its text is.
+    pub(super) len: usize,
+}
+
+/// What a piece of input holds.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    pub(super) entries: Vec<Entry>,
+    /// One for each entry.
+    pub(super) places: Vec<Place>,
+    /// Entries without message id and key, by place in the list, and their hashes.
+    pub(super) without_id: Vec<(usize, RowHash)>,
+    /// Lines are counted from that of the piece.
+    pub(super) rejects: Vec<Reject>,
+    /// How many lines the piece moves those of the next on.
+    pub(super) lines: u64,
+}
+
+impl Parsed {
+    /// Takes in one row: an entry, or the reason why it is none.
+    pub(super) fn push(
+        &mut self,
+        row: RowResult<Entry>,
+        place: Place,
+        buffer: &mut Vec<u8>,
+        text: impl FnOnce() -> String,
+    ) {
+        match row {
+            Ok(entry) => {
+                if let Entry::Event(event) = &entry
+                    && event.message_id.is_none()
+                    && event.key.is_none()
+                {
+                    self.without_id.push((self.entries.len(), RowHash::of(event, buffer)));
+                }
+                self.entries.push(entry);
+                self.places.push(place);
+            }
+            Err(reason) => self.rejects.push(Reject { line: place.line, reason, text: text() }),
+        }
+    }
+}
+
+/// Adds a property, unless that breaks a limit which would else let a short input grow without bound.
+pub(super) fn push_property(event: &mut Event, name: &str, value: pugmark_store::Value) -> RowResult<()> {
+    if event.properties.len() >= limits::PROPERTIES_MAX {
+        return Err(format!("properties: more than {}", limits::PROPERTIES_MAX));
+    }
+    if name.len() > limits::NAME_MAX_BYTES {
+        return Err(format!(
+            "properties: a name of {} bytes, at most {} are allowed",
+            name.len(),
+            limits::NAME_MAX_BYTES
+        ));
+    }
+    event.properties.push((name.to_owned(), value));
+    Ok(())
+}
+
+/// A part of the input that can be parsed by itself.
+pub(super) trait Piece: Send {
+    fn parse(&self, reading: &Reading) -> Parsed;
+
+    /// The text of an entry.
+    fn text(&self, place: Place) -> String;
+}
+
+/// Cuts an input into pieces.
+pub(super) trait PieceReader: Send {
+    type Piece: Piece;
+
+    fn next_piece(&mut self) -> Result<Option<Self::Piece>>;
+}
+
+/// Reads to the end and hands each piece, with what it holds, to `take` in the order of the input. It ends at the first error, of the
+/// reader or of `take`.
+pub(super) fn run<R: PieceReader>(
+    mut reader: R,
+    reading: &Reading,
+    parsers: usize,
+    mut take: impl FnMut(R::Piece, Parsed) -> Result<()>,
+) -> Result<()> {
+    thread::scope(|scope| {
+        let mut to_parsers: Vec<SyncSender<Result<R::Piece>>> = Vec::new();
+        let mut from_parsers: Vec<Receiver<Result<(R::Piece, Parsed)>>> = Vec::new();
+        for _ in 0..parsers.max(1) {
+            let (to_parser, pieces) = sync_channel::<Result<R::Piece>>(PIECES_WAITING);
+            let (to_taker, parsed) = sync_channel(PIECES_WAITING);
+            to_parsers.push(to_parser);
+            from_parsers.push(parsed);
+            scope.spawn(move || {
+                for piece in pieces {
+                    let parsed = piece.map(|piece| {
+                        let parsed = piece.parse(reading);
+                        (piece, parsed)
+                    });
+                    // Nobody listens any more once `take` has failed.
+                    if to_taker.send(parsed).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        scope.spawn(move || {
+            // Pieces go round the parsers, and their results are fetched the same way round: the order is that of the input.
+            for to_parser in to_parsers.iter().cycle() {
+                let piece = match reader.next_piece() {
+                    Ok(Some(piece)) => Ok(piece),
+                    Ok(None) => break,
+                    Err(error) => Err(error),
+                };
+                let last = piece.is_err();
+                if to_parser.send(piece).is_err() || last {
+                    break;
+                }
+            }
+        });
+        // The receivers are dropped when this ends, which stops the other threads.
+        let from_parsers = from_parsers;
+        for parsed in from_parsers.iter().cycle() {
+            let Ok(parsed) = parsed.recv() else { break };
+            let (piece, parsed) = parsed?;
+            take(piece, parsed)?;
+        }
+        Ok(())
+    })
+}

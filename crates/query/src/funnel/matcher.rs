@@ -1,0 +1,180 @@
+//! Finds the attempt of one unit: the deepest chain of distinct events, and of those the earliest.
+
+use super::ties::TieGroups;
+use crate::{
+    calendar::{ResolvedRange, Span},
+    spec::Hit,
+};
+
+/// How far a unit got, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// When each step was done, in microseconds UTC; as many as were reached, at least one.
+    pub times: Vec<i64>,
+    /// The breakdown group of the event that did step 1.
+    pub group: u32,
+    /// The sequence of the event that did step 1.
+    pub sequence: u64,
+}
+
+impl Attempt {
+    /// How many steps were reached, at least 1.
+    pub fn depth(&self) -> usize {
+        self.times.len()
+    }
+}
+
+/// Matches the events of one unit at a time against the steps of an ordered funnel.
+///
+/// Every event that matches step 1 and lies in the range opens an attempt: the deepest chain of distinct events, each
+/// at or after the one before (equal timestamps serve in either order) and none later than the window after the first.
+/// The unit's result is its deepest attempt, among equals the one whose opening event is the earliest by
+/// (timestamp, sequence), with the earliest time for every step.
+///
+/// ```
+/// use pugmark_query::{calendar::{ResolvedRange, seconds}, funnel::Matcher, spec::Hit};
+///
+/// let mut matcher = Matcher::new(2, seconds(10), ResolvedRange { from_us: 0, to_us: 60_000_000 });
+/// let hit = |at_s: i64, matches| Hit { timestamp: at_s * 1_000_000, sequence: 1, matches, group: 0 };
+/// let attempt = matcher.match_unit(&[hit(1, 0b01), hit(20, 0b01), hit(30, 0b10)]);
+/// assert_eq!(attempt.map(|attempt| attempt.times), Some(vec![20_000_000, 30_000_000]));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    steps: usize,
+    window_us: i64,
+    range: ResolvedRange,
+    /// Per step, the timestamps of the unit's events that match it.
+    occurrences: Vec<Vec<i64>>,
+    /// Per step, how many of its occurrences lie before every time at which it may still be needed.
+    passed: Vec<usize>,
+    chain: Vec<i64>,
+    ties: TieGroups,
+}
+
+impl Matcher {
+    /// A matcher for so many steps; an event opens an attempt only in `range`, and later steps may follow it within
+    /// `window`, beyond the range too.
+    pub fn new(steps: usize, window: Span, range: ResolvedRange) -> Self {
+        Self {
+            steps,
+            window_us: window.as_us(),
+            range,
+            occurrences: vec![Vec::new(); steps],
+            passed: vec![0; steps],
+            chain: Vec::with_capacity(steps),
+            ties: TieGroups::default(),
+        }
+    }
+
+    /// The attempt of the unit with these events, sorted by (timestamp, sequence); `None` if none opens one.
+    ///
+    /// Takes time in proportion to the number of events, times the number of steps, however few of them convert;
+    /// times its logarithm where an event matches several steps.
+    pub fn match_unit(&mut self, hits: &[Hit]) -> Option<Attempt> {
+        let opening = hits.iter().find(|hit| opens(hit, self.range))?;
+        // Events of one timestamp serve in either order, so those before the first opening event count as well.
+        let first = hits.partition_point(|hit| hit.timestamp < opening.timestamp);
+        let hits = &hits[first..];
+        if hits.iter().all(|hit| hit.matches.count_ones() <= 1) {
+            self.match_disjoint(hits)
+        } else {
+            self.match_overlapping(hits)
+        }
+    }
+
+    /// No event matches two steps, so the events of a chain are distinct by themselves and the next occurrence of the
+    /// next step is always the best. A later opening needs none of the occurrences that an earlier one has passed.
+    fn match_disjoint(&mut self, hits: &[Hit]) -> Option<Attempt> {
+        self.occurrences.iter_mut().for_each(Vec::clear);
+        self.passed.fill(0);
+        for hit in hits {
+            if let Some(times) = self.occurrences.get_mut(hit.matches.trailing_zeros() as usize) {
+                times.push(hit.timestamp);
+            }
+        }
+        let reachable = self.occurrences.iter().position(Vec::is_empty).unwrap_or(self.steps);
+        let range = self.range;
+        let mut best = None;
+        for hit in hits.iter().filter(|hit| opens(hit, range)) {
+            let deadline = hit.timestamp.saturating_add(self.window_us);
+            let mut reached_us = hit.timestamp;
+            self.chain.clear();
+            self.chain.push(reached_us);
+            for (times, passed) in self.occurrences.iter().zip(&mut self.passed).take(reachable).skip(1) {
+                while times.get(*passed).is_some_and(|time| *time < reached_us) {
+                    *passed += 1;
+                }
+                match times.get(*passed) {
+                    Some(time) if *time <= deadline => reached_us = *time,
+                    _ => break,
+                }
+                self.chain.push(reached_us);
+            }
+            keep_deeper(&mut best, &self.chain, hit);
+            if self.chain.len() == reachable {
+                break;
+            }
+        }
+        best
+    }
+
+    /// Some event matches several steps: whether it can serve one of them depends on what else the same timestamp has.
+    ///
+    /// Taking as many steps as possible at each timestamp, in order of time, is exact. Let a chain stand at depth *d*
+    /// after all timestamps before *t*, and another at *e* < *d*. Whatever the other does from *t* on, the first can
+    /// do as well as far as it concerns steps beyond *d*: those events are as distinct, as ordered and as timely in it,
+    /// and none of them has been used, since all its events lie before *t*. So being deeper is never worse, the largest
+    /// depth at every timestamp is reached by always advancing as far as the events there allow, and with it every step
+    /// has the earliest time that it can have in any chain. How far they allow is a matching of steps to events.
+    fn match_overlapping(&mut self, hits: &[Hit]) -> Option<Attempt> {
+        self.ties.collect(hits, self.steps);
+        let mut best = None;
+        for group in 0..self.ties.len() {
+            let opened_us = self.ties.timestamp(group);
+            // Openings of one timestamp that match the same steps end alike, so the first of each kind stands for all.
+            for class in self.ties.classes_of(group) {
+                let hit = &hits[self.ties.first_hit(class)];
+                if !opens(hit, self.range) {
+                    continue;
+                }
+                self.chain.clear();
+                self.chain.push(opened_us);
+                self.ties.use_one(class);
+                self.advance(group, opened_us.saturating_add(self.window_us));
+                self.ties.return_one(class);
+                keep_deeper(&mut best, &self.chain, hit);
+                if self.chain.len() == self.steps {
+                    return best;
+                }
+            }
+        }
+        best
+    }
+
+    fn advance(&mut self, opening: usize, deadline: i64) {
+        let mut group = opening;
+        loop {
+            let done = self.chain.len();
+            let more = self.ties.steps_served(group, done);
+            self.chain.resize(done + more, self.ties.timestamp(group));
+            match self.ties.next_matching(self.chain.len(), group) {
+                Some(next) if self.ties.timestamp(next) <= deadline => group = next,
+                _ => return,
+            }
+        }
+    }
+}
+
+fn opens(hit: &Hit, range: ResolvedRange) -> bool {
+    hit.matches_selector(0) && range.contains(hit.timestamp)
+}
+
+fn keep_deeper(best: &mut Option<Attempt>, chain: &[i64], opening: &Hit) {
+    if best.as_ref().is_none_or(|best| chain.len() > best.depth()) {
+        *best = Some(Attempt { times: chain.to_vec(), group: opening.group, sequence: opening.sequence });
+    }
+}
+
+#[cfg(test)]
+mod tests;

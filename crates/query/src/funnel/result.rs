@@ -1,0 +1,124 @@
+//! The answer of a funnel.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Seconds;
+use crate::spec::{GroupLabel, Header, Listing, human_seconds, percent};
+
+/// One step in one breakdown group.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepResult {
+    /// The name of the step.
+    pub name: String,
+    /// How many units reached it.
+    pub count: u64,
+    /// That as a share of those who did step 1; `None` where nobody did.
+    pub from_first: Option<f64>,
+    /// That as a share of those who reached the previous step (step 1: of itself); `None` where nobody did.
+    pub from_previous: Option<f64>,
+    /// How many reached the previous step and not this one; 0 for step 1.
+    pub dropped: u64,
+    /// The time since the previous step; `None` for step 1 and where nobody reached this.
+    pub seconds_from_previous: Option<Seconds>,
+    /// The time since step 1; `None` for step 1 and where nobody reached this.
+    pub seconds_from_first: Option<Seconds>,
+}
+
+/// How long it took from the first step to the last, for those who did the last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Histogram {
+    /// Where each bar begins, in seconds; it ends where the next begins, the last with the window.
+    pub from_seconds: Vec<i64>,
+    /// How many units each bar holds.
+    pub count: Vec<u64>,
+}
+
+/// The funnel of one breakdown group.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FunnelGroup {
+    /// The breakdown values; `None` without a breakdown.
+    pub breakdown: Option<GroupLabel>,
+    /// The steps, in order.
+    pub steps: Vec<StepResult>,
+    /// The time from the first step to the last.
+    pub histogram: Histogram,
+}
+
+/// The answer of a [`Funnel`](super::Funnel); prints as a table and serialises as `docs/semantics.md`, section 6, says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FunnelResult {
+    /// What every answer says first.
+    #[serde(flatten)]
+    pub header: Header,
+    /// One funnel for each breakdown group; exactly one without a breakdown.
+    pub groups: Vec<FunnelGroup>,
+    /// The headings of the breakdown.
+    #[serde(skip)]
+    pub titles: Vec<String>,
+}
+
+impl FunnelResult {
+    /// Flat rows, one for each group and step.
+    pub fn to_table(&self) -> (Vec<String>, Vec<Vec<Value>>) {
+        let mut headings = self.titles.clone();
+        headings.extend(["step", "name", "count", "from_first", "from_previous", "dropped"].map(str::to_owned));
+        for from in ["previous", "first"] {
+            headings.extend(["mean", "median", "p90"].map(|what| format!("seconds_from_{from}_{what}")));
+        }
+        let mut rows = Vec::new();
+        for group in &self.groups {
+            let label = GroupLabel::values(group.breakdown.as_ref(), self.titles.len());
+            for (index, step) in group.steps.iter().enumerate() {
+                let mut row = label.clone();
+                row.extend([
+                    json!(index + 1),
+                    json!(step.name),
+                    json!(step.count),
+                    json!(step.from_first),
+                    json!(step.from_previous),
+                    json!(step.dropped),
+                ]);
+                for seconds in [step.seconds_from_previous, step.seconds_from_first] {
+                    row.extend([
+                        json!(seconds.map(|seconds| seconds.mean)),
+                        json!(seconds.map(|seconds| seconds.median)),
+                        json!(seconds.map(|seconds| seconds.p90)),
+                    ]);
+                }
+                rows.push(row);
+            }
+        }
+        (headings, rows)
+    }
+}
+
+impl fmt::Display for FunnelResult {
+    /// A table with a line for each group and step.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut headings = self.titles.clone();
+        let fixed =
+            ["step", "count", "of first", "of previous", "dropped", "median from previous", "median from first"];
+        headings.extend(fixed.map(str::to_owned));
+        let mut listing = Listing::new(headings);
+        for group in &self.groups {
+            let label = GroupLabel::cells(group.breakdown.as_ref(), self.titles.len());
+            for (index, step) in group.steps.iter().enumerate() {
+                let mut row = label.clone();
+                row.extend([
+                    format!("{}. {}", index + 1, step.name),
+                    step.count.to_string(),
+                    percent(step.from_first),
+                    percent(step.from_previous),
+                    step.dropped.to_string(),
+                    human_seconds(step.seconds_from_previous.map(|seconds| seconds.median)),
+                    human_seconds(step.seconds_from_first.map(|seconds| seconds.median)),
+                ]);
+                listing.row(row);
+            }
+        }
+        write!(f, "{listing}")
+    }
+}

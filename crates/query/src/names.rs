@@ -1,0 +1,262 @@
+//! Names in SQL: properties by the names that senders gave them.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, Query,
+    Spanned, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut,
+};
+use datafusion::sql::sqlparser::tokenizer::Location;
+use pugmark_registry::{Registry, SYSTEM_COLUMNS};
+
+use crate::error::{Error, Result};
+use crate::functions::PROP;
+use crate::text::Text;
+
+/// What a name that is neither a column nor a property becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    /// It stays: it may be an alias, and the planner says where it is nothing.
+    Keep,
+    /// NULL, and a warning.
+    Null,
+    /// An error.
+    Refuse,
+}
+
+/// Replaces the names in a tree by those of columns.
+///
+/// `page.url` becomes one column where a property has that name and no table is called `page`; a property that has no
+/// column becomes `prop('…')`, and `prop('…')` gets the columns that it reads.
+pub(crate) struct Names<'a> {
+    registry: &'a Registry,
+    unknown: Unknown,
+    text: Text<'a>,
+    tables: HashSet<String>,
+    warnings: Vec<String>,
+}
+
+enum Found {
+    Column(String),
+    WithoutColumn,
+    Nothing,
+}
+
+impl<'a> Names<'a> {
+    pub(crate) fn new(registry: &'a Registry, unknown: Unknown, text: Text<'a>) -> Self {
+        Self { registry, unknown, text, tables: HashSet::from(["events".to_owned()]), warnings: Vec::new() }
+    }
+
+    /// Rewrites `tree`, and returns what the asker should know.
+    pub(crate) fn rewrite<T: Visit + VisitMut>(mut self, tree: &mut T) -> Result<Vec<String>> {
+        let mut tables = Tables(HashSet::new());
+        let ControlFlow::Continue(()) = Visit::visit(tree, &mut tables);
+        self.tables.extend(tables.0);
+        match VisitMut::visit(tree, &mut self) {
+            ControlFlow::Continue(()) => Ok(self.warnings),
+            ControlFlow::Break(error) => Err(error),
+        }
+    }
+
+    fn find(&self, name: &str) -> Found {
+        let schema = self.registry.schema();
+        if SYSTEM_COLUMNS.contains(&name) {
+            return Found::Column(name.to_owned());
+        }
+        match schema.property(name) {
+            Some(property) if property.column.is_some() => Found::Column(property.column_name().into_owned()),
+            Some(_) => Found::WithoutColumn,
+            None if schema.by_column(name).is_some() => Found::Column(name.to_owned()),
+            None => Found::Nothing,
+        }
+    }
+
+    fn name(&mut self, name: &str, at: Location) -> std::result::Result<Option<Expr>, Error> {
+        match self.find(name) {
+            Found::Column(column) => Ok(Some(Expr::Identifier(Ident::with_quote('"', column)))),
+            Found::WithoutColumn => Ok(Some(self.prop_call(name))),
+            Found::Nothing => match self.unknown {
+                Unknown::Keep => Ok(None),
+                Unknown::Null | Unknown::Refuse => {
+                    self.never_seen(name, at)?;
+                    Ok(Some(Expr::Value(Value::Null.into())))
+                }
+            },
+        }
+    }
+
+    fn never_seen(&mut self, name: &str, at: Location) -> std::result::Result<(), Error> {
+        let mut nearest = self.registry.nearest_properties(name);
+        if nearest.is_empty() {
+            nearest = pugmark_registry::nearest(name, SYSTEM_COLUMNS);
+        }
+        if self.unknown == Unknown::Refuse {
+            let error = Error::invalid(format!("the property \"{name}\" was never seen")).nearest_names(nearest);
+            return Err(self.text.placed(error, at));
+        }
+        let warning = never_seen("property", name, &nearest);
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+        Ok(())
+    }
+
+    /// `prop('name')`, with the columns that it reads.
+    fn prop_call(&self, name: &str) -> Expr {
+        let name_argument = Expr::Value(Value::SingleQuotedString(name.to_owned()).into());
+        Expr::Function(Function {
+            name: ObjectName::from(vec![Ident::new(PROP)]),
+            uses_odbc_syntax: false,
+            parameters: FunctionArguments::None,
+            args: FunctionArguments::List(FunctionArgumentList {
+                duplicate_treatment: None,
+                args: self.prop_arguments(name, name_argument),
+                clauses: Vec::new(),
+            }),
+            filter: None,
+            null_treatment: None,
+            over: None,
+            within_group: Vec::new(),
+        })
+    }
+
+    fn prop_arguments(&self, name: &str, name_argument: Expr) -> Vec<FunctionArg> {
+        let mut arguments = vec![name_argument, Expr::Identifier(Ident::with_quote('"', "overflow"))];
+        if let Some(property) = self.registry.schema().property(name)
+            && property.column.is_some()
+        {
+            arguments.push(Expr::Identifier(Ident::with_quote('"', property.column_name())));
+        }
+        arguments.into_iter().map(|expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))).collect()
+    }
+
+    fn prop(&mut self, function: &mut Function) -> std::result::Result<(), Error> {
+        let at = function.name.span().start;
+        let refuse = || Error::invalid("prop takes one name in single quotes, as in prop('plan')");
+        let FunctionArguments::List(list) = &mut function.args else { return Err(self.text.placed(refuse(), at)) };
+        let [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] = list.args.as_slice() else {
+            return Err(self.text.placed(refuse(), at));
+        };
+        let Expr::Value(value) = argument else { return Err(self.text.placed(refuse(), at)) };
+        let Value::SingleQuotedString(name) = &value.value else { return Err(self.text.placed(refuse(), at)) };
+        let (name, argument) = (name.clone(), argument.clone());
+        if self.registry.schema().property(&name).is_none() && self.unknown != Unknown::Keep {
+            self.never_seen(&name, at)?;
+        }
+        list.args = self.prop_arguments(&name, argument);
+        Ok(())
+    }
+
+    fn replace(&mut self, expr: &mut Expr) -> std::result::Result<(), Error> {
+        match expr {
+            Expr::Identifier(ident) => {
+                let (name, at) = (ident.value.clone(), ident.span.start);
+                if let Some(column) = self.name(&name, at)? {
+                    *expr = column;
+                }
+            }
+            Expr::CompoundIdentifier(parts) => {
+                let [first, rest @ ..] = parts.as_slice() else { return Ok(()) };
+                let at = first.span.start;
+                let whole = joined(parts);
+                let table = (self.tables.contains(&first.value) && !rest.is_empty()).then(|| first.clone());
+                match table {
+                    None => {
+                        if let Some(column) = self.name(&whole, at)? {
+                            *expr = column;
+                        }
+                    }
+                    Some(table) => match self.find(&joined(rest)) {
+                        Found::Column(column) => {
+                            *expr = Expr::CompoundIdentifier(vec![table, Ident::with_quote('"', column)]);
+                        }
+                        Found::WithoutColumn => *expr = self.prop_call(&joined(rest)),
+                        // A property such as `events.count` may begin like a table.
+                        Found::Nothing if !matches!(self.find(&whole), Found::Nothing) => {
+                            if let Some(column) = self.name(&whole, at)? {
+                                *expr = column;
+                            }
+                        }
+                        Found::Nothing if self.unknown == Unknown::Keep => {}
+                        Found::Nothing => {
+                            self.never_seen(&whole, at)?;
+                            *expr = Expr::Value(Value::Null.into());
+                        }
+                    },
+                }
+            }
+            Expr::Function(function) if is_prop(function) => self.prop(function)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl VisitorMut for Names<'_> {
+    type Break = Error;
+
+    // After the children, so that what is put in is not looked at again.
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        match self.replace(expr) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+}
+
+/// The names by which a statement calls its tables.
+struct Tables(HashSet<String>);
+
+impl Visitor for Tables {
+    type Break = std::convert::Infallible;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
+        if let Some(with) = &query.with {
+            self.0.extend(with.cte_tables.iter().map(|table| table.alias.name.value.clone()));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Self::Break> {
+        let alias = match table {
+            TableFactor::Table { name, alias, .. } => {
+                let last = name.0.last().and_then(|part| part.as_ident());
+                self.0.extend(last.map(|ident| ident.value.clone()));
+                alias
+            }
+            TableFactor::Derived { alias, .. }
+            | TableFactor::TableFunction { alias, .. }
+            | TableFactor::Function { alias, .. }
+            | TableFactor::UNNEST { alias, .. }
+            | TableFactor::NestedJoin { alias, .. } => alias,
+            _ => &None,
+        };
+        self.0.extend(alias.as_ref().map(|alias| alias.name.value.clone()));
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether the call is of `prop`.
+fn is_prop(function: &Function) -> bool {
+    match function.name.0.as_slice() {
+        [part] => part.as_ident().is_some_and(|ident| ident.value.eq_ignore_ascii_case(PROP)),
+        _ => false,
+    }
+}
+
+fn joined(parts: &[Ident]) -> String {
+    let names: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
+    names.join(".")
+}
+
+/// The warning that a name stands for nothing.
+pub(crate) fn never_seen(what: &str, name: &str, nearest: &[String]) -> String {
+    match nearest {
+        [] => format!("the {what} \"{name}\" was never seen"),
+        names => {
+            let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+            format!("the {what} \"{name}\" was never seen; nearest: {}", quoted.join(", "))
+        }
+    }
+}

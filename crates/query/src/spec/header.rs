@@ -1,0 +1,27 @@
+//! What every answer says first.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::calendar::{ResolvedRange, TimeZone, serialize_instant};
+
+/// The part that all results share, flattened into each: `docs/semantics.md`, section 6.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Header {
+    /// Which analysis this answers: `trend`, `funnel` or `retention`.
+    pub kind: &'static str,
+    /// The sequence whose state was read.
+    pub as_of: u64,
+    /// What the query took for now, in microseconds UTC; serialises as an instant.
+    #[serde(rename = "now", serialize_with = "serialize_instant")]
+    pub now_us: i64,
+    /// The range that was asked about, as instants.
+    pub range: ResolvedRange,
+    /// The zone whose calendar counted.
+    pub time_zone: TimeZone,
+    /// What the asker should know, such as a name never seen.
+    pub warnings: Vec<String>,
+    /// How the answer was found, when asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Value>,
+}

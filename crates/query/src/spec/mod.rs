@@ -1,0 +1,31 @@
+//! What the analyses share: the JSON form of a question, selectors, breakdowns, and the parts common to all answers.
+//!
+//! Every spec is a Rust builder and a serde type at once. Reading is strict: an unknown field is an error of kind
+//! `invalid` that names its path and the nearest known field; a field that `docs/semantics.md` defines but that is
+//! not built yet is an error of kind `unsupported`, unless it is given its default value. Nothing is ignored.
+
+mod breakdown;
+mod error;
+mod group;
+mod header;
+mod hit;
+mod listing;
+mod nearest;
+mod query;
+mod reader;
+mod scope;
+mod selector;
+
+pub use breakdown::{Breakdown, Unit};
+pub use error::{SpecError, SpecErrorKind};
+pub use group::{GroupLabel, GroupValue, Groups, Split};
+pub use header::Header;
+pub use hit::Hit;
+pub use nearest::nearest;
+pub use query::{Analysis, Query};
+pub use scope::{DEFAULT_LIMIT, MAX_BREAKDOWNS, Scope};
+pub use selector::{EventNames, Selector};
+
+pub(crate) use listing::{Listing, human_seconds, percent};
+pub(crate) use reader::{Fields, FromJson, Known, Later, Place, Word};
+pub(crate) use scope::{SCOPE_FIELDS, SCOPE_LATER, scope_builders};

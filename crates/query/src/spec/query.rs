@@ -1,0 +1,158 @@
+//! A whole query: one analysis and what stands beside it.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use super::{Fields, Known, Later, Place, Scope, SpecError};
+use crate::{calendar::Span, funnel::Funnel, retention::Retention, trend::Trend};
+
+const ANALYSES: &[&str] = &[Trend::NAME, Funnel::NAME, Retention::NAME];
+
+/// The analysis that a query asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Analysis {
+    /// Counts over time.
+    Trend(Trend),
+    /// How many get how far.
+    Funnel(Funnel),
+    /// How many come back.
+    Retention(Retention),
+}
+
+impl Analysis {
+    /// The parameters that all analyses share.
+    pub fn scope(&self) -> &Scope {
+        match self {
+            Self::Trend(trend) => &trend.scope,
+            Self::Funnel(funnel) => &funnel.scope,
+            Self::Retention(retention) => &retention.scope,
+        }
+    }
+}
+
+/// A query in the one JSON form of `docs/semantics.md`, section 6.
+///
+/// ```
+/// use pugmark_query::spec::{Analysis, Query};
+///
+/// let query = Query::from_json(r#"{"trend": {"series": [{"event": "purchase"}]}, "as_of": 812}"#)?;
+/// assert!(matches!(query.analysis, Analysis::Trend(_)));
+/// assert_eq!(query.as_of, Some(812));
+/// # Ok::<(), pugmark_query::spec::SpecError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Query {
+    /// What is asked.
+    #[serde(flatten)]
+    pub analysis: Analysis,
+    /// The sequence whose state is asked about; by default the newest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<u64>,
+    /// Whether a name never seen is an error instead of a warning.
+    #[serde(skip_serializing_if = "is_false")]
+    pub strict_names: bool,
+    /// Whether the answer says how it was found.
+    #[serde(skip_serializing_if = "is_false")]
+    pub explain: bool,
+    /// How long the answer may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl Query {
+    /// Parses the JSON form.
+    ///
+    /// # Errors
+    /// `Invalid` if the text is not JSON (with the byte offset), if a field is unknown, missing or malformed;
+    /// `Unsupported` for what the contract defines and is not built yet.
+    pub fn from_json(text: &str) -> Result<Self, SpecError> {
+        let value = serde_json::from_str(text).map_err(|error| {
+            let at = byte_offset(text, error.line(), error.column());
+            let message = error.to_string();
+            let reason = message.split(" at line ").next().unwrap_or(&message).to_owned();
+            SpecError::invalid(format!("the query is not JSON: {reason}")).at(at)
+        })?;
+        Self::from_value(&value)
+    }
+
+    /// Reads the JSON form from a value.
+    ///
+    /// # Errors
+    /// As [`Query::from_json`].
+    pub fn from_value(value: &Value) -> Result<Self, SpecError> {
+        const KNOWN: Known = Known {
+            built: &[ANALYSES, &["as_of", "strict_names", "explain", "timeout"]],
+            later: &[&[
+                Later::new("stickiness", "null"),
+                Later::new("lifecycle", "null"),
+                Later::new("journey", "null"),
+                Later::new("sessions", "null"),
+                Later::new("paths", "null"),
+                Later::new("segment", "null"),
+            ]],
+        };
+        let place = Place::root("");
+        let fields = Fields::open(value, &place, &KNOWN)?;
+        let mut found = ANALYSES.iter().filter_map(|name| fields.value(name).map(|(value, _)| (*name, value)));
+        let (name, value) = found.next().ok_or_else(|| {
+            SpecError::invalid(format!("the query has no analysis: expected one of {}", ANALYSES.join(", ")))
+        })?;
+        if let Some((other, _)) = found.next() {
+            return Err(SpecError::invalid(format!("the query has two analyses, {name} and {other}: expected one")));
+        }
+        let analysis = match name {
+            Trend::NAME => Analysis::Trend(Trend::from_value(value)?),
+            Funnel::NAME => Analysis::Funnel(Funnel::from_value(value)?),
+            _ => Analysis::Retention(Retention::from_value(value)?),
+        };
+        Ok(Self {
+            analysis,
+            as_of: fields.read("as_of")?,
+            strict_names: fields.read("strict_names")?.unwrap_or(false),
+            explain: fields.read("explain")?.unwrap_or(false),
+            timeout: fields.read("timeout")?,
+        })
+    }
+}
+
+impl From<Analysis> for Query {
+    fn from(analysis: Analysis) -> Self {
+        Self { analysis, as_of: None, strict_names: false, explain: false, timeout: None }
+    }
+}
+
+impl From<Trend> for Query {
+    fn from(trend: Trend) -> Self {
+        Self::from(Analysis::Trend(trend))
+    }
+}
+
+impl From<Funnel> for Query {
+    fn from(funnel: Funnel) -> Self {
+        Self::from(Analysis::Funnel(funnel))
+    }
+}
+
+impl From<Retention> for Query {
+    fn from(retention: Retention) -> Self {
+        Self::from(Analysis::Retention(retention))
+    }
+}
+
+impl<'de> Deserialize<'de> for Query {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Self::from_value(&value).map_err(serde::de::Error::custom)
+    }
+}
+
+fn byte_offset(text: &str, line: usize, column: usize) -> usize {
+    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    (before + column.saturating_sub(1)).min(text.len())
+}

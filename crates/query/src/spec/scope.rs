@@ -1,0 +1,192 @@
+//! What every analysis says beside its own parameters: range, zone, filter, unit and breakdown.
+
+use serde::Serialize;
+
+use super::{Breakdown, Fields, Later, Place, SpecError, Unit};
+use crate::calendar::{Range, TimeZone};
+
+/// How many values a breakdown shows before the rest is folded into *other*, unless the question says otherwise.
+pub const DEFAULT_LIMIT: usize = 25;
+/// How many items a breakdown may have.
+pub const MAX_BREAKDOWNS: usize = 3;
+
+pub(crate) const SCOPE_FIELDS: &[&str] = &["range", "time_zone", "filter", "unit", "breakdown", "limit"];
+pub(crate) const SCOPE_LATER: &[Later] = &[Later::new("segment", "null"), Later::new("compare", "null")];
+
+/// The parameters that all analyses share; their fields stand beside `steps`, `series` and the like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Scope {
+    /// The range asked about; by default all that the store holds.
+    #[serde(skip_serializing_if = "Range::is_default")]
+    pub range: Range,
+    /// IANA name of the zone whose calendar counts; by default the store's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// A SQL boolean that applies to every event that the analysis reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Whom to count.
+    #[serde(skip_serializing_if = "is_default")]
+    pub unit: Unit,
+    /// What to cut the answer by; at most [`MAX_BREAKDOWNS`] items.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub breakdown: Vec<Breakdown>,
+    /// How many breakdown values to show before folding the rest into *other*.
+    #[serde(skip_serializing_if = "is_default_limit")]
+    pub limit: usize,
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self {
+            range: Range::default(),
+            time_zone: None,
+            filter: None,
+            unit: Unit::default(),
+            breakdown: Vec::new(),
+            limit: DEFAULT_LIMIT,
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
+fn is_default_limit(limit: &usize) -> bool {
+    *limit == DEFAULT_LIMIT
+}
+
+impl Scope {
+    pub(crate) fn read(fields: &Fields<'_>) -> Result<Self, SpecError> {
+        let scope = Self {
+            range: fields.read("range")?.unwrap_or_default(),
+            time_zone: fields.read("time_zone")?,
+            filter: fields.read("filter")?,
+            unit: Unit::read(fields)?,
+            breakdown: fields.read("breakdown")?.unwrap_or_default(),
+            limit: fields.read("limit")?.unwrap_or(DEFAULT_LIMIT),
+        };
+        scope.check(fields.place())?;
+        Ok(scope)
+    }
+
+    pub(crate) fn check(&self, place: &Place) -> Result<(), SpecError> {
+        self.range.check().map_err(|error| place.child("range").locate(error))?;
+        if let Some(name) = &self.time_zone {
+            TimeZone::named(name).map_err(|error| place.child("time_zone").locate(error))?;
+        }
+        if self.breakdown.len() > MAX_BREAKDOWNS {
+            let found = self.breakdown.len();
+            return Err(place
+                .child("breakdown")
+                .invalid(format_args!("takes at most {MAX_BREAKDOWNS} items, found {found}")));
+        }
+        if self.limit == 0 {
+            return Err(place.child("limit").invalid("must be at least 1, found 0"));
+        }
+        Ok(())
+    }
+
+    /// The zone of the question, or `store_zone` where it names none.
+    ///
+    /// # Errors
+    /// [`SpecErrorKind::Invalid`](super::SpecErrorKind::Invalid) if no zone of that name is known.
+    pub fn zone(&self, store_zone: &TimeZone) -> Result<TimeZone, SpecError> {
+        self.time_zone.as_deref().map_or_else(|| Ok(store_zone.clone()), TimeZone::named)
+    }
+
+    /// The headings of the breakdown, in order.
+    pub fn titles(&self) -> Vec<String> {
+        self.breakdown.iter().map(|item| item.title().to_owned()).collect()
+    }
+}
+
+/// The builder methods over `scope`, the same for every analysis.
+macro_rules! scope_builders {
+    ($analysis:ty) => {
+        impl $analysis {
+            /// Begins the range here: an instant such as `2025-01-01T00:00:00Z`, or a local date such as `2025-01-01`.
+            #[must_use]
+            pub fn from(mut self, from: impl Into<$crate::calendar::Moment>) -> Self {
+                self.scope.range = self.scope.range.starting(from.into());
+                self
+            }
+
+            /// Ends the range before this instant or local date.
+            #[must_use]
+            pub fn to(mut self, to: impl Into<$crate::calendar::Moment>) -> Self {
+                self.scope.range = self.scope.range.ending(to.into());
+                self
+            }
+
+            /// Asks about the time of this length that ends now, in place of `from` and `to`.
+            #[must_use]
+            pub fn last(mut self, span: $crate::calendar::Span) -> Self {
+                self.scope.range = $crate::calendar::Range::Last(span);
+                self
+            }
+
+            /// Counts by the calendar of this IANA zone.
+            #[must_use]
+            pub fn time_zone(mut self, name: impl Into<String>) -> Self {
+                self.scope.time_zone = Some(name.into());
+                self
+            }
+
+            /// Reads only events for which this SQL boolean holds.
+            #[must_use]
+            pub fn filter(mut self, sql: impl Into<String>) -> Self {
+                self.scope.filter = Some(sql.into());
+                self
+            }
+
+            /// Counts these units instead of persons.
+            #[must_use]
+            pub fn unit(mut self, unit: $crate::spec::Unit) -> Self {
+                self.scope.unit = unit;
+                self
+            }
+
+            /// Cuts the answer by one more property or expression.
+            #[must_use]
+            pub fn breakdown(mut self, item: impl Into<$crate::spec::Breakdown>) -> Self {
+                self.scope.breakdown.push(item.into());
+                self
+            }
+
+            /// Shows this many breakdown values before folding the rest into *other*.
+            #[must_use]
+            pub fn limit(mut self, limit: usize) -> Self {
+                self.scope.limit = limit;
+                self
+            }
+
+            /// Reads the JSON form of the analysis object, strictly.
+            ///
+            /// # Errors
+            /// `Invalid` for an unknown field, a missing or malformed value; `Unsupported` for what is not built yet.
+            pub fn from_value(value: &serde_json::Value) -> Result<Self, $crate::spec::SpecError> {
+                <Self as $crate::spec::FromJson>::from_json(value, &$crate::spec::Place::root(Self::NAME))
+            }
+
+            /// Checks what a builder cannot, so that a spec built in Rust is held to the same rules as JSON.
+            ///
+            /// # Errors
+            /// `Invalid`, naming the field and its value.
+            pub fn validate(&self) -> Result<(), $crate::spec::SpecError> {
+                self.check(&$crate::spec::Place::root(Self::NAME))
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $analysis {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let value = serde_json::Value::deserialize(deserializer)?;
+                Self::from_value(&value).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+pub(crate) use scope_builders;

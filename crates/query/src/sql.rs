@@ -1,0 +1,77 @@
+//! SQL over `events` and `persons`: one SELECT, with properties by their own names.
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
+use datafusion::prelude::SQLOptions;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use futures::TryStreamExt;
+
+use crate::engine::{Engine, QuerySnapshot};
+use crate::error::{Error, Result};
+use crate::names::{Names, Unknown};
+use crate::text::Text;
+
+impl Engine {
+    /// Runs one `SELECT` (or `EXPLAIN` of one) over the tables `events` and `persons` of the snapshot, and returns
+    /// its rows; without rows, one empty batch, which has the columns.
+    ///
+    /// Names keep their case. A property is a column under its own name, dotted or not (`page.url`, `$browser`);
+    /// `prop('name')` reads one of whatever type as text. `now()` is the snapshot's.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for what is not one `SELECT`, with the byte where reading it
+    /// stopped, and for unknown columns, with the nearest known; [`ErrorKind::Full`](crate::ErrorKind::Full) when the
+    /// memory does not suffice.
+    pub async fn sql(&self, snapshot: &QuerySnapshot, statement: &str) -> Result<Vec<RecordBatch>> {
+        let stream = self.sql_stream(snapshot, statement).await?;
+        let schema = stream.schema();
+        let mut batches: Vec<RecordBatch> = stream.try_collect().await?;
+        batches.retain(|batch| batch.num_rows() > 0);
+        if batches.is_empty() {
+            batches.push(RecordBatch::new_empty(schema));
+        }
+        Ok(batches)
+    }
+
+    /// As [`sql`](Self::sql), batch by batch as they are computed; the stream has the schema.
+    ///
+    /// # Errors
+    /// As [`sql`](Self::sql); errors of the computation come through the stream.
+    pub async fn sql_stream(&self, snapshot: &QuerySnapshot, statement: &str) -> Result<SendableRecordBatchStream> {
+        let state = self.session(snapshot)?;
+        let plan = plan(&state, snapshot, statement).await?;
+        let physical = state.create_physical_plan(&plan).await?;
+        Ok(execute_stream(physical, state.task_ctx())?)
+    }
+}
+
+async fn plan(state: &SessionState, snapshot: &QuerySnapshot, text: &str) -> Result<LogicalPlan> {
+    let text = Text::new(text, "statement");
+    let mut statement = text.statement()?;
+    let names = Names::new(&snapshot.registry, Unknown::Keep, text);
+    names.rewrite(select(&mut statement)?)?;
+    let plan = state.statement_to_plan(statement).await?;
+    // SELECT … INTO and the like show in the plan only.
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
+    Ok(plan)
+}
+
+/// The query in the statement; an error for any other statement.
+fn select(statement: &mut Statement) -> Result<&mut SqlStatement> {
+    let refuse = |what: &str| Error::invalid(format!("only SELECT is allowed, found {what}"));
+    match statement {
+        Statement::Statement(inner) => {
+            if !matches!(**inner, SqlStatement::Query(_)) {
+                return Err(refuse(inner.to_string().split_whitespace().next().unwrap_or("nothing")));
+            }
+            Ok(inner)
+        }
+        Statement::Explain(explain) => select(&mut explain.statement),
+        Statement::CreateExternalTable(_) => Err(refuse("CREATE EXTERNAL TABLE")),
+        Statement::CopyTo(_) => Err(refuse("COPY")),
+        Statement::Reset(_) => Err(refuse("RESET")),
+    }
+}

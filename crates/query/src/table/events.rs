@@ -1,0 +1,263 @@
+//! `events`: the columnar files and the tail of a snapshot as one table, with the columns that are made at the scan.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue};
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::DataFusionError;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, col, lit};
+use datafusion::object_store::path::Path as ObjectPath;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::union::UnionExec;
+use pugmark_identity::PersonId;
+
+use super::exec::{EventsExec, Facts, Output};
+use super::prune;
+use crate::columns::{ColumnFile, EventSchema, system};
+use crate::engine::QuerySnapshot;
+
+/// Name of the column with the person.
+const PERSON: &str = "person";
+/// Name of the column with the distinct id.
+const DISTINCT_ID: &str = "distinct_id";
+
+/// The events of one snapshot.
+#[derive(Debug)]
+pub(crate) struct EventsTable {
+    snapshot: QuerySnapshot,
+    columns: Arc<EventSchema>,
+    schema: SchemaRef,
+    /// What each column of `schema` shows.
+    outputs: Vec<Output>,
+}
+
+impl EventsTable {
+    pub(crate) fn new(snapshot: QuerySnapshot) -> Self {
+        let columns = snapshot.columns.event_schema(snapshot.registry.schema());
+        let stored = columns.arrow();
+        let order = [
+            Output::Column(system::SEQUENCE.0),
+            Output::Column(system::EVENT.0),
+            Output::Column(system::TIMESTAMP.0),
+            Output::DistinctId,
+            Output::Person,
+            Output::Column(system::SUBJECT.0),
+            Output::Column(system::RECEIVED_AT.0),
+            Output::Column(system::MESSAGE_ID.0),
+            Output::Column(system::SESSION_ID.0),
+            Output::Column(system::CONTEXT.0),
+        ];
+        let properties = (system::COUNT..stored.fields().len()).map(Output::Column);
+        let outputs: Vec<Output> = order.into_iter().chain(properties).collect();
+        let fields: Vec<Arc<Field>> = outputs
+            .iter()
+            .map(|output| match output {
+                Output::Column(at) => Arc::clone(&stored.fields()[*at]),
+                Output::Person => Arc::new(Field::new(PERSON, DataType::UInt32, false)),
+                // An erased id is NULL.
+                Output::DistinctId => Arc::new(Field::new(DISTINCT_ID, DataType::Utf8, true)),
+            })
+            .collect();
+        Self { snapshot, columns, schema: Arc::new(Schema::new(fields)), outputs }
+    }
+
+    /// The part of `filter` that the stored columns can decide: never narrower than `filter`.
+    fn stored_filter(&self, filter: &Expr) -> Result<Option<Expr>> {
+        let named = filter.column_refs();
+        let of = |name: &str| named.iter().any(|column| column.name == name);
+        if !of(PERSON) && !of(DISTINCT_ID) {
+            return Ok(Some(filter.clone()));
+        }
+        if of(PERSON) && !of(DISTINCT_ID) && !self.snapshot.persons.has_links() {
+            // Everybody is a person of their own.
+            let renamed = filter.clone().transform(|expr| {
+                Ok(match expr {
+                    Expr::Column(column) if column.name == PERSON => Transformed::yes(col(system::SUBJECT.1)),
+                    other => Transformed::no(other),
+                })
+            })?;
+            return Ok(Some(renamed.data));
+        }
+        let mut subjects: Vec<u32> = Vec::new();
+        if let Some(values) = values_of(filter, PERSON) {
+            for value in values {
+                if let ScalarValue::UInt32(Some(person)) = value.cast_to(&DataType::UInt32)? {
+                    let members = self.snapshot.persons.members(PersonId::new(person));
+                    subjects.extend(members.into_iter().map(|subject| subject.number()));
+                }
+            }
+        } else if let Some(values) = values_of(filter, DISTINCT_ID) {
+            for value in values {
+                if let ScalarValue::Utf8(Some(id)) = value.cast_to(&DataType::Utf8)? {
+                    let found = self.snapshot.subjects.resolve(&id).map_err(external)?;
+                    subjects.extend(found.map(|subject| subject.number()));
+                }
+            }
+        } else {
+            return Ok(None);
+        }
+        subjects.sort_unstable();
+        subjects.dedup();
+        let list: Vec<Expr> = subjects.into_iter().map(lit).collect();
+        Ok(Some(if list.is_empty() { lit(false) } else { col(system::SUBJECT.1).in_list(list, false) }))
+    }
+
+    fn parquet(
+        &self,
+        state: &dyn Session,
+        files: &[&Arc<ColumnFile>],
+        places: Vec<usize>,
+        predicate: Option<&Arc<dyn PhysicalExpr>>,
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let url = ObjectStoreUrl::local_filesystem();
+        let store = state.runtime_env().object_store(&url)?;
+        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let mut source = ParquetSource::new(Arc::clone(self.columns.arrow()))
+            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, cache)))
+            .with_enable_page_index(true);
+        if let Some(predicate) = predicate {
+            source = source.with_predicate(Arc::clone(predicate));
+        }
+        let mut group = Vec::with_capacity(files.len());
+        for file in files {
+            let mut partitioned = PartitionedFile::new(String::new(), file.bytes);
+            partitioned.object_meta.location =
+                ObjectPath::from_absolute_path(&file.path).map_err(|error| external(Box::new(error)))?;
+            group.push(partitioned);
+        }
+        let config = FileScanConfigBuilder::new(url, Arc::new(source))
+            .with_file_group(FileGroup::new(group))
+            .with_limit(limit)
+            .with_projection_indices(Some(places))?
+            .build();
+        let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+        let partitions = state.config().target_partitions();
+        Ok(scan.repartitioned(partitions, state.config_options())?.unwrap_or(scan))
+    }
+
+    fn tail(&self, state: &dyn Session, places: &[usize]) -> Result<Arc<dyn ExecutionPlan>> {
+        let batches = self.snapshot.columns.tail().batches(&self.columns, Some(places)).map_err(external)?;
+        let schema = Arc::new(self.columns.arrow().project(places)?);
+        let partitions = state.config().target_partitions().min(batches.len()).max(1);
+        let mut parts = vec![Vec::new(); partitions];
+        for (number, batch) in batches.into_iter().enumerate() {
+            parts[number % partitions].push(batch);
+        }
+        Ok(MemorySourceConfig::try_new_exec(&parts, schema, None)?)
+    }
+}
+
+#[async_trait]
+impl TableProvider for EventsTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // Filters prune files, row groups and pages; rows are tested above the scan.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let wanted: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.outputs.len()).collect());
+        let schema = Arc::new(self.schema.project(&wanted)?);
+        // The stored columns to read, and each output as a place among them.
+        let mut places: Vec<usize> = Vec::new();
+        let mut place_of = |column: usize| {
+            places.iter().position(|place| *place == column).unwrap_or_else(|| {
+                places.push(column);
+                places.len() - 1
+            })
+        };
+        let mut subject_at = None;
+        let outputs: Vec<Output> = wanted
+            .iter()
+            .map(|output| match self.outputs[*output] {
+                Output::Column(column) => Output::Column(place_of(column)),
+                made => {
+                    subject_at = Some(place_of(system::SUBJECT.0));
+                    made
+                }
+            })
+            .collect();
+
+        let stored: Vec<Expr> =
+            filters.iter().filter_map(|filter| self.stored_filter(filter).transpose()).collect::<Result<_>>()?;
+        let stored_schema = DFSchema::try_from(Arc::clone(self.columns.arrow()))?;
+        let predicate =
+            conjunction(stored).map(|filter| state.create_physical_expr(filter, &stored_schema)).transpose()?;
+
+        let columns = &self.snapshot.columns;
+        let kept = prune::files(columns.files(), predicate.as_ref(), self.columns.arrow())?;
+        let mut inputs = Vec::with_capacity(2);
+        if !kept.is_empty() {
+            inputs.push(self.parquet(state, &kept, places.clone(), predicate.as_ref(), limit)?);
+        }
+        if columns.tail().rows() > 0 {
+            inputs.push(self.tail(state, &places)?);
+        }
+        let input: Arc<dyn ExecutionPlan> = match (inputs.pop(), inputs.pop()) {
+            (None, _) => Arc::new(EmptyExec::new(Arc::new(self.columns.arrow().project(&places)?))),
+            (Some(only), None) => only,
+            (Some(tail), Some(files)) => UnionExec::try_new(vec![files, tail])?,
+        };
+        let facts = Facts { files: columns.files().len(), files_read: kept.len(), tail_rows: columns.tail().rows() };
+        Ok(Arc::new(EventsExec::new(input, outputs, subject_at, schema, facts, self.snapshot.clone())))
+    }
+}
+
+/// The values that `filter` allows for the column, where it says nothing else: `column = v`, `column IN (…)`, or these
+/// joined by OR.
+fn values_of(filter: &Expr, column: &str) -> Option<Vec<ScalarValue>> {
+    let is_column = |expr: &Expr| matches!(expr, Expr::Column(Column { name, .. }) if name == column);
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => match (left.as_ref(), right.as_ref()) {
+            (named, Expr::Literal(value, _)) | (Expr::Literal(value, _), named) if is_column(named) => {
+                Some(vec![value.clone()])
+            }
+            _ => None,
+        },
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            let mut values = values_of(left, column)?;
+            values.extend(values_of(right, column)?);
+            Some(values)
+        }
+        Expr::InList(list) if !list.negated && is_column(&list.expr) => list
+            .list
+            .iter()
+            .map(|item| match item {
+                Expr::Literal(value, _) => Some(value.clone()),
+                _ => None,
+            })
+            .collect(),
+        _ => None,
+    }
+}
+
+pub(super) fn external(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DataFusionError {
+    DataFusionError::External(error.into())
+}

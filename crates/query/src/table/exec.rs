@@ -1,0 +1,221 @@
+//! The scan node of `events`: adds the person and the distinct id to what is stored.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringBuilder, UInt32Array};
+use datafusion::arrow::datatypes::{SchemaRef, UInt32Type};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, Statistics, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::statistics::StatisticsArgs;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
+use futures::StreamExt;
+use pugmark_store::SubjectId;
+
+use super::events::external;
+use crate::engine::QuerySnapshot;
+
+/// What a column of the table shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    /// A stored column, by place.
+    Column(usize),
+    /// The person of the subject.
+    Person,
+    /// The distinct id of the subject.
+    DistinctId,
+}
+
+/// What a scan left unread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Files of the snapshot.
+    pub(crate) files: usize,
+    /// Files that were opened.
+    pub(crate) files_read: usize,
+    /// Rows of the tail.
+    pub(crate) tail_rows: u64,
+}
+
+/// Reads stored columns from its input and makes the others from the subject.
+#[derive(Debug)]
+pub(crate) struct EventsExec {
+    input: Arc<dyn ExecutionPlan>,
+    outputs: Arc<[Output]>,
+    subject_at: Option<usize>,
+    schema: SchemaRef,
+    facts: Facts,
+    snapshot: QuerySnapshot,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl EventsExec {
+    pub(super) fn new(
+        input: Arc<dyn ExecutionPlan>,
+        outputs: Vec<Output>,
+        subject_at: Option<usize>,
+        schema: SchemaRef,
+        facts: Facts,
+        snapshot: QuerySnapshot,
+    ) -> Self {
+        let properties = Arc::new(properties(&schema, &input));
+        Self {
+            input,
+            outputs: outputs.into(),
+            subject_at,
+            schema,
+            facts,
+            snapshot,
+            properties,
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+
+    /// What the scan leaves unread.
+    pub(crate) fn facts(&self) -> Facts {
+        self.facts
+    }
+
+    fn maker(&self) -> Maker {
+        Maker {
+            outputs: Arc::clone(&self.outputs),
+            subject_at: self.subject_at,
+            schema: Arc::clone(&self.schema),
+            snapshot: self.snapshot.clone(),
+        }
+    }
+}
+
+fn properties(schema: &SchemaRef, input: &Arc<dyn ExecutionPlan>) -> PlanProperties {
+    PlanProperties::new(
+        EquivalenceProperties::new(Arc::clone(schema)),
+        datafusion::physical_plan::Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
+        input.pipeline_behavior(),
+        input.boundedness(),
+    )
+}
+
+impl DisplayAs for EventsExec {
+    fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Facts { files, files_read, tail_rows } = self.facts;
+        write!(f, "EventsExec: files={files}, files_read={files_read}, tail_rows={tail_rows}")
+    }
+}
+
+impl ExecutionPlan for EventsExec {
+    fn name(&self) -> &str {
+        "EventsExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    // The scan is partitioned as it was planned: its files by size, the tail by batches.
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _apply: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        let (Some(input), true) = (children.pop(), children.is_empty()) else {
+            return internal_err!("EventsExec has one input");
+        };
+        Ok(Arc::new(Self {
+            properties: Arc::new(properties(&self.schema, &input)),
+            input,
+            outputs: Arc::clone(&self.outputs),
+            subject_at: self.subject_at,
+            schema: Arc::clone(&self.schema),
+            facts: self.facts,
+            snapshot: self.snapshot.clone(),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let maker = self.maker();
+        let stream = self.input.execute(partition, context)?.map(move |batch| {
+            let timer = metrics.elapsed_compute().timer();
+            let made = maker.make(&batch?)?;
+            timer.done();
+            metrics.record_output(made.num_rows());
+            Ok(made)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn statistics_from_inputs(&self, _inputs: &[Arc<Statistics>], _args: &StatisticsArgs) -> Result<Arc<Statistics>> {
+        Ok(Arc::new(Statistics::new_unknown(&self.schema)))
+    }
+}
+
+/// Makes the batches of one partition.
+struct Maker {
+    outputs: Arc<[Output]>,
+    subject_at: Option<usize>,
+    schema: SchemaRef,
+    snapshot: QuerySnapshot,
+}
+
+impl Maker {
+    fn make(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let subjects = self.subject_at.map(|at| batch.column(at));
+        let columns = self
+            .outputs
+            .iter()
+            .map(|output| match (output, subjects) {
+                (Output::Column(at), _) => Ok(Arc::clone(batch.column(*at))),
+                (Output::Person, Some(subjects)) => Ok(self.persons(subjects)),
+                (Output::DistinctId, Some(subjects)) => self.distinct_ids(subjects),
+                (Output::Person | Output::DistinctId, None) => internal_err!("the scan reads no subject"),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+
+    fn persons(&self, subjects: &ArrayRef) -> ArrayRef {
+        let persons = &self.snapshot.persons;
+        if !persons.has_links() {
+            return Arc::clone(subjects);
+        }
+        let numbers = subjects.as_primitive::<UInt32Type>().values();
+        let made = numbers.iter().map(|subject| persons.person_of(SubjectId::new(*subject)).number());
+        Arc::new(UInt32Array::from_iter_values(made))
+    }
+
+    fn distinct_ids(&self, subjects: &ArrayRef) -> Result<ArrayRef> {
+        let numbers = subjects.as_primitive::<UInt32Type>().values();
+        let mut unique: Vec<SubjectId> = numbers.iter().copied().map(SubjectId::new).collect();
+        unique.sort_unstable();
+        unique.dedup();
+        let ids = self.snapshot.subjects.distinct_ids(&unique).map_err(external)?;
+        let mut made = StringBuilder::with_capacity(numbers.len(), numbers.len() * 16);
+        for number in numbers {
+            let at = unique.binary_search(&SubjectId::new(*number));
+            made.append_option(at.ok().and_then(|at| ids.get(at)?.as_deref()));
+        }
+        Ok(Arc::new(made.finish()))
+    }
+}

@@ -1,0 +1,190 @@
+//! Analyses through a store: the worked tables, links, breakdowns, what is read, and the bounds.
+
+mod common;
+
+use common::{Db, at};
+use pugmark_query::spec::Query;
+use pugmark_query::{EngineOptions, ErrorKind};
+use pugmark_registry::RegistryOptions;
+use pugmark_store::{Event, Timestamp};
+use serde_json::{Value, json};
+
+fn shop() -> Db {
+    let db = Db::new();
+    db.track([
+        Event::new("view", "ann").at(at("2025-01-01T09:00:00Z")).property("country", "DE"),
+        Event::new("cart", "ann").at(at("2025-01-01T09:05:00Z")),
+        Event::new("view", "bob").at(at("2025-01-02T10:00:00Z")).property("country", "US"),
+    ]);
+    db.flush();
+    db.track([
+        Event::new("purchase", "ann").at(at("2025-01-08T09:00:00Z")),
+        Event::new("cart", "cid").at(at("2025-01-02T10:00:00Z")),
+    ]);
+    db
+}
+
+fn counts(answer: &Value) -> Vec<u64> {
+    answer["groups"][0]["steps"].as_array().expect("steps").iter().map(|s| s["count"].as_u64().expect("n")).collect()
+}
+
+#[test]
+fn a_funnel_runs_over_files_and_tail_and_reads_past_the_range_for_its_window() {
+    let db = shop();
+    let funnel = |window: &str, range: Value| {
+        json!({"funnel": {"steps": [{"event":"view"},{"event":"cart"},{"event":"purchase"}], "window": window, "range": range}})
+            .to_string()
+    };
+    let january = json!({"from": "2025-01-01", "to": "2025-01-03"});
+    assert_eq!(counts(&db.ask(&funnel("7d", january.clone()))), [2, 1, 1]);
+    assert_eq!(counts(&db.ask(&funnel("6d", january))), [2, 1, 0]);
+    assert_eq!(counts(&db.ask(&funnel("7d", json!({"from": "2025-01-02", "to": "2025-01-09"})))), [1, 0, 0]);
+    assert_eq!(counts(&db.ask(&funnel("7d", json!({})))), [2, 1, 1]);
+}
+
+#[test]
+fn links_join_units_and_the_unit_distinct_id_leaves_them_aside() {
+    let db = shop();
+    db.identify("bob", "robert");
+    db.identify("cid", "robert");
+    let ask = |unit: &str| {
+        let query = json!({"funnel": {"steps": [{"event":"view"},{"event":"cart"}], "window": "1d", "unit": unit}});
+        counts(&db.ask(&query.to_string()))
+    };
+    assert_eq!(ask("person"), [2, 2]);
+    assert_eq!(ask("distinct_id"), [2, 1]);
+    let trend = |unit: &str| {
+        let query =
+            json!({"trend": {"series": [{"event":"*","measure":"uniques"},{"event":["view","cart"]}], "unit": unit}});
+        let answer = db.ask(&query.to_string());
+        (answer["series"][0]["total"].as_u64(), answer["series"][1]["values"].clone())
+    };
+    assert_eq!(trend("person"), (Some(2), json!([2, 2, 0, 0, 0, 0, 0, 0])));
+    assert_eq!(trend("distinct_id"), (Some(3), json!([2, 2, 0, 0, 0, 0, 0, 0])));
+}
+
+#[test]
+fn retention_reads_starts_before_the_range_and_the_start_is_no_return() {
+    let db = Db::new();
+    db.track([
+        Event::new("signup", "old").at(at("2024-12-01T00:00:00Z")),
+        Event::new("signup", "old").at(at("2025-01-01T00:00:00Z")),
+        Event::new("signup", "ann").at(at("2025-01-01T09:00:00Z")),
+        Event::new("signup", "bob").at(at("2025-01-01T10:00:00Z")),
+        Event::new("view", "ann").at(at("2025-01-02T08:00:00Z")),
+        Event::new("view", "ann").at(at("2025-01-03T23:00:00Z")),
+    ]);
+    let query = |cohort: &str| {
+        json!({"retention": {"start": {"event":"signup"}, "return": {"event":"*"}, "interval": "day", "cohort": cohort,
+            "range": {"from": "2025-01-01", "to": "2025-01-04"}}})
+        .to_string()
+    };
+    let row = |answer: &Value| answer["groups"][0]["rows"][0].clone();
+    assert_eq!(row(&db.ask(&query("first_time")))["values"], json!([2, 1, 1]));
+    assert_eq!(row(&db.ask(&query("recurring")))["values"], json!([3, 1, 1]));
+}
+
+#[test]
+fn a_breakdown_sees_values_of_every_type_and_folds_the_rest() {
+    let db = Db::new();
+    db.track([
+        Event::new("e", "a").property("v", 0),
+        Event::new("e", "b").property("v", 0),
+        Event::new("e", "c").property("v", "0"),
+        Event::new("e", "d").property("v", true),
+        Event::new("e", "e"),
+    ]);
+    let ask = |item: Value, limit: u64| {
+        let query =
+            json!({"trend": {"series": [{"event":"e"}], "interval": "year", "breakdown": [item], "limit": limit}});
+        let answer = db.ask(&query.to_string());
+        let series = answer["series"].as_array().expect("series").iter();
+        series.map(|s| format!("{}={}", s["breakdown"], s["total"])).collect::<Vec<_>>()
+    };
+    let all = ["[0]=2", "[null]=1", "[true]=1", "[\"0\"]=1"];
+    assert_eq!(ask(json!({"property": "v"}), 25), all);
+    db.flush();
+    assert_eq!(ask(json!({"property": "v"}), 25), all);
+    assert_eq!(ask(json!({"property": "v"}), 2), ["[0]=2", "[null]=1", "[{\"other\":true}]=2"]);
+    assert_eq!(ask(json!({"expression": "v + 1"}), 25), ["[null]=3", "[1]=2"]);
+    assert_eq!(ask(json!({"expression": "upper(distinct_id)"}), 1), ["[\"A\"]=1", "[{\"other\":true}]=4"]);
+    assert_eq!(ask(json!({"property": "event"}), 25), ["[\"e\"]=5"]);
+    assert_eq!(ask(json!({"property": "nothing"}), 25), ["[null]=5"]);
+}
+
+#[test]
+fn files_outside_the_question_are_not_read() {
+    let db = Db::new();
+    for (month, event) in [("01", "view"), ("02", "view"), ("03", "purchase")] {
+        db.track((1..=20).map(|day| {
+            Event::new(event, format!("user-{month}-{day}"))
+                .at(at(&format!("2025-{month}-{day:02}")))
+                .property("n", day)
+        }));
+        db.flush();
+    }
+    let explain = |series: Value, range: Value| {
+        let query = json!({"trend": {"series": [series], "range": range}, "explain": true}).to_string();
+        db.ask(&query)["explain"].clone()
+    };
+    let all = explain(json!({"event": "*"}), json!({}));
+    assert_eq!(
+        (&all["files"], &all["files_read"], &all["rows"], &all["source"]),
+        (&json!(3), &json!(3), &json!(60), &json!("columns"))
+    );
+    assert!(all["bytes"].as_u64() > Some(0) && all["plan"].as_str().is_some_and(|plan| plan.contains("EventsExec")));
+    for (series, range, read) in [
+        (json!({"event": "*"}), json!({"from": "2025-02-01", "to": "2025-03-01"}), 1),
+        (json!({"event": "*"}), json!({"from": "2025-04-01", "to": "2025-05-01"}), 0),
+        (json!({"event": "purchase"}), json!({}), 1),
+        (json!({"event": ["purchase", "refund"]}), json!({}), 1),
+        (json!({"event": "view", "filter": "n > 10"}), json!({}), 2),
+        (json!({"event": "*", "filter": "distinct_id = 'user-02-7'"}), json!({}), 1),
+        (json!({"event": "*", "filter": "person = 3"}), json!({}), 1),
+        (json!({"event": "*", "filter": "sequence <= 20"}), json!({}), 1),
+    ] {
+        let found = explain(series.clone(), range.clone());
+        assert_eq!(found["files_read"], json!(read), "{series} {range} {}", found["plan"]);
+    }
+    db.identify("user-01-3", "user-03-3");
+    let linked = explain(json!({"event": "*", "filter": "person = 2"}), json!({}));
+    assert_eq!((&linked["files_read"], &linked["rows"]), (&json!(2), &json!(40)));
+}
+
+#[test]
+fn what_does_not_fit_in_memory_says_what_to_raise() {
+    let options = EngineOptions { memory_bytes: 1_000, ..EngineOptions::default() };
+    let db = Db::with(options, RegistryOptions::default());
+    db.track((0..500).map(|n| Event::new("view", format!("u{n}")).at(Timestamp::from_microsecond(1_000_000 * n))));
+    let error = db.try_ask(r#"{"funnel":{"steps":[{"event":"view"}]}}"#).expect_err("it does not fit");
+    assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+    assert!(error.to_string().contains("raise the memory limit"), "{error}");
+}
+
+#[test]
+fn bounds_of_a_query_are_kept() {
+    let db = shop();
+    let trend = |rest: &str| format!(r#"{{"trend":{{"series":[{{"event":"*"}}]}}{rest}}}"#);
+    let error = db.try_ask(&trend(r#","as_of":2"#)).expect_err("not built");
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Unsupported, Some("as_of")));
+    assert_eq!(db.ask(&trend(r#","as_of":5"#))["as_of"], json!(5));
+    let error = db.try_ask(&trend(r#","timeout":"0s""#)).expect_err("no time");
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Busy, Some("timeout")));
+    assert_eq!(db.ask(&trend(r#","timeout":"60s""#))["now"], json!("2025-06-01T00:00:00Z"));
+    let error = db.try_ask(r#"{"trend":{"series":[{"event":"*"}],"time_zone":"Europe/Berln"}}"#).expect_err("no zone");
+    assert_eq!((error.field(), error.nearest()[0].as_str()), (Some("time_zone"), "Europe/Berlin"));
+}
+
+#[test]
+fn an_empty_store_answers_every_question() {
+    let db = Db::new();
+    for query in [
+        r#"{"trend":{"series":[{"event":"*"}],"range":{"from":"2025-01-01","to":"2025-01-03"}}}"#,
+        r#"{"trend":{"series":[{"event":"view"}]}}"#,
+        r#"{"funnel":{"steps":[{"event":"view"}],"breakdown":[{"property":"x"}]}}"#,
+        r#"{"retention":{"start":{"event":"view"}}}"#,
+    ] {
+        let parsed = Query::from_json(query).expect("it reads");
+        db.try_run(&parsed).unwrap_or_else(|error| panic!("{query}: {error}"));
+    }
+}

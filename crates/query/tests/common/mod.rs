@@ -1,0 +1,125 @@
+//! A real store in a directory of its own, with the engine over it.
+#![allow(dead_code, reason = "each test file uses the part that it needs")]
+
+use std::sync::Arc;
+
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use pugmark_identity::{IdentityFold, IdentityOptions};
+use pugmark_query::columns::{ColumnsFold, ColumnsOptions, Flusher};
+use pugmark_query::spec::Query;
+use pugmark_query::{Engine, EngineOptions, Error, QueryResult, QuerySnapshot, Result};
+use pugmark_registry::{RegistryFold, RegistryOptions};
+use pugmark_store::{Entry, Event, ManualClock, Operation, Options, Outcome, Store, Timestamp};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+pub struct Db {
+    pub engine: Engine,
+    pub store: Arc<Store>,
+    pub clock: Arc<ManualClock>,
+    flusher: Flusher,
+    runtime: Runtime,
+    _dir: TempDir,
+}
+
+/// The instant of a text such as `2025-01-31T10:00:00Z`.
+pub fn at(text: &str) -> Timestamp {
+    text.parse().expect("an instant")
+}
+
+impl Db {
+    /// An empty store on 2025-06-01.
+    pub fn new() -> Self {
+        Self::with(EngineOptions::default(), RegistryOptions::default())
+    }
+
+    pub fn with(options: EngineOptions, registry: RegistryOptions) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let clock = Arc::new(ManualClock::new(at("2025-06-01")));
+        let folds: Vec<Box<dyn pugmark_store::Fold>> = vec![
+            Box::new(RegistryFold::new(registry)),
+            Box::new(IdentityFold::new(IdentityOptions::default())),
+            Box::new(ColumnsFold::new(dir.path(), ColumnsOptions { registry, ..ColumnsOptions::default() })),
+        ];
+        let store_options = Options { clock: Arc::clone(&clock) as _, ..Options::default() };
+        let store = Arc::new(Store::open(dir.path(), store_options, folds).expect("it opens"));
+        let flusher = Flusher::start(Arc::clone(&store)).expect("it starts");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().expect("a runtime");
+        Self { engine: Engine::new(options).expect("an engine"), store, clock, flusher, runtime, _dir: dir }
+    }
+
+    /// Stores events, all of which must be accepted.
+    pub fn track(&self, events: impl IntoIterator<Item = Event>) {
+        let entries: Vec<Entry> = events.into_iter().map(Entry::from).collect();
+        for outcome in self.store.append(entries).expect("it is stored") {
+            assert!(matches!(outcome, Outcome::Accepted(_)), "{outcome}");
+        }
+    }
+
+    pub fn identify(&self, anonymous_id: &str, user_id: &str) {
+        let operation = Operation::Identify { anonymous_id: anonymous_id.to_owned(), user_id: user_id.to_owned() };
+        self.store.append(vec![Entry::from(operation)]).expect("it is decided");
+    }
+
+    /// Writes the tail to a file.
+    pub fn flush(&self) {
+        self.flusher.flush_now().expect("it is written");
+    }
+
+    pub fn snapshot(&self) -> QuerySnapshot {
+        QuerySnapshot::new(&self.store.snapshot(), self.store.clock().now()).expect("the folds are there")
+    }
+
+    /// The rows of a statement, values joined by `|`, NULL as nothing.
+    pub fn sql(&self, statement: &str) -> Vec<String> {
+        self.try_sql(statement).unwrap_or_else(|error| panic!("{statement}: {error}"))
+    }
+
+    pub fn try_sql(&self, statement: &str) -> Result<Vec<String>> {
+        self.try_sql_at(&self.snapshot(), statement)
+    }
+
+    pub fn try_sql_at(&self, snapshot: &QuerySnapshot, statement: &str) -> Result<Vec<String>> {
+        let batches = self.runtime.block_on(self.engine.sql(snapshot, statement))?;
+        let mut lines = Vec::new();
+        for batch in &batches {
+            let options = FormatOptions::default();
+            let columns: Vec<ArrayFormatter<'_>> = batch
+                .columns()
+                .iter()
+                .map(|column| ArrayFormatter::try_new(column, &options).expect("it prints"))
+                .collect();
+            for row in 0..batch.num_rows() {
+                let values: Vec<String> = columns.iter().map(|column| column.value(row).to_string()).collect();
+                lines.push(values.join("|"));
+            }
+        }
+        Ok(lines)
+    }
+
+    pub fn refused(&self, statement: &str) -> Error {
+        match self.try_sql(statement) {
+            Err(error) => error,
+            Ok(rows) => panic!("{statement} gave {rows:?}"),
+        }
+    }
+
+    pub fn try_run(&self, query: &Query) -> Result<QueryResult> {
+        self.runtime.block_on(self.engine.run(&self.snapshot(), query))
+    }
+
+    /// The answer to a query in JSON, as JSON.
+    pub fn ask(&self, query: &str) -> serde_json::Value {
+        let result = self.try_ask(query).unwrap_or_else(|error| panic!("{query}: {error}"));
+        serde_json::to_value(result).expect("it serialises")
+    }
+
+    pub fn try_ask(&self, query: &str) -> Result<QueryResult> {
+        self.try_run(&Query::from_json(query)?)
+    }
+
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+}

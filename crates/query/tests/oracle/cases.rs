@@ -1,0 +1,285 @@
+//! Generated cases: a query and the events of a few units, crowded around everything that a rule turns on.
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::oracle::{OracleEvent, Scalar, Surroundings, first_instant_of, local_date};
+
+const SECOND_US: i64 = 1_000_000;
+const MINUTE_US: i64 = 60 * SECOND_US;
+const HOUR_US: i64 = 60 * MINUTE_US;
+const DAY_US: i64 = 24 * HOUR_US;
+
+/// Zones, and in each the dates on which its clocks change, if they do.
+const ZONES: &[(&str, &[&str])] = &[
+    ("Europe/Berlin", &["2025-03-30", "2025-10-26"]),
+    ("America/New_York", &["2025-03-09", "2025-11-02"]),
+    ("Australia/Lord_Howe", &["2025-04-06", "2025-10-05"]),
+    ("Asia/Kolkata", &["2025-06-15", "2025-01-01"]),
+    ("UTC", &["2024-12-31", "2025-03-02"]),
+];
+
+/// A question and what it is asked of.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    pub(crate) query: Value,
+    pub(crate) events: Vec<OracleEvent>,
+    pub(crate) around: Surroundings,
+}
+
+/// How many cases a property is tried on: `PUGMARK_CASES`, by default `usual`.
+pub(crate) fn case_count(usual: u32) -> u32 {
+    std::env::var("PUGMARK_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+}
+
+/// Cases of `trend`, `funnel` or `retention`. They shrink to fewer events and plainer questions.
+pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
+    let choices = prop::collection::vec(any::<u8>(), 32);
+    let bursts = match kind {
+        "trend" => 0..25,
+        "funnel" => 0..13,
+        _ => 0..20,
+    };
+    let events = prop::collection::vec(prop::array::uniform6(any::<u8>()), bursts);
+    (choices, events).prop_map(move |(choices, events)| Builder { choices, taken: 0 }.build(kind, &events))
+}
+
+/// Takes one choice after the other, so that a case follows from its bytes.
+struct Builder {
+    choices: Vec<u8>,
+    taken: usize,
+}
+
+fn pick<T: Clone>(options: &[T], choice: u8) -> T {
+    options[choice as usize % options.len()].clone()
+}
+
+impl Builder {
+    fn pick<T: Clone>(&mut self, options: &[T]) -> T {
+        let choice = self.choices[self.taken];
+        self.taken += 1;
+        pick(options, choice)
+    }
+
+    fn chance(&mut self, percent: u8) -> bool {
+        let choice = self.pick(&(0..100).collect::<Vec<u8>>());
+        // Small bytes are where a case shrinks to, and stand for the plain choice.
+        choice >= 100 - percent
+    }
+
+    fn build(mut self, kind: &str, raw_events: &[[u8; 6]]) -> Case {
+        let (zone, dates) = self.pick(ZONES);
+        let changes = first_instant_of(self.pick(dates), zone);
+        let interval = match kind {
+            "trend" => self.pick(&["day", "week", "hour", "day", "month", "minute", "week", "quarter", "day", "year"]),
+            "retention" => self.pick(&["day", "week", "day", "hour", "month", "week"]),
+            _ => self.pick(&["day"]),
+        };
+        let unit_us = match interval {
+            "minute" => 20 * MINUTE_US,
+            "hour" => 3 * HOUR_US,
+            "day" => DAY_US,
+            "week" => 7 * DAY_US,
+            "month" => 30 * DAY_US,
+            "quarter" => 91 * DAY_US,
+            _ => 365 * DAY_US,
+        };
+        let by_clock = matches!(interval, "minute" | "hour");
+        let center = if by_clock { changes + self.pick(&[2 * HOUR_US, HOUR_US, 3 * HOUR_US]) } else { changes };
+        let (before, after) = (self.pick(&[1, 0, 2]), self.pick(&[2, 1, 3]));
+        let mut end = |at: i64| {
+            let offset = self.pick(&[0, 0, 0, 5 * HOUR_US + 30 * MINUTE_US, 13 * HOUR_US, -30 * MINUTE_US]);
+            if by_clock {
+                let at = at + offset % unit_us;
+                return (at, Timestamp::from_microsecond(at).expect("a date of our time").to_string());
+            }
+            let near = at + 12 * HOUR_US;
+            let date = local_date(near, zone);
+            if offset == 0 {
+                return (first_instant_of(&date, zone), date);
+            }
+            let at = first_instant_of(&date, zone) + offset;
+            (at, Timestamp::from_microsecond(at).expect("a date of our time").to_string())
+        };
+        let (from_us, from) = end(center - before * unit_us);
+        let (to_us, to) = end(center + after * unit_us);
+        let now_us = to_us + self.pick(&[0, 400 * DAY_US, -unit_us, 3 * HOUR_US, 40 * DAY_US, HOUR_US]);
+
+        let mut analysis = Map::new();
+        analysis.insert("range".to_owned(), json!({ "from": from, "to": to }));
+        analysis.insert("time_zone".to_owned(), json!(zone));
+        self.breakdown(&mut analysis);
+        let mut anchors = vec![from_us, to_us, center];
+        let steps_us = match kind {
+            "trend" => {
+                self.trend(&mut analysis, interval);
+                vec![0]
+            }
+            "funnel" => {
+                let window_us = self.funnel(&mut analysis);
+                anchors.extend([from_us, to_us - window_us / 2, to_us - window_us, from_us, center + window_us]);
+                vec![0, window_us / 2, window_us, 0, window_us / 3, window_us * 2 / 3, window_us + 1, window_us]
+            }
+            _ => {
+                self.retention(&mut analysis, interval);
+                vec![0, unit_us, 0, HOUR_US]
+            }
+        };
+        if kind != "funnel" {
+            let between = (1..=before + after).map(|step| from_us + step * unit_us);
+            for at in between.filter(|at| *at <= to_us + unit_us) {
+                anchors.push(if by_clock { at } else { first_instant_of(&local_date(at + 2 * HOUR_US, zone), zone) });
+            }
+            anchors.push(from_us - unit_us);
+        }
+        let mut events = Vec::new();
+        for raw in raw_events {
+            push_burst(&mut events, raw, kind, &anchors, &steps_us);
+        }
+        Case { query: json!({ kind: analysis }), events, around: Surroundings { now_us, data_us: (from_us, to_us) } }
+    }
+
+    fn selector(&mut self, names: &[&str]) -> Map<String, Value> {
+        let names: Vec<Value> = names.iter().map(|name| json!(name)).collect();
+        let mut selector = Map::new();
+        let event = match self.pick(&[0, 3, 0, 2, 0, 3]) {
+            0 => self.pick(&names),
+            2 => json!("*"),
+            _ => json!([self.pick(&names), "b"]),
+        };
+        selector.insert("event".to_owned(), event);
+        if self.chance(25) {
+            selector.insert(
+                "filter".to_owned(),
+                json!(self.pick(&["plan = 'x'", "amount > 1", "plan = 0 and amount < 3"])),
+            );
+        }
+        selector
+    }
+
+    fn breakdown(&mut self, analysis: &mut Map<String, Value>) {
+        let items = match self.pick(&[0, 1, 1, 2]) {
+            0 => return,
+            1 => json!([{ "property": "plan" }]),
+            _ => json!([{ "property": "plan" }, { "property": "amount" }]),
+        };
+        analysis.insert("breakdown".to_owned(), items);
+        if self.chance(75) {
+            analysis.insert("limit".to_owned(), json!(self.pick(&[1, 2, 3])));
+        }
+    }
+
+    fn trend(&mut self, analysis: &mut Map<String, Value>, interval: &str) {
+        let mut series = Vec::new();
+        for index in 0..self.pick(&[1, 2, 2]) {
+            let mut one = self.selector(&["a", "b"]);
+            one.insert("measure".to_owned(), json!(self.pick(&["uniques", "count", "uniques"])));
+            if index == 0 && self.chance(20) {
+                one.insert("name".to_owned(), json!("first"));
+            }
+            series.push(Value::Object(one));
+        }
+        analysis.insert("series".to_owned(), Value::Array(series));
+        analysis.insert("interval".to_owned(), json!(interval));
+        self.week(analysis);
+    }
+
+    fn week(&mut self, analysis: &mut Map<String, Value>) {
+        if self.chance(40) {
+            analysis.insert("week_start".to_owned(), json!("sunday"));
+        }
+    }
+
+    /// Returns the window.
+    fn funnel(&mut self, analysis: &mut Map<String, Value>) -> i64 {
+        let (window, window_us) = self.pick(&[
+            ("1h", HOUR_US),
+            ("30m", 30 * MINUTE_US),
+            ("1d", DAY_US),
+            ("10s", 10 * SECOND_US),
+            ("1h", HOUR_US),
+            ("0s", 0),
+        ]);
+        let names = ["a", "b", "c", "a", "b"];
+        let count = self.pick(&[3, 2, 3, 2, 4, 3, 1]);
+        let plain = self.chance(50);
+        let steps = (0..count).map(|step| {
+            if plain { json!({ "event": names[step] }) } else { Value::Object(self.selector(&["a", "b", "c"])) }
+        });
+        analysis.insert("steps".to_owned(), Value::Array(steps.collect()));
+        analysis.insert("window".to_owned(), json!(window));
+        window_us
+    }
+
+    fn retention(&mut self, analysis: &mut Map<String, Value>, interval: &str) {
+        let start = Value::Object(self.selector(&["a"]));
+        match self.pick(&[0, 1, 3, 2, 0, 1, 3]) {
+            0 => analysis.insert("start".to_owned(), start),
+            1 => {
+                analysis.insert("return".to_owned(), json!({ "event": "*" }));
+                analysis.insert("start".to_owned(), start)
+            }
+            2 => analysis.insert("return".to_owned(), start),
+            _ => {
+                let returning = Value::Object(self.selector(&["b"]));
+                analysis.insert("return".to_owned(), returning);
+                analysis.insert("start".to_owned(), start)
+            }
+        };
+        analysis.insert("interval".to_owned(), json!(interval));
+        self.week(analysis);
+        if self.chance(60) {
+            analysis.insert("cohort".to_owned(), json!("recurring"));
+        }
+        if self.chance(60) {
+            analysis.insert("period_zero".to_owned(), json!("returned"));
+        }
+        if self.chance(25) {
+            analysis.insert("periods".to_owned(), json!(self.pick(&[2, 1, 3, 9])));
+        }
+        if self.chance(30) {
+            analysis.insert("min_occurrences".to_owned(), json!(2));
+        }
+    }
+}
+
+/// One to three events of a unit, evenly spaced: what funnels and returns are made of.
+fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors: &[i64], steps_us: &[i64]) {
+    let [who, burst, anchor, step, jitter, properties] = *raw;
+    let (bursts, jitters): (&[&[&str]], &[i64]) = match kind {
+        "funnel" => (
+            &[&["a"], &["a", "b", "c"], &["b"], &["a", "b"], &["c"], &["b", "a"], &["a", "b", "c"], &["a", "a", "b"]],
+            &[0, 0, 0, 0, -1, SECOND_US, 10 * MINUTE_US],
+        ),
+        "retention" => (
+            &[&["a"], &["a", "b"], &["b"], &["a", "a"], &["b", "a"], &["a", "c"]],
+            &[0, 0, 30 * MINUTE_US, 0, -1, 1, -45 * MINUTE_US, 0, HOUR_US, 9 * HOUR_US],
+        ),
+        _ => (
+            &[&["a"], &["b"], &["a"], &["c"], &["b"]],
+            &[0, 30 * MINUTE_US, -30 * MINUTE_US, 0, -1, 1, -45 * MINUTE_US, HOUR_US, 0, 9 * HOUR_US, -5 * HOUR_US],
+        ),
+    };
+    let mut timestamp_us = pick(anchors, anchor) + pick(jitters, jitter);
+    for (name, index) in pick(bursts, burst).iter().zip(0..) {
+        events.push(event(
+            pick(&[1, 2, 3, 4, 2], who),
+            name,
+            timestamp_us,
+            events.len() as u64 + 1,
+            properties.wrapping_add(index),
+        ));
+        timestamp_us += pick(steps_us, step);
+    }
+}
+
+fn event(unit: u32, name: &str, timestamp_us: i64, sequence: u64, properties: u8) -> OracleEvent {
+    let text = |text: &str| Some(Some(Scalar::Text(text.to_owned())));
+    let number = |number: f64| Some(Some(Scalar::Number(number)));
+    let plan = pick(&[text("y"), text("x"), text("y"), None, number(0.0), text("0"), Some(None)], properties);
+    let amount = pick(&[number(2.5), number(1.0), None], properties / 7);
+    let properties = [("plan", plan), ("amount", amount)];
+    let given = properties.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    OracleEvent { unit, event: name.to_owned(), timestamp_us, sequence, properties: given.collect() }
+}

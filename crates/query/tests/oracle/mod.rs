@@ -1,0 +1,74 @@
+//! A naive oracle for trend, funnel and retention: short, slow and obviously right.
+//!
+//! It reads `docs/semantics.md` literally, searches every chain of events, walks the calendar step by step, and shares
+//! no code with the engine. Each rule can be flipped, which makes a mutant: a test that cannot tell the mutant from the
+//! oracle does not test the rule.
+
+mod breakdown;
+mod calendar;
+mod compare;
+mod funnel;
+mod retention;
+mod rules;
+pub(crate) mod selector;
+mod trend;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+pub(crate) use calendar::{first_instant_of, local_date};
+pub(crate) use compare::difference;
+pub(crate) use rules::{FLIPS, Flip, Rules};
+
+/// A value of a property.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Scalar {
+    Text(String),
+    Number(f64),
+}
+
+/// An event as the oracle sees it: whose it is has been settled already.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OracleEvent {
+    pub(crate) unit: u32,
+    pub(crate) event: String,
+    pub(crate) timestamp_us: i64,
+    pub(crate) sequence: u64,
+    /// `None` is an explicit null, which means the same as an absent property.
+    pub(crate) properties: BTreeMap<String, Option<Scalar>>,
+}
+
+/// What the oracle knows beside the query and the events.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Surroundings {
+    pub(crate) now_us: i64,
+    /// Stands in for an end of the range that the query leaves out.
+    pub(crate) data_us: (i64, i64),
+}
+
+/// The part of the result object that follows from the events, for a query `{"trend": {…}}`, `{"funnel": {…}}` or
+/// `{"retention": {…}}`.
+pub(crate) fn answer(query: &Value, events: &[OracleEvent], around: Surroundings, rules: Rules) -> Value {
+    let mut sorted: Vec<&OracleEvent> = events.iter().collect();
+    sorted.sort_by_key(|event| (event.timestamp_us, event.sequence));
+    let (kind, analysis) = query.as_object().and_then(|query| query.iter().next()).expect("the query is one analysis");
+    let time = calendar::Time::of(analysis, around, rules);
+    let kept = |event: &&OracleEvent| selector::filter_holds(&analysis["filter"], event, rules);
+    let sorted: Vec<&OracleEvent> = sorted.into_iter().filter(kept).collect();
+    match kind.as_str() {
+        "trend" => trend::answer(analysis, &sorted, &time, rules),
+        "funnel" => funnel::answer(analysis, &sorted, &time, rules),
+        "retention" => retention::answer(analysis, &sorted, &time, rules),
+        other => panic!("the oracle knows no {other}"),
+    }
+}
+
+/// The events of each unit, in order.
+fn by_unit<'a>(events: &[&'a OracleEvent]) -> Vec<Vec<&'a OracleEvent>> {
+    let mut units: BTreeMap<u32, Vec<&OracleEvent>> = BTreeMap::new();
+    for event in events {
+        units.entry(event.unit).or_default().push(event);
+    }
+    units.into_values().collect()
+}

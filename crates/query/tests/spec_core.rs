@@ -1,0 +1,251 @@
+//! Reading questions from JSON: strictly, completely, and back again (`docs/semantics.md`, sections 0 and 6).
+
+use pugmark_query::{
+    calendar::{Interval, ResolvedRange, TimeZone, days, hours},
+    funnel::{Funnel, MAX_STEPS, Step},
+    retention::{Cohort, PeriodZero, Retention},
+    spec::{Analysis, Breakdown, EventNames, Query, Selector, SpecError, SpecErrorKind, Unit},
+    trend::Trend,
+};
+use serde_json::{Value, json};
+
+fn refused(query: &Value) -> SpecError {
+    Query::from_json(&query.to_string()).expect_err(&query.to_string())
+}
+
+#[track_caller]
+fn assert_refused(query: &Value, kind: SpecErrorKind, field: &str, message: &str) {
+    let error = refused(query);
+    assert_eq!((error.kind, error.field.as_deref()), (kind, Some(field)), "{query}: {error}");
+    assert!(error.message.contains(message), "{query}: {error}");
+}
+
+fn funnel_with(field: &str, value: Value) -> Value {
+    let mut funnel = json!({ "steps": [{ "event": "a" }, { "event": "b" }] });
+    funnel[field] = value;
+    json!({ "funnel": funnel })
+}
+
+#[test]
+fn an_unknown_field_is_named_with_its_path_and_the_nearest_known_one() {
+    for (query, field, nearest) in [
+        (json!({ "funnel": { "stepz": [] } }), "stepz", "steps"),
+        (
+            json!({ "funnel": { "steps": [{ "event": "a" }, { "event": "b", "filtr": "x" }] } }),
+            "steps[1].filtr",
+            "filter",
+        ),
+        (json!({ "trend": { "series": [{ "event": "a" }], "range": { "form": "2025-01-01" } } }), "range.form", "from"),
+        (json!({ "retention": { "start": { "event": "a", "evnt": "b" } } }), "start.evnt", "event"),
+        (json!({ "trend": { "series": [{ "event": "a" }] }, "as_off": 3 }), "as_off", "as_of"),
+        (json!({ "funel": {} }), "funel", "funnel"),
+        (
+            json!({ "trend": { "series": [{ "event": "a" }], "breakdown": [{ "propertie": "p" }] } }),
+            "breakdown[0].propertie",
+            "property",
+        ),
+    ] {
+        assert_refused(&query, SpecErrorKind::Invalid, field, "is not a known field");
+        assert_eq!(refused(&query).nearest[0], nearest, "{query}");
+    }
+}
+
+#[test]
+fn what_is_not_built_yet_is_unsupported_and_says_so() {
+    for (field, value, message) in [
+        ("exclude", json!([{ "event": "refund" }]), "funnel.exclude is not built yet"),
+        ("order", json!("any"), "funnel.order any is not built yet"),
+        ("ties", json!("apart"), "funnel.ties apart is not built yet"),
+        ("entry", json!("every"), "funnel.entry every is not built yet"),
+        ("pick", json!("latest"), "funnel.pick latest is not built yet"),
+        ("completion", json!("in_range"), "funnel.completion in_range is not built yet"),
+        ("like", json!("mixpanel"), "funnel.like mixpanel is not built yet"),
+        ("tolerance", json!("2s"), "funnel.tolerance is not built yet"),
+        ("at", json!({ "step": 2 }), "funnel.at is not built yet"),
+        ("window", json!("session"), "funnel.window session is not built yet"),
+        ("unit", json!("session"), "funnel.unit session is not built yet"),
+        ("unit", json!("group:company"), "funnel.unit group:company is not built yet"),
+        ("segment", json!("payers"), "funnel.segment is not built yet"),
+        ("compare", json!("previous"), "funnel.compare is not built yet"),
+    ] {
+        assert_refused(&funnel_with(field, value), SpecErrorKind::Unsupported, field, message);
+    }
+    for (query, field) in [
+        (json!({ "paths": { "depth": 5 } }), "paths"),
+        (json!({ "trend": { "series": [{ "event": "a", "measure": "p90", "property": "x" }] } }), "series[0].property"),
+        (json!({ "trend": { "series": [{ "event": "a", "measure": "first_time" }] } }), "series[0].measure"),
+        (json!({ "trend": { "series": [{ "formula": "A / B" }] } }), "series[0].formula"),
+        (json!({ "funnel": { "steps": [{ "event": "a", "optional": true }] } }), "steps[0].optional"),
+        (json!({ "retention": { "start": { "event": "a" }, "clock": "rolling" } }), "clock"),
+        (json!({ "retention": { "start": { "event": "a" }, "cohort": "first_ever" } }), "cohort"),
+        (
+            json!({ "trend": { "series": [{ "event": "a" }], "breakdown": [{ "profile": "plan" }] } }),
+            "breakdown[0].profile",
+        ),
+    ] {
+        assert_refused(&query, SpecErrorKind::Unsupported, field, "is not built yet");
+    }
+}
+
+#[test]
+fn a_default_written_out_asks_for_nothing_new() {
+    let plain = Query::from(Funnel::steps(["a", "b"]));
+    for (field, value) in [
+        ("order", json!("ordered")),
+        ("ties", json!("either")),
+        ("entry", json!("any")),
+        ("pick", json!("earliest")),
+        ("completion", json!("in_window")),
+        ("exclude", json!([])),
+        ("hold", json!([])),
+        ("reuse", json!(false)),
+        ("rows", json!(false)),
+        ("tolerance", json!("0s")),
+        ("at", json!("first")),
+        ("window", json!("2w")),
+        ("unit", json!("person")),
+        ("limit", json!(25)),
+        ("breakdown", Value::Null),
+    ] {
+        assert_eq!(Query::from_value(&funnel_with(field, value)).as_ref(), Ok(&plain), "{field}");
+    }
+}
+
+#[test]
+fn a_malformed_value_is_refused_where_it_stands() {
+    for (query, field, message) in [
+        (
+            funnel_with("order", json!("orderd")),
+            "order",
+            "must be one of ordered, any, strict, strict_steps, found \"orderd\"",
+        ),
+        (funnel_with("window", json!("7 days")), "window", "funnel.window: \"7 days\" is no duration"),
+        (funnel_with("window", json!(7)), "window", "must be text, found a number"),
+        (funnel_with("steps", json!([])), "steps", "takes 1 to 32 steps, found 0"),
+        (funnel_with("steps", json!(["a"])), "steps[0]", "must be an object, found text"),
+        (funnel_with("steps", json!([{ "event": [] }])), "steps[0].event", "must name at least one event"),
+        (funnel_with("steps", json!([{ "event": ["a", "*"] }])), "steps[0].event", "\"*\" stands alone"),
+        (funnel_with("steps", json!([{ "filter": "x" }])), "steps[0].event", "is missing"),
+        (funnel_with("limit", json!(0)), "limit", "must be at least 1"),
+        (funnel_with("limit", json!(-1)), "limit", "must be a whole number from 0, found -1"),
+        (funnel_with("time_zone", json!("Europe/Berln")), "time_zone", "is not a known time zone"),
+        (funnel_with("range", json!({ "from": "yesterday" })), "range.from", "is neither a date"),
+        (funnel_with("range", json!({ "from": "2025-01-01", "last": "7d" })), "range", "expected one or the other"),
+        (funnel_with("breakdown", json!([{ "property": "a", "expression": "b" }])), "breakdown[0]", "exactly one of"),
+        (
+            funnel_with(
+                "breakdown",
+                json!([{"property": "a"}, {"property": "b"}, {"property": "c"}, {"property": "d"}]),
+            ),
+            "breakdown",
+            "at most 3",
+        ),
+        (
+            json!({ "retention": { "start": { "event": "a" }, "interval": "year" } }),
+            "interval",
+            "must be one of hour, day, week, month",
+        ),
+        (json!({ "retention": { "start": { "event": "a" }, "periods": 0 } }), "periods", "must be at least 1"),
+    ] {
+        assert_refused(&query, SpecErrorKind::Invalid, field, message);
+    }
+}
+
+#[test]
+fn a_query_is_one_analysis() {
+    assert!(refused(&json!({})).message.contains("no analysis"));
+    let both = json!({ "trend": { "series": [{ "event": "a" }] }, "funnel": { "steps": [{ "event": "a" }] } });
+    assert!(refused(&both).message.contains("two analyses, trend and funnel"));
+    assert!(refused(&json!({ "retention": {} })).message.contains("needs start or return"));
+}
+
+#[test]
+fn what_is_not_json_is_refused_at_its_byte() {
+    let error = Query::from_json("{\"trend\":\n  {\"series\": oops}}").expect_err("this is not JSON");
+    assert_eq!((error.kind, error.at), (SpecErrorKind::Invalid, Some(23)), "{error}");
+    assert_eq!(error.to_json()["error"]["at"], 23);
+}
+
+#[test]
+fn what_a_builder_says_reads_back_from_its_json() {
+    let funnel = Funnel::steps([Step::from("view").named("seen"), Selector::any_of(["cart", "basket"]).into()])
+        .step(Selector::from("purchase").filter("amount > 10"))
+        .window(hours(36))
+        .breakdown("country")
+        .breakdown(Breakdown::Expression("amount > 100".to_owned()))
+        .limit(5)
+        .unit(Unit::DistinctId)
+        .filter("platform = 'web'")
+        .time_zone("Europe/Berlin")
+        .from("2025-01-01")
+        .to("2025-02-01T00:00:00+01:00");
+    let trend = Trend::of("a").uniques().named("first").and("*").interval(Interval::Hour).last(days(30));
+    let retention = Retention::new("signup", "*")
+        .monthly()
+        .recurring()
+        .periods(6)
+        .period_zero(PeriodZero::Returned)
+        .min_occurrences(2);
+    let mut query = Query::from(funnel);
+    (query.as_of, query.strict_names, query.explain, query.timeout) = (Some(9), true, true, Some(hours(1)));
+    for query in [query, trend.into(), retention.into()] {
+        let written = serde_json::to_string(&query).expect("a query can be written");
+        assert_eq!(Query::from_json(&written).as_ref(), Ok(&query), "{written}");
+        assert_eq!(serde_json::from_str::<Query>(&written).expect("serde reads the same"), query);
+    }
+}
+
+#[test]
+fn the_examples_of_the_contract_are_read() {
+    let trend = r#"{"trend": {"series":[{"event":"purchase","measure":"uniques","filter":"country = 'DE'"}], "range":{"from":"2025-01-01","to":"2025-02-01"}, "interval":"day", "time_zone":"Europe/Berlin", "breakdown":[{"property":"platform"}]}}"#;
+    let retention = r#"{"retention": {"start":{"event":"signup"},"return":{"event":"*"}, "interval":"week", "periods":8, "cohort":"first_time", "criterion":"on"}}"#;
+    assert!(Query::from_json(trend).is_ok());
+    let Ok(Query { analysis: Analysis::Retention(retention), .. }) = Query::from_json(retention) else {
+        panic!("the example is a retention")
+    };
+    assert_eq!((retention.cohort, retention.returning.event), (Cohort::FirstTime, EventNames::Any));
+}
+
+#[test]
+fn start_and_return_are_equal_unless_both_are_given() {
+    for given in ["start", "return"] {
+        let query = json!({ "retention": { given: { "event": "a", "filter": "x = 1" } } });
+        let Ok(Query { analysis: Analysis::Retention(retention), .. }) = Query::from_value(&query) else {
+            panic!("{query} is a retention")
+        };
+        assert_eq!(retention.start, Selector::from("a").filter("x = 1"));
+        assert_eq!(retention.returning, retention.start);
+    }
+}
+
+#[test]
+fn a_builder_is_held_to_the_rules_of_the_json_form() {
+    assert!(Funnel::steps(["a"]).validate().is_ok());
+    assert_eq!(
+        Funnel::steps(vec!["a"; MAX_STEPS + 1]).validate().expect_err("too many").field.as_deref(),
+        Some("steps")
+    );
+    assert_eq!(Trend::of("a").from("soon").validate().expect_err("no date").field.as_deref(), Some("range"));
+    let yearly = Retention::new("a", "b").interval(Interval::Year);
+    assert_eq!(yearly.validate().expect_err("no such interval").field.as_deref(), Some("interval"));
+}
+
+#[test]
+fn a_date_is_the_first_instant_of_a_local_day_and_missing_ends_are_those_of_the_data() {
+    let zone = TimeZone::named("Europe/Berlin").expect("the zone exists");
+    let data = ResolvedRange { from_us: 5, to_us: 7 };
+    let resolve = |trend: Trend| trend.scope.range.resolve(&zone, 100_000_000_000, data);
+    let new_year_us = 1_735_686_000_000_000;
+    assert_eq!(resolve(Trend::of("a")), Ok(data));
+    assert_eq!(
+        resolve(Trend::of("a").from("2025-01-01").to("2025-01-02")),
+        Ok(ResolvedRange { from_us: new_year_us, to_us: new_year_us + days(1).as_us() })
+    );
+    assert_eq!(resolve(Trend::of("a").to("2025-01-01")), Ok(ResolvedRange { from_us: 5, to_us: new_year_us }));
+    assert_eq!(
+        resolve(Trend::of("a").last(days(1))),
+        Ok(ResolvedRange { from_us: 100_000_000_000 - days(1).as_us(), to_us: 100_000_000_000 })
+    );
+    let backwards = resolve(Trend::of("a").from("2025-01-02").to("2025-01-01"));
+    assert_eq!(backwards.expect_err("it ends before it begins").field.as_deref(), Some("range"));
+}

@@ -1,0 +1,227 @@
+//! SQL over a store: names, types, links, and what is refused.
+
+mod common;
+
+use common::{Db, at};
+use pugmark_query::{EngineOptions, ErrorKind};
+use pugmark_registry::RegistryOptions;
+use pugmark_store::{Event, Value};
+
+fn shop() -> Db {
+    let db = Db::new();
+    db.track([
+        Event::new("view", "ann")
+            .at(at("2025-01-01T10:00:00Z"))
+            .property("page.url", "/a")
+            .property("$browser", "Firefox")
+            .property("userId", "A-1"),
+        Event::new("view", "bob").at(at("2025-01-01T11:00:00Z")).property("page.url", "/b").property("userid", 7),
+        Event::new("purchase", "ann").at(at("2025-01-02T10:00:00Z")).property("amount", 10).property("timestamp", "x"),
+    ]);
+    db.flush();
+    db.track([
+        Event::new("purchase", "bob").at(at("2025-01-03T10:00:00Z")).property("amount", 2.5),
+        Event::new("refund", "cid").at(at("2025-01-04T10:00:00Z")).property("amount", "ten").message_id("m-1"),
+    ]);
+    db
+}
+
+#[test]
+fn files_and_tail_are_one_table_and_columns_widen_across_them() {
+    let db = shop();
+    let rows = db.sql("SELECT sequence, event, distinct_id, amount FROM events ORDER BY sequence");
+    assert_eq!(rows, ["1|view|ann|", "2|view|bob|", "3|purchase|ann|10.0", "4|purchase|bob|2.5", "5|refund|cid|"]);
+    assert_eq!(db.sql("SELECT COUNT(*), sum(amount), count(DISTINCT person) FROM events"), ["5|12.5|3"]);
+    assert_eq!(db.sql("SELECT event FROM events WHERE amount > 9.5 AND amount < 10.5"), ["purchase"]);
+}
+
+#[test]
+fn select_star_has_the_columns_in_their_order() {
+    let db = shop();
+    let batches = db.block_on(db.engine.sql(&db.snapshot(), "SELECT * FROM events LIMIT 1")).expect("it runs");
+    let names: Vec<&str> = batches[0].schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "sequence",
+            "event",
+            "timestamp",
+            "distinct_id",
+            "person",
+            "subject",
+            "received_at",
+            "message_id",
+            "session_id",
+            "context",
+            "page.url",
+            "$browser",
+            "userId",
+            "userid",
+            "amount",
+            "p_timestamp",
+            "overflow"
+        ]
+    );
+}
+
+#[test]
+fn properties_go_by_the_names_of_their_senders() {
+    let db = shop();
+    assert_eq!(db.sql("SELECT distinct_id FROM events WHERE page.url = '/b'"), ["bob"]);
+    assert_eq!(db.sql("SELECT e.page.url FROM events e WHERE e.$browser = 'Firefox'"), ["/a"]);
+    assert_eq!(db.sql("SELECT events.page.url FROM events WHERE \"page.url\" = '/a'"), ["/a"]);
+    assert_eq!(db.sql("SELECT userId FROM events WHERE userId = 'A-1'"), ["A-1"]);
+    assert_eq!(db.sql("SELECT userid FROM events WHERE userid = 7"), ["7"]);
+    assert_eq!(db.sql("SELECT p_timestamp FROM events WHERE p_timestamp IS NOT NULL"), ["x"]);
+    assert_eq!(
+        db.sql("SELECT page.url AS url, count(*) AS n FROM events WHERE event = 'view' GROUP BY page.url ORDER BY url"),
+        ["/a|1", "/b|1"]
+    );
+    assert_eq!(
+        db.sql("WITH v AS (SELECT page.url, event FROM events) SELECT v.page.url FROM v WHERE v.page.url = '/a'"),
+        ["/a"]
+    );
+}
+
+#[test]
+fn prop_reads_values_of_whatever_type_as_text() {
+    let db = Db::new();
+    let values: [(&str, Value); 7] = [
+        ("1", Value::from(7)),
+        ("2", Value::from("seven")),
+        ("3", Value::from(true)),
+        ("4", Value::from(0.5)),
+        ("5", Value::from(u64::MAX)),
+        ("6", Value::Json(r#"["a",1]"#.to_owned())),
+        ("7", Value::Number("123456789012345678901234567890".to_owned())),
+    ];
+    for (id, value) in values.clone() {
+        db.track([Event::new("e", id).property("odd", value).property("o\"d'd", "q").property("x", 1)]);
+    }
+    db.track([Event::new("e", "8"), Event::new("e", "9").property("odd", 1).property("odd", "second")]);
+    let expected = [
+        "1|7.0",
+        "2|seven",
+        "3|true",
+        "4|0.5",
+        "5|18446744073709551615",
+        "6|[\"a\",1]",
+        "7|123456789012345678901234567890",
+        "8|",
+        "9|1.0",
+    ];
+    let query = "SELECT distinct_id, prop('odd') FROM events ORDER BY distinct_id";
+    assert_eq!(db.sql(query), expected);
+    db.flush();
+    assert_eq!(db.sql(query), expected);
+    assert_eq!(db.sql("SELECT count(*) FROM events WHERE prop('o\"d''d') = 'q'"), ["7"]);
+    assert_eq!(db.sql("SELECT count(*) FROM events WHERE \"o\"\"d'd\" = 'q'"), ["7"]);
+    assert_eq!(db.sql("SELECT count(prop('no such')) FROM events"), ["0"]);
+    assert_eq!(db.refused("SELECT prop(event) FROM events").position(), Some(7));
+}
+
+#[test]
+fn a_property_without_a_column_is_read_from_the_overflow_under_its_name() {
+    let db = Db::with(EngineOptions::default(), RegistryOptions { columns_max: 1 });
+    db.track([
+        Event::new("e", "1").property("a", "x").property("page.url", "/a"),
+        Event::new("e", "2").property("page.url", 5),
+    ]);
+    assert_eq!(db.sql("SELECT distinct_id FROM events WHERE page.url = '/a'"), ["1"]);
+    assert_eq!(db.sql("SELECT page.url FROM events ORDER BY sequence"), ["/a", "5"]);
+    let trend = r#"{"trend":{"series":[{"event":"e"}],"breakdown":[{"property":"page.url"}],"interval":"year"}}"#;
+    let groups: Vec<_> =
+        db.ask(trend)["series"].as_array().expect("series").iter().map(|s| s["breakdown"].clone()).collect();
+    assert_eq!(serde_json::Value::from(groups).to_string(), r#"[[5],["/a"]]"#);
+}
+
+#[test]
+fn persons_follow_the_links_and_list_also_those_without_events() {
+    let db = shop();
+    let query = "SELECT name, distinct_ids, known, events, first_seen FROM persons ORDER BY person";
+    assert_eq!(
+        db.sql(query),
+        [
+            "ann|[\"ann\"]|false|2|2025-01-01T10:00:00Z",
+            "bob|[\"bob\"]|false|2|2025-01-01T11:00:00Z",
+            "cid|[\"cid\"]|false|1|2025-01-04T10:00:00Z",
+        ]
+    );
+    db.identify("ann", "anna");
+    db.identify("cid", "anna");
+    db.identify("ghost", "gustav");
+    assert_eq!(
+        db.sql(query),
+        [
+            "anna|[\"ann\",\"cid\",\"anna\"]|true|3|2025-01-01T10:00:00Z",
+            "bob|[\"bob\"]|false|2|2025-01-01T11:00:00Z",
+            "gustav|[\"ghost\",\"gustav\"]|true|0|",
+        ]
+    );
+    assert_eq!(db.sql("SELECT count(DISTINCT person), count(DISTINCT distinct_id) FROM events"), ["2|3"]);
+    assert_eq!(db.sql("SELECT event FROM events WHERE person = 0 ORDER BY sequence"), ["view", "purchase", "refund"]);
+    assert_eq!(db.sql("SELECT count(*) FROM events WHERE person IN (0, 1)"), ["5"]);
+    assert_eq!(db.sql("SELECT event FROM events WHERE distinct_id = 'cid'"), ["refund"]);
+    assert_eq!(db.sql("SELECT count(*) FROM events WHERE distinct_id IN ('ann', 'bob', 'nobody')"), ["4"]);
+    assert_eq!(db.sql("SELECT count(*) FROM events WHERE distinct_id = 'nobody'"), ["0"]);
+    assert_eq!(db.sql("SELECT count(*) FROM events WHERE person <> 0"), ["2"]);
+    assert_eq!(
+        db.sql("SELECT p.name, count(*) FROM events e JOIN persons p ON e.person = p.person GROUP BY p.name ORDER BY p.name"),
+        ["anna|3", "bob|2"]
+    );
+    assert_eq!(db.sql("SELECT count(*) FROM persons"), ["3"]);
+}
+
+#[test]
+fn now_is_the_instant_of_the_snapshot() {
+    let db = shop();
+    assert_eq!(db.sql("SELECT now()"), ["2025-06-01T00:00:00Z"]);
+    assert_eq!(db.sql("SELECT count(*) FROM events WHERE timestamp > now() - INTERVAL '149 days'"), ["2"]);
+}
+
+#[test]
+fn only_one_select_is_allowed() {
+    let db = shop();
+    for (statement, found) in [
+        ("DROP TABLE events", "DROP"),
+        ("INSERT INTO events VALUES (1)", "INSERT"),
+        ("CREATE TABLE x AS SELECT 1", "CREATE"),
+        ("CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'", "CREATE EXTERNAL TABLE"),
+        ("COPY events TO '/tmp/x.csv'", "COPY"),
+        ("SET datafusion.execution.batch_size = 1", "SET"),
+        ("EXPLAIN DELETE FROM events", "DELETE"),
+        ("SELECT * INTO x FROM events", ""),
+    ] {
+        let error = db.refused(statement);
+        assert!(matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Unsupported), "{statement}: {error}");
+        assert!(error.to_string().contains(found), "{statement}: {error}");
+    }
+    assert!(db.refused("SELECT 1; SELECT 2").to_string().contains("expected one statement, found 2"));
+    assert_eq!(db.refused("").kind(), ErrorKind::Invalid);
+    assert_eq!(db.refused("SELECT (event FROM events").position(), Some(14));
+    for file in ["'/etc/passwd'", "\"/etc/passwd\"", "read_csv('/etc/passwd')"] {
+        assert_eq!(db.refused(&format!("SELECT * FROM {file}")).kind(), ErrorKind::Invalid);
+    }
+    assert_eq!(db.sql("SELECT 1;"), ["1"]);
+    assert!(db.sql("EXPLAIN SELECT count(*) FROM events").len() == 2);
+}
+
+#[test]
+fn an_unknown_column_is_an_error_with_the_nearest_names() {
+    let db = shop();
+    let error = db.refused("SELECT amuont FROM events");
+    assert_eq!((error.kind(), error.nearest()), (ErrorKind::Invalid, ["amount".to_owned()].as_slice()));
+    let error = db.refused("SELECT page.urll FROM events");
+    assert_eq!((error.kind(), error.nearest()), (ErrorKind::Invalid, ["page.url".to_owned()].as_slice()));
+    let error = db.refused("SELECT * FROM evnts");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn an_empty_store_has_the_tables_and_an_empty_answer_its_columns() {
+    let db = Db::new();
+    assert_eq!(db.sql("SELECT count(*) FROM events"), ["0"]);
+    assert_eq!(db.sql("SELECT count(*) FROM persons"), ["0"]);
+    let batches = db.block_on(db.engine.sql(&db.snapshot(), "SELECT event, person FROM events")).expect("it runs");
+    assert_eq!((batches.len(), batches[0].num_rows(), batches[0].num_columns()), (1, 0, 2));
+}
