@@ -1,1 +1,69 @@
-//! placeholder
+//! An embeddable event store with a query engine: it keeps every event of an application in one directory, knows who is
+//! who, and answers counts, uniques, funnels and retention.
+//!
+//! ```
+//! use pugmark::{Event, Funnel, Pugmark, days};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path();
+//! let db = Pugmark::open(path)?;
+//! db.track(Event::new("view", "anon-7").property("country", "DE"))?;
+//! db.identify("anon-7", "user-42")?;
+//! db.track(Event::new("purchase", "user-42").property("amount", 19.9))?;
+//!
+//! let funnel = db.blocking()?.funnel(&Funnel::steps(["view", "purchase"]).window(days(7)))?;
+//! assert_eq!(funnel.groups[0].steps[1].count, 1);
+//! # db.close()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! - **Acknowledged is on disk.** [`Pugmark::track`] returns once the event is written and synced.
+//! - **Exactly once, for good.** A message id is stored at most once in the life of a store; [`Outcome`] says what became
+//!   of each event.
+//! - **Exact.** Uniques, funnels and retention are computed from the events themselves and never sampled.
+//! - **Fresh.** A query sees every event that was acknowledged before it began, and one state from start to end.
+//! - **Identity is retroactive.** [`Pugmark::identify`] joins the past of an anonymous id to a person, without rewriting it.
+//!
+//! It is not a server, not a message queue and not a general database: one process at a time opens a directory, and
+//! events are not updated. What every analysis means is defined in `docs/semantics.md`.
+//!
+//! Storing is synchronous. Questions are `async` and run on the caller's Tokio runtime; a program without one asks
+//! through [`Pugmark::blocking`].
+
+mod blocking;
+mod info;
+mod options;
+mod pugmark;
+
+pub use blocking::Blocking;
+pub use info::{ColumnsInfo, EventInfo, Info, LogInfo, PropertyInfo};
+pub use options::Options;
+pub use pugmark::Pugmark;
+
+/// Arrow, in the version of the batches that [`Pugmark::sql`] returns.
+pub use datafusion::arrow;
+/// Parquet, in the version that goes with [`arrow`].
+pub use datafusion::parquet;
+
+pub use pugmark_identity::IdentityOptions;
+pub use pugmark_query::calendar::{Interval, Moment, Range, Span, WeekStart, days, hours, minutes, weeks};
+pub use pugmark_query::files::{
+    Export, ExportFormat, Exported, Field, Import, ImportFormat, Mapping, Progress, Reject, Source, Summary,
+};
+pub use pugmark_query::funnel::{Funnel, FunnelResult, Step};
+pub use pugmark_query::retention::{Cohort, PeriodZero, Retention, RetentionResult};
+pub use pugmark_query::spec::{
+    Analysis, Breakdown, EventNames, GroupLabel, GroupValue, Query, Selector, SpecError, Unit,
+};
+pub use pugmark_query::trend::{Measure, Series, Trend, TrendResult};
+pub use pugmark_query::{EngineOptions, Error, QueryResult, Result};
+pub use pugmark_registry::RegistryOptions;
+pub use pugmark_store::{
+    Clock, Entry, ErrorKind, Event, ImportId, ManualClock, Operation, Options as StoreOptions, Outcome, Refusal,
+    Rejection, Sequence, SystemClock, Timestamp, Value,
+};
+
+/// The code in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,0 +1,115 @@
+//! Questions for programs without a runtime.
+
+use std::sync::OnceLock;
+
+use pugmark_query::{Error, ErrorKind, QueryResult, Result};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::arrow::array::RecordBatch;
+use crate::{Funnel, FunnelResult, Pugmark, Query, Retention, RetentionResult, Trend, TrendResult};
+
+/// The runtime behind [`Blocking`], made when it is first needed.
+#[derive(Debug, Default)]
+pub(crate) struct LazyRuntime(OnceLock<Runtime>);
+
+impl LazyRuntime {
+    fn started(&self, threads: usize) -> Result<&Runtime> {
+        if Handle::try_current().is_ok() {
+            return Err(Error::invalid(
+                "blocking() was called within a Tokio runtime, which it would hold up: await the question itself",
+            ));
+        }
+        if let Some(runtime) = self.0.get() {
+            return Ok(runtime);
+        }
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("pugmark-query")
+            .enable_time()
+            .build()
+            .map_err(|e| {
+                Error::new(ErrorKind::Io, format!("starting the threads of the query engine: {e}")).caused_by(e)
+            })?;
+        Ok(self.0.get_or_init(|| runtime))
+    }
+}
+
+impl Drop for LazyRuntime {
+    fn drop(&mut self) {
+        // A runtime that is dropped waits for its threads, which an async caller must not.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The questions of a [`Pugmark`] for programs without a runtime: each call returns when the answer is there.
+///
+/// # Example
+/// ```
+/// use pugmark::{Event, Pugmark, Trend};
+/// # let dir = tempfile::tempdir()?;
+/// let db = Pugmark::open(dir.path())?;
+/// db.track(Event::new("view", "u1"))?;
+/// assert_eq!(db.blocking()?.trend(&Trend::of("view"))?.series[0].total, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Blocking<'a> {
+    db: &'a Pugmark,
+    runtime: &'a Runtime,
+}
+
+impl<'a> Blocking<'a> {
+    pub(crate) fn new(db: &'a Pugmark, runtime: &'a LazyRuntime, threads: usize) -> Result<Self> {
+        Ok(Self { db, runtime: runtime.started(threads)? })
+    }
+
+    /// As [`Pugmark::trend`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::query`].
+    pub fn trend(&self, trend: &Trend) -> Result<TrendResult> {
+        self.runtime.block_on(self.db.trend(trend))
+    }
+
+    /// As [`Pugmark::funnel`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::query`].
+    pub fn funnel(&self, funnel: &Funnel) -> Result<FunnelResult> {
+        self.runtime.block_on(self.db.funnel(funnel))
+    }
+
+    /// As [`Pugmark::retention`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::query`].
+    pub fn retention(&self, retention: &Retention) -> Result<RetentionResult> {
+        self.runtime.block_on(self.db.retention(retention))
+    }
+
+    /// As [`Pugmark::query`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::query`].
+    pub fn query(&self, query: &Query) -> Result<QueryResult> {
+        self.runtime.block_on(self.db.query(query))
+    }
+
+    /// As [`Pugmark::query_json`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::query_json`].
+    pub fn query_json(&self, query: &str) -> Result<QueryResult> {
+        self.runtime.block_on(self.db.query_json(query))
+    }
+
+    /// As [`Pugmark::sql`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::sql`].
+    pub fn sql(&self, statement: &str) -> Result<Vec<RecordBatch>> {
+        self.runtime.block_on(self.db.sql(statement))
+    }
+}

@@ -1,0 +1,172 @@
+//! What a store holds, for people.
+
+use std::path::Path;
+
+use pugmark_identity::Persons;
+use pugmark_query::columns::Columns;
+use pugmark_query::{Error, Result};
+use pugmark_registry::{ColumnType, Registry};
+use pugmark_store::{Store, Timestamp};
+use serde::{Serialize, Serializer};
+
+/// What a store holds, at one sequence.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Info {
+    /// The last sequence.
+    pub sequence: u64,
+    /// How many events there are.
+    pub events: u64,
+    /// How many distinct ids there are.
+    pub distinct_ids: u64,
+    /// How many people they are, links counted.
+    pub people: u64,
+    /// How many links between ids stand.
+    pub links: u64,
+    /// How many identity operations were refused.
+    pub refused: u64,
+    /// Properties that have no column, because there were as many columns as are allowed; `prop('name')` reads them.
+    pub properties_without_column: u64,
+    /// The log.
+    pub log: LogInfo,
+    /// The columnar files, and the events that are in none yet.
+    pub columns: ColumnsInfo,
+    /// Bytes of the index, and of the runs of message ids and distinct ids.
+    pub index_bytes: u64,
+    /// Every event name, in order of first sight.
+    pub event_names: Vec<EventInfo>,
+    /// Every property, in order of first sight.
+    pub properties: Vec<PropertyInfo>,
+}
+
+/// The log of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LogInfo {
+    /// How many segments it has.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The columns of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ColumnsInfo {
+    /// How many files there are.
+    pub files: u64,
+    /// Events in them.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Events that are in memory and in the log only.
+    pub tail_rows: u64,
+    /// Bytes of memory that they take.
+    pub tail_bytes: u64,
+}
+
+/// An event name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EventInfo {
+    /// The name.
+    pub name: String,
+    /// How many events have it.
+    pub count: u64,
+    /// When the first of them happened.
+    #[serde(serialize_with = "as_text")]
+    pub first: Timestamp,
+    /// When the last of them happened.
+    #[serde(serialize_with = "as_text")]
+    pub last: Timestamp,
+}
+
+/// A property.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PropertyInfo {
+    /// The name.
+    pub name: String,
+    /// The name of its column in SQL.
+    pub column: String,
+    /// The type of its column: `bool`, `int`, `float`, `text` or `json`; `None` where it has none.
+    #[serde(rename = "type")]
+    pub kind: Option<&'static str>,
+    /// How many values there are.
+    pub count: u64,
+}
+
+fn as_text<S: Serializer>(at: &Timestamp, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(at)
+}
+
+const fn type_name(column: ColumnType) -> &'static str {
+    match column {
+        ColumnType::Bool => "bool",
+        ColumnType::Int => "int",
+        ColumnType::Float => "float",
+        ColumnType::Text => "text",
+        ColumnType::Json => "json",
+    }
+}
+
+pub(crate) fn info(store: &Store) -> Result<Info> {
+    let snapshot = store.snapshot();
+    let published = || Error::invalid("the store was opened without its folds");
+    let registry = snapshot.state::<Registry>().ok_or_else(published)?;
+    let persons = snapshot.state::<Persons>().ok_or_else(published)?;
+    let columns = snapshot.state::<Columns>().ok_or_else(published)?.stats();
+    let log = store.log_stats()?;
+    let event_names: Vec<EventInfo> = registry
+        .events()
+        .map(|event| EventInfo {
+            name: event.name.to_owned(),
+            count: event.count,
+            first: event.first_seen,
+            last: event.last_seen,
+        })
+        .collect();
+    let properties: Vec<PropertyInfo> = registry
+        .properties()
+        .map(|property| PropertyInfo {
+            name: property.definition.name.to_owned(),
+            column: property.definition.column_name().into_owned(),
+            kind: property.definition.column.map(type_name),
+            count: property.count,
+        })
+        .collect();
+    // A person is its smallest subject: every other subject of it is one person less.
+    let joined = persons.merged_subjects().filter(|(subject, person)| subject.number() != person.number()).count();
+    let distinct_ids = u64::from(snapshot.subject_count());
+    Ok(Info {
+        sequence: snapshot.sequence().number(),
+        events: event_names.iter().map(|event| event.count).sum(),
+        distinct_ids,
+        people: distinct_ids - joined as u64,
+        links: persons.link_count(),
+        refused: persons.refusals().total(),
+        properties_without_column: properties.iter().filter(|property| property.kind.is_none()).count() as u64,
+        log: LogInfo { segments: log.segments as u64, bytes: log.bytes },
+        columns: ColumnsInfo {
+            files: columns.files as u64,
+            rows: columns.file_rows,
+            bytes: columns.file_bytes,
+            tail_rows: columns.tail_rows,
+            tail_bytes: columns.tail_bytes,
+        },
+        index_bytes: bytes_of(&store.dir().join("index.redb"))? + bytes_of(&store.dir().join("runs"))?,
+        event_names,
+        properties,
+    })
+}
+
+/// Bytes of a file, or of the files directly in a directory.
+fn bytes_of(path: &Path) -> Result<u64> {
+    let failed = |e: std::io::Error| {
+        Error::new(pugmark_store::ErrorKind::Io, format!("reading the size of {}: {e}", path.display())).caused_by(e)
+    };
+    let metadata = path.metadata().map_err(failed)?;
+    if !metadata.is_dir() {
+        return Ok(metadata.len());
+    }
+    let mut bytes = 0;
+    for entry in path.read_dir().map_err(failed)? {
+        bytes += entry.and_then(|entry| entry.metadata()).map_err(failed)?.len();
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,57 @@
+//! How a directory is opened.
+
+use pugmark_identity::IdentityOptions;
+use pugmark_query::EngineOptions;
+use pugmark_query::columns::ColumnsOptions;
+use pugmark_registry::RegistryOptions;
+use pugmark_store::Options as StoreOptions;
+
+/// How [`Pugmark::open_with`](crate::Pugmark::open_with) opens a directory. The defaults suit an embedder.
+///
+/// # Example
+/// ```
+/// use pugmark::{EngineOptions, Options};
+/// let small = Options { engine: EngineOptions { memory_bytes: 256 << 20, ..EngineOptions::default() }, ..Options::default() };
+/// assert!(small.store.create);
+/// assert!(!Options::existing().store.create);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Of the log and the index: sizes, the clock, whether a missing directory becomes a new store.
+    pub store: StoreOptions,
+    /// Of the observed events and properties.
+    pub registry: RegistryOptions,
+    /// Of who is who.
+    pub identity: IdentityOptions,
+    /// Events are written to a columnar file once so many of them are in memory only.
+    pub flush_rows: usize,
+    /// Events are written to a columnar file once they take so many bytes in memory.
+    pub flush_bytes: usize,
+    /// Of the query engine: memory and threads.
+    pub engine: EngineOptions,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let columns = ColumnsOptions::default();
+        Self {
+            store: StoreOptions::default(),
+            registry: RegistryOptions::default(),
+            identity: IdentityOptions::default(),
+            flush_rows: columns.flush_rows,
+            flush_bytes: columns.flush_bytes,
+            engine: EngineOptions::default(),
+        }
+    }
+}
+
+impl Options {
+    /// The defaults, but a directory that is no store is an error and not made one.
+    pub fn existing() -> Self {
+        Self { store: StoreOptions { create: false, ..StoreOptions::default() }, ..Self::default() }
+    }
+
+    pub(crate) fn columns(&self) -> ColumnsOptions {
+        ColumnsOptions { flush_rows: self.flush_rows, flush_bytes: self.flush_bytes, registry: self.registry }
+    }
+}

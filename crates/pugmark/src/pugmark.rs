@@ -1,0 +1,314 @@
+//! The one page: a store, its folds, its flusher and its engine.
+
+use std::fmt;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use pugmark_identity::IdentityFold;
+use pugmark_query::columns::{ColumnsFold, Flusher};
+use pugmark_query::files::{Export, Exported, Import, Progress, Reject, Source, Summary};
+use pugmark_query::{Engine, Error, ErrorKind, QueryResult, QuerySnapshot, Result};
+use pugmark_registry::RegistryFold;
+use pugmark_store::{Entry, Event, Operation, Outcome, Store};
+
+use crate::arrow::array::RecordBatch;
+use crate::blocking::{Blocking, LazyRuntime};
+use crate::info::{Info, info};
+use crate::options::Options;
+use crate::{Funnel, FunnelResult, Query, Retention, RetentionResult, Trend, TrendResult};
+
+/// A directory of events, open: stores what happened, and answers questions about it.
+///
+/// Share it between threads by reference or in an `Arc`: every method takes `&self`. Appends of several threads share
+/// one sync. One process at a time may have a directory open.
+///
+/// Dropping it closes it and can report nothing; [`close`](Self::close) says what went wrong.
+///
+/// # Example
+/// ```
+/// use pugmark::{Event, Outcome, Pugmark};
+/// # let dir = tempfile::tempdir()?;
+/// let db = Pugmark::open(dir.path())?;
+/// let purchase = || Event::new("purchase", "user-42").property("amount", 19.9).message_id("order-17").at(pugmark::Timestamp::EPOCH);
+/// assert!(matches!(db.track(purchase())?, Outcome::Accepted(_)));
+/// assert_eq!(db.track(purchase())?, Outcome::Duplicate);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Pugmark {
+    // Fields are dropped in this order: whoever uses the store goes before it.
+    runtime: LazyRuntime,
+    engine: Engine,
+    engine_threads: usize,
+    flusher: Flusher,
+    store: Arc<Store>,
+}
+
+impl Pugmark {
+    /// Opens the store in a directory, and makes one where the directory is missing or empty.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Locked`] while another process has it open; [`ErrorKind::Invalid`] if the directory holds something
+    /// else; [`ErrorKind::Unsupported`] if a newer version wrote it; [`ErrorKind::Corrupt`] if something acknowledged is
+    /// damaged, with file and offset; [`ErrorKind::Io`] and [`ErrorKind::Full`] from the disk.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(dir, Options::default())
+    }
+
+    /// Opens the store in a directory, as the options say.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); with [`Options::existing`] also [`ErrorKind::Invalid`] if the directory is no store.
+    pub fn open_with(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
+        let dir = dir.as_ref();
+        let engine = Engine::new(options.engine)?;
+        // The query engine names columnar files by URL, which a relative path has none.
+        let columns_of = std::path::absolute(dir)
+            .map_err(|e| Error::new(ErrorKind::Io, format!("opening {}: {e}", dir.display())).caused_by(e))?;
+        let columns = options.columns();
+        let store = Arc::new(Store::open(
+            dir,
+            options.store,
+            vec![
+                Box::new(RegistryFold::new(options.registry)),
+                Box::new(IdentityFold::new(options.identity)),
+                Box::new(ColumnsFold::new(&columns_of, columns)),
+            ],
+        )?);
+        let flusher = Flusher::start(Arc::clone(&store))?;
+        Ok(Self { runtime: LazyRuntime::default(), engine, engine_threads: options.engine.threads, flusher, store })
+    }
+
+    /// Stores an event and says what became of it. When this returns, the event is on disk and queries see it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] and [`ErrorKind::Full`] from the disk; [`ErrorKind::Poisoned`] after an earlier failed write:
+    /// open the store again. An event that breaks a rule is no error but [`Outcome::Rejected`].
+    pub fn track(&self, event: Event) -> Result<Outcome> {
+        self.one(event.into())
+    }
+
+    /// Stores events in one step, and says what became of each, in the order given.
+    ///
+    /// # Errors
+    /// As [`track`](Self::track), and [`ErrorKind::Invalid`] for more than 65,536 events or 16 MiB at once.
+    pub fn track_many(&self, events: Vec<Event>) -> Result<Vec<Outcome>> {
+        self.append(events.into_iter().map(Entry::from).collect())
+    }
+
+    /// Says that an anonymous id and a user id are one person: the past of the anonymous id becomes theirs.
+    ///
+    /// A shared device does not glue two people together: where the anonymous id's person is already known by another
+    /// user id, the answer is [`Outcome::Refused`] and nothing changes. The rules are in `docs/semantics.md`, Identity.
+    ///
+    /// # Errors
+    /// As [`track`](Self::track).
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Outcome, Pugmark};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// assert!(matches!(db.identify("anon-7", "ann")?, Outcome::Accepted(_)));
+    /// assert!(matches!(db.identify("anon-7", "ann")?, Outcome::Already(_)));
+    /// assert!(matches!(db.identify("anon-7", "bob")?, Outcome::Refused(..)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "login")]
+    pub fn identify(&self, anonymous_id: impl Into<String>, user_id: impl Into<String>) -> Result<Outcome> {
+        self.one(Operation::Identify { anonymous_id: anonymous_id.into(), user_id: user_id.into() }.into())
+    }
+
+    /// Says that two ids are one person; refused where both are known, by different ids.
+    ///
+    /// # Errors
+    /// As [`track`](Self::track).
+    pub fn alias(&self, id: impl Into<String>, to: impl Into<String>) -> Result<Outcome> {
+        self.one(Operation::Alias { id: id.into(), to: to.into() }.into())
+    }
+
+    /// Stores events and operations in one step, in the order given, and says what became of each.
+    ///
+    /// # Errors
+    /// As [`track_many`](Self::track_many).
+    pub fn append(&self, entries: Vec<Entry>) -> Result<Vec<Outcome>> {
+        Ok(self.store.append(entries)?)
+    }
+
+    fn one(&self, entry: Entry) -> Result<Outcome> {
+        let mut outcomes = self.append(vec![entry])?;
+        Ok(outcomes.pop().expect("invariant: the store answers once for each entry"))
+    }
+
+    /// Counts or uniques over time.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub async fn trend(&self, trend: &Trend) -> Result<TrendResult> {
+        match self.query(&Query::from(trend.clone())).await? {
+            QueryResult::Trend(result) => Ok(result),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// How many people get how far through a series of steps.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub async fn funnel(&self, funnel: &Funnel) -> Result<FunnelResult> {
+        match self.query(&Query::from(funnel.clone())).await? {
+            QueryResult::Funnel(result) => Ok(result),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// How many of those who start come back, period by period.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub async fn retention(&self, retention: &Retention) -> Result<RetentionResult> {
+        match self.query(&Query::from(retention.clone())).await? {
+            QueryResult::Retention(result) => Ok(result),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// Answers any analysis, over one state of the store: every event acknowledged before the call, none after.
+    ///
+    /// Dropping the future ends the query.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a question that contradicts itself or a filter that does not read, with the field and
+    /// the byte; [`ErrorKind::Unsupported`] for what is not built; [`ErrorKind::Full`] when the memory does not suffice;
+    /// [`ErrorKind::Io`] and [`ErrorKind::Corrupt`] from columnar files.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime: ask through [`blocking`](Self::blocking) there.
+    pub async fn query(&self, query: &Query) -> Result<QueryResult> {
+        self.engine.run(&self.query_snapshot()?, query).await
+    }
+
+    /// Answers a question in the JSON form of `docs/semantics.md`, section 6.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query), and [`ErrorKind::Invalid`] for what is not JSON or has an unknown field, with the
+    /// nearest known.
+    ///
+    /// # Example
+    /// ```
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use pugmark::{Event, Pugmark};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// db.track(Event::new("view", "u1"))?;
+    /// let answer = db.query_json(r#"{"trend": {"series": [{"event": "view", "measure": "uniques"}]}}"#).await?;
+    /// assert_eq!(serde_json::to_value(&answer)?["series"][0]["total"], 1);
+    /// # Ok(()) }
+    /// ```
+    pub async fn query_json(&self, query: &str) -> Result<QueryResult> {
+        self.query(&Query::from_json(query)?).await
+    }
+
+    /// Runs one `SELECT` over the tables `events` (one column for each property) and `persons`; without rows the answer
+    /// is one empty batch, which has the columns.
+    ///
+    /// Names keep their case; `page.url` and `$browser` are columns like any other.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for what is not one `SELECT`, and for unknown columns, with the nearest known; else as
+    /// [`query`](Self::query).
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime: ask through [`blocking`](Self::blocking) there.
+    pub async fn sql(&self, statement: &str) -> Result<Vec<RecordBatch>> {
+        self.engine.sql(&self.query_snapshot()?, statement).await
+    }
+
+    /// The same questions for programs without a runtime.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] on a thread of a Tokio runtime, which it would hold up; [`ErrorKind::Io`] if threads cannot
+    /// be started.
+    pub fn blocking(&self) -> Result<Blocking<'_>> {
+        Blocking::new(self, &self.runtime, self.engine_threads)
+    }
+
+    fn query_snapshot(&self) -> Result<QuerySnapshot> {
+        QuerySnapshot::new(&self.store.snapshot(), self.store.clock().now())
+    }
+
+    /// Reads a file of events to its end. When this returns, everything counted is on disk; what was not taken has been
+    /// given to `on_reject`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if the source is not what its format says or lacks a column that the mapping names; errors
+    /// of reading it, and of [`track_many`](Self::track_many). What was stored before the error stays: importing the same
+    /// again adds the rest.
+    pub fn import(
+        &self,
+        import: &Import,
+        source: Source,
+        on_progress: impl FnMut(&Progress),
+        on_reject: impl FnMut(Reject),
+    ) -> Result<Summary> {
+        import.run(&self.store, source, on_progress, on_reject)
+    }
+
+    /// Writes the events out, in a form that [`import`](Self::import) reads, and says how many.
+    ///
+    /// # Errors
+    /// Errors of reading the log and of writing to `out`.
+    pub fn export<W: Write + Send>(
+        &self,
+        export: &Export,
+        out: W,
+        on_progress: impl FnMut(&Exported),
+    ) -> Result<Exported> {
+        export.run(&self.store, out, on_progress)
+    }
+
+    /// Writes all events that are in memory and in the log only to a columnar file, and waits for it. Answers do not
+    /// change.
+    ///
+    /// # Errors
+    /// Errors of the disk and of the index.
+    pub fn flush(&self) -> Result<()> {
+        Ok(self.flusher.flush_now()?)
+    }
+
+    /// What the store holds.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] if the size of a file cannot be read.
+    pub fn info(&self) -> Result<Info> {
+        info(&self.store)
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        self.store.dir()
+    }
+
+    /// Writes what is in memory to its files and seals the log, so that the next open is quick.
+    ///
+    /// # Errors
+    /// Errors of the disk and of the index. What was acknowledged is durable all the same.
+    pub fn close(self) -> Result<()> {
+        let Self { store, flusher, .. } = self;
+        let flushed = flusher.close();
+        let store = Arc::into_inner(store)
+            .ok_or_else(|| Error::new(ErrorKind::Busy, "the store is in use: something still reads or writes it"))?;
+        store.close()?;
+        Ok(flushed?)
+    }
+}
+
+fn mismatch() -> Error {
+    Error::new(ErrorKind::Unsupported, "the engine answered another analysis than was asked")
+}
+
+impl fmt::Debug for Pugmark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pugmark").field("dir", &self.dir()).finish_non_exhaustive()
+    }
+}
