@@ -1,0 +1,177 @@
+//! The command line: what all questions share, and one structure for each command beside its code.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::{Map, Value, json};
+
+use crate::commands::{demo, export, funnel, import, info, query, retention, sql, trend};
+use crate::output::Output;
+use crate::render::ColorChoice;
+
+const EXAMPLES: &str = "\
+Examples:
+  pugmark demo
+  pugmark import shop events.ndjson.gz
+  pugmark import shop orders.csv --map distinct_id=customer_id,timestamp=date --event purchase
+  pugmark trend shop purchase --measure uniques --interval week --by country --zone Europe/Berlin
+  pugmark funnel shop view cart purchase --window 7d --by country --from 2025-01-01
+  pugmark retention shop signup --interval week --periods 8
+  pugmark sql shop \"SELECT country, count(*) FROM events GROUP BY country\"
+  pugmark query shop < query.json
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+/// Keeps every event, and answers who did what, how far they got, and who came back.
+#[derive(Debug, Parser)]
+#[command(name = "pugmark", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// When to write colours; auto is on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value = "auto")]
+    pub(crate) color: ColorChoice,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One variant for each file in `commands`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(demo::Args),
+    Import(import::Args),
+    Export(export::Args),
+    Trend(trend::Args),
+    Funnel(funnel::Args),
+    Retention(retention::Args),
+    Query(query::Args),
+    Sql(sql::Args),
+    Info(info::Args),
+}
+
+/// A store that is there already.
+#[derive(Debug, Args)]
+pub(crate) struct StoreDir {
+    /// The store's directory
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+/// What every question takes beside its own parameters.
+#[derive(Debug, Args)]
+pub(crate) struct Question {
+    /// Begin of the range: a date (local midnight of the zone) or an instant; by default the first event
+    #[arg(long, value_name = "WHEN", help_heading = "Range and filter")]
+    from: Option<String>,
+    /// End of the range, not included; by default just past the last event
+    #[arg(long, value_name = "WHEN", help_heading = "Range and filter")]
+    to: Option<String>,
+    /// In place of --from and --to: the time of this length that ends now, such as 30d
+    #[arg(long, value_name = "SPAN", conflicts_with_all = ["from", "to"], help_heading = "Range and filter")]
+    last: Option<String>,
+    /// IANA time zone whose calendar counts, such as Europe/Berlin; by default UTC
+    #[arg(long, value_name = "ZONE", help_heading = "Range and filter")]
+    zone: Option<String>,
+    /// Read only events for which this SQL expression is true, such as "country = 'DE' and amount > 10"
+    #[arg(long, value_name = "SQL", help_heading = "Range and filter")]
+    filter: Option<String>,
+    /// Cut the answer by a property; up to three times, or with commas between
+    #[arg(long, value_name = "PROPERTY", value_delimiter = ',', help_heading = "Breakdown")]
+    by: Vec<String>,
+    /// Cut the answer by a SQL expression over the event
+    #[arg(long, value_name = "SQL", help_heading = "Breakdown")]
+    by_sql: Vec<String>,
+    /// How many values to show before the rest is folded into (other); 25 by default
+    #[arg(long, value_name = "N", help_heading = "Breakdown")]
+    limit: Option<u64>,
+    /// Whom to count: person or distinct_id
+    #[arg(long, value_name = "UNIT", help_heading = "Range and filter")]
+    unit: Option<String>,
+    /// Make an event or a property never seen an error instead of a warning
+    #[arg(long, help_heading = "Answer")]
+    strict_names: bool,
+    /// Say how the answer was found: files, rows and bytes read, the plan
+    #[arg(long, help_heading = "Answer")]
+    explain: bool,
+    /// Give up after this long, such as 10s
+    #[arg(long, value_name = "SPAN", help_heading = "Answer")]
+    timeout: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+impl Question {
+    /// The JSON form of a question: `own` is what the analysis called `name` has for itself.
+    pub(crate) fn to_json(&self, name: &str, own: Value) -> Value {
+        let mut analysis = match own {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        let mut set = |field: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                analysis.insert(field.to_owned(), value);
+            }
+        };
+        set("range", self.range());
+        set("time_zone", self.zone.as_deref().map(Value::from));
+        set("filter", self.filter.as_deref().map(Value::from));
+        set("unit", self.unit.as_deref().map(Value::from));
+        let properties = self.by.iter().map(|property| json!({"property": property}));
+        let expressions = self.by_sql.iter().map(|expression| json!({"expression": expression}));
+        let breakdown: Vec<Value> = properties.chain(expressions).collect();
+        set("breakdown", (!breakdown.is_empty()).then_some(Value::Array(breakdown)));
+        set("limit", self.limit.map(Value::from));
+        let mut query = Map::new();
+        query.insert(name.to_owned(), Value::Object(analysis));
+        if self.strict_names {
+            query.insert("strict_names".to_owned(), Value::Bool(true));
+        }
+        if self.explain {
+            query.insert("explain".to_owned(), Value::Bool(true));
+        }
+        if let Some(timeout) = &self.timeout {
+            query.insert("timeout".to_owned(), Value::from(timeout.as_str()));
+        }
+        Value::Object(query)
+    }
+
+    fn range(&self) -> Option<Value> {
+        if let Some(last) = &self.last {
+            return Some(json!({"last": last}));
+        }
+        let ends = [("from", &self.from), ("to", &self.to)];
+        let range: Map<String, Value> =
+            ends.into_iter().filter_map(|(end, when)| Some((end.to_owned(), when.as_deref()?.into()))).collect();
+        (!range.is_empty()).then_some(Value::Object(range))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_funnel_on_the_command_line_is_the_funnel_of_the_json_form() {
+        let line = "pugmark funnel shop view cart purchase --window 7d --by country --from 2025-01-01";
+        let Command::Funnel(args) = Cli::parse_from(line.split(' ')).command else { panic!("not a funnel") };
+        let expected = json!({"funnel": {
+            "steps": [{"event": "view"}, {"event": "cart"}, {"event": "purchase"}],
+            "window": "7d", "range": {"from": "2025-01-01"}, "breakdown": [{"property": "country"}]}});
+        assert_eq!(args.question(), expected);
+    }
+
+    #[test]
+    fn a_trend_on_the_command_line_is_the_trend_of_the_json_form() {
+        let line = "pugmark trend shop view purchase --measure uniques --interval week --zone Europe/Berlin --last 30d --explain";
+        let Command::Trend(args) = Cli::parse_from(line.split(' ')).command else { panic!("not a trend") };
+        let expected = json!({"trend": {
+            "series": [{"event": "view", "measure": "uniques"}, {"event": "purchase", "measure": "uniques"}],
+            "interval": "week", "range": {"last": "30d"}, "time_zone": "Europe/Berlin"}, "explain": true});
+        assert_eq!(args.question(), expected);
+    }
+}

@@ -1,0 +1,70 @@
+//! Asks a question and shows the answer: what `trend`, `funnel`, `retention` and `query` have in common.
+
+use std::io::Write;
+
+use pugmark::{Pugmark, Query, QueryResult};
+use serde_json::Value;
+
+use super::open_existing;
+use crate::args::{Question, StoreDir};
+use crate::failure::Result;
+use crate::output::{Format, Output, to_batch};
+use crate::render::{ColorChoice, explanation, render, warnings};
+
+/// Asks the question of a command line.
+pub(crate) fn run(store: &StoreDir, question: &Question, json: Value, color: ColorChoice) -> Result {
+    question.output.check()?;
+    let query = Query::from_value(&json).map_err(pugmark::Error::from)?;
+    let db = open_existing(&store.dir)?;
+    let answer = db.blocking()?.query(&query)?;
+    show(&answer, &titles(&json), &question.output, color)?;
+    Ok(db.close()?)
+}
+
+/// Shows an answer in the form asked for; warnings go to standard error.
+pub(crate) fn show(answer: &QueryResult, titles: &[String], output: &Output, color: ColorChoice) -> Result {
+    let json = serde_json::to_value(answer)?;
+    let mut stderr = std::io::stderr();
+    for warning in warnings(&json) {
+        writeln!(stderr, "warning: {warning}")?;
+    }
+    match output.format {
+        Format::Table => output.write(|out| {
+            write!(out, "{}", render(&json, titles, output.style(color)))?;
+            if let Some(explanation) = explanation(&json) {
+                write!(out, "\n{explanation}")?;
+            }
+            Ok(())
+        }),
+        Format::Json => output.write(|out| {
+            serde_json::to_writer(&mut *out, &json)?;
+            Ok(writeln!(out)?)
+        }),
+        Format::Csv | Format::Parquet | Format::Arrow => {
+            let (headings, rows) = answer.to_table();
+            output.write_batches(&[to_batch(&headings, &rows)?])?;
+            if let Some(explanation) = explanation(&json) {
+                write!(stderr, "{explanation}")?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The headings of the breakdown of a question in the JSON form.
+pub(crate) fn titles(question: &Value) -> Vec<String> {
+    let breakdowns = question
+        .as_object()
+        .into_iter()
+        .flat_map(|fields| fields.values())
+        .filter_map(|analysis| analysis.get("breakdown")?.as_array());
+    breakdowns
+        .flatten()
+        .filter_map(|item| item.get("property").or_else(|| item.get("expression"))?.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// Asks with a store that is open.
+pub(crate) fn answer(db: &Pugmark, question: &str) -> std::result::Result<QueryResult, pugmark::Error> {
+    db.blocking()?.query_json(question)
+}

@@ -1,0 +1,41 @@
+//! One file a command.
+
+mod ask;
+pub(crate) mod demo;
+pub(crate) mod export;
+pub(crate) mod funnel;
+pub(crate) mod import;
+pub(crate) mod info;
+pub(crate) mod query;
+mod rejects;
+pub(crate) mod retention;
+pub(crate) mod sql;
+pub(crate) mod trend;
+
+use std::path::Path;
+
+use pugmark::{Options, Pugmark};
+
+use crate::args::{Cli, Command};
+use crate::failure::Result;
+
+/// Runs one command to its end.
+pub(crate) fn run(cli: Cli) -> Result {
+    let color = cli.color;
+    match cli.command {
+        Command::Demo(args) => demo::run(&args, color),
+        Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Trend(args) => ask::run(&args.store, &args.question, args.question(), color),
+        Command::Funnel(args) => ask::run(&args.store, &args.question, args.question(), color),
+        Command::Retention(args) => ask::run(&args.store, &args.question, args.question(), color),
+        Command::Query(args) => query::run(&args, color),
+        Command::Sql(args) => sql::run(&args, color),
+        Command::Info(args) => info::run(&args, color),
+    }
+}
+
+/// Opens a store that must be there: a mistyped directory is an error, not a new store.
+fn open_existing(dir: &Path) -> Result<Pugmark> {
+    Ok(Pugmark::open_with(dir, Options::existing())?)
+}

@@ -1,0 +1,47 @@
+//! Any answer, by its kind; its warnings; how it was found.
+
+use serde_json::Value;
+
+use super::Style;
+use super::funnel::funnel;
+use super::retention::retention;
+use super::trend::trend;
+use super::words::{items, text};
+
+/// An answer for people; `titles` are the headings of its breakdown.
+pub(crate) fn render(answer: &Value, titles: &[String], style: Style) -> String {
+    let shown = match text(&answer["kind"]) {
+        "trend" => trend(answer, titles, style),
+        "funnel" => funnel(answer, titles, style),
+        "retention" => retention(answer, titles, style),
+        _ => format!("{answer:#}\n"),
+    };
+    format!("{shown} {}\n", range(answer))
+}
+
+/// What the asker should know.
+pub(crate) fn warnings(answer: &Value) -> impl Iterator<Item = &str> {
+    items(&answer["warnings"]).iter().map(text)
+}
+
+/// How the answer was found, one line for each thing said.
+pub(crate) fn explanation(answer: &Value) -> Option<String> {
+    let explain = answer["explain"].as_object()?;
+    let mut out = String::new();
+    for (name, value) in explain {
+        match value {
+            Value::String(text) if text.contains('\n') => {
+                out.push_str(&format!(" {name}:\n"));
+                text.lines().for_each(|line| out.push_str(&format!("   {line}\n")));
+            }
+            Value::String(text) => out.push_str(&format!(" {name}: {text}\n")),
+            other => out.push_str(&format!(" {name}: {other}\n")),
+        }
+    }
+    Some(out)
+}
+
+fn range(answer: &Value) -> String {
+    let moment = |end: &str| text(&answer["range"][end]).trim_end_matches("T00:00:00Z").to_owned();
+    format!("{} to {}, {}", moment("from"), moment("to"), text(&answer["time_zone"]))
+}

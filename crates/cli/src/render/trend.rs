@@ -1,0 +1,112 @@
+//! A trend: bars for one series, a line where it is long, a column or a sparkline for each of several.
+
+use serde_json::Value;
+
+use super::Style;
+use super::bars::{bar, sparkline};
+use super::grid::Grid;
+use super::line::line_chart;
+use super::words::{count, group, items, text};
+
+/// More buckets than this become a line instead of bars, where a terminal shows it.
+const BARS_MOST: usize = 45;
+/// More series than this are shown as a row each instead of a column each.
+const COLUMNS_MOST: usize = 6;
+const LINE_HEIGHT: usize = 10;
+
+pub(crate) fn trend(answer: &Value, titles: &[String], style: Style) -> String {
+    let buckets: Vec<&str> = items(&answer["buckets"]).iter().map(text).collect();
+    match items(&answer["series"]) {
+        [one] if style.terminal && buckets.len() > BARS_MOST => line(one, &buckets, style),
+        [one] => bars(one, titles, &buckets, style),
+        series if series.len() <= COLUMNS_MOST => columns(series, titles, &buckets, style),
+        series => rows(series, titles, style),
+    }
+}
+
+fn number(value: &Value) -> String {
+    value.as_u64().map_or_else(|| value.as_f64().map_or_else(|| "-".to_owned(), |n| n.to_string()), count)
+}
+
+fn numbers(series: &Value) -> Vec<f64> {
+    items(&series["values"]).iter().map(|value| value.as_f64().unwrap_or(0.0)).collect()
+}
+
+fn heading(series: &Value, titles: &[String]) -> String {
+    let mut parts = vec![text(&series["name"]).to_owned()];
+    parts.extend(group(&series["breakdown"], titles.len()));
+    parts.join(" · ")
+}
+
+fn bars(series: &Value, titles: &[String], buckets: &[&str], style: Style) -> String {
+    let values = numbers(series);
+    let most = values.iter().copied().fold(0.0, f64::max);
+    let label = buckets.iter().map(|bucket| bucket.chars().count()).max().unwrap_or(0);
+    let room = style.width.saturating_sub(label + count(most as u64).len() + 10).clamp(10, 60);
+    let mut grid = Grid::new(style, ["", heading(series, titles).as_str(), ""]).left(0).left(2);
+    for ((bucket, shown), value) in buckets.iter().zip(items(&series["values"])).zip(&values) {
+        grid.row([(*bucket).to_owned(), number(shown), bar(*value, most, room)]);
+    }
+    grid.row(["total".to_owned(), number(&series["total"]), String::new()]);
+    grid.to_string()
+}
+
+fn line(series: &Value, buckets: &[&str], style: Style) -> String {
+    let labels = (buckets.first().copied().unwrap_or_default(), buckets.last().copied().unwrap_or_default());
+    let chart = line_chart(&numbers(series), labels, style.width, LINE_HEIGHT);
+    format!(" {}, total {}\n{chart}", text(&series["name"]), number(&series["total"]))
+}
+
+fn columns(series: &[Value], titles: &[String], buckets: &[&str], style: Style) -> String {
+    let headings = std::iter::once(String::new()).chain(series.iter().map(|one| heading(one, titles)));
+    let mut grid = Grid::new(style, headings).left(0);
+    for (place, bucket) in buckets.iter().enumerate() {
+        let cells = series.iter().map(|one| number(&one["values"][place]));
+        grid.row(std::iter::once((*bucket).to_owned()).chain(cells));
+    }
+    let totals = series.iter().map(|one| number(&one["total"]));
+    grid.row(std::iter::once("total".to_owned()).chain(totals));
+    grid.to_string()
+}
+
+fn rows(series: &[Value], titles: &[String], style: Style) -> String {
+    let headings = std::iter::once("series").chain(titles.iter().map(String::as_str)).chain(["total", ""]);
+    let mut grid = Grid::new(style, headings).left(0);
+    for one in series {
+        let mut cells = vec![text(&one["name"]).to_owned()];
+        let values = group(&one["breakdown"], titles.len());
+        cells.extend(titles.iter().enumerate().map(|(place, _)| values.get(place).cloned().unwrap_or_default()));
+        cells.extend([number(&one["total"]), sparkline(&numbers(one), 60)]);
+        grid.row(cells);
+    }
+    grid.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn one_series_is_a_table_with_bars() {
+        let answer = json!({"buckets": ["2025-01-01", "2025-02-01"], "series": [
+            {"name": "purchase", "breakdown": null, "values": [1200, 600], "total": 1800}]});
+        let shown = trend(&answer, &[], Style::plain());
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[2], format!(" 2025-01-01     1,200  {}", "█".repeat(60)));
+        assert_eq!(lines[3], format!(" 2025-02-01       600  {}", "█".repeat(30)));
+        assert_eq!(lines[4], " total          1,800");
+    }
+
+    #[test]
+    fn several_series_are_columns_and_many_are_rows() {
+        let one = |country: Value| json!({"name": "view", "breakdown": [country], "values": [1, 2], "total": 3});
+        let few = json!({"buckets": ["a", "b"], "series": [one(json!("DE")), one(Value::Null)]});
+        let shown = trend(&few, &["country".to_owned()], Style::plain());
+        assert!(shown.starts_with("        view · DE  view · (none)"), "{shown}");
+        let many = json!({"buckets": ["a", "b"], "series": (0..7).map(|n| one(json!(n))).collect::<Vec<_>>()});
+        let shown = trend(&many, &["country".to_owned()], Style::plain());
+        assert!(shown.lines().last().is_some_and(|line| line.contains("6      3  ▅█")), "{shown}");
+    }
+}

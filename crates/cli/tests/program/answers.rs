@@ -1,0 +1,197 @@
+//! From a file to answers, in every form.
+
+use std::fs;
+
+use crate::bench::Bench;
+use serde_json::{Value, json};
+
+const WEEK: &str = r#"{"event":"view","distinct_id":"anon-1","timestamp":"2025-01-01T09:00:00Z","message_id":"m1","properties":{"country":"DE","page":{"url":"/"},"$browser":"Firefox","userId":7}}
+{"type":"identify","anonymous_id":"anon-1","user_id":"ann"}
+{"event":"cart","distinct_id":"ann","timestamp":"2025-01-01T09:05:00Z","message_id":"m2","properties":{"country":"DE","amount":12}}
+{"event":"purchase","distinct_id":"ann","timestamp":"2025-01-08T09:00:00Z","message_id":"m3","properties":{"country":"DE","amount":12.5}}
+{"event":"view","distinct_id":"bob","timestamp":"2025-01-02T10:00:00Z","message_id":"m4","properties":{"country":"FR"}}
+{"event":"view","distinct_id":"bob","timestamp":"2025-01-09T10:00:00Z","message_id":"m5","properties":{"country":"FR"}}
+"#;
+const FUNNEL: [&str; 8] = ["funnel", "s", "view", "cart", "purchase", "--window", "7d", "--format"];
+
+fn week() -> Bench {
+    let bench = Bench::new();
+    let told = bench.import(WEEK).ok();
+    assert!(told.contains("5 accepted, 0 duplicate, 0 rejected, 1 linked"), "{told}");
+    bench
+}
+
+fn counts(funnel: &Value) -> Vec<u64> {
+    funnel["groups"][0]["steps"].as_array().unwrap().iter().map(|step| step["count"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_funnel_follows_a_person_across_a_login() {
+    let bench = week();
+    let funnel = bench.run(&[&FUNNEL[..], &["json"]].concat()).json();
+    assert_eq!(funnel["kind"], "funnel");
+    assert_eq!(counts(&funnel), [2, 1, 1]);
+    let table = bench.run(&[&FUNNEL[..], &["table"]].concat()).ok();
+    assert!(table.contains("1. view") && table.contains("100.0 %") && table.contains("50.0 %"), "{table}");
+}
+
+#[test]
+fn a_breakdown_and_a_filter_cut_the_answer() {
+    let bench = week();
+    let trend = bench.run(&["trend", "s", "view", "--by", "country", "--interval", "week", "--format", "json"]).json();
+    let series = trend["series"].as_array().unwrap();
+    let by_country: Vec<(&Value, &Value)> = series.iter().map(|one| (&one["breakdown"][0], &one["total"])).collect();
+    assert_eq!(by_country, [(&json!("FR"), &json!(2)), (&json!("DE"), &json!(1))]);
+    let filtered = bench.run(&["trend", "s", "*", "--filter", "amount > 12", "--format", "json"]).json();
+    assert_eq!(filtered["series"][0]["total"], 1);
+}
+
+#[test]
+fn retention_shows_who_came_back() {
+    let bench = week();
+    let words = ["retention", "s", "view", "*", "--interval", "week", "--from", "2024-12-30", "--to", "2025-01-13"];
+    let answer = bench.run(&[&words[..], &["--format", "json"]].concat()).json();
+    let rows = &answer["groups"][0]["rows"];
+    assert_eq!((&rows[0]["size"], &rows[0]["values"]), (&json!(2), &json!([2, 2])));
+    let table = bench.run(&words).ok();
+    assert!(table.contains("2024-12-30") && table.contains("weighted average"), "{table}");
+    let colored = bench.run(&[&words[..], &["--color", "always"]].concat()).ok();
+    assert!(colored.contains("\u{1b}[48;5;"), "a shaded triangle");
+}
+
+#[test]
+fn odd_property_names_work_in_filters_and_sql() {
+    let bench = week();
+    for filter in ["page.url = '/'", "$browser = 'Firefox'", "userId = 7"] {
+        let answer = bench.run(&["trend", "s", "view", "--filter", filter, "--format", "json"]).json();
+        assert_eq!(answer["series"][0]["total"], 1, "{filter}");
+        assert_eq!(answer["warnings"], json!([]), "{filter}");
+        let sql = format!("SELECT count(*) AS n FROM events WHERE {filter}");
+        assert_eq!(bench.run(&["sql", "s", &sql, "--format", "json"]).json(), json!([{"n": 1}]), "{filter}");
+    }
+}
+
+#[test]
+fn sql_answers_as_table_csv_and_from_standard_input() {
+    let bench = week();
+    let sql = "SELECT country, count(*) AS n FROM events GROUP BY country ORDER BY country";
+    assert_eq!(bench.run(&["sql", "s", sql, "--format", "csv"]).ok(), "country,n\nDE,3\nFR,2\n");
+    let table = bench.run_with_input(&["sql", "s"], sql).ok();
+    assert!(table.contains(" DE       3") && table.ends_with(" 2 rows\n"), "{table}");
+    let people = bench.run(&["sql", "s", "SELECT name FROM persons ORDER BY name", "--format", "csv"]).ok();
+    assert_eq!(people, "name\nann\nbob\n");
+    let nothing = bench.run(&["sql", "s", "SELECT event FROM events WHERE event = 'none'", "--format", "csv"]).ok();
+    assert_eq!(nothing, "event\n");
+}
+
+#[test]
+fn answers_for_programs_agree_with_each_other() {
+    let bench = week();
+    let csv = bench.run(&[&FUNNEL[..], &["csv"]].concat()).ok();
+    let lines: Vec<&str> = csv.lines().collect();
+    assert!(lines[0].starts_with("step,name,count,from_first"), "{csv}");
+    assert!(lines[1].starts_with("1,view,2,1.0"), "{csv}");
+    assert_eq!(lines.len(), 4);
+    for format in ["parquet", "arrow"] {
+        bench.run(&[&FUNNEL[..], &[format, "--out", "answer"]].concat()).ok();
+        assert!(fs::metadata(bench.path("answer")).unwrap().len() > 200, "{format}");
+    }
+    bench.run(&[&FUNNEL[..], &["parquet", "--out", "answer.parquet"]].concat()).ok();
+    assert_eq!(&fs::read(bench.path("answer.parquet")).unwrap()[..4], b"PAR1");
+}
+
+#[test]
+fn the_json_form_gives_the_answer_of_the_command_line() {
+    let bench = week();
+    let query = r#"{"funnel":{"steps":[{"event":"view"},{"event":"cart"},{"event":"purchase"}],"window":"7d"}}"#;
+    let mut typed = bench.run(&[&FUNNEL[..], &["json"]].concat()).json();
+    let mut asked = bench.run_with_input(&["query", "s"], query).json();
+    for answer in [&mut typed, &mut asked] {
+        answer["now"].take();
+    }
+    assert_eq!(typed, asked);
+}
+
+#[test]
+fn explain_says_what_was_read() {
+    let bench = week();
+    let answer = bench.run(&["trend", "s", "view", "--explain", "--format", "json"]).json();
+    assert_eq!(answer["explain"]["source"], "columns", "{answer}");
+    assert_eq!(answer["explain"]["files"], 1);
+    let table = bench.run(&["trend", "s", "view", "--explain"]).ok();
+    assert!(table.contains(" source: columns") && table.contains(" plan:"), "{table}");
+}
+
+#[test]
+fn importing_twice_adds_nothing() {
+    let bench = week();
+    let told = bench.import(WEEK).ok();
+    assert!(told.contains("0 accepted, 5 duplicate, 0 rejected, 1 linked already"), "{told}");
+    let info = bench.run(&["info", "s", "--format", "json"]).json();
+    assert_eq!((&info["events"], &info["people"], &info["distinct_ids"]), (&json!(5), &json!(2), &json!(3)));
+}
+
+#[test]
+fn an_export_imports_to_the_same_answers() {
+    let bench = week();
+    let lines = bench.run(&["export", "s"]).ok();
+    assert_eq!(lines.lines().count(), 6);
+    bench.file("out.ndjson", &lines);
+    bench.run(&["import", "copy", "out.ndjson"]).ok();
+    for question in [
+        &["trend", "DIR", "*", "--measure", "uniques", "--by", "country"][..],
+        &["funnel", "DIR", "view", "cart", "purchase", "--window", "7d"],
+        &["retention", "DIR", "view", "*"],
+        &["sql", "DIR", "SELECT event, distinct_id, timestamp, amount, page.url FROM events ORDER BY timestamp"],
+    ] {
+        let of = |store: &str| {
+            let words: Vec<&str> = question.iter().map(|word| if *word == "DIR" { store } else { word }).collect();
+            bench.run(&[&words[..], &["--format", "csv"]].concat()).ok()
+        };
+        assert_eq!(of("s"), of("copy"), "{question:?}");
+    }
+    for format in ["csv", "parquet"] {
+        let file = format!("out.{format}");
+        bench.run(&["export", "s", "--format", format, "--out", &file]).ok();
+        let store = format!("from-{format}");
+        let told = bench.run(&["import", &store, &file]).ok();
+        assert!(told.contains("5 accepted"), "{format}: {told}");
+    }
+}
+
+#[test]
+fn csv_with_a_mapping_keeps_equal_rows_and_leading_zeros() {
+    let bench = Bench::new();
+    bench.file(
+        "orders.csv",
+        "customer_id,date,amount\n00004,1997-01-01,29.33\n00004,1997-01-01,29.33\n00021,1997-01-18,14.96\n",
+    );
+    let words = ["import", "s", "orders.csv", "--map", "distinct_id=customer_id,timestamp=date", "--event", "purchase"];
+    assert!(bench.run(&words).ok().contains("3 accepted"));
+    assert!(bench.run(&words).ok().contains("0 accepted, 3 duplicate"));
+    let sql = "SELECT distinct_id, count(*) AS n, sum(amount) AS amount FROM events GROUP BY distinct_id ORDER BY distinct_id";
+    let answer = bench.run(&["sql", "s", sql, "--format", "csv"]).ok();
+    assert_eq!(answer, "distinct_id,n,amount\n00004,2,58.66\n00021,1,14.96\n");
+}
+
+#[test]
+fn standard_input_is_a_file_like_any_other() {
+    let bench = Bench::new();
+    let told = bench.run_with_input(&["import", "s", "-"], WEEK).ok();
+    assert!(told.contains("5 accepted"), "{told}");
+}
+
+#[test]
+fn an_empty_file_makes_an_empty_store_that_answers() {
+    let bench = Bench::new();
+    bench.import("").ok();
+    let trend =
+        bench.run(&["trend", "s", "view", "--from", "2025-01-01", "--to", "2025-01-03", "--format", "json"]).json();
+    assert_eq!(trend["series"][0]["values"], json!([0, 0]));
+    bench.run(&["funnel", "s", "view", "cart"]).ok();
+    bench.run(&["retention", "s", "view"]).ok();
+    assert_eq!(
+        bench.run(&["sql", "s", "SELECT count(*) AS n FROM events", "--format", "json"]).json(),
+        json!([{"n": 0}])
+    );
+}

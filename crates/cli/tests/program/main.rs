@@ -1,0 +1,8 @@
+//! The program from outside: what it says, what it writes, and how it ends.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
+
+mod answers;
+mod bad_input;
+mod bench;
+mod demo;
