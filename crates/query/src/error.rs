@@ -249,7 +249,8 @@ fn schema_error(error: &SchemaError) -> Error {
             let nearest =
                 |name: &str| pugmark_registry::nearest(name, valid_fields.iter().map(|field| field.name.as_str()));
             // What looks like a table may be the first part of a dotted property.
-            let names = [nearest(&field.name), nearest(&field.flat_name())].concat();
+            let named = nearest(&field.name);
+            let names = if named.is_empty() { nearest(&field.flat_name()) } else { named };
             Error::invalid(format!("there is no column \"{}\"", field.flat_name())).nearest_names(names)
         }
         SchemaError::AmbiguousReference { field } => {

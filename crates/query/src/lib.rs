@@ -5,9 +5,12 @@ pub mod calendar;
 pub mod columns;
 mod engine;
 mod error;
+pub mod files;
 mod filter;
 mod functions;
 pub mod funnel;
+#[doc(hidden)]
+pub mod fuzzing;
 mod names;
 mod overflow;
 pub mod retention;

@@ -42,10 +42,14 @@ pub(super) fn columns(names: &[String], reading: &Reading, place: &str) -> Resul
     Ok(names.iter().enumerate().map(column).collect())
 }
 
-/// Stops an input whose record does not end: one quote that is not closed would else take all of it into memory.
+/// Stops an input whose record does not end: one quote that is not closed would else take all of it into memory. It also ends the last
+/// line, so that every record ends in the same way.
 struct Bounded<R> {
     input: R,
     since_record: Arc<AtomicUsize>,
+    /// What is still to be given behind the input's end.
+    line_end: &'static [u8],
+    last: u8,
 }
 
 impl<R: Read> Read for Bounded<R> {
@@ -54,7 +58,14 @@ impl<R: Read> Read for Bounded<R> {
             let message = format!("a record of more than {LINE_MAX_BYTES} bytes; is a quote not closed?");
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
-        let read = self.input.read(buffer)?;
+        let read = match self.input.read(buffer)? {
+            0 if self.last == b'\n' => 0,
+            0 => self.line_end.read(buffer)?,
+            read => {
+                self.last = buffer.get(read - 1).copied().unwrap_or(self.last);
+                read
+            }
+        };
         self.since_record.fetch_add(read, Ordering::Relaxed);
         Ok(read)
     }
@@ -67,16 +78,21 @@ pub(super) struct CsvReader {
     since_record: Arc<AtomicUsize>,
     columns: Arc<[Column]>,
     delimiter: u8,
+    /// Whether the reader has counted the end of a record's line when it gives the record; of `\\r\\n` it has read the first byte only.
+    counted_line_end: bool,
     record: ByteRecord,
 }
 
 impl CsvReader {
     pub(super) fn new(mut source: Source, reading: &Reading) -> Result<Self> {
         source.skip_byte_order_mark()?;
-        let delimiter = delimiter(source.peek(HEADER_PEEK_BYTES)?);
+        let beginning = source.peek(HEADER_PEEK_BYTES)?;
+        let delimiter = delimiter(beginning);
+        let header = beginning.split_inclusive(|b| *b == b'\n').next().unwrap_or_default();
+        let line_end: &[u8] = if header.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
         let name = source.name().to_owned();
         let since_record = Arc::new(AtomicUsize::new(0));
-        let bounded = Bounded { input: source, since_record: Arc::clone(&since_record) };
+        let bounded = Bounded { input: source, since_record: Arc::clone(&since_record), line_end, last: b'\n' };
         let mut reader =
             ReaderBuilder::new().delimiter(delimiter).flexible(true).has_headers(true).from_reader(bounded);
         let header = reader.byte_headers().map_err(|e| csv_failed(&name, e))?;
@@ -85,7 +101,15 @@ impl CsvReader {
         let names = names.map_err(|_| Error::invalid(format!("{name}: the header is not UTF-8")))?;
         // A file without a byte holds no event, and that is no error.
         let columns = if names.is_empty() { Arc::from([]) } else { columns(&names, reading, &name)? };
-        Ok(Self { name, reader, since_record, columns, delimiter, record: ByteRecord::new() })
+        Ok(Self {
+            name,
+            reader,
+            since_record,
+            columns,
+            delimiter,
+            counted_line_end: line_end == b"\n",
+            record: ByteRecord::new(),
+        })
     }
 }
 
@@ -111,11 +135,13 @@ impl PieceReader for CsvReader {
         let mut bytes = 0;
         while records.len() < PIECE_RECORDS && bytes < PIECE_BYTES {
             self.since_record.store(0, Ordering::Relaxed);
-            let line = self.reader.position().line();
             if !self.reader.read_byte_record(&mut self.record).map_err(|e| csv_failed(&self.name, e))? {
                 break;
             }
-            let line = self.record.position().map_or(line, csv::Position::line);
+            // The position that the record brings lies before blank lines.
+            let inner_lines = self.record.as_slice().iter().filter(|b| **b == b'\n').count() as u64;
+            let end = self.reader.position().line();
+            let line = end.saturating_sub(inner_lines + u64::from(self.counted_line_end)).max(1);
             bytes += self.record.as_slice().len();
             records.push((line, self.record.clone()));
         }

@@ -117,9 +117,9 @@ mod tests {
     fn ids_of_rows_never_change() {
         let mut ordinals = Ordinals::default();
         let row = RowHash::of(&purchase(), &mut Vec::new());
-        assert_eq!(ordinals.message_id(row), "00000000-0000-0000-0000-000000000000");
-        assert_eq!(ordinals.message_id(row), "00000000-0000-0000-0000-000000000000");
-        assert_eq!(ordinals.message_id(row), "00000000-0000-0000-0000-000000000000");
+        assert_eq!(ordinals.message_id(row), "e870ae03-da0d-f4ec-129b-8401dc3a444f");
+        assert_eq!(ordinals.message_id(row), "adc6af5f-5e5c-cc37-d2dc-7abf52a3a98b");
+        assert_eq!(ordinals.message_id(row), "fc18825d-f013-82ed-d175-7b96d04fcc82");
     }
 
     #[test]

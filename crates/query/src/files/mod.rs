@@ -43,3 +43,14 @@ pub use import::{Import, ImportFormat, Progress, Summary};
 pub use mapping::{Field, Mapping};
 pub use pipeline::Reject;
 pub use source::Source;
+
+/// Reads any bytes as lines of NDJSON, in pieces of any size: every line becomes an entry or a reject.
+pub(crate) fn fuzz_lines(bytes: &[u8]) {
+    use pipeline::{Piece, PieceReader};
+
+    let reading = pipeline::Reading { mapping: Mapping::default(), default_event: None };
+    let mut reader = ndjson::LineReader::new(bytes, "fuzz");
+    while let Some(piece) = reader.next_piece().expect("reading memory does not fail") {
+        let _parsed = piece.parse(&reading);
+    }
+}

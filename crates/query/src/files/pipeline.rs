@@ -1,6 +1,6 @@
 //! One thread reads, some parse, the caller's takes the results in the order of the input.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use pugmark_store::{Entry, Event, limits};
@@ -144,8 +144,7 @@ pub(super) fn run<R: PieceReader>(
     mut take: impl FnMut(R::Piece, Parsed) -> Result<()>,
 ) -> Result<()> {
     thread::scope(|scope| {
-        let mut to_parsers: Vec<SyncSender<Result<R::Piece>>> = Vec::new();
-        let mut from_parsers: Vec<Receiver<Result<(R::Piece, Parsed)>>> = Vec::new();
+        let (mut to_parsers, mut from_parsers) = (Vec::new(), Vec::new());
         for _ in 0..parsers.max(1) {
             let (to_parser, pieces) = sync_channel::<Result<R::Piece>>(PIECES_WAITING);
             let (to_taker, parsed) = sync_channel(PIECES_WAITING);

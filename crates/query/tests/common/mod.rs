@@ -13,27 +13,27 @@ use pugmark_store::{Entry, Event, ManualClock, Operation, Options, Outcome, Stor
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-pub struct Db {
-    pub engine: Engine,
-    pub store: Arc<Store>,
-    pub clock: Arc<ManualClock>,
+pub(crate) struct Db {
+    pub(crate) engine: Engine,
+    pub(crate) store: Arc<Store>,
+    pub(crate) clock: Arc<ManualClock>,
     flusher: Flusher,
     runtime: Runtime,
     _dir: TempDir,
 }
 
 /// The instant of a text such as `2025-01-31T10:00:00Z`.
-pub fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().expect("an instant")
 }
 
 impl Db {
     /// An empty store on 2025-06-01.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(EngineOptions::default(), RegistryOptions::default())
     }
 
-    pub fn with(options: EngineOptions, registry: RegistryOptions) -> Self {
+    pub(crate) fn with(options: EngineOptions, registry: RegistryOptions) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let clock = Arc::new(ManualClock::new(at("2025-06-01")));
         let folds: Vec<Box<dyn pugmark_store::Fold>> = vec![
@@ -50,37 +50,37 @@ impl Db {
     }
 
     /// Stores events, all of which must be accepted.
-    pub fn track(&self, events: impl IntoIterator<Item = Event>) {
+    pub(crate) fn track(&self, events: impl IntoIterator<Item = Event>) {
         let entries: Vec<Entry> = events.into_iter().map(Entry::from).collect();
         for outcome in self.store.append(entries).expect("it is stored") {
             assert!(matches!(outcome, Outcome::Accepted(_)), "{outcome}");
         }
     }
 
-    pub fn identify(&self, anonymous_id: &str, user_id: &str) {
+    pub(crate) fn identify(&self, anonymous_id: &str, user_id: &str) {
         let operation = Operation::Identify { anonymous_id: anonymous_id.to_owned(), user_id: user_id.to_owned() };
         self.store.append(vec![Entry::from(operation)]).expect("it is decided");
     }
 
     /// Writes the tail to a file.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         self.flusher.flush_now().expect("it is written");
     }
 
-    pub fn snapshot(&self) -> QuerySnapshot {
+    pub(crate) fn snapshot(&self) -> QuerySnapshot {
         QuerySnapshot::new(&self.store.snapshot(), self.store.clock().now()).expect("the folds are there")
     }
 
     /// The rows of a statement, values joined by `|`, NULL as nothing.
-    pub fn sql(&self, statement: &str) -> Vec<String> {
+    pub(crate) fn sql(&self, statement: &str) -> Vec<String> {
         self.try_sql(statement).unwrap_or_else(|error| panic!("{statement}: {error}"))
     }
 
-    pub fn try_sql(&self, statement: &str) -> Result<Vec<String>> {
+    pub(crate) fn try_sql(&self, statement: &str) -> Result<Vec<String>> {
         self.try_sql_at(&self.snapshot(), statement)
     }
 
-    pub fn try_sql_at(&self, snapshot: &QuerySnapshot, statement: &str) -> Result<Vec<String>> {
+    pub(crate) fn try_sql_at(&self, snapshot: &QuerySnapshot, statement: &str) -> Result<Vec<String>> {
         let batches = self.runtime.block_on(self.engine.sql(snapshot, statement))?;
         let mut lines = Vec::new();
         for batch in &batches {
@@ -98,28 +98,28 @@ impl Db {
         Ok(lines)
     }
 
-    pub fn refused(&self, statement: &str) -> Error {
+    pub(crate) fn refused(&self, statement: &str) -> Error {
         match self.try_sql(statement) {
             Err(error) => error,
             Ok(rows) => panic!("{statement} gave {rows:?}"),
         }
     }
 
-    pub fn try_run(&self, query: &Query) -> Result<QueryResult> {
+    pub(crate) fn try_run(&self, query: &Query) -> Result<QueryResult> {
         self.runtime.block_on(self.engine.run(&self.snapshot(), query))
     }
 
     /// The answer to a query in JSON, as JSON.
-    pub fn ask(&self, query: &str) -> serde_json::Value {
+    pub(crate) fn ask(&self, query: &str) -> serde_json::Value {
         let result = self.try_ask(query).unwrap_or_else(|error| panic!("{query}: {error}"));
         serde_json::to_value(result).expect("it serialises")
     }
 
-    pub fn try_ask(&self, query: &str) -> Result<QueryResult> {
+    pub(crate) fn try_ask(&self, query: &str) -> Result<QueryResult> {
         self.try_run(&Query::from_json(query)?)
     }
 
-    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
 }

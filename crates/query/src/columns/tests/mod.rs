@@ -1,7 +1,6 @@
 //! Inputs and readings that the tests of the columns share.
 
 mod files;
-mod speed;
 mod store;
 mod tail;
 

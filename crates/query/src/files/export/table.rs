@@ -86,12 +86,14 @@ impl TableColumns {
         mut put: impl FnMut(usize, ValueRef<'_>) -> bool,
     ) -> Result<Option<String>> {
         let mut rest = Vec::new();
-        let mut taken: Vec<usize> = Vec::new();
+        let mut seen: Vec<usize> = Vec::new();
         for property in event.properties() {
             let (name, value) = property?;
-            match self.places.get(name) {
-                Some(place) if !taken.contains(place) && put(*place, value) => taken.push(*place),
-                _ => rest.push((name, value)),
+            // The values of one name stay in their order: once the first is among the rest, so are the others.
+            let first = self.places.get(name).copied().filter(|place| !seen.contains(place));
+            seen.extend(first);
+            if !first.is_some_and(|place| put(place, value)) {
+                rest.push((name, value));
             }
         }
         if rest.is_empty() {

@@ -18,7 +18,7 @@ pub(in crate::files) struct LineReader<R> {
     name: String,
     /// The beginning of a line whose end has not been read.
     carry: Vec<u8>,
-    chunk_bytes: usize,
+    pub(super) chunk_bytes: usize,
 }
 
 impl<R: Read + Send> LineReader<R> {

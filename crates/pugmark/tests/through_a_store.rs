@@ -1,0 +1,185 @@
+//! Trend, funnel and retention through a whole store against the oracle: links, late arrival, files and tail, values of
+//! odd types.
+
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "a test program has no outside and fails by panicking")]
+
+#[path = "../../query/tests/oracle/cases.rs"]
+mod cases;
+#[path = "../../query/tests/oracle/mod.rs"]
+mod oracle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cases::{Case, case_count, cases};
+use oracle::{FLIPS, OracleEvent, Rules, Scalar};
+use proptest::{prelude::*, test_runner::TestRunner};
+use pugmark::{Entry, Event, ManualClock, Operation, Options, Outcome, Pugmark, StoreOptions, Timestamp, Value};
+
+/// How a case comes into its store: a byte for each event says as whom its unit sends it, and what happens beside it.
+type Arrival = Vec<u8>;
+
+const IDS_OF_A_UNIT: u8 = 3;
+
+fn id_of(unit: u32, which: u8) -> String {
+    format!("{unit}-{}", which % IDS_OF_A_UNIT)
+}
+
+fn event(number: usize, event: &OracleEvent, which: u8) -> Event {
+    let mut sent = Event::new(event.event.as_str(), id_of(event.unit, which))
+        .message_id(format!("m{number}"))
+        .at(Timestamp::from_microsecond(event.timestamp_us));
+    for (name, value) in &event.properties {
+        match value {
+            Some(Scalar::Text(text)) => sent = sent.property(name.as_str(), text.as_str()),
+            // Whole numbers are sent as such: the column of a property changes its type on the way.
+            Some(Scalar::Number(number)) if number.fract() == 0.0 => {
+                sent = sent.property(name.as_str(), *number as i64);
+            }
+            Some(Scalar::Number(number)) => sent = sent.property(name.as_str(), *number),
+            None => {}
+        }
+        // A filter reads the typed column, which holds values of one type: it gets one for each type that the cases mix.
+        sent = match value {
+            Some(Scalar::Text(text)) => sent.property(format!("{name}_text"), text.as_str()),
+            Some(Scalar::Number(number)) => sent.property(format!("{name}_number"), *number),
+            None => sent,
+        };
+    }
+    sent
+}
+
+/// The question as it is put to the store: its filters read the columns that [`event`] adds.
+fn question(case: &Case) -> String {
+    let mut text = case.query.to_string();
+    for (plain, typed) in [
+        ("plan = 'x'", "plan_text = 'x'"),
+        ("plan = 0", "plan_number = 0"),
+        ("amount > 1", "amount_number > 1"),
+        ("amount < 3", "amount_number < 3"),
+    ] {
+        text = text.replace(plain, typed);
+    }
+    text
+}
+
+/// The ids of each unit are linked in a chain, in the way and at the places that `arrival` says.
+fn link(unit: u32, from: u8, arrival: u8) -> Entry {
+    let (id, to) = (id_of(unit, from), id_of(unit, from + 1));
+    // Only the last id of a unit is ever known, so that nothing is refused.
+    if from + 2 == IDS_OF_A_UNIT && arrival.is_multiple_of(2) {
+        Operation::Identify { anonymous_id: id, user_id: to }.into()
+    } else {
+        Operation::Alias { id, to }.into()
+    }
+}
+
+fn fill(db: &Pugmark, case: &Case, arrival: &Arrival) {
+    let byte = |at: usize| arrival[at % arrival.len()];
+    let mut links: Vec<Entry> = Vec::new();
+    for unit in 1..=4 {
+        links.extend((0..IDS_OF_A_UNIT - 1).map(|from| link(unit, from, byte(unit as usize))));
+    }
+    let mut events = case.events.clone();
+    events.sort_by_key(|event| event.sequence);
+    let mut batch: Vec<Entry> = Vec::new();
+    for (at, one) in events.iter().enumerate() {
+        batch.push(event(at, one, byte(at)).into());
+        let chance = byte(at + 7);
+        if chance.is_multiple_of(4) {
+            batch.extend(links.pop());
+        }
+        if chance.is_multiple_of(3) {
+            append(db, &mut batch);
+        }
+        if chance.is_multiple_of(11) {
+            append(db, &mut batch);
+            db.flush().unwrap();
+        }
+    }
+    batch.extend(links);
+    append(db, &mut batch);
+}
+
+fn append(db: &Pugmark, batch: &mut Vec<Entry>) {
+    let outcomes = db.append(std::mem::take(batch)).unwrap();
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Accepted(_))), "{outcomes:?}");
+}
+
+fn open(dir: &std::path::Path, case: &Case) -> Pugmark {
+    let store = StoreOptions {
+        clock: Arc::new(ManualClock::new(Timestamp::from_microsecond(case.around.now_us))),
+        future_limit: Duration::from_secs(1_000 * 86_400),
+        ..StoreOptions::default()
+    };
+    Pugmark::open_with(dir, Options { store, ..Options::default() }).unwrap()
+}
+
+fn disagreement(case: &Case, arrival: &Arrival) -> Option<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut db = open(dir.path(), case);
+    fill(&db, case, arrival);
+    if arrival[0].is_multiple_of(5) {
+        db.close().unwrap();
+        db = open(dir.path(), case);
+    }
+    let found = db.blocking().unwrap().query_json(&question(case)).unwrap();
+    let found = serde_json::to_value(&found).unwrap();
+    let oracle = |rules| oracle::answer(&case.query, &case.events, case.around, rules);
+    let difference = oracle::difference(&found, &oracle(Rules::TRUE))?;
+    let explained: Vec<&str> = FLIPS
+        .iter()
+        .filter(|(flip, ..)| oracle::difference(&found, &oracle(Rules::flipping(*flip))).is_none())
+        .map(|(_, _, rule)| *rule)
+        .collect();
+    Some(format!(
+        "{difference}\nas if: {explained:?}\nquery: {}\nevents: {:#?}\narrival: {arrival:?}",
+        case.query, case.events
+    ))
+}
+
+fn agrees(kind: &'static str) {
+    let config = ProptestConfig { cases: case_count(64), failure_persistence: None, ..ProptestConfig::default() };
+    let arrivals = prop::collection::vec(any::<u8>(), 40);
+    let checked = TestRunner::new(config).run(&(cases(kind), arrivals), |(case, arrival)| {
+        disagreement(&case, &arrival).map_or(Ok(()), |difference| Err(TestCaseError::fail(difference)))
+    });
+    if let Err(failure) = checked {
+        panic!("{failure}");
+    }
+}
+
+#[test]
+fn trend_through_a_store_agrees_with_the_oracle() {
+    agrees("trend");
+}
+
+#[test]
+fn funnel_through_a_store_agrees_with_the_oracle() {
+    agrees("funnel");
+}
+
+#[test]
+fn retention_through_a_store_agrees_with_the_oracle() {
+    agrees("retention");
+}
+
+#[test]
+fn values_of_odd_types_stay_readable() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Pugmark::open(dir.path()).unwrap();
+    let number = Value::Number("12345678901234567890".into());
+    let values: Vec<Value> = vec![1.into(), "one".into(), true.into(), 2.5.into(), number];
+    for (at, value) in values.into_iter().enumerate() {
+        let outcome = db.track(Event::new("e", format!("u{at}")).property("odd", value)).unwrap();
+        assert!(matches!(outcome, Outcome::Accepted(_)));
+        if at == 2 {
+            db.flush().unwrap();
+        }
+    }
+    let batches = db.blocking().unwrap().sql("SELECT prop('odd') AS odd FROM events ORDER BY sequence").unwrap();
+    let shown = pugmark::arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string();
+    for text in ["one", "true", "2.5", "12345678901234567890"] {
+        assert!(shown.contains(text), "{text} is missing:\n{shown}");
+    }
+}
