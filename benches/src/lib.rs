@@ -13,7 +13,7 @@ impl Dice {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -23,12 +23,12 @@ impl Dice {
 
     /// A number below `bound`, small ones more often: the smaller of two.
     pub fn skewed(&mut self, bound: u64) -> u64 {
-        (self.next() % bound).min(self.next() % bound)
+        (self.roll() % bound).min(self.roll() % bound)
     }
 
     /// One of `choices`.
     pub fn pick<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        let at = (self.next() % choices.len().max(1) as u64) as usize;
+        let at = (self.roll() % choices.len().max(1) as u64) as usize;
         choices.get(at).copied().unwrap_or_default()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 pub use pugmark_store::ErrorKind;
@@ -200,7 +201,7 @@ impl From<DataFusionError> for Error {
             },
             DataFusionError::Collection(mut errors) if !errors.is_empty() => errors.swap_remove(0).into(),
             DataFusionError::ArrowError(inner, None) => match *inner {
-                datafusion::arrow::error::ArrowError::ExternalError(source) => DataFusionError::External(source).into(),
+                ArrowError::ExternalError(source) => DataFusionError::External(source).into(),
                 inner => from_datafusion(DataFusionError::ArrowError(Box::new(inner), None)),
             },
             other => from_datafusion(other),
@@ -237,10 +238,22 @@ fn classify(error: &DataFusionError) -> Error {
         DataFusionError::SchemaError(cause, _) => schema_error(cause),
         DataFusionError::NotImplemented(message) => Error::unsupported(first_line(message)),
         DataFusionError::Plan(message) | DataFusionError::Configuration(message) => Error::invalid(first_line(message)),
-        DataFusionError::ArrowError(cause, _) => Error::invalid(cause.to_string()),
+        DataFusionError::ArrowError(cause, _) => match cause.as_ref() {
+            // Mostly a literal beside a property whose column is of another type.
+            ArrowError::CastError(what) => Error::invalid(format!(
+                "{}; a property is compared as the type of its column: prop('name') reads a value of whatever type as text",
+                lower_first(what)
+            )),
+            other => Error::invalid(other.to_string()),
+        },
         DataFusionError::Execution(message) => Error::invalid(first_line(message)),
         other => Error::new(ErrorKind::Invalid, first_line(&other.strip_backtrace())),
     }
+}
+
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 fn schema_error(error: &SchemaError) -> Error {

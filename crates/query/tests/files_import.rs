@@ -1,5 +1,7 @@
 //! Files of every form, imported into a store and read back from it.
 
+#![allow(clippy::unwrap_used, reason = "a test program fails by panicking")]
+
 use std::io::{Read, Write};
 use std::sync::Arc;
 

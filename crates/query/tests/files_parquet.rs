@@ -1,5 +1,7 @@
 //! Parquet of every type, imported and exported.
 
+#![allow(clippy::unwrap_used, reason = "a test program fails by panicking")]
+
 use std::io::Cursor;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! What an NDJSON export writes imports to the same log.
 
+#![allow(clippy::unwrap_used, reason = "a test program fails by panicking")]
+
 use std::io::Cursor;
 use std::sync::Arc;
 

@@ -25,7 +25,8 @@ fn trend(filter: &str) -> String {
 /// The count of a filter and the warnings.
 fn count(db: &Db, filter: &str) -> (u64, Vec<String>) {
     let answer = db.ask(&trend(filter));
-    let warnings = answer["warnings"].as_array().expect("warnings").iter().map(|w| w.as_str().unwrap().to_owned());
+    let warnings =
+        answer["warnings"].as_array().expect("warnings").iter().map(|w| w.as_str().expect("text").to_owned());
     (answer["series"][0]["total"].as_u64().expect("a count"), warnings.collect())
 }
 

@@ -63,7 +63,7 @@ impl Engine {
             expressions: Expressions::new(&state, &snapshot.registry, &schema, strict),
             columns: Vec::new(),
         };
-        let (predicate, masks, always) = lowering.selection(reading)?;
+        let Selection { predicate, masks, always } = lowering.selection(reading)?;
         let unit = match reading.scope.unit {
             Unit::Person => "person",
             Unit::DistinctId => system::SUBJECT.1,
@@ -103,6 +103,15 @@ struct Lowering<'a> {
     columns: Vec<Expr>,
 }
 
+/// Which rows are read, and which selectors each of them matches.
+struct Selection {
+    predicate: Expr,
+    /// For each different selector, the boolean of its rows and the bits that it stands for.
+    masks: Vec<(Expr, u32)>,
+    /// The bits of all rows.
+    always: u32,
+}
+
 impl Lowering<'_> {
     /// Adds a column to what is read, and returns its place.
     fn column(&mut self, expr: Expr) -> usize {
@@ -111,9 +120,7 @@ impl Lowering<'_> {
         place
     }
 
-    /// Which rows are read; for each different selector the boolean of its rows and the bits that it stands for; and
-    /// the bits of all rows.
-    fn selection(&mut self, reading: &Reading<'_>) -> Result<(Expr, Vec<(Expr, u32)>, u32)> {
+    fn selection(&mut self, reading: &Reading<'_>) -> Result<Selection> {
         let mut different: Vec<(&Wanted<'_>, Option<Expr>, u32, i64)> = Vec::new();
         for (number, wanted) in reading.selectors.iter().enumerate() {
             let bit = 1 << number;
@@ -164,7 +171,7 @@ impl Lowering<'_> {
                 _ => always |= bits,
             }
         }
-        Ok((conjunction(all).unwrap_or_else(|| lit(true)), masks, always))
+        Ok(Selection { predicate: conjunction(all).unwrap_or_else(|| lit(true)), masks, always })
     }
 
     /// The boolean of one selector; none where every event matches.

@@ -299,7 +299,7 @@ impl Lister {
     }
 
     fn distinct_ids(&self, subjects: &[SubjectId]) -> Result<Vec<Option<String>>> {
-        Ok(self.snapshot.subjects.distinct_ids(subjects).map_err(external)?)
+        self.snapshot.subjects.distinct_ids(subjects).map_err(external)
     }
 
     /// The ids of each person as a JSON array.
