@@ -67,6 +67,18 @@ impl Output {
     }
 }
 
+/// Refuses a file inside a store: it would overwrite what answers are made of.
+pub(crate) fn outside_of_stores(path: &Path) -> Result {
+    let Ok(path) = std::path::absolute(path) else { return Ok(()) };
+    let inside = path.ancestors().skip(1).find(|dir| dir.join("log").is_dir() && dir.join("LOCK").is_file());
+    match inside {
+        Some(dir) => {
+            Err(Failure::Usage(format!("{} lies inside the store {}: write elsewhere", path.display(), dir.display())))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Writes to a file, or to standard output without one.
 pub(crate) fn write_to(
     path: Option<&Path>,
@@ -74,6 +86,7 @@ pub(crate) fn write_to(
 ) -> Result {
     let (target, name): (Box<dyn Write + Send>, _) = match path {
         Some(path) => {
+            outside_of_stores(path)?;
             let file = File::create(path).with_context(|| format!("creating {}", path.display())).map_err(flatten)?;
             (Box::new(file), path.display().to_string())
         }

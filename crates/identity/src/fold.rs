@@ -132,6 +132,10 @@ impl Fold for IdentityFold {
         Ok(())
     }
 
+    fn decides(&self) -> bool {
+        true
+    }
+
     fn judge(&mut self, proposal: &Proposal<'_>) -> Option<Verdict> {
         Some(self.overlay.judge(&self.graph, proposal, self.options.ids_max))
     }

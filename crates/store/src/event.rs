@@ -291,6 +291,14 @@ impl From<Operation> for Entry {
 }
 
 impl Entry {
+    /// Names of the event and its properties, what [`limits::BATCH_MAX_NAMES`] counts.
+    pub fn names(&self) -> usize {
+        match self {
+            Self::Event(event) => 1 + event.properties.len(),
+            Self::Operation(_) => 0,
+        }
+    }
+
     /// Bytes of the names and values, what the limit on batches counts.
     pub fn size(&self) -> usize {
         match self {

@@ -69,9 +69,17 @@ pub trait Fold: Any + Send {
         None
     }
 
+    /// Whether it is this fold that decides on identity operations; without one they are rejected.
+    fn decides(&self) -> bool {
+        false
+    }
+
     /// Whether the fold can take in more at present. While it cannot, appends wait.
-    fn has_room(&self) -> bool {
-        true
+    ///
+    /// # Errors
+    /// Why there will be no room by waiting: the appends at hand fail with it and change nothing.
+    fn has_room(&self) -> Result<bool> {
+        Ok(true)
     }
 
     /// The state as readers shall see it: immutable, cheap to take.

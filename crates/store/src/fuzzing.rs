@@ -7,19 +7,36 @@ use crate::format::{
 pub use crate::runs::fuzzing::{run_file, run_manifest};
 pub use crate::subjects::fuzz_block as subject_block;
 
-/// A file header of either kind.
+/// A file header of either kind: as it is, and with a checksum that is right.
 pub fn file_header(bytes: &[u8]) {
     let Some(bytes) = bytes.first_chunk::<HEADER_BYTES>() else { return };
-    for kind in [FileKind::Segment, FileKind::Base] {
-        if let Ok(header) = FileHeader::decode(kind, bytes) {
-            assert_eq!(header.encode(), *bytes);
+    let mut sealed = *bytes;
+    let (body, checksum) = sealed.split_at_mut(HEADER_BYTES - 4);
+    checksum.copy_from_slice(&crc32fast::hash(body).to_le_bytes());
+    for bytes in [bytes, &sealed] {
+        for kind in [FileKind::Segment, FileKind::Base] {
+            if let Ok(header) = FileHeader::decode(kind, bytes) {
+                assert_eq!(header.encode(), *bytes);
+            }
         }
     }
 }
 
-/// A frame: header, then payload.
+/// A frame, header and payload: as it is, and with checksums that are right.
 pub fn frame(bytes: &[u8]) {
     let Some((head, stored)) = bytes.split_first_chunk::<FRAME_HEADER_BYTES>() else { return };
+    whole_frame(head, stored);
+    let mut head = *head;
+    let (_, payload_checksum) = head.split_at_mut(FRAME_HEADER_BYTES - 4);
+    payload_checksum.copy_from_slice(&crc32fast::hash(stored).to_le_bytes());
+    let (start, rest) = head.split_at_mut(8);
+    let (magic, checksum) = start.split_at_mut(4);
+    magic.copy_from_slice(b"PUGF");
+    checksum.copy_from_slice(&crc32fast::hash(rest).to_le_bytes());
+    whole_frame(&head, stored);
+}
+
+fn whole_frame(head: &[u8; FRAME_HEADER_BYTES], stored: &[u8]) {
     if let HeaderVerdict::Frame(header) = FrameHeader::decode(head)
         && let Some(stored) = stored.get(..header.len as usize)
         && let Ok(payload) = decode_payload_bytes(&header, stored)

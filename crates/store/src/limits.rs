@@ -15,6 +15,8 @@ pub const SESSION_ID_MAX_BYTES: usize = 255;
 pub const EVENT_MAX_BYTES: usize = 1 << 20;
 /// Largest batch given to one append, counted like [`EVENT_MAX_BYTES`].
 pub const BATCH_MAX_BYTES: usize = 16 << 20;
+/// Most names of events and properties in one append, repeats included.
+pub const BATCH_MAX_NAMES: usize = 1 << 20;
 /// Most properties of one event, after flattening.
 pub const PROPERTIES_MAX: usize = 1_024;
 /// Deepest nesting that is flattened into dotted names; what lies deeper stays as JSON text.

@@ -245,17 +245,18 @@ impl<'a> Batch<'a> {
         operation: &'a Operation,
         sequence: Sequence,
     ) -> Result<Outcome> {
+        // Before a subject is numbered: a number that is in no frame would be a gap.
+        if !context.folds.iter().any(|fold| fold.decides()) {
+            let why = "this store was opened without a fold that decides on identities";
+            return Ok(Outcome::Rejected(Rejection::new("type", why)));
+        }
         let [(_, from_id), (_, to_id)] = operation.ids();
         let identify = matches!(operation, Operation::Identify { .. });
         let from = self.subject(context.subjects, from_id)?;
         let to = self.subject(context.subjects, to_id)?;
         let proposal = Proposal { sequence, identify, from, to, from_id, to_id };
-        let Some(verdict) = context.folds.iter_mut().find_map(|fold| fold.judge(&proposal)) else {
-            return Ok(Outcome::Rejected(Rejection::new(
-                "type",
-                "this store was opened without a fold that decides on identities",
-            )));
-        };
+        let verdict = context.folds.iter_mut().find_map(|fold| fold.judge(&proposal));
+        let verdict = verdict.expect("invariant: a fold that decides gives a verdict on every proposal");
         let link = Link { from: from.number(), to: to.number(), force: false, verdict };
         self.payload.records.push(if identify { Record::Identify(link) } else { Record::Alias(link) });
         Ok(match verdict {

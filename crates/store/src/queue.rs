@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Entry;
 use crate::id::ImportId;
+use crate::limits::{BATCH_MAX_BYTES, BATCH_MAX_NAMES, FRAME_MAX_RECORDS};
 use crate::outcome::Outcome;
 
 /// Locks a mutex whose holders keep their data whole at every step, so that a panic elsewhere does not spread.
@@ -21,6 +22,7 @@ pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexG
 pub(crate) struct Submission {
     pub(crate) entries: Vec<Entry>,
     pub(crate) bytes: usize,
+    pub(crate) names: usize,
     pub(crate) import: Option<ImportId>,
     pub(crate) slot: Arc<Slot>,
 }
@@ -133,9 +135,9 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes the next submissions that fit one batch together: of one import, at most `max_records` entries and `max_bytes`. Waits for the first;
+    /// Takes the next submissions that fit one batch together: of one import, within the limits of one append. Waits for the first;
     /// `None` once the queue is closed and empty.
-    pub(crate) fn take(&self, max_records: usize, max_bytes: usize) -> Option<Vec<Submission>> {
+    pub(crate) fn take(&self) -> Option<Vec<Submission>> {
         let mut waiting = lock(&self.waiting);
         while waiting.submissions.is_empty() {
             if waiting.closed {
@@ -144,11 +146,12 @@ impl Queue {
             waiting = wait(&self.filled, waiting);
         }
         let mut taken: Vec<Submission> = Vec::new();
-        let (mut records, mut bytes) = (0, 0);
+        let (mut records, mut bytes, mut names) = (0, 0, 0);
         while let Some(next) = waiting.submissions.front() {
             records += next.entries.len();
             bytes += next.bytes;
-            let fits = records <= max_records && bytes <= max_bytes;
+            names += next.names;
+            let fits = records <= FRAME_MAX_RECORDS && bytes <= BATCH_MAX_BYTES && names <= BATCH_MAX_NAMES;
             if taken.first().is_some_and(|first| !fits || first.import != next.import) {
                 break;
             }

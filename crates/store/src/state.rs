@@ -85,10 +85,21 @@ impl State {
         if !resets.is_empty() {
             let txn = index.begin_write()?;
             for at in resets {
+                // Together with its watermark: a crash in the middle of the replay must not leave an empty fold that counts as full.
                 match at {
-                    0 => subjects.reset(&txn)?,
-                    1 => ids.reset(&txn)?,
-                    _ => folds.get_mut(at - 2).expect("counted from the folds").reset(&txn)?,
+                    0 => {
+                        subjects.reset(&txn)?;
+                        Index::forget_fold(&txn, SUBJECTS.0)?;
+                    }
+                    1 => {
+                        ids.reset(&txn)?;
+                        Index::forget_fold(&txn, IDS.0)?;
+                    }
+                    _ => {
+                        let fold = folds.get_mut(at - 2).expect("invariant: counted from the folds");
+                        fold.reset(&txn)?;
+                        Index::forget_fold(&txn, fold.name())?;
+                    }
                 }
             }
             Index::commit(txn)?;
@@ -159,19 +170,22 @@ impl State {
         }
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        self.folds.iter().all(|fold| fold.has_room())
+    pub(crate) fn has_room(&self) -> Result<bool> {
+        self.folds.iter().try_fold(true, |room, fold| Ok(room && fold.has_room()?))
     }
 
     /// Commits submissions of one import as one batch: dedup in log order, apply, write, sync. The answers may be given once this returns.
     pub(crate) fn commit(&mut self, submissions: &[Submission], options: &Options) -> Result<Vec<Vec<Outcome>>> {
         self.check_poison()?;
-        // Ids, subjects and folds are changed before the batch is durable: after any failure they are worth nothing.
-        self.try_commit(submissions, options).inspect_err(|e| self.poison = Some(e.to_string()))
+        // Ids, subjects and folds are changed before the batch is durable: after any failure, a panic included, they are worth nothing.
+        self.poison = Some("a commit did not come to its end".to_owned());
+        let committed = self.try_commit(submissions, options);
+        self.poison = committed.as_ref().err().map(Error::to_string);
+        committed
     }
 
     fn try_commit(&mut self, submissions: &[Submission], options: &Options) -> Result<Vec<Vec<Outcome>>> {
-        // Time of receipt never goes back, also when the clock does.
+        // While the store is open, time of receipt never goes back, also when the clock does.
         let now = options.clock.now().max(self.last_received);
         let future = i64::try_from(options.future_limit.as_micros()).unwrap_or(i64::MAX);
         let latest = Timestamp::from_microsecond(now.as_microsecond().saturating_add(future));
@@ -228,6 +242,16 @@ impl State {
     /// Writes everything derived to the index, durably.
     pub(crate) fn checkpoint(&mut self) -> Result<()> {
         let txn = self.index.begin_write()?;
+        self.checkpoint_in(txn)
+    }
+
+    /// Writes everything derived to the index, in one with what `txn` holds already. All folds go together, so that no watermark runs ahead of
+    /// what another fold would need for a replay. After a failure the store is poisoned: folds and index may differ.
+    fn checkpoint_in(&mut self, txn: redb::WriteTransaction) -> Result<()> {
+        self.try_checkpoint(txn).inspect_err(|e| self.poison = Some(e.to_string()))
+    }
+
+    fn try_checkpoint(&mut self, txn: redb::WriteTransaction) -> Result<()> {
         self.subjects.checkpoint(&txn)?;
         self.ids.checkpoint(&txn)?;
         let applied = self.applied;
@@ -255,43 +279,25 @@ impl State {
         self.ids.after_checkpoint()
     }
 
-    /// Runs `work` on the fold of type `F` and writes that fold to the index, durably.
+    /// Runs `work` on the fold of type `F`, then writes everything to the index, durably and in one.
     pub(crate) fn update<F: Fold, R>(
         &mut self,
         work: impl FnOnce(&mut F, &redb::WriteTransaction) -> Result<R>,
     ) -> Result<R> {
         self.check_poison()?;
         let txn = self.index.begin_write()?;
-        let applied = self.applied;
-        let (at, fold) = self
+        let fold = self
             .folds
             .iter_mut()
-            .enumerate()
-            .find_map(|(at, fold)| {
+            .find_map(|fold| {
                 let fold: &mut dyn Any = fold.as_mut();
-                fold.downcast_mut::<F>().map(|fold| (at, fold))
+                fold.downcast_mut::<F>()
             })
             .ok_or_else(|| Error::new(ErrorKind::Invalid, "the store was opened without this fold"))?;
-        let updated = work(fold, &txn).and_then(|result| {
-            fold.checkpoint(&txn)?;
-            let entry = FoldEntry { version: fold.version(), watermark: fold.watermark(applied) };
-            Index::set_fold(&txn, fold.name(), entry)?;
-            Index::commit(txn)?;
-            Ok((result, entry.watermark))
-        });
-        match updated {
-            Ok((result, watermark)) => {
-                if let Some(mark) = self.watermarks.get_mut(at + 2) {
-                    *mark = watermark;
-                }
-                Ok(result)
-            }
-            Err(e) => {
-                // The fold may have changed and the index not.
-                self.poison = Some(e.to_string());
-                Err(e)
-            }
-        }
+        // The fold may have changed, and the index not.
+        let result = work(fold, &txn).inspect_err(|e| self.poison = Some(e.to_string()))?;
+        self.checkpoint_in(txn)?;
+        Ok(result)
     }
 
     /// What readers see from now on.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -16,11 +17,14 @@ use crate::log::{Scan, list_segments, recover, sync_dir};
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::prepare::made_id;
-use crate::queue::{Pending, Queue, Slot, Submission, lock, wait};
+use crate::queue::{Pending, Queue, Slot, Submission, lock};
 use crate::runs::RunStats;
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::subjects::SubjectStats;
+
+/// A committer that waits for room looks again this often, also when nobody wakes it.
+const ROOM_LOOKED_AT_EVERY: Duration = Duration::from_millis(100);
 
 /// An open store: one directory, one process.
 ///
@@ -171,17 +175,22 @@ impl Store {
     /// one thread are committed in their order.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for more than [`limits::FRAME_MAX_RECORDS`] entries or [`limits::BATCH_MAX_BYTES`]; [`ErrorKind::Poisoned`] after a failed
+    /// [`ErrorKind::Invalid`] for more than [`limits::FRAME_MAX_RECORDS`] entries, [`limits::BATCH_MAX_NAMES`] or [`limits::BATCH_MAX_BYTES`]; [`ErrorKind::Poisoned`] after a failed
     /// write: open the store again.
     pub fn submit(&self, entries: Vec<Entry>, import: Option<ImportId>) -> Result<Pending> {
         let bytes: usize = entries.iter().map(Entry::size).sum();
-        if entries.len() > limits::FRAME_MAX_RECORDS || bytes > limits::BATCH_MAX_BYTES {
+        let names: usize = entries.iter().map(Entry::names).sum();
+        if entries.len() > limits::FRAME_MAX_RECORDS
+            || bytes > limits::BATCH_MAX_BYTES
+            || names > limits::BATCH_MAX_NAMES
+        {
             return Err(Error::new(
                 ErrorKind::Invalid,
                 format!(
-                    "a batch of {} entries and {bytes} bytes; at most {} entries and {} bytes are taken at once",
+                    "a batch of {} entries, {names} names and {bytes} bytes; at most {} entries, {} names and {} bytes are taken at once",
                     entries.len(),
                     limits::FRAME_MAX_RECORDS,
+                    limits::BATCH_MAX_NAMES,
                     limits::BATCH_MAX_BYTES
                 ),
             ));
@@ -190,7 +199,7 @@ impl Store {
         if entries.is_empty() {
             slot.answer(Ok(Vec::new()));
         } else {
-            self.shared.queue.push(Submission { entries, bytes, import, slot: Arc::clone(&slot) })?;
+            self.shared.queue.push(Submission { entries, bytes, names, import, slot: Arc::clone(&slot) })?;
         }
         Ok(Pending::new(slot))
     }
@@ -207,11 +216,14 @@ impl Store {
     /// Whatever `work` returns, and errors of the index: the store is then poisoned, because fold and index may differ.
     pub fn update<F: Fold, R>(&self, work: impl FnOnce(&mut F, &redb::WriteTransaction) -> Result<R>) -> Result<R> {
         let mut state = lock(&self.shared.state);
-        let result = state.update(work)?;
-        self.shared.show(&mut state);
+        let result = state.update(work);
+        if result.is_ok() {
+            self.shared.show(&mut state);
+        }
         drop(state);
+        // Also after a failure, which whoever waits is then told.
         self.shared.room.notify_all();
-        Ok(result)
+        result
     }
 
     /// Reads the log from the batch that holds `from` to the last one of the present snapshot.
@@ -307,12 +319,19 @@ impl std::fmt::Debug for Store {
 impl Shared {
     fn run_committer(&self) {
         let _guard = Abandon(&self.queue);
-        while let Some(submissions) = self.queue.take(limits::FRAME_MAX_RECORDS, limits::BATCH_MAX_BYTES) {
+        while let Some(submissions) = self.queue.take() {
             let mut state = lock(&self.state);
-            while !state.has_room() {
-                state = wait(&self.room, state);
-            }
-            let answers = state.commit(&submissions, &self.options);
+            let room = loop {
+                match state.has_room() {
+                    Ok(false) if state.check_poison().is_ok() => {
+                        // Looked at again after a while too: whoever makes room may be gone.
+                        let waited = self.room.wait_timeout(state, ROOM_LOOKED_AT_EVERY);
+                        (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+                    }
+                    other => break other,
+                }
+            };
+            let answers = room.and_then(|_| state.commit(&submissions, &self.options));
             // Visible before acknowledged: whoever waits for the answer finds the events in the next snapshot.
             if answers.is_ok() {
                 self.show(&mut state);

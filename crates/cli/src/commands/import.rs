@@ -1,7 +1,7 @@
 //! `pugmark import`: from a file, or standard input, into a store.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
@@ -10,6 +10,7 @@ use pugmark::{Import, ImportFormat, Mapping, Options, Progress, Pugmark, Source,
 
 use super::rejects::Rejects;
 use crate::failure::{Failure, Result};
+use crate::output::outside_of_stores;
 use crate::render::{count, rate, seconds};
 
 /// Reads events from a file into a store, which is made if need be
@@ -72,6 +73,15 @@ pub(crate) fn run(args: &Args) -> Result {
     let parsers = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
     let import = Import { mapping, event: args.event.clone(), format, import_id: None, parsers };
     // The input first: a mistyped file name must not leave a new store behind.
+    if let Some(path) = &args.rejects {
+        outside_of_stores(path)?;
+        let same = |a: &Path, b: &Path| a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
+        if same(path, &args.file) {
+            return Err(Failure::Usage(
+                "--rejects names the file that is imported, which it would overwrite".to_owned(),
+            ));
+        }
+    }
     let source = Source::open(&args.file)?;
     let name = source.name().to_owned();
     let db = Pugmark::open_with(&args.dir, Options::default())?;
@@ -91,9 +101,9 @@ pub(crate) fn run(args: &Args) -> Result {
     };
     db.flush()?;
     let columnar = clock.seconds();
-    rejects.finish(&mut io::stderr())?;
     tell(&mut io::stdout(), &name, &summary, durable, columnar)?;
     db.close()?;
+    rejects.finish(&mut io::stderr())?;
     if args.strict && summary.rejected + summary.conflicts + summary.refused > 0 {
         return Err(Failure::Told);
     }

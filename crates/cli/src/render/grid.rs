@@ -24,7 +24,7 @@ pub(crate) struct Grid {
 impl Grid {
     /// A table whose columns are set to the right where all cells are numbers.
     pub(crate) fn new(style: Style, headings: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let headings: Vec<String> = headings.into_iter().map(Into::into).collect();
+        let headings: Vec<String> = headings.into_iter().map(|heading| shown(heading.into())).collect();
         let left = vec![false; headings.len()];
         Self { style, headings, left, rows: Vec::new() }
     }
@@ -38,17 +38,25 @@ impl Grid {
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
-        self.rows.push(cells.into_iter().map(|cell| (cell.into(), None)).collect());
+        self.rows.push(cells.into_iter().map(|cell| (shown(cell.into()), None)).collect());
     }
 
     pub(crate) fn shaded_row(&mut self, cells: Vec<(String, Option<Shade>)>) {
-        self.rows.push(cells);
+        self.rows.push(cells.into_iter().map(|(text, shade)| (shown(text), shade)).collect());
     }
 
     fn is_right(&self, column: usize) -> bool {
         let mut cells = self.rows.iter().filter_map(|row| row.get(column)).map(|(text, _)| text.as_str()).peekable();
         !self.left.get(column).copied().unwrap_or(false) && cells.peek().is_some() && cells.all(is_number)
     }
+}
+
+/// Text from events, fit for a terminal: control characters are written as escapes and not obeyed.
+fn shown(text: String) -> String {
+    if !text.chars().any(char::is_control) {
+        return text;
+    }
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// A number with its unit, or what stands for none.

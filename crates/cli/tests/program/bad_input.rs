@@ -265,3 +265,32 @@ fn a_torn_tail_is_cut_and_the_rest_answers() {
     let answer = bench.run(&["sql", "s", "SELECT count(*) AS n FROM events", "--format", "csv"]).ok();
     assert_eq!(answer, "n\n1\n");
 }
+
+#[test]
+fn a_store_and_an_input_are_not_overwritten() {
+    let bench = Bench::new();
+    bench.import(&format!("{GOOD}\n")).ok();
+    let segment = "s/log/00000000000000000001.log";
+    for words in [&["export", "s", "--out", segment][..], &["trend", "s", "view", "--format", "csv", "--out", "s/LOCK"]]
+    {
+        let run = bench.run(words);
+        assert_eq!(run.code, 2, "{words:?}");
+        assert!(run.stderr.contains("lies inside the store"), "{}", run.stderr);
+    }
+    let run = bench.run(&["import", "s", "events.ndjson", "--rejects", "events.ndjson"]);
+    assert_eq!(run.code, 2);
+    assert!(fs::read_to_string(bench.path("events.ndjson")).unwrap().contains(GOOD));
+    assert!(bench.run(&["trend", "s", "view"]).ok().contains('1'));
+}
+
+#[test]
+fn control_characters_of_events_do_not_reach_the_terminal() {
+    let bench = Bench::new();
+    bench
+        .import("{\"event\":\"v\\u001b[31mred\",\"distinct_id\":\"u\",\"properties\":{\"x\":\"a\\nb\\u0007\"}}\n")
+        .ok();
+    let told = bench.run(&["info", "s"]).ok();
+    assert!(!told.contains('\u{1b}') && told.contains("v\\u{1b}[31mred"), "{told}");
+    let told = bench.run(&["trend", "s", "*", "--by", "x"]).ok();
+    assert!(!told.contains('\u{7}') && told.contains("a\\nb\\u{7}"), "{told}");
+}

@@ -192,11 +192,6 @@ impl Fold for ColumnsFold {
         if let Some(types) = &mut self.types {
             types.apply(batch)?;
         }
-        if let Some(failure) = self.control.failure()
-            && !self.options.has_room(self.sealed_extent())
-        {
-            return Err(failure);
-        }
         let events = batch.payload.records.iter().filter(|record| matches!(record, Record::Event(_))).count();
         if events == 0 || batch.last_sequence() <= self.flushed_through {
             return Ok(());
@@ -218,14 +213,16 @@ impl Fold for ColumnsFold {
         Ok(())
     }
 
-    fn has_room(&self) -> bool {
-        // Behind a failed flush the next append is let through, to be answered with the failure rather than wait for ever.
-        let has_room =
-            !self.control.is_live() || self.options.has_room(self.sealed_extent()) || self.control.failure().is_some();
-        if !has_room {
-            self.control.note_blocked();
+    fn has_room(&self) -> Result<bool> {
+        if !self.control.is_live() || self.options.has_room(self.sealed_extent()) {
+            return Ok(true);
         }
-        has_room
+        // Behind a failed flush nobody waits, perhaps for ever: appends fail with its reason until one succeeds.
+        if let Some(failure) = self.control.failure() {
+            return Err(failure);
+        }
+        self.control.note_blocked();
+        Ok(false)
     }
 
     fn publish(&mut self) -> Arc<dyn Any + Send + Sync> {

@@ -110,6 +110,13 @@ impl Index {
         Ok(())
     }
 
+    /// Whatever the index said of a fold counts no longer: all of the log is to be applied to it.
+    pub(crate) fn forget_fold(txn: &WriteTransaction, name: &str) -> Result<()> {
+        let mut table = txn.open_table(FOLDS).map_err(|e| Error::index("writing", e))?;
+        table.remove(name).map_err(|e| Error::index("writing", e))?;
+        Ok(())
+    }
+
     pub(crate) fn note_positions(txn: &WriteTransaction, positions: &[(Sequence, LogPosition)]) -> Result<()> {
         let mut table = txn.open_table(POSITIONS).map_err(|e| Error::index("writing", e))?;
         for (sequence, position) in positions {

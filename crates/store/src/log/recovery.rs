@@ -6,7 +6,7 @@ use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::segment::{Next, Segment, SegmentReader, list_segments, sync_dir};
+use super::segment::{Next, Segment, SegmentReader, list_segments, remove_leftovers, sync_dir};
 use super::writer::{LogPosition, LogWriter, closing_frame};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{FRAME_HEADER_BYTES, FrameHeader, HEADER_BYTES, HeaderVerdict};
@@ -32,6 +32,7 @@ pub(crate) fn recover(
     now: Timestamp,
     segment_max_bytes: u64,
 ) -> Result<Recovered> {
+    remove_leftovers(log_dir)?;
     let mut segments = list_segments(log_dir)?;
     let Some(active) = segments.pop() else {
         let writer =
@@ -156,8 +157,11 @@ fn recover_active(
             }
             Next::Bad(what) => what,
         };
-        // Everything past here counts as never written, unless a later frame knew it to be durable.
-        if let Some((at, header)) = reader.find_header(offset + 1, |header| header.synced_through >= next.number())? {
+        // Everything past here counts as never written, unless a later frame knew it to be durable. Behind a whole header the search begins
+        // after the payload, which is somebody's text and may look like anything.
+        if let Some((at, header)) =
+            reader.find_header(reader.offset().max(offset + 1), |header| header.synced_through >= next.number())?
+        {
             return Err(Error::corrupt(
                 format!("{}: frame at byte {offset}", active.path.display()),
                 format!(

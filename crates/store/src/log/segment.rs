@@ -24,16 +24,26 @@ impl Segment {
     }
 }
 
-/// The segments of `log_dir`, in order. Leftovers of an interrupted write (`.tmp`) are removed; anything else is left alone.
+/// Removes what an interrupted write left in `log_dir`; nobody may be writing.
+pub(crate) fn remove_leftovers(log_dir: &Path) -> Result<()> {
+    let failed = |e| Error::io("listing", log_dir, e);
+    for entry in std::fs::read_dir(log_dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.to_str().is_some_and(|path| path.ends_with(".log.tmp")) {
+            std::fs::remove_file(&path).map_err(|e| Error::io("removing", &path, e))?;
+        }
+    }
+    Ok(())
+}
+
+/// The segments of `log_dir`, in order; anything else there is left alone.
 pub(crate) fn list_segments(log_dir: &Path) -> Result<Vec<Segment>> {
     let failed = |e| Error::io("listing", log_dir, e);
     let mut segments = Vec::new();
     for entry in std::fs::read_dir(log_dir).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        if name.ends_with(".log.tmp") {
-            std::fs::remove_file(&path).map_err(|e| Error::io("removing", &path, e))?;
-        } else if let Some(stem) = name.strip_suffix(".log")
+        if let Some(stem) = name.strip_suffix(".log")
             && stem.len() == 20
             && let Ok(first) = stem.parse()
         {
@@ -127,7 +137,9 @@ impl SegmentReader {
 
     /// Goes to `offset`, where a frame begins.
     pub(crate) fn seek(&mut self, offset: u64) -> Result<()> {
-        self.file.seek(SeekFrom::Start(offset)).map_err(|e| Error::io("reading", &self.path, e))?;
+        // Relative: what the buffer holds is not read again.
+        let by = i64::try_from(i128::from(offset) - i128::from(self.offset)).unwrap_or(i64::MAX);
+        self.file.seek_relative(by).map_err(|e| Error::io("reading", &self.path, e))?;
         self.offset = offset;
         Ok(())
     }

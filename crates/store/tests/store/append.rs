@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::common::{counts, event, fill, message_ids, open};
-use pugmark_store::{Entry, Error, ErrorKind, Event, ManualClock, Options, Outcome, Store, Timestamp, limits};
+use pugmark_store::{
+    Entry, Error, ErrorKind, Event, ManualClock, Operation, Options, Outcome, Store, Timestamp, limits,
+};
 
 fn rejected(outcome: &Outcome) -> String {
     match outcome {
@@ -200,4 +202,31 @@ fn several_submissions_may_be_under_way() -> Result<(), Error> {
         assert!(matches!(pending.wait()?[..], [Outcome::Accepted(s)] if s.number() == i as u64 + 1));
     }
     Ok(())
+}
+
+#[test]
+fn a_rejected_operation_leaves_no_gap_in_the_numbers_of_subjects() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let store = Store::open(dir.path(), Options::default(), Vec::new()).unwrap();
+        let identify = Operation::Identify { anonymous_id: "a".into(), user_id: "b".into() };
+        assert!(rejected(&store.append(vec![identify.into()]).unwrap()[0]).contains("without a fold"));
+        store.append(vec![event("e", "c", "m1")]).unwrap();
+    }
+    std::fs::remove_file(dir.path().join("index.redb")).unwrap();
+    let store = Store::open(dir.path(), Options::default(), Vec::new()).unwrap();
+    assert_eq!(store.snapshot().subject_count(), 1);
+}
+
+#[test]
+fn a_batch_of_too_many_names_is_refused_and_poisons_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    let wide =
+        |event: u32| (0..1_024).fold(Event::new("e", "u"), |wide, i| wide.property(format!("{event}.{i}"), true));
+    let batch: Vec<Entry> = (0..1_025).map(|event| wide(event).into()).collect();
+    let error = store.append(batch).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("1050625 names"), "{error}");
+    fill(&store, "m", 3);
 }

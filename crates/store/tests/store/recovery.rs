@@ -315,3 +315,49 @@ fn what_is_no_store_is_left_alone() {
     assert!(error.to_string().contains("does not exist"), "{error}");
     assert!(!dir.path().join("missing").exists());
 }
+
+#[test]
+fn a_rebuild_that_is_killed_begins_again() {
+    for lost in ["runs", "index.redb"] {
+        let dir = sealed();
+        let path = dir.path().join(lost);
+        if lost == "runs" {
+            fs::remove_dir_all(path).unwrap()
+        } else {
+            fs::remove_file(path).unwrap()
+        }
+        // Opened, and killed before anything was written to the index again: nothing that is empty may count as whole.
+        let killed = tempfile::tempdir().unwrap();
+        let store = open(dir.path()).unwrap();
+        crash(&store, killed.path());
+        drop(store);
+        let store = open(killed.path()).unwrap();
+        assert_eq!(counts(&store).get("e"), Some(&240), "{lost}");
+        assert_eq!(store.snapshot().subject_count(), 7, "{lost}");
+        let again = (0..30).map(|i| event("e", &format!("u{}", i % 7), &format!("b3-{i}"))).collect();
+        assert_eq!(store.append(again).unwrap(), vec![Outcome::Duplicate; 30], "{lost}");
+    }
+}
+
+#[test]
+fn a_torn_frame_whose_text_looks_like_a_frame_is_cut_like_any_other() {
+    // The header of a frame that claims everything to be durable, in a property of the last event.
+    let header = {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path()).unwrap();
+        for batch in 0..40 {
+            fill(&store, &format!("x{batch}-"), 1);
+        }
+        let bytes = fs::read(&segments(dir.path())[0]).unwrap();
+        let last = bytes.windows(4).rposition(|window| window == b"PUGF").unwrap();
+        bytes[last..last + 44].to_vec()
+    };
+    // As text: only what is valid UTF-8 can be sent, so the damage is put in by hand, checksum and all.
+    let (dir, offsets) = crashed();
+    let path = segments(dir.path()).remove(0);
+    let mut bytes = fs::read(&path).unwrap();
+    let inside = offsets[2] as usize + 44 + 60;
+    bytes[inside..inside + 44].copy_from_slice(&header);
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(total(dir.path()), 20);
+}
