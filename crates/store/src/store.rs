@@ -209,11 +209,11 @@ impl Store {
         Arc::clone(&self.shared.snapshot.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Runs `work` on a fold between two commits, writes the fold to the index durably, then publishes a snapshot with what the
-    /// fold shows now. This is how background work, such as a flush, puts its result in place.
+    /// Runs `work` on a fold between two commits, writes all folds to the index, durably and in one with what `work` wrote, then publishes
+    /// a snapshot with what they show now. This is how background work, such as a flush, puts its result in place.
     ///
     /// # Errors
-    /// Whatever `work` returns, and errors of the index: the store is then poisoned, because fold and index may differ.
+    /// Whatever `work` returns, and errors of the index: the store is then poisoned, because folds and index may differ.
     pub fn update<F: Fold, R>(&self, work: impl FnOnce(&mut F, &redb::WriteTransaction) -> Result<R>) -> Result<R> {
         let mut state = lock(&self.shared.state);
         let result = state.update(work);
