@@ -12,6 +12,7 @@
 //! The bytes on disk are defined in `docs/format.md`.
 
 mod clock;
+mod entropy;
 mod error;
 mod event;
 mod fold;
@@ -31,12 +32,14 @@ mod record;
 mod runs;
 mod snapshot;
 mod state;
+mod storage;
 mod store;
 mod subjects;
 mod time;
 mod value;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Entry, Event, Operation, flatten};
 pub use fold::{Committed, Fold, Proposal};
@@ -50,6 +53,7 @@ pub use record::*;
 pub use redb;
 pub use runs::RunStats;
 pub use snapshot::Snapshot;
+pub use storage::{DirEntry, Disk, FileReader, FileWriter, LockAttempt, OpenMode, Storage, StorageFile};
 pub use store::{LogStats, Store, StoreStats};
 pub use subjects::{SubjectStats, Subjects};
 pub use time::Timestamp;
