@@ -62,12 +62,12 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
 }
 
 /// An open file, read and written at offsets.
+#[expect(clippy::len_without_is_empty, reason = "a length that is asked of the file system, and may fail")]
 pub trait StorageFile: fmt::Debug + Send + Sync + 'static {
     /// Its length in bytes.
     ///
     /// # Errors
     /// Those of the file system.
-    #[expect(clippy::len_without_is_empty, reason = "a length that is asked of the file system, and may fail")]
     fn len(&self) -> io::Result<u64>;
 
     /// Reads what begins at `offset` into the whole of `bytes`.

@@ -1,0 +1,69 @@
+//! redb on a file of the store's own file system.
+
+use std::io;
+use std::sync::Arc;
+
+use redb::StorageBackend;
+
+use crate::storage::StorageFile;
+
+/// A file of a [`Storage`](crate::Storage) as redb wants it.
+///
+/// It takes no lock of its own, and redb asks for none that it must have: the directory's lock is held by whoever opens the index, and a directory
+/// has one index.
+#[derive(Debug)]
+pub(crate) struct Backend(Arc<dyn StorageFile>);
+
+impl Backend {
+    #[cfg_attr(not(test), expect(dead_code, reason = "until the index is opened through the storage"))]
+    pub(crate) fn new(file: Arc<dyn StorageFile>) -> Self {
+        Self(file)
+    }
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(data, offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::{Database, ReadableDatabase, TableDefinition};
+
+    use super::Backend;
+    use crate::storage::{Disk, OpenMode, Storage};
+
+    const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("numbers");
+
+    #[test]
+    fn what_is_committed_is_read_again_by_redb_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index.redb");
+        let file = Disk.open(&path, OpenMode::WriteOrCreate).unwrap();
+        let db = Database::builder().create_with_backend(Backend::new(file)).unwrap();
+        let txn = db.begin_write().unwrap();
+        txn.open_table(TABLE).unwrap().insert(7, [7; 100_000].as_slice()).unwrap();
+        txn.commit().unwrap();
+        drop(db);
+        let db = Database::open(&path).unwrap();
+        let value = db.begin_read().unwrap().open_table(TABLE).unwrap().get(7).unwrap().unwrap();
+        assert_eq!(value.value(), [7; 100_000]);
+    }
+}
