@@ -17,6 +17,7 @@ use crate::queue::Submission;
 use crate::record::Payload;
 use crate::runs::MessageIds;
 use crate::snapshot::Snapshot;
+use crate::storage::Disk;
 use crate::subjects::Subjects;
 use crate::time::Timestamp;
 
@@ -53,8 +54,8 @@ impl State {
         mut folds: Vec<Box<dyn Fold>>,
         durable: Sequence,
     ) -> Result<Self> {
-        let subjects = Arc::new(Subjects::new(runs_dir, Arc::clone(&index.db)));
-        let mut ids = MessageIds::new(runs_dir);
+        let subjects = Arc::new(Subjects::new(Arc::new(Disk), runs_dir, Arc::clone(&index.db)));
+        let mut ids = MessageIds::new(Arc::new(Disk), runs_dir);
         let read = index.begin_read()?;
         let mut watermarks = Vec::new();
         let mut resets: Vec<usize> = Vec::new();

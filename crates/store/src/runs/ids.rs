@@ -1,6 +1,7 @@
 //! Message ids: which are stored, and with what content.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use redb::{ReadTransaction, TableDefinition, TableError, WriteTransaction};
 
@@ -11,12 +12,14 @@ use super::manifest::{RunMeta, decode_manifest, encode_manifest};
 use super::set::{RECENT_MAX, RunSet, RunStats};
 use crate::error::{Error, Result};
 use crate::record::{Payload, Record};
+use crate::storage::Storage;
 
 const RUNS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("ids.runs");
 const MANIFEST: &str = "manifest";
 
 /// The message ids of a store: each is stored once, for good.
 pub(crate) struct MessageIds {
+    storage: Arc<dyn Storage>,
     dir: PathBuf,
     set: RunSet,
     /// The manifest last written to the index.
@@ -26,12 +29,13 @@ pub(crate) struct MessageIds {
 
 impl MessageIds {
     /// None yet; `dir` holds the run files.
-    pub(crate) fn new(dir: &Path) -> Self {
-        Self::with_limit(dir, RECENT_MAX)
+    pub(crate) fn new(storage: Arc<dyn Storage>, dir: &Path) -> Self {
+        Self::with_limit(storage, dir, RECENT_MAX)
     }
 
-    pub(super) fn with_limit(dir: &Path, recent_max: usize) -> Self {
-        Self { dir: dir.to_owned(), set: RunSet::new(dir, RunKind::Ids), written: Vec::new(), recent_max }
+    pub(super) fn with_limit(storage: Arc<dyn Storage>, dir: &Path, recent_max: usize) -> Self {
+        let set = RunSet::new(Arc::clone(&storage), dir, RunKind::Ids);
+        Self { storage, dir: dir.to_owned(), set, written: Vec::new(), recent_max }
     }
 
     /// Reads the state of the last checkpoint.
@@ -49,7 +53,7 @@ impl MessageIds {
         };
         // Kept also if a file is damaged: none of them goes before a later manifest is durable.
         self.written.clone_from(&manifest);
-        self.set = RunSet::open(&self.dir, RunKind::Ids, &manifest)?;
+        self.set = RunSet::open(Arc::clone(&self.storage), &self.dir, RunKind::Ids, &manifest)?;
         Ok(())
     }
 

@@ -9,7 +9,6 @@ mod ids;
 mod layout;
 mod manifest;
 mod merge;
-mod pread;
 mod run;
 mod set;
 mod shard;

@@ -12,6 +12,7 @@ use super::run::Run;
 use super::shard::Shard;
 use super::writer::{RunDir, RunWriter, SHARD_MAX_ENTRIES};
 use crate::error::{Error, Result};
+use crate::storage::Storage;
 
 /// Entries that an owner lets gather in memory before it spills: the most that a table of 2^19 buckets (13 MiB) holds.
 pub(crate) const RECENT_MAX: usize = (1 << 19) / 8 * 7;
@@ -103,8 +104,11 @@ pub(crate) struct RunSet {
 
 impl RunSet {
     /// An empty set of `kind`; nothing in `dir`, which need not exist, is looked at.
-    pub(crate) fn new(dir: &Path, kind: RunKind) -> Self {
-        Self::empty(RunDir::new(dir, kind, SHARD_MAX_ENTRIES), Box::new(Tiered { runs_per_level: RUNS_PER_LEVEL }))
+    pub(crate) fn new(storage: Arc<dyn Storage>, dir: &Path, kind: RunKind) -> Self {
+        Self::empty(
+            RunDir::new(storage, dir, kind, SHARD_MAX_ENTRIES),
+            Box::new(Tiered { runs_per_level: RUNS_PER_LEVEL }),
+        )
     }
 
     fn empty(dir: RunDir, policy: Box<dyn MergePolicy>) -> Self {
@@ -115,11 +119,19 @@ impl RunSet {
     ///
     /// # Errors
     /// `Corrupt`, naming the file, if one is missing or not what the manifest says.
-    pub(crate) fn open(dir: &Path, kind: RunKind, manifest: &[RunMeta]) -> Result<Self> {
-        Self::open_with(dir, kind, manifest, Box::new(Tiered { runs_per_level: RUNS_PER_LEVEL }), SHARD_MAX_ENTRIES)
+    pub(crate) fn open(storage: Arc<dyn Storage>, dir: &Path, kind: RunKind, manifest: &[RunMeta]) -> Result<Self> {
+        Self::open_with(
+            storage,
+            dir,
+            kind,
+            manifest,
+            Box::new(Tiered { runs_per_level: RUNS_PER_LEVEL }),
+            SHARD_MAX_ENTRIES,
+        )
     }
 
     pub(super) fn open_with(
+        storage: Arc<dyn Storage>,
         dir: &Path,
         kind: RunKind,
         manifest: &[RunMeta],
@@ -137,9 +149,9 @@ impl RunSet {
                     format!("file {} does not follow file {} in run {}", meta.number, last.meta.number, meta.run),
                 ));
             }
-            shards.push(Arc::new(Shard::open(dir, kind, *meta)?));
+            shards.push(Arc::new(Shard::open(&*storage, dir, kind, *meta)?));
         }
-        let dir = RunDir::new(dir, kind, shard_max_entries);
+        let dir = RunDir::new(storage, dir, kind, shard_max_entries);
         let disk = Arc::new(RunList::new(runs.into_values().map(|shards| Arc::new(Run::new(shards))).collect()));
         Ok(Self { disk, ..Self::empty(dir, policy) })
     }
@@ -248,7 +260,7 @@ impl RunSet {
                 continue;
             }
             let path = self.dir.path.join(name);
-            match std::fs::remove_file(&path) {
+            match self.dir.storage.remove(&path) {
                 Ok(()) => removed = true,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(Error::io("removing", &path, error)),

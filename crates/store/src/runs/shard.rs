@@ -1,9 +1,9 @@
 //! One run file, open: fences, filter and checksums in memory, entries on disk.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::filter::Filter;
@@ -13,8 +13,8 @@ use super::layout::{
     entry_fingerprint, entry_value,
 };
 use super::manifest::RunMeta;
-use super::pread::read_exact_at;
 use crate::error::{Error, ErrorKind, Result};
+use crate::storage::{OpenMode, Storage, StorageFile};
 
 /// What lies behind the entries of a run file.
 pub(super) struct Tail {
@@ -58,7 +58,7 @@ impl Tail {
 pub(super) struct Shard {
     pub(super) meta: RunMeta,
     pub(super) place: String,
-    file: File,
+    file: Arc<dyn StorageFile>,
     tail: Tail,
     blocks_read: AtomicU64,
 }
@@ -68,20 +68,20 @@ impl Shard {
     ///
     /// # Errors
     /// `Corrupt` if it is missing, or not the file that `meta` describes; `Unsupported` if a newer version wrote it.
-    pub(super) fn open(dir: &Path, kind: RunKind, meta: RunMeta) -> Result<Self> {
+    pub(super) fn open(storage: &dyn Storage, dir: &Path, kind: RunKind, meta: RunMeta) -> Result<Self> {
         let name = kind.file_name(meta.number);
         let place = place_of(dir, &name);
         let path = dir.join(&name);
-        let file = File::open(&path).map_err(|error| match error.kind() {
+        let file = storage.open(&path, OpenMode::Read).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::corrupt(&place, "missing, but the index names it"),
             _ => Error::io("opening", &path, error),
         })?;
-        let length = file.metadata().map_err(|error| Error::io("reading the length of", &path, error))?.len();
+        let length = file.len().map_err(|error| Error::io("reading the length of", &path, error))?;
         if length != meta.bytes {
             return Err(Error::corrupt(&place, format!("{length} bytes but expected {}", meta.bytes)));
         }
         let mut header = [0; RUN_HEADER_BYTES];
-        read_at(&file, &place, &mut header, 0)?;
+        read_at(&*file, &place, &mut header, 0)?;
         let header = RunHeader::decode(&header).map_err(|damage| match damage {
             HeaderDamage::Damaged(what) => Error::corrupt(&place, format!("header at byte 0: {what}")),
             HeaderDamage::Newer(version) => Error::new(
@@ -106,7 +106,7 @@ impl Shard {
             return Err(Error::corrupt(&place, format!("{length} bytes, which is not what the header says")));
         };
         let mut bytes = vec![0; tail_bytes];
-        read_at(&file, &place, &mut bytes, layout.fences)?;
+        read_at(&*file, &place, &mut bytes, layout.fences)?;
         let tail = Tail::decode(&header, &bytes)
             .map_err(|(at, what)| Error::corrupt(&place, format!("byte {}: {what}", layout.fences + at)))?;
         if tail.checksum != meta.checksum {
@@ -121,7 +121,7 @@ impl Shard {
         Ok(Self::from_parts(meta, place, file, tail))
     }
 
-    pub(super) fn from_parts(meta: RunMeta, place: String, file: File, tail: Tail) -> Self {
+    pub(super) fn from_parts(meta: RunMeta, place: String, file: Arc<dyn StorageFile>, tail: Tail) -> Self {
         Self { meta, place, file, tail, blocks_read: AtomicU64::new(0) }
     }
 
@@ -167,7 +167,7 @@ impl Shard {
         let offset = RUN_HEADER_BYTES as u64 + start;
         let length = usize::try_from(end.saturating_sub(start)).expect("a few blocks fit in memory: callers");
         bytes.resize(length, 0);
-        read_at(&self.file, &self.place, bytes, offset)?;
+        read_at(&*self.file, &self.place, bytes, offset)?;
         self.blocks_read.fetch_add(blocks.len() as u64, Ordering::Relaxed);
         let stored = self.tail.checksums.iter().skip(blocks.start);
         for (place, (block, stored)) in bytes.chunks(BLOCK_BYTES).zip(stored).enumerate() {
@@ -201,9 +201,9 @@ pub(super) fn place_of(dir: &Path, name: &str) -> String {
     }
 }
 
-fn read_at(file: &File, place: &str, bytes: &mut [u8], offset: u64) -> Result<()> {
+fn read_at(file: &dyn StorageFile, place: &str, bytes: &mut [u8], offset: u64) -> Result<()> {
     let length = bytes.len();
-    read_exact_at(file, bytes, offset).map_err(|error| match error.kind() {
+    file.read_exact_at(bytes, offset).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => {
             Error::corrupt(place, format!("byte {offset}: the file ends before the {length} bytes expected there"))
         }

@@ -5,6 +5,7 @@ mod ids;
 mod model;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::fingerprint::Fingerprint;
 use super::layout::RunKind;
@@ -12,10 +13,11 @@ use super::manifest::RunMeta;
 use super::merge::Tiered;
 use super::set::RunSet;
 use crate::error::Result;
+use crate::storage::Disk;
 
 /// A set that merges early and cuts small files.
 fn open_small(dir: &Path, manifest: &[RunMeta]) -> Result<RunSet> {
-    RunSet::open_with(dir, RunKind::Ids, manifest, Box::new(Tiered { runs_per_level: 3 }), 600)
+    RunSet::open_with(Arc::new(Disk), dir, RunKind::Ids, manifest, Box::new(Tiered { runs_per_level: 3 }), 600)
 }
 
 fn numbered(number: u64) -> Fingerprint {

@@ -1,7 +1,6 @@
 //! Writing runs: entries stream in ascending order into one file or several.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,6 +12,7 @@ use super::manifest::RunMeta;
 use super::run::Run;
 use super::shard::{Shard, Tail, place_of};
 use crate::error::{Error, Result};
+use crate::storage::{FileWriter, OpenMode, Storage};
 
 /// Most entries of one file: what bounds the memory that building its filter takes.
 pub(super) const SHARD_MAX_ENTRIES: u64 = 4_000_000;
@@ -21,6 +21,7 @@ const WRITE_BUFFER_BYTES: usize = 1 << 20;
 /// Where runs are written to, and how their files are numbered.
 #[derive(Clone)]
 pub(super) struct RunDir {
+    pub(super) storage: Arc<dyn Storage>,
     pub(super) path: PathBuf,
     pub(super) kind: RunKind,
     /// The number of the next file, once one was needed.
@@ -29,8 +30,8 @@ pub(super) struct RunDir {
 }
 
 impl RunDir {
-    pub(super) fn new(path: &Path, kind: RunKind, shard_max_entries: u64) -> Self {
-        Self { path: path.to_owned(), kind, next: Arc::default(), shard_max_entries }
+    pub(super) fn new(storage: Arc<dyn Storage>, path: &Path, kind: RunKind, shard_max_entries: u64) -> Self {
+        Self { storage, path: path.to_owned(), kind, next: Arc::default(), shard_max_entries }
     }
 
     /// A number for a new file; the directory is created if it is missing.
@@ -39,7 +40,7 @@ impl RunDir {
     /// durable, an older one may.
     fn next_number(&self) -> Result<u64> {
         if self.next.get().is_none() {
-            std::fs::create_dir_all(&self.path).map_err(|error| Error::io("creating", &self.path, error))?;
+            self.storage.create_dir_all(&self.path).map_err(|error| Error::io("creating", &self.path, error))?;
             let highest = self.files()?.into_iter().map(|(number, _)| number).max().unwrap_or(0);
             self.next.get_or_init(|| AtomicU64::new(highest + 1));
         }
@@ -49,30 +50,19 @@ impl RunDir {
 
     /// Numbers and names of the files of this kind, finished or not; none if there is no directory.
     pub(super) fn files(&self) -> Result<Vec<(u64, String)>> {
-        let io = |error| Error::io("listing", &self.path, error);
-        let mut files = Vec::new();
-        let entries = match std::fs::read_dir(&self.path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(files),
-            entries => entries.map_err(io)?,
-        };
-        for entry in entries {
-            let name = entry.map_err(io)?.file_name();
-            if let Some(name) = name.to_str()
-                && let Some(number) = self.kind.number_of(name)
-            {
-                files.push((number, name.to_owned()));
+        match self.storage.list(&self.path) {
+            Ok(entries) => {
+                let names = entries.into_iter().map(|entry| entry.name);
+                Ok(names.filter_map(|name| Some((self.kind.number_of(&name)?, name))).collect())
             }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(Error::io("listing", &self.path, error)),
         }
-        Ok(files)
     }
 
-    /// Makes the names of finished files durable, where the system can.
+    /// Makes the names of finished files durable.
     pub(super) fn sync(&self) -> Result<()> {
-        if cfg!(unix) {
-            let synced = File::open(&self.path).and_then(|dir| dir.sync_all());
-            synced.map_err(|error| Error::io("syncing", &self.path, error))?;
-        }
-        Ok(())
+        self.storage.sync_dir(&self.path).map_err(|error| Error::io("syncing", &self.path, error))
     }
 }
 
@@ -130,7 +120,7 @@ impl RunWriter {
     fn finish_shard(&mut self) -> Result<()> {
         if let Some(shard) = self.current.take() {
             let run = self.shards.first().map_or(shard.number, |first| first.meta.number);
-            self.shards.push(Arc::new(shard.finish(run, self.level)?));
+            self.shards.push(Arc::new(shard.finish(&self.dir, run, self.level)?));
         }
         Ok(())
     }
@@ -153,7 +143,7 @@ struct ShardWriter {
     kind: RunKind,
     path: PathBuf,
     unfinished: PathBuf,
-    file: BufWriter<File>,
+    file: BufWriter<FileWriter>,
     entries: u64,
     block: Vec<u8>,
     prefixes: Vec<u64>,
@@ -166,13 +156,8 @@ impl ShardWriter {
         let number = dir.next_number()?;
         let name = dir.kind.file_name(number);
         let unfinished = dir.path.join(format!("{name}.tmp"));
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&unfinished)
-            .map_err(|error| Error::io("creating", &unfinished, error))?;
+        let file = dir.storage.open(&unfinished, OpenMode::Truncate);
+        let file = file.map_err(|error| Error::io("creating", &unfinished, error))?;
         let mut writer = Self {
             number,
             from,
@@ -180,7 +165,7 @@ impl ShardWriter {
             kind: dir.kind,
             path: dir.path.join(name),
             unfinished,
-            file: BufWriter::with_capacity(WRITE_BUFFER_BYTES, file),
+            file: BufWriter::with_capacity(WRITE_BUFFER_BYTES, FileWriter::new(file, 0)),
             entries: 0,
             block: Vec::with_capacity(BLOCK_BYTES),
             prefixes: Vec::new(),
@@ -223,7 +208,7 @@ impl ShardWriter {
         Ok(())
     }
 
-    fn finish(mut self, run: u64, level: u8) -> Result<Shard> {
+    fn finish(mut self, dir: &RunDir, run: u64, level: u8) -> Result<Shard> {
         self.finish_block()?;
         let mut guarded: Vec<u8> = self.fences.iter().flat_map(|fence| fence.to_le_bytes()).collect();
         let filter = Filter::build(&self.prefixes);
@@ -243,13 +228,13 @@ impl ShardWriter {
         };
         let bytes = header.layout().expect("what was just written has a length").end;
         let io = |error| Error::io("writing", &self.unfinished, error);
-        self.file.seek(SeekFrom::Start(0)).map_err(io)?;
-        self.file.write_all(&header.encode()).map_err(io)?;
-        let file = self.file.into_inner().map_err(|error| io(error.into_error()))?;
+        self.file.flush().map_err(io)?;
+        let file = Arc::clone(self.file.get_ref().file());
+        file.write_all_at(&header.encode(), 0).map_err(io)?;
         // The bytes are on disk before the name is, and the name before the index mentions it.
-        file.sync_all().map_err(|error| Error::io("syncing", &self.unfinished, error))?;
-        std::fs::rename(&self.unfinished, &self.path)
-            .map_err(|error| Error::io("renaming", &self.unfinished, error))?;
+        file.sync_data().map_err(|error| Error::io("syncing", &self.unfinished, error))?;
+        let renamed = dir.storage.rename(&self.unfinished, &self.path);
+        renamed.map_err(|error| Error::io("renaming", &self.unfinished, error))?;
 
         let meta = RunMeta { number: self.number, run, level, from: self.from, entries: self.entries, bytes, checksum };
         let tail = Tail { fences: self.fences, filter, checksums: self.checksums, checksum };

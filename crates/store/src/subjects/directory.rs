@@ -12,6 +12,7 @@ use crate::id::SubjectId;
 use crate::limits::SUBJECTS_MAX;
 use crate::record::NewSubject;
 use crate::runs::{Fingerprint, RECENT_MAX, RunKind, RunMeta, RunSet, RunStats, decode_manifest, encode_manifest};
+use crate::storage::Storage;
 
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("subjects.state");
 const COUNT: &str = "count";
@@ -24,6 +25,7 @@ const HOT_ENTRIES: usize = 2 * RECENT_MAX;
 /// It is shared and thread-safe: the committer gives out numbers while queries look up. No lookup waits for a disk that
 /// another one reads.
 pub struct Subjects {
+    storage: Arc<dyn Storage>,
     dir: PathBuf,
     db: Arc<redb::Database>,
     state: RwLock<State>,
@@ -54,20 +56,22 @@ pub struct SubjectStats {
 
 impl Subjects {
     /// A directory without subjects; `dir` holds the run files, `db` the index.
-    pub(crate) fn new(dir: &Path, db: Arc<redb::Database>) -> Self {
-        Self::with_limits(dir, db, RECENT_MAX, HOT_ENTRIES, SUBJECTS_MAX)
+    pub(crate) fn new(storage: Arc<dyn Storage>, dir: &Path, db: Arc<redb::Database>) -> Self {
+        Self::with_limits(storage, dir, db, RECENT_MAX, HOT_ENTRIES, SUBJECTS_MAX)
     }
 
     pub(super) fn with_limits(
+        storage: Arc<dyn Storage>,
         dir: &Path,
         db: Arc<redb::Database>,
         recent_max: usize,
         hot_entries: usize,
         subjects_max: u32,
     ) -> Self {
-        let set = RunSet::new(dir, RunKind::Subjects);
+        let set = RunSet::new(Arc::clone(&storage), dir, RunKind::Subjects);
         let state = State { set, names: Names::default(), written: (0, Vec::new()) };
         Self {
+            storage,
             dir: dir.to_owned(),
             db,
             state: RwLock::new(state),
@@ -323,7 +327,7 @@ impl Subjects {
             Err(error) => return Err(Error::index("opening subjects.names", error)),
         };
         let names = Names::load(names.as_ref(), count)?;
-        let set = RunSet::open(&self.dir, RunKind::Subjects, &manifest)?;
+        let set = RunSet::open(Arc::clone(&self.storage), &self.dir, RunKind::Subjects, &manifest)?;
         let mut state = self.write();
         (state.set, state.names) = (set, names);
         self.hot().clear();

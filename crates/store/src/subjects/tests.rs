@@ -9,6 +9,7 @@ use super::Subjects;
 use crate::error::{ErrorKind, Result};
 use crate::id::SubjectId;
 use crate::record::NewSubject;
+use crate::storage::Disk;
 
 struct Fixture {
     dir: tempfile::TempDir,
@@ -28,7 +29,7 @@ impl Fixture {
 
     /// A directory that spills after 200 ids and keeps 64 hot.
     fn small(&self, subjects_max: u32) -> Subjects {
-        Subjects::with_limits(&self.runs(), Arc::clone(&self.db), 200, 64, subjects_max)
+        Subjects::with_limits(Arc::new(Disk), &self.runs(), Arc::clone(&self.db), 200, 64, subjects_max)
     }
 
     fn load(&self) -> Result<Subjects> {
