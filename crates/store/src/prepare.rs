@@ -1,85 +1,100 @@
 //! From entries to a batch: validation, exactly-once, subjects, verdicts.
 
-use std::borrow::Cow;
-
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::entropy::Entropy;
 use crate::error::Result;
 use crate::event::{Entry, Event, Operation};
 use crate::fold::{Fold, Proposal};
 use crate::id::{Sequence, SubjectId};
 use crate::outcome::{Outcome, Rejection};
 use crate::record::{EventRecord, Link, MessageId, NewSubject, Payload, Record, Verdict};
-use crate::runs::{Fingerprint, MessageIds, content_hash};
+use crate::runs::{Fingerprint, MessageIds, PropertiesHash};
 use crate::subjects::Subjects;
 use crate::time::Timestamp;
 
-/// One entry that passed validation, with what must outlive the batch made of it.
-pub(crate) struct Draft<'a> {
-    pub(crate) index: usize,
-    kind: DraftKind<'a>,
+/// The entries of one append, validated and hashed by the thread that hands them over, so that the committer need not.
+pub(crate) struct Prepared {
+    entries: Vec<Entry>,
+    checks: Vec<Check>,
 }
 
-enum DraftKind<'a> {
-    Event { event: &'a Event, message_id: DraftId<'a>, fingerprint: Fingerprint },
-    Operation(&'a Operation),
+/// What was found out about one entry.
+enum Check {
+    Rejected(Rejection),
+    Operation,
+    Event(EventCheck),
 }
 
-enum DraftId<'a> {
-    Sent(Cow<'a, str>),
+struct EventCheck {
+    id: DraftId,
+    fingerprint: Fingerprint,
+    /// That of the distinct id.
+    sender: Fingerprint,
+    properties: PropertiesHash,
+}
+
+enum DraftId {
+    Sent,
+    Keyed(String),
     Made([u8; 16]),
 }
 
-/// Validates entries; the outcome of a rejected one is set, the others are drafted. `now` makes ids and bounds timestamps.
-pub(crate) fn draft<'a>(
-    entries: impl Iterator<Item = &'a Entry>,
-    outcomes: &mut Vec<Outcome>,
-    now: Timestamp,
-    latest: Timestamp,
-) -> Vec<Draft<'a>> {
-    let mut drafts = Vec::with_capacity(entries.size_hint().0);
-    for entry in entries {
-        let index = outcomes.len();
-        let valid = match entry {
-            Entry::Event(event) => event.validate(latest),
-            Entry::Operation(operation) => operation.validate(),
+impl Prepared {
+    /// Validates entries and makes the ids that are missing. `latest` bounds the timestamps.
+    pub(crate) fn new(entries: Vec<Entry>, now: Timestamp, latest: Timestamp, entropy: &dyn Entropy) -> Self {
+        let check = |entry: &Entry| match entry {
+            Entry::Operation(operation) => operation.validate().map(|()| Check::Operation),
+            Entry::Event(event) => event.validate(latest).map(|()| Check::Event(EventCheck::new(event, now, entropy))),
         };
-        if let Err(rejection) = valid {
-            outcomes.push(Outcome::Rejected(rejection));
-            continue;
-        }
-        // A place to fill: `build` gives every draft an outcome of its own.
-        outcomes.push(Outcome::Duplicate);
-        let kind = match entry {
-            Entry::Operation(operation) => DraftKind::Operation(operation),
-            Entry::Event(event) => {
-                let message_id = match (&event.message_id, event.keyed_message_id()) {
-                    (Some(id), _) => DraftId::Sent(Cow::Borrowed(id)),
-                    (None, Some(id)) => DraftId::Sent(Cow::Owned(id)),
-                    (None, None) => DraftId::Made(made_id(now)),
-                };
-                let fingerprint = match &message_id {
-                    DraftId::Sent(id) => Fingerprint::of(id),
-                    DraftId::Made(bytes) => {
-                        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-                        Fingerprint::of(uuid::Uuid::from_bytes(*bytes).hyphenated().encode_lower(&mut text))
-                    }
-                };
-                DraftKind::Event { event, message_id, fingerprint }
+        let checks = entries.iter().map(|entry| check(entry).unwrap_or_else(Check::Rejected)).collect();
+        Self { entries, checks }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The entries, to be freed by whoever has the time.
+    pub(crate) fn into_entries(self) -> Vec<Entry> {
+        self.entries
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&Entry, &Check)> {
+        self.entries.iter().zip(&self.checks)
+    }
+}
+
+impl EventCheck {
+    fn new(event: &Event, now: Timestamp, entropy: &dyn Entropy) -> Self {
+        let (id, fingerprint) = match (&event.message_id, event.keyed_message_id()) {
+            (Some(id), _) => (DraftId::Sent, Fingerprint::of(id)),
+            (None, Some(id)) => {
+                let fingerprint = Fingerprint::of(&id);
+                (DraftId::Keyed(id), fingerprint)
+            }
+            (None, None) => {
+                let id = made_id(now, entropy);
+                (DraftId::Made(id), Fingerprint::of_message_id(&MessageId::Uuid(id)))
             }
         };
-        drafts.push(Draft { index, kind });
+        let properties = event.properties.iter().map(|(name, value)| (name.as_str(), value.borrowed()));
+        Self {
+            id,
+            fingerprint,
+            sender: Fingerprint::of(&event.distinct_id),
+            properties: PropertiesHash::of(properties),
+        }
     }
-    drafts
 }
 
 /// A UUIDv7 of `now`.
-pub(crate) fn made_id(now: Timestamp) -> [u8; 16] {
-    let microseconds = u64::try_from(now.as_microsecond()).unwrap_or(0);
-    let nanoseconds = u32::try_from(microseconds % 1_000_000 * 1_000).unwrap_or(0);
-    let at = uuid::Timestamp::from_unix(uuid::NoContext, microseconds / 1_000_000, nanoseconds);
-    uuid::Uuid::new_v7(at).into_bytes()
+pub(crate) fn made_id(now: Timestamp, entropy: &dyn Entropy) -> [u8; 16] {
+    let milliseconds = u64::try_from(now.as_microsecond()).unwrap_or(0) / 1_000;
+    let random = entropy.bytes();
+    let random = random.last_chunk().expect("16 bytes end with 10: constants");
+    uuid::Builder::from_unix_timestamp_millis(milliseconds, random).into_uuid().into_bytes()
 }
 
 /// What a batch is built against.
@@ -91,38 +106,33 @@ pub(crate) struct Context<'s> {
     pub(crate) received_at: Timestamp,
 }
 
-/// Builds the batch of `drafts` and sets their outcomes. Ids and subjects are taken as the batch goes: the caller applies and writes
-/// it, or gives up the store.
+/// Builds the batch of what was `prepared`, and says what becomes of each entry. Ids and subjects are taken as the batch goes: the caller applies
+/// and writes it, or gives up the store.
 pub(crate) fn build<'a>(
-    drafts: &'a [Draft<'a>],
+    prepared: &[&'a Prepared],
     import: Option<[u8; 16]>,
     context: &mut Context<'_>,
-    outcomes: &mut [Outcome],
-) -> Result<Payload<'a>> {
-    let fingerprints: Vec<Fingerprint> = drafts
-        .iter()
-        .filter_map(|draft| match &draft.kind {
-            DraftKind::Event { fingerprint, .. } => Some(*fingerprint),
-            DraftKind::Operation(_) => None,
+) -> Result<(Payload<'a>, Vec<Outcome>)> {
+    let all = || prepared.iter().copied().flat_map(Prepared::iter);
+    let checks = || {
+        all().filter_map(|(_, check)| match check {
+            Check::Event(check) => Some(check),
+            Check::Operation | Check::Rejected(_) => None,
         })
-        .collect();
+    };
+    // Read together, ids that are not in memory are found by block.
+    let fingerprints: Vec<Fingerprint> = checks().map(|check| check.fingerprint).collect();
     let mut stored = Vec::new();
     context.ids.lookup_many(&fingerprints, &mut stored)?;
-    let mut stored = stored.into_iter();
-    // Read together, ids that are not in the cache are found by block; the lookups one by one then hit it.
-    let senders: Vec<&str> = drafts
-        .iter()
-        .filter_map(|draft| match &draft.kind {
-            DraftKind::Event { event, .. } => Some(event.distinct_id.as_str()),
-            DraftKind::Operation(_) => None,
-        })
-        .collect();
-    context.subjects.resolve_many(&senders)?;
+    let fingerprints: Vec<Fingerprint> = checks().map(|check| check.sender).collect();
+    let senders = context.subjects.find_many(&fingerprints)?;
+    let mut known = stored.into_iter().zip(senders);
 
-    let base_time = drafts.iter().find_map(|draft| match &draft.kind {
-        DraftKind::Event { event, .. } => Some(event.timestamp.unwrap_or(context.received_at)),
-        DraftKind::Operation(_) => None,
+    let base_time = all().find_map(|(entry, check)| match (entry, check) {
+        (Entry::Event(event), Check::Event(_)) => Some(event.timestamp.unwrap_or(context.received_at)),
+        _ => None,
     });
+    let mut outcomes = Vec::with_capacity(prepared.iter().map(|prepared| prepared.len()).sum());
     let mut batch = Batch {
         payload: Payload {
             received_at: context.received_at.as_microsecond(),
@@ -130,25 +140,24 @@ pub(crate) fn build<'a>(
             base_time: base_time.unwrap_or(context.received_at).as_microsecond(),
             names: Vec::new(),
             subjects: Vec::new(),
-            records: Vec::with_capacity(drafts.len()),
+            records: Vec::with_capacity(outcomes.capacity()),
         },
         names: HashMap::with_hasher(FixedState::default()),
         expected: Vec::new(),
     };
-    for draft in drafts {
+    for (entry, check) in all() {
         let sequence = context.first_sequence.plus(batch.payload.records.len() as u64);
-        let outcome = match &draft.kind {
-            DraftKind::Event { event, message_id, fingerprint } => {
-                let before = stored.next().flatten();
-                batch.event(context, event, message_id, *fingerprint, before, sequence)?
+        outcomes.push(match (entry, check) {
+            (_, Check::Rejected(rejection)) => Outcome::Rejected(rejection.clone()),
+            (Entry::Event(event), Check::Event(check)) => {
+                let known = known.next().expect("one was looked up for each event");
+                batch.event(context, event, check, known, sequence)?
             }
-            DraftKind::Operation(operation) => batch.operation(context, operation, sequence)?,
-        };
-        if let Some(slot) = outcomes.get_mut(draft.index) {
-            *slot = outcome;
-        }
+            (Entry::Operation(operation), _) => batch.operation(context, operation, sequence)?,
+            (Entry::Event(_), Check::Operation) => unreachable!("an event was checked as one"),
+        });
     }
-    Ok(batch.payload)
+    Ok((batch.payload, outcomes))
 }
 
 struct Batch<'a> {
@@ -181,41 +190,39 @@ impl<'a> Batch<'a> {
         place
     }
 
-    fn subject(&mut self, subjects: &Subjects, distinct_id: &'a str) -> Result<SubjectId> {
-        let (subject, new) = subjects.allocate(distinct_id)?;
+    fn subject(&mut self, subjects: &Subjects, fingerprint: Fingerprint, distinct_id: &'a str) -> Result<SubjectId> {
+        let (subject, new) = subjects.allocate(fingerprint, distinct_id)?;
         if new {
             self.payload.subjects.push(NewSubject { subject: subject.number(), distinct_id: Some(distinct_id) });
         }
         Ok(subject)
     }
 
+    /// `known` is what was stored before the batch: the content of an event with this id, and the subject of the sender.
     fn event(
         &mut self,
         context: &mut Context<'_>,
         event: &'a Event,
-        message_id: &'a DraftId<'a>,
-        fingerprint: Fingerprint,
-        before: Option<u64>,
+        check: &'a EventCheck,
+        known: (Option<u64>, Option<SubjectId>),
         sequence: Sequence,
     ) -> Result<Outcome> {
-        let hash_of = |subject| {
-            content_hash(
-                &event.name,
-                subject,
-                event.timestamp,
-                event.properties.iter().map(|(name, value)| (name.as_str(), value.borrowed())),
-            )
-        };
+        let (content, subject) = known;
+        let hash_of = |subject| check.properties.content(&event.name, subject, event.timestamp);
         // An earlier entry of this batch may have brought the id: that is not on disk yet, but in memory.
-        if let Some(before) = before.or_else(|| context.ids.recent(fingerprint)) {
-            let same = match context.subjects.resolve(&event.distinct_id)? {
-                Some(subject) => hash_of(subject) == before,
-                None => false,
+        if let Some(content) = content.or_else(|| context.ids.recent(check.fingerprint)) {
+            let subject = match subject {
+                Some(subject) => Some(subject),
+                None => context.subjects.find(&check.sender)?,
             };
+            let same = subject.is_some_and(|subject| hash_of(subject) == content);
             return Ok(if same { Outcome::Duplicate } else { Outcome::Conflict });
         }
-        let subject = self.subject(context.subjects, &event.distinct_id)?;
-        context.ids.insert(fingerprint, hash_of(subject));
+        let subject = match subject {
+            Some(subject) => subject,
+            None => self.subject(context.subjects, check.sender, &event.distinct_id)?,
+        };
+        context.ids.insert(check.fingerprint, hash_of(subject));
         let name = self.name(&event.name);
         let properties = event
             .properties
@@ -228,9 +235,10 @@ impl<'a> Batch<'a> {
             subject: subject.number(),
             time: event.timestamp.unwrap_or(context.received_at).as_microsecond() - self.payload.base_time,
             time_sent: event.timestamp.is_some(),
-            message_id: match message_id {
-                DraftId::Sent(id) => MessageId::from_text(id),
-                DraftId::Made(bytes) => MessageId::Uuid(*bytes),
+            message_id: match (&check.id, &event.message_id) {
+                (DraftId::Made(bytes), _) => MessageId::Uuid(*bytes),
+                (DraftId::Keyed(id), _) | (DraftId::Sent, Some(id)) => MessageId::from_text(id),
+                (DraftId::Sent, None) => unreachable!("an id that was sent is in the event"),
             },
             session_id: event.session_id.as_deref(),
             properties,
@@ -252,8 +260,8 @@ impl<'a> Batch<'a> {
         }
         let [(_, from_id), (_, to_id)] = operation.ids();
         let identify = matches!(operation, Operation::Identify { .. });
-        let from = self.subject(context.subjects, from_id)?;
-        let to = self.subject(context.subjects, to_id)?;
+        let from = self.subject(context.subjects, Fingerprint::of(from_id), from_id)?;
+        let to = self.subject(context.subjects, Fingerprint::of(to_id), to_id)?;
         let proposal = Proposal { sequence, identify, from, to, from_id, to_id };
         let verdict = context.folds.iter_mut().find_map(|fold| fold.judge(&proposal));
         let verdict = verdict.expect("invariant: a fold that decides gives a verdict on every proposal");

@@ -1,13 +1,17 @@
 //! What waits for the committer, and what callers wait on.
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Entry;
-use crate::id::ImportId;
 use crate::limits::{BATCH_MAX_BYTES, BATCH_MAX_NAMES, FRAME_MAX_RECORDS};
+use crate::options::{AppendOptions, WhenFull};
 use crate::outcome::Outcome;
+use crate::prepare::Prepared;
 
 /// Locks a mutex whose holders keep their data whole at every step, so that a panic elsewhere does not spread.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -20,25 +24,39 @@ pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexG
 
 /// One append under way.
 pub(crate) struct Submission {
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) prepared: Prepared,
     pub(crate) bytes: usize,
     pub(crate) names: usize,
-    pub(crate) import: Option<ImportId>,
-    pub(crate) slot: Arc<Slot>,
+    pub(crate) options: AppendOptions,
+    pub(crate) reply: Reply,
 }
 
-impl Drop for Submission {
-    /// Nobody waits for ever: a submission that was never answered, because its committer is gone, is answered here.
+/// The one who answers a submission. Nobody waits for ever: when this goes without an answer, because its thread is gone, that is
+/// the answer.
+pub(crate) struct Reply(Arc<Slot>);
+
+impl Reply {
+    pub(crate) fn new() -> (Self, Pending) {
+        let slot = Arc::new(Slot::default());
+        (Self(Arc::clone(&slot)), Pending { slot })
+    }
+
+    /// Answers; `spent` is given back to whoever waits, who has more time to free it than the committer.
+    pub(crate) fn answer(&self, answer: Result<Vec<Outcome>>, spent: Vec<Entry>) {
+        self.0.answer(|| (answer, spent));
+    }
+}
+
+impl Drop for Reply {
     fn drop(&mut self) {
-        let stopped =
-            || Err(Error::new(ErrorKind::Poisoned, "the committer stopped before this append; open the store again"));
-        self.slot.answer_with(stopped);
+        let stopped = "the committer stopped before this append; open the store again";
+        self.0.answer(|| (Err(Error::new(ErrorKind::Poisoned, stopped)), Vec::new()));
     }
 }
 
 /// Where the answer to a submission arrives.
 #[derive(Default)]
-pub(crate) struct Slot {
+struct Slot {
     answer: Mutex<Answer>,
     arrived: Condvar,
 }
@@ -47,49 +65,78 @@ pub(crate) struct Slot {
 enum Answer {
     #[default]
     Awaited,
-    Arrived(Result<Vec<Outcome>>),
+    AwaitedBy(Waker),
+    Arrived(Result<Vec<Outcome>>, Vec<Entry>),
     Taken,
+}
+
+impl Answer {
+    fn is_awaited(&self) -> bool {
+        matches!(self, Self::Awaited | Self::AwaitedBy(_))
+    }
 }
 
 impl Slot {
     /// Gives the answer; only the first one counts.
-    pub(crate) fn answer(&self, answer: Result<Vec<Outcome>>) {
-        self.answer_with(|| answer);
-    }
-
-    fn answer_with(&self, answer: impl FnOnce() -> Result<Vec<Outcome>>) {
+    fn answer(&self, answer: impl FnOnce() -> (Result<Vec<Outcome>>, Vec<Entry>)) {
         let mut slot = lock(&self.answer);
-        if matches!(*slot, Answer::Awaited) {
-            *slot = Answer::Arrived(answer());
-            self.arrived.notify_all();
+        if !slot.is_awaited() {
+            return;
+        }
+        let (answer, spent) = answer();
+        let before = std::mem::replace(&mut *slot, Answer::Arrived(answer, spent));
+        drop(slot);
+        match before {
+            Answer::AwaitedBy(waker) => waker.wake(),
+            _ => self.arrived.notify_all(),
         }
     }
 }
 
-/// An append under way: wait for it, or drop it and let it finish by itself.
-#[must_use = "an append is acknowledged when `wait` returns"]
+/// An append under way: [`wait`](Pending::wait) for it, `await` it on any runtime, or drop it and let it finish by itself.
+#[must_use = "an append is acknowledged when `wait` or `await` returns"]
 pub struct Pending {
     slot: Arc<Slot>,
 }
 
 impl Pending {
-    pub(crate) fn new(slot: Arc<Slot>) -> Self {
-        Self { slot }
-    }
-
-    /// Waits until the entries are durable and visible, and says what became of each, in the order given.
+    /// Waits until the entries are durable, as their [`Durability`](crate::Durability) has it, and visible, and says what became of each, in the order given.
     ///
     /// # Errors
     /// [`ErrorKind::Full`] or [`ErrorKind::Io`] when the write or the sync failed, [`ErrorKind::Poisoned`] when an earlier one did: what is on disk
     /// is then known only after the store is opened again.
     pub fn wait(self) -> Result<Vec<Outcome>> {
         let mut slot = lock(&self.slot.answer);
-        while matches!(*slot, Answer::Awaited) {
+        while slot.is_awaited() {
             slot = wait(&self.slot.arrived, slot);
         }
-        match std::mem::replace(&mut *slot, Answer::Taken) {
-            Answer::Arrived(answer) => answer,
-            Answer::Awaited | Answer::Taken => unreachable!("`wait` takes the one handle that there is"),
+        let arrived = std::mem::replace(&mut *slot, Answer::Taken);
+        drop(slot);
+        match arrived {
+            Answer::Arrived(answer, _spent) => answer,
+            _ => unreachable!("`wait` takes the one handle that there is"),
+        }
+    }
+}
+
+impl Future for Pending {
+    type Output = Result<Vec<Outcome>>;
+
+    /// As [`Pending::wait`], without a thread that waits.
+    ///
+    /// # Panics
+    /// When polled again after it was ready.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut slot = lock(&self.slot.answer);
+        if slot.is_awaited() {
+            *slot = Answer::AwaitedBy(context.waker().clone());
+            return Poll::Pending;
+        }
+        let arrived = std::mem::replace(&mut *slot, Answer::Taken);
+        drop(slot);
+        match arrived {
+            Answer::Arrived(answer, _spent) => Poll::Ready(answer),
+            _ => panic!("an append is polled no more once it is ready"),
         }
     }
 }
@@ -104,6 +151,8 @@ impl std::fmt::Debug for Pending {
 struct Waiting {
     submissions: VecDeque<Submission>,
     bytes: usize,
+    /// Appends that wait for room.
+    blocked: usize,
     closed: bool,
 }
 
@@ -120,18 +169,30 @@ impl Queue {
         Self { waiting: Mutex::default(), filled: Condvar::new(), drained: Condvar::new(), max_bytes }
     }
 
-    /// Adds a submission, once there is room for it; one that is larger than the bound waits for an empty queue.
+    /// Adds a submission once there is room for it, or refuses it; one that is larger than the bound waits for an empty queue.
     pub(crate) fn push(&self, submission: Submission) -> Result<()> {
         let mut waiting = lock(&self.waiting);
         while !waiting.closed && waiting.bytes > 0 && waiting.bytes + submission.bytes > self.max_bytes {
+            if submission.options.when_full == WhenFull::Refuse {
+                let message = format!(
+                    "{} bytes wait to be committed, and {} more would pass the limit of {}; try again later",
+                    waiting.bytes, submission.bytes, self.max_bytes
+                );
+                return Err(Error::new(ErrorKind::Busy, message));
+            }
+            waiting.blocked += 1;
             waiting = wait(&self.drained, waiting);
+            waiting.blocked -= 1;
         }
         if waiting.closed {
             return Err(Error::new(ErrorKind::Poisoned, "the store is closed"));
         }
         waiting.bytes += submission.bytes;
         waiting.submissions.push_back(submission);
-        self.filled.notify_one();
+        // Woken only when the committer may sleep: it takes all that it finds.
+        if waiting.submissions.len() == 1 {
+            self.filled.notify_one();
+        }
         Ok(())
     }
 
@@ -148,18 +209,25 @@ impl Queue {
         let mut taken: Vec<Submission> = Vec::new();
         let (mut records, mut bytes, mut names) = (0, 0, 0);
         while let Some(next) = waiting.submissions.front() {
-            records += next.entries.len();
+            records += next.prepared.len();
             bytes += next.bytes;
             names += next.names;
             let fits = records <= FRAME_MAX_RECORDS && bytes <= BATCH_MAX_BYTES && names <= BATCH_MAX_NAMES;
-            if taken.first().is_some_and(|first| !fits || first.import != next.import) {
+            if taken.first().is_some_and(|first| !fits || first.options.import != next.options.import) {
                 break;
             }
             taken.extend(waiting.submissions.pop_front());
         }
         waiting.bytes -= taken.iter().map(|submission| submission.bytes).sum::<usize>();
-        self.drained.notify_all();
+        if waiting.blocked > 0 {
+            self.drained.notify_all();
+        }
         Some(taken)
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.waiting).submissions.is_empty()
     }
 
     /// Refuses what comes from now on and drops what waits, whose callers are told.

@@ -9,6 +9,8 @@ use crate::subjects::Subjects;
 /// The published state of a store at one sequence. It never changes; keeping it keeps what it refers to.
 #[derive(Clone)]
 pub struct Snapshot {
+    /// Counts the snapshots of a store: a later one has a larger number.
+    pub(crate) number: u64,
     pub(crate) sequence: Sequence,
     pub(crate) subject_count: u32,
     pub(crate) subjects: Arc<Subjects>,

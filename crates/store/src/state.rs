@@ -5,19 +5,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::flight::{Flight, Landing};
 use crate::fold::{Committed, Fold};
 use crate::format::{encode_frame_into, encode_payload};
 use crate::id::Sequence;
 use crate::index::{FoldEntry, Index};
 use crate::log::{LogPosition, LogWriter};
-use crate::options::Options;
+use crate::options::{Durability, Options};
 use crate::outcome::Outcome;
-use crate::prepare::{Context, build, draft};
+use crate::prepare::{Context, Prepared, build};
 use crate::queue::Submission;
 use crate::record::Payload;
 use crate::runs::MessageIds;
 use crate::snapshot::Snapshot;
-use crate::storage::Disk;
+use crate::storage::Storage;
 use crate::subjects::Subjects;
 use crate::time::Timestamp;
 
@@ -34,13 +35,15 @@ pub(crate) struct State {
     pub(crate) subjects: Arc<Subjects>,
     pub(crate) ids: MessageIds,
     pub(crate) folds: Vec<Box<dyn Fold>>,
-    /// The last sequence applied to everything; synced too, whenever the lock is free.
+    /// The last sequence applied to everything, and written.
     pub(crate) applied: Sequence,
     /// How far each fold was applied when the index was last written, in the order subjects, ids, folds.
     watermarks: Vec<Sequence>,
     since_checkpoint: u64,
     last_received: Timestamp,
     positions: Vec<(Sequence, LogPosition)>,
+    /// How many snapshots have been taken.
+    published: u64,
     /// The first error of a write or sync: from then on what is in memory may not be on disk.
     poison: Option<String>,
 }
@@ -50,12 +53,13 @@ impl State {
     pub(crate) fn load(
         log: LogWriter,
         index: Index,
+        storage: &Arc<dyn Storage>,
         runs_dir: &Path,
         mut folds: Vec<Box<dyn Fold>>,
         durable: Sequence,
     ) -> Result<Self> {
-        let subjects = Arc::new(Subjects::new(Arc::new(Disk), runs_dir, Arc::clone(&index.db)));
-        let mut ids = MessageIds::new(Arc::new(Disk), runs_dir);
+        let subjects = Arc::new(Subjects::new(Arc::clone(storage), runs_dir, Arc::clone(&index.db)));
+        let mut ids = MessageIds::new(Arc::clone(storage), runs_dir);
         let read = index.begin_read()?;
         let mut watermarks = Vec::new();
         let mut resets: Vec<usize> = Vec::new();
@@ -116,6 +120,7 @@ impl State {
             since_checkpoint: 0,
             last_received: Timestamp::EPOCH,
             positions: Vec::new(),
+            published: 0,
             poison: None,
         })
     }
@@ -163,7 +168,7 @@ impl State {
 
     pub(crate) fn check_poison(&self) -> Result<()> {
         match &self.poison {
-            None => Ok(()),
+            None => self.log.active().check(),
             Some(first) => Err(Error::new(
                 ErrorKind::Poisoned,
                 format!("an earlier write failed ({first}); open the store again to go on"),
@@ -175,25 +180,43 @@ impl State {
         self.folds.iter().try_fold(true, |room, fold| Ok(room && fold.has_room()?))
     }
 
-    /// Commits submissions of one import as one batch: dedup in log order, apply, write, sync. The answers may be given once this returns.
-    pub(crate) fn commit(&mut self, submissions: &[Submission], options: &Options) -> Result<Vec<Vec<Outcome>>> {
-        self.check_poison()?;
-        // Ids, subjects and folds are changed before the batch is durable: after any failure, a panic included, they are worth nothing.
-        self.poison = Some("a commit did not come to its end".to_owned());
-        let committed = self.try_commit(submissions, options);
-        self.poison = committed.as_ref().err().map(Error::to_string);
-        committed
+    /// Writes and applies submissions of one import as one batch, and says how to sync and answer them.
+    pub(crate) fn commit(
+        &mut self,
+        submissions: Vec<Submission>,
+        options: &Options,
+    ) -> std::result::Result<Flight, Refused> {
+        let commit = |this: &mut Self| {
+            this.check_poison()?;
+            // Ids, subjects and folds are changed before the batch is durable: after any failure, a panic included, they are worth nothing.
+            this.poison = Some("a commit did not come to its end".to_owned());
+            let committed = this.try_commit(&submissions, options);
+            this.poison = committed.as_ref().err().map(Error::to_string);
+            committed
+        };
+        let outcomes = match commit(self) {
+            Ok(outcomes) => outcomes,
+            Err(error) => return Err(Refused { error, submissions }),
+        };
+        let sync = submissions.iter().any(|submission| submission.options.durability == Durability::Sync);
+        let mut outcomes = outcomes.into_iter();
+        let landings = submissions
+            .into_iter()
+            .map(|submission| Landing {
+                outcomes: outcomes.by_ref().take(submission.prepared.len()).collect(),
+                reply: submission.reply,
+                spent: submission.prepared.into_entries(),
+            })
+            .collect();
+        let file = Arc::clone(self.log.active());
+        Ok(Flight { landings, snapshot: Arc::new(self.publish()), file, through: self.applied, sync })
     }
 
-    fn try_commit(&mut self, submissions: &[Submission], options: &Options) -> Result<Vec<Vec<Outcome>>> {
+    fn try_commit(&mut self, submissions: &[Submission], options: &Options) -> Result<Vec<Outcome>> {
         // While the store is open, time of receipt never goes back, also when the clock does.
         let now = options.clock.now().max(self.last_received);
-        let future = i64::try_from(options.future_limit.as_micros()).unwrap_or(i64::MAX);
-        let latest = Timestamp::from_microsecond(now.as_microsecond().saturating_add(future));
-        let mut outcomes = Vec::with_capacity(submissions.iter().map(|s| s.entries.len()).sum());
-        let drafts = draft(submissions.iter().flat_map(|s| &s.entries), &mut outcomes, now, latest);
         let first_sequence = self.applied.plus(1);
-        let import = submissions.first().and_then(|s| s.import).map(|id| *id.as_bytes());
+        let import = submissions.first().and_then(|s| s.options.import).map(|id| *id.as_bytes());
         let mut context = Context {
             subjects: &self.subjects,
             ids: &mut self.ids,
@@ -201,7 +224,8 @@ impl State {
             first_sequence,
             received_at: now,
         };
-        let payload = build(&drafts, import, &mut context, &mut outcomes)?;
+        let prepared: Vec<&Prepared> = submissions.iter().map(|submission| &submission.prepared).collect();
+        let (payload, outcomes) = build(&prepared, import, &mut context)?;
         if !payload.records.is_empty() {
             self.write(first_sequence, &payload)?;
             self.last_received = now;
@@ -210,8 +234,7 @@ impl State {
             }
             self.log.rotate_if_full(now)?;
         }
-        let mut outcomes = outcomes.into_iter();
-        Ok(submissions.iter().map(|s| outcomes.by_ref().take(s.entries.len()).collect()).collect())
+        Ok(outcomes)
     }
 
     fn write(&mut self, first_sequence: Sequence, payload: &Payload<'_>) -> Result<()> {
@@ -223,21 +246,21 @@ impl State {
             &mut frame,
             first_sequence.number(),
             count,
-            self.log.synced_through().number(),
+            self.log.active().synced_through().number(),
             false,
             &bytes,
             None,
         )
         .map_err(|e| refused(e.to_string()))?;
         self.note_position((first_sequence, self.log.position()));
-        self.log.append(&frame)?;
         let batch = Committed { first_sequence, payload };
+        self.log.append(&frame, batch.last_sequence())?;
         for fold in &mut self.folds {
             fold.apply(&batch)?;
         }
         self.applied = batch.last_sequence();
         self.since_checkpoint += u64::from(count);
-        self.log.sync(self.applied)
+        Ok(())
     }
 
     /// Writes everything derived to the index, durably.
@@ -247,9 +270,9 @@ impl State {
     }
 
     /// Writes everything derived to the index, in one with what `txn` holds already. All folds go together, so that no watermark runs ahead of
-    /// what another fold would need for a replay. After a failure the store is poisoned: folds and index may differ.
+    /// what another fold would need for a replay, and the log before them, so that none runs ahead of it. After a failure the store is poisoned: folds and index may differ.
     fn checkpoint_in(&mut self, txn: redb::WriteTransaction) -> Result<()> {
-        self.try_checkpoint(txn).inspect_err(|e| self.poison = Some(e.to_string()))
+        self.log.sync().and_then(|()| self.try_checkpoint(txn)).inspect_err(|e| self.poison = Some(e.to_string()))
     }
 
     fn try_checkpoint(&mut self, txn: redb::WriteTransaction) -> Result<()> {
@@ -303,7 +326,9 @@ impl State {
 
     /// What readers see from now on.
     pub(crate) fn publish(&mut self) -> Snapshot {
+        self.published += 1;
         Snapshot {
+            number: self.published,
             sequence: self.applied,
             subject_count: self.subjects.count(),
             subjects: Arc::clone(&self.subjects),
@@ -317,4 +342,10 @@ impl State {
         self.checkpoint()?;
         self.log.seal()
     }
+}
+
+/// A commit that failed, and what is still to be answered.
+pub(crate) struct Refused {
+    pub(crate) error: Error,
+    pub(crate) submissions: Vec<Submission>,
 }

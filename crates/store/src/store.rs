@@ -1,5 +1,6 @@
 //! Open, append, read, close.
 
+use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -8,28 +9,30 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Entry;
+use crate::flight::{Due, Flight, Flights};
 use crate::fold::{Committed, Fold};
-use crate::id::{ImportId, Sequence};
+use crate::id::Sequence;
 use crate::index::Index;
 use crate::limits;
-use crate::lock::DirLock;
-use crate::log::{Scan, list_segments, recover, sync_dir};
-use crate::options::Options;
+use crate::log::{LogDir, Recovery, Scan, recover};
+use crate::options::{AppendOptions, Options};
 use crate::outcome::Outcome;
-use crate::prepare::made_id;
-use crate::queue::{Pending, Queue, Slot, Submission, lock};
+use crate::prepare::{Prepared, made_id};
+use crate::queue::{Pending, Queue, Reply, Submission, lock};
 use crate::runs::RunStats;
 use crate::snapshot::Snapshot;
-use crate::state::State;
+use crate::state::{Refused, State};
+use crate::storage::{LockAttempt, OpenMode, Storage};
 use crate::subjects::SubjectStats;
+use crate::time::Timestamp;
 
 /// A committer that waits for room looks again this often, also when nobody wakes it.
 const ROOM_LOOKED_AT_EVERY: Duration = Duration::from_millis(100);
 
 /// An open store: one directory, one process.
 ///
-/// Appends from any number of threads are committed by one thread: what waits at that moment shares a write and an `fdatasync`. An append
-/// returns once its entries are durable and a [`snapshot`](Store::snapshot) shows them.
+/// Appends from any number of threads are committed by one thread: what waits at that moment shares a write and an `fdatasync`, and while one batch is
+/// synced the next is built. An append returns once its entries are durable and a [`snapshot`](Store::snapshot) shows them.
 ///
 /// # Example
 /// ```
@@ -46,18 +49,20 @@ const ROOM_LOOKED_AT_EVERY: Duration = Duration::from_millis(100);
 /// ```
 pub struct Store {
     shared: Arc<Shared>,
-    committer: Option<JoinHandle<()>>,
+    threads: Option<[JoinHandle<()>; 2]>,
 }
 
 struct Shared {
     dir: PathBuf,
+    log_dir: LogDir,
     options: Options,
     queue: Queue,
+    flights: Flights,
     state: Mutex<State>,
     /// Signalled when a fold may have room again.
     room: Condvar,
     snapshot: RwLock<Arc<Snapshot>>,
-    _lock: DirLock,
+    _lock: Box<dyn Any + Send + Sync>,
 }
 
 /// Size of the log.
@@ -93,27 +98,35 @@ impl Store {
     /// [`Options::create`] is off; [`ErrorKind::Unsupported`] if a newer version wrote it; [`ErrorKind::Corrupt`] if something acknowledged is damaged: the
     /// message names file, offset, what was found and what was expected; [`ErrorKind::Io`] and [`ErrorKind::Full`] from the disk.
     pub fn open(dir: &Path, options: Options, folds: Vec<Box<dyn Fold>>) -> Result<Self> {
-        prepare_dir(dir, options.create)?;
-        let dir_lock = DirLock::acquire(dir)?;
-        let log_dir = dir.join("log");
+        let storage = &options.storage;
+        prepare_dir(storage.as_ref(), dir, options.create)?;
+        let dir_lock = lock_dir(storage.as_ref(), dir)?;
         let runs_dir = dir.join("runs");
-        for sub in [&log_dir, &runs_dir] {
-            std::fs::create_dir_all(sub).map_err(|e| Error::io("creating", sub, e))?;
+        let log_dir = LogDir::new(Arc::clone(storage), dir.join("log"));
+        for sub in [log_dir.path(), &runs_dir] {
+            storage.create_dir_all(sub).map_err(|e| Error::io("creating", sub, e))?;
         }
-        sync_dir(dir)?;
-        let index = Index::open(&dir.join("index.redb"), options.index_cache_bytes)?;
+        storage.sync_dir(dir).map_err(|e| Error::io("syncing directory", dir, e))?;
+        let index = Index::open(storage.as_ref(), &dir.join("index.redb"), options.index_cache_bytes)?;
         let index_id = index.store_id()?;
-        let has_log = !list_segments(&log_dir)?.is_empty();
+        let has_log = !log_dir.segments()?.is_empty();
         if !has_log && index_id.is_some() {
             return Err(Error::new(
                 ErrorKind::Corrupt,
-                format!("{}: no segment, although the index knows this store: the log is missing", log_dir.display()),
+                format!(
+                    "{}: no segment, although the index knows this store: the log is missing",
+                    log_dir.path().display()
+                ),
             ));
         }
-        let known = index.position(Sequence::new(u64::MAX))?;
-        let new_id = made_id(options.clock.now());
-        let durable = index.durable_through()?;
-        let recovered = recover(&log_dir, known, durable, new_id, options.clock.now(), options.segment_max_bytes)?;
+        let recovered = recover(&Recovery {
+            dir: &log_dir,
+            known: index.position(Sequence::new(u64::MAX))?,
+            durable: index.durable_through()?,
+            new_store_id: made_id(options.clock.now(), options.entropy.as_ref()),
+            now: options.clock.now(),
+            segment_max_bytes: options.segment_max_bytes,
+        })?;
         if index_id.is_some_and(|id| id != recovered.store_id) {
             return Err(Error::new(
                 ErrorKind::Corrupt,
@@ -129,11 +142,11 @@ impl Store {
             Index::commit(txn)?;
         }
         let last = recovered.last;
-        let mut state = State::load(recovered.writer, index, &runs_dir, folds, last)?;
+        let mut state = State::load(recovered.writer, index, &options.storage, &runs_dir, folds, last)?;
         let after = state.replay_after();
         if after < last {
             let near = state.index.position(after.plus(1))?;
-            let mut scan = Scan::new(list_segments(&log_dir)?, after.plus(1), last, near)?;
+            let mut scan = Scan::new(&log_dir, after.plus(1), last, near)?;
             loop {
                 let position = scan.position();
                 let Some(frame) = scan.next() else { break };
@@ -146,21 +159,23 @@ impl Store {
         let snapshot = RwLock::new(Arc::new(state.publish()));
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
+            log_dir,
             queue: Queue::new(options.queue_max_bytes),
+            flights: Flights::new(options.buffered_sync_after),
             options,
             state: Mutex::new(state),
             room: Condvar::new(),
             snapshot,
             _lock: dir_lock,
         });
-        let committer = std::thread::Builder::new()
-            .name("pugmark-commit".to_owned())
-            .spawn({
-                let shared = Arc::clone(&shared);
-                move || shared.run_committer()
-            })
-            .map_err(|e| Error::io("starting a thread for", dir, e))?;
-        Ok(Self { shared, committer: Some(committer) })
+        let start = |name: &str, run: fn(&Shared)| {
+            let shared = Arc::clone(&shared);
+            let thread = std::thread::Builder::new().name(name.to_owned());
+            thread.spawn(move || run(&shared)).map_err(|e| Error::io("starting a thread for", dir, e))
+        };
+        let syncer = start("pugmark-sync", Shared::run_syncer)?;
+        let committer = start("pugmark-commit", Shared::run_committer).inspect_err(|_| shared.flights.close())?;
+        Ok(Self { shared, threads: Some([committer, syncer]) })
     }
 
     /// Appends entries and waits until they are durable and visible; says what became of each, in the order given.
@@ -168,16 +183,17 @@ impl Store {
     /// # Errors
     /// As [`Store::submit`] and [`Pending::wait`]. An entry that breaks a rule is no error but [`Outcome::Rejected`].
     pub fn append(&self, entries: Vec<Entry>) -> Result<Vec<Outcome>> {
-        self.submit(entries, None)?.wait()
+        self.submit(entries, &AppendOptions::default())?.wait()
     }
 
-    /// Hands entries over and returns at once, so that several appends can be under way; `import` marks them as brought by one import. Submissions of
-    /// one thread are committed in their order.
+    /// Hands entries over and returns at once, so that several appends can be under way. Submissions of one thread are committed in their order.
+    ///
+    /// What is returned can be [waited for](Pending::wait) or awaited on any runtime.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for more than [`limits::FRAME_MAX_RECORDS`] entries, [`limits::BATCH_MAX_NAMES`] or [`limits::BATCH_MAX_BYTES`]; [`ErrorKind::Poisoned`] after a failed
-    /// write: open the store again.
-    pub fn submit(&self, entries: Vec<Entry>, import: Option<ImportId>) -> Result<Pending> {
+    /// [`ErrorKind::Invalid`] for more than [`limits::FRAME_MAX_RECORDS`] entries, [`limits::BATCH_MAX_NAMES`] or [`limits::BATCH_MAX_BYTES`];
+    /// [`ErrorKind::Busy`] when the queue is full and [`AppendOptions::when_full`] says to refuse; [`ErrorKind::Poisoned`] after a failed write: open the store again.
+    pub fn submit(&self, entries: Vec<Entry>, options: &AppendOptions) -> Result<Pending> {
         let bytes: usize = entries.iter().map(Entry::size).sum();
         let names: usize = entries.iter().map(Entry::names).sum();
         if entries.len() > limits::FRAME_MAX_RECORDS
@@ -195,13 +211,18 @@ impl Store {
                 ),
             ));
         }
-        let slot = Arc::new(Slot::default());
+        let (reply, pending) = Reply::new();
         if entries.is_empty() {
-            slot.answer(Ok(Vec::new()));
-        } else {
-            self.shared.queue.push(Submission { entries, bytes, names, import, slot: Arc::clone(&slot) })?;
+            reply.answer(Ok(Vec::new()), entries);
+            return Ok(pending);
         }
-        Ok(Pending::new(slot))
+        let own = &self.shared.options;
+        let now = own.clock.now();
+        let future = i64::try_from(own.future_limit.as_micros()).unwrap_or(i64::MAX);
+        let latest = Timestamp::from_microsecond(now.as_microsecond().saturating_add(future));
+        let prepared = Prepared::new(entries, now, latest, own.entropy.as_ref());
+        self.shared.queue.push(Submission { prepared, bytes, names, options: *options, reply })?;
+        Ok(pending)
     }
 
     /// The state of everything at this moment: all that was acknowledged before the call.
@@ -217,10 +238,10 @@ impl Store {
     pub fn update<F: Fold, R>(&self, work: impl FnOnce(&mut F, &redb::WriteTransaction) -> Result<R>) -> Result<R> {
         let mut state = lock(&self.shared.state);
         let result = state.update(work);
-        if result.is_ok() {
-            self.shared.show(&mut state);
-        }
+        let snapshot = result.is_ok().then(|| Arc::new(state.publish()));
         drop(state);
+        // What is in flight is durable now too: the index is never ahead of the log.
+        snapshot.into_iter().for_each(|snapshot| self.shared.show(snapshot));
         // Also after a failure, which whoever waits is then told.
         self.shared.room.notify_all();
         result
@@ -233,7 +254,7 @@ impl Store {
     pub fn scan(&self, from: Sequence) -> Result<Scan> {
         let last = self.snapshot().sequence();
         let near = lock(&self.shared.state).index.position(from)?;
-        Scan::new(list_segments(&self.shared.dir.join("log"))?, from, last, near)
+        Scan::new(&self.shared.log_dir, from, last, near)
     }
 
     /// Writes the folds to the index, so that the next open has nothing to apply again.
@@ -263,7 +284,8 @@ impl Store {
     pub fn stats(&self) -> Result<StoreStats> {
         let log = self.log_stats()?;
         let index = self.shared.dir.join("index.redb");
-        let index_bytes = std::fs::metadata(&index).map_err(|e| Error::io("reading", &index, e))?.len();
+        let index_bytes = self.shared.options.storage.open(&index, OpenMode::Read).and_then(|file| file.len());
+        let index_bytes = index_bytes.map_err(|e| Error::io("reading", &index, e))?;
         let state = lock(&self.shared.state);
         Ok(StoreStats { log, message_ids: state.ids.stats(), subjects: state.subjects.stats(), index_bytes })
     }
@@ -273,10 +295,8 @@ impl Store {
     /// # Errors
     /// Errors of the disk.
     pub fn log_stats(&self) -> Result<LogStats> {
-        let segments = list_segments(&self.shared.dir.join("log"))?;
-        let size = |path: &Path| std::fs::metadata(path).map(|m| m.len()).map_err(|e| Error::io("reading", path, e));
-        let bytes = segments.iter().map(|segment| size(&segment.path)).sum::<Result<u64>>()?;
-        Ok(LogStats { segments: segments.len(), bytes })
+        let segments = self.shared.log_dir.segments()?;
+        Ok(LogStats { segments: segments.len(), bytes: segments.iter().map(|segment| segment.bytes).sum() })
     }
 
     /// Commits what waits, writes the folds to the index and seals the log. The next open is then quick.
@@ -290,13 +310,16 @@ impl Store {
     }
 
     fn shut(&mut self) -> Result<()> {
-        let Some(committer) = self.committer.take() else { return Ok(()) };
+        let Some([committer, syncer]) = self.threads.take() else { return Ok(()) };
         self.shared.queue.close();
         self.shared.room.notify_all();
-        if committer.join().is_err() {
+        // In this order: what the committer wrote last is still to be acknowledged.
+        let committed = committer.join();
+        self.shared.flights.close();
+        if syncer.join().and(committed).is_err() {
             return Err(Error::new(
                 ErrorKind::Poisoned,
-                "the committer stopped by a broken invariant; open the store again",
+                "a thread of the store stopped by a broken invariant; open the store again",
             ));
         }
         lock(&self.shared.state).close()
@@ -318,7 +341,7 @@ impl std::fmt::Debug for Store {
 
 impl Shared {
     fn run_committer(&self) {
-        let _guard = Abandon(&self.queue);
+        let _guard = Abandon(self);
         while let Some(submissions) = self.queue.take() {
             let mut state = lock(&self.state);
             let room = loop {
@@ -331,48 +354,83 @@ impl Shared {
                     other => break other,
                 }
             };
-            let answers = room.and_then(|_| state.commit(&submissions, &self.options));
-            // Visible before acknowledged: whoever waits for the answer finds the events in the next snapshot.
-            if answers.is_ok() {
-                self.show(&mut state);
-            }
+            let committed = match room {
+                Ok(_) => state.commit(submissions, &self.options),
+                Err(error) => Err(Refused { error, submissions }),
+            };
             drop(state);
-            match answers {
-                Ok(answers) => {
-                    for (submission, answer) in submissions.iter().zip(answers) {
-                        submission.slot.answer(Ok(answer));
-                    }
-                }
-                Err(e) => {
-                    for submission in &submissions {
-                        submission.slot.answer(Err(Error::new(e.kind(), e.to_string())));
+            match committed {
+                // With nothing else to do, a sync here saves a change of threads. Order holds: nothing is in flight, and only this
+                // thread begins flights.
+                Ok(flight) if self.flights.is_idle() && self.queue.is_empty() => self.land(vec![flight]),
+                Ok(flight) => self.flights.push(flight),
+                Err(Refused { error, submissions }) => {
+                    for submission in submissions {
+                        let answer = Err(Error::new(error.kind(), error.to_string()));
+                        submission.reply.answer(answer, submission.prepared.into_entries());
                     }
                 }
             }
         }
     }
 
-    fn show(&self, state: &mut State) {
-        let snapshot = Arc::new(state.publish());
-        *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    fn run_syncer(&self) {
+        let _guard = Abandon(self);
+        while let Some(due) = self.flights.take() {
+            match due {
+                Due::Land(flights) => self.land(flights),
+                // A failure poisons the store: the next append is told.
+                Due::Sync(file, through) => drop(file.sync(through)),
+            }
+        }
+    }
+
+    /// Syncs and acknowledges batches, in order.
+    fn land(&self, flights: Vec<Flight>) {
+        // The first sync covers what the others wait for, where they are of one file.
+        let synced: Vec<Result<()>> = flights.iter().map(Flight::sync).collect();
+        // Visible before acknowledged: whoever waits for the answer finds the events in the next snapshot.
+        let shown = flights.iter().zip(&synced).take_while(|(_, synced)| synced.is_ok()).last();
+        if let Some((flight, _)) = shown {
+            self.show(Arc::clone(&flight.snapshot));
+        }
+        if let Some(last) = flights.last()
+            && !last.sync
+        {
+            self.flights.note_unsynced(&last.file, last.through);
+        }
+        for (flight, synced) in flights.into_iter().zip(&synced) {
+            flight.answer(synced);
+        }
+    }
+
+    /// Readers see `snapshot` from now on, unless they see a later one already.
+    fn show(&self, snapshot: Arc<Snapshot>) {
+        let mut shown = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+        if shown.number < snapshot.number {
+            *shown = snapshot;
+        }
     }
 }
 
-/// A committer that stops, also by a panic, leaves nobody waiting.
-struct Abandon<'a>(&'a Queue);
+/// A thread that stops, also by a panic, leaves nobody waiting.
+struct Abandon<'a>(&'a Shared);
 
 impl Drop for Abandon<'_> {
     fn drop(&mut self) {
-        self.0.abandon();
+        self.0.queue.abandon();
+        if std::thread::panicking() {
+            self.0.flights.abandon();
+        }
     }
 }
 
 /// Makes sure that `dir` is a store, or an empty place where one may be made.
-fn prepare_dir(dir: &Path, create: bool) -> Result<()> {
-    let entries = match std::fs::read_dir(dir) {
+fn prepare_dir(storage: &dyn Storage, dir: &Path, create: bool) -> Result<()> {
+    let entries = match storage.list(dir) {
         Ok(entries) => entries,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && create => {
-            return std::fs::create_dir_all(dir).map_err(|e| Error::io("creating", dir, e));
+            return storage.create_dir_all(dir).map_err(|e| Error::io("creating", dir, e));
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             return Err(Error::new(ErrorKind::Invalid, format!("{} does not exist", dir.display())));
@@ -382,15 +440,11 @@ fn prepare_dir(dir: &Path, create: bool) -> Result<()> {
         }
         Err(e) => return Err(Error::io("opening", dir, e)),
     };
-    let mut empty = true;
-    for entry in entries {
-        let name = entry.map_err(|e| Error::io("listing", dir, e))?.file_name();
-        if name == "log" {
-            return Ok(());
-        }
-        // What a crash in the middle of the very first open leaves behind.
-        empty &= ["LOCK", "runs", "index.redb"].iter().any(|own| name == *own);
+    if entries.iter().any(|entry| entry.name == "log") {
+        return Ok(());
     }
+    // What a crash in the middle of the very first open leaves behind.
+    let empty = entries.iter().all(|entry| ["LOCK", "runs", "index.redb"].contains(&entry.name.as_str()));
     if empty && create {
         return Ok(());
     }
@@ -402,4 +456,19 @@ fn prepare_dir(dir: &Path, create: bool) -> Result<()> {
             if empty { "" } else { " and is not empty" }
         ),
     ))
+}
+
+/// One process at a time.
+fn lock_dir(storage: &dyn Storage, dir: &Path) -> Result<Box<dyn Any + Send + Sync>> {
+    let path = dir.join("LOCK");
+    match storage.lock(&path).map_err(|e| Error::io("locking", &path, e))? {
+        LockAttempt::Held(lock) => Ok(lock),
+        LockAttempt::Taken(holder) => {
+            let holder = holder.unwrap_or_else(|| "another process".to_owned());
+            Err(Error::new(
+                ErrorKind::Locked,
+                format!("{} is open in {holder}; a store is opened by one process at a time", dir.display()),
+            ))
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use pugmark_store::{Entry, ImportId, Outcome, Pending, Store, Timestamp, limits};
+use pugmark_store::{AppendOptions, Entry, ImportId, Outcome, Pending, Store, Timestamp, limits};
 
 use super::csv::CsvReader;
 use super::mapping::Mapping;
@@ -308,7 +308,8 @@ where
         if batch.is_empty() {
             return Ok(());
         }
-        let pending = self.store.submit(batch, Some(self.summary.import_id))?;
+        let options = AppendOptions { import: Some(self.summary.import_id), ..AppendOptions::default() };
+        let pending = self.store.submit(batch, &options)?;
         self.in_flight.push_back(InFlight { pending, piece: Arc::clone(piece), entries, lines: self.lines });
         self.settle_to(BATCHES_IN_FLIGHT)
     }

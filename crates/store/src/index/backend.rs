@@ -15,7 +15,6 @@ use crate::storage::StorageFile;
 pub(crate) struct Backend(Arc<dyn StorageFile>);
 
 impl Backend {
-    #[cfg_attr(not(test), expect(dead_code, reason = "until the index is opened through the storage"))]
     pub(crate) fn new(file: Arc<dyn StorageFile>) -> Self {
         Self(file)
     }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
 
+use super::backend::Backend;
 use crate::error::{Error, Result};
 use crate::id::Sequence;
 use crate::log::LogPosition;
+use crate::storage::{OpenMode, Storage};
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("store.meta");
 /// Fold name → (version of its state, watermark).
@@ -32,14 +34,14 @@ pub(crate) struct Index {
 
 impl Index {
     /// Opens the index, or makes an empty one where it is missing or damaged: everything in it can be derived again.
-    pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Self> {
-        let open = || redb::Builder::new().set_cache_size(cache_bytes).create(path);
-        let db = match open() {
+    pub(crate) fn open(storage: &dyn Storage, path: &Path, cache_bytes: usize) -> Result<Self> {
+        let open = |mode| {
+            let file = storage.open(path, mode).map_err(|e| Error::io("opening", path, e))?;
+            Ok(redb::Builder::new().set_cache_size(cache_bytes).create_with_backend(Backend::new(file)))
+        };
+        let db = match open(OpenMode::WriteOrCreate)? {
             Ok(db) => db,
-            Err(e) if is_damage(&e) => {
-                std::fs::remove_file(path).map_err(|e| Error::io("removing the damaged", path, e))?;
-                open().map_err(|e| Error::index("creating", e))?
-            }
+            Err(e) if is_damage(&e) => open(OpenMode::Truncate)?.map_err(|e| Error::index("creating", e))?,
             Err(e) => return Err(Error::index("opening", e)),
         };
         Ok(Self { db: Arc::new(db) })

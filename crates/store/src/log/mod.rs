@@ -1,11 +1,12 @@
 //! The log: segments of frames, the truth.
 
+mod dir;
 mod recovery;
 mod scan;
 mod segment;
 mod writer;
 
-pub(crate) use recovery::recover;
+pub(crate) use dir::LogDir;
+pub(crate) use recovery::{Recovery, recover};
 pub use scan::{Frame, Scan};
-pub(crate) use segment::{list_segments, sync_dir};
-pub(crate) use writer::{LogPosition, LogWriter};
+pub(crate) use writer::{ActiveFile, LogPosition, LogWriter};

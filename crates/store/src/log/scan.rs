@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::segment::{Next, Segment, SegmentReader};
+use super::dir::{LogDir, Segment};
+use super::segment::{Next, SegmentReader};
 use super::writer::LogPosition;
 use crate::error::{Error, Result};
 use crate::format::decode_payload;
@@ -37,6 +38,7 @@ impl Frame {
 /// The batches of the log in order, up to the sequence that was last when the scan began.
 #[derive(Debug)]
 pub struct Scan {
+    dir: LogDir,
     segments: std::vec::IntoIter<Segment>,
     reader: Option<SegmentReader>,
     next: Sequence,
@@ -47,12 +49,13 @@ pub struct Scan {
 impl Scan {
     /// From the batch that holds `from` to the one that holds `last`; `near` is a place at or before `from` to begin at.
     pub(crate) fn new(
-        segments: Vec<Segment>,
+        dir: &LogDir,
         from: Sequence,
         last: Sequence,
         near: Option<(Sequence, LogPosition)>,
     ) -> Result<Self> {
         let from = from.max(Sequence::FIRST);
+        let segments = dir.segments()?;
         let skip = segments.partition_point(|segment| segment.first <= from).saturating_sub(1);
         let mut segments = segments.into_iter();
         let mut next = from;
@@ -60,7 +63,7 @@ impl Scan {
         if from <= last
             && let Some(segment) = segments.nth(skip)
         {
-            let mut opened = SegmentReader::open(&segment)?;
+            let mut opened = SegmentReader::open(dir, &segment)?;
             next = segment.first;
             if let Some((sequence, position)) = near
                 && position.segment == segment.first
@@ -72,7 +75,7 @@ impl Scan {
             }
             reader = Some(opened);
         }
-        Ok(Self { segments, reader, next, from, last })
+        Ok(Self { dir: dir.clone(), segments, reader, next, from, last })
     }
 
     /// The place of the next batch that will be read.
@@ -109,7 +112,8 @@ impl Scan {
                 Next::Bad(what) => return Err(Self::damaged(reader, offset, what)),
             };
             let Some(frame) = frame else {
-                self.reader = self.segments.next().map(|segment| SegmentReader::open(&segment)).transpose()?;
+                self.reader =
+                    self.segments.next().map(|segment| SegmentReader::open(&self.dir, &segment)).transpose()?;
                 continue;
             };
             if frame.header.first_sequence > self.next.number() {

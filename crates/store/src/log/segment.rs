@@ -1,63 +1,15 @@
 //! One segment file: its name, its header, its frames in order.
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::dir::{LogDir, Segment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{
     FRAME_HEADER_BYTES, FileHeader, FileKind, FrameHeader, HEADER_BYTES, HeaderError, HeaderVerdict,
     decode_payload_bytes,
 };
-use crate::id::Sequence;
-
-/// A segment on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Segment {
-    pub(crate) first: Sequence,
-    pub(crate) path: PathBuf,
-}
-
-impl Segment {
-    pub(crate) fn new(log_dir: &Path, first: Sequence) -> Self {
-        Self { first, path: log_dir.join(format!("{:020}.log", first.number())) }
-    }
-}
-
-/// Removes what an interrupted write left in `log_dir`; nobody may be writing.
-pub(crate) fn remove_leftovers(log_dir: &Path) -> Result<()> {
-    let failed = |e| Error::io("listing", log_dir, e);
-    for entry in std::fs::read_dir(log_dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.to_str().is_some_and(|path| path.ends_with(".log.tmp")) {
-            std::fs::remove_file(&path).map_err(|e| Error::io("removing", &path, e))?;
-        }
-    }
-    Ok(())
-}
-
-/// The segments of `log_dir`, in order; anything else there is left alone.
-pub(crate) fn list_segments(log_dir: &Path) -> Result<Vec<Segment>> {
-    let failed = |e| Error::io("listing", log_dir, e);
-    let mut segments = Vec::new();
-    for entry in std::fs::read_dir(log_dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        if let Some(stem) = name.strip_suffix(".log")
-            && stem.len() == 20
-            && let Ok(first) = stem.parse()
-        {
-            segments.push(Segment { first: Sequence::new(first), path });
-        }
-    }
-    segments.sort_by_key(|segment| segment.first);
-    Ok(segments)
-}
-
-/// Makes the names in `dir` durable.
-pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| Error::io("syncing directory", dir, e))
-}
+use crate::storage::{FileReader, OpenMode};
 
 /// A frame as it was read: its place, its header, its payload decompressed.
 #[derive(Debug)]
@@ -81,7 +33,7 @@ pub(crate) enum Next<T> {
 #[derive(Debug)]
 pub(crate) struct SegmentReader {
     path: PathBuf,
-    file: BufReader<File>,
+    file: BufReader<FileReader>,
     len: u64,
     offset: u64,
     pub(crate) header: FileHeader,
@@ -89,11 +41,11 @@ pub(crate) struct SegmentReader {
 
 impl SegmentReader {
     /// Opens a segment and reads its header, which must be whole, of a known version and of `segment`'s first sequence.
-    pub(crate) fn open(segment: &Segment) -> Result<Self> {
+    pub(crate) fn open(dir: &LogDir, segment: &Segment) -> Result<Self> {
         let path = segment.path.clone();
         let failed = |e| Error::io("reading", &segment.path, e);
-        let file = File::open(&path).map_err(failed)?;
-        let len = file.metadata().map_err(failed)?.len();
+        let file = dir.storage.open(&path, OpenMode::Read).and_then(FileReader::new).map_err(failed)?;
+        let len = file.file_len();
         let mut file = BufReader::with_capacity(1 << 18, file);
         let mut bytes = [0; HEADER_BYTES];
         if len < HEADER_BYTES as u64 {

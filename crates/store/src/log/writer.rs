@@ -1,13 +1,15 @@
 //! The active segment: append, sync, rotate.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use super::segment::{Segment, sync_dir};
-use crate::error::{Error, Result};
+use super::dir::LogDir;
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::{FileHeader, FileKind, HEADER_BYTES, encode_frame};
 use crate::id::Sequence;
+use crate::queue::lock;
+use crate::storage::{OpenMode, StorageFile};
 use crate::time::Timestamp;
 
 /// A place in the log: where a frame begins.
@@ -18,22 +20,95 @@ pub(crate) struct LogPosition {
     pub(crate) offset: u64,
 }
 
+/// The file of one segment and how far it is durable: shared by the thread that writes it and those that sync it.
+#[derive(Debug)]
+pub(crate) struct ActiveFile {
+    path: PathBuf,
+    file: Arc<dyn StorageFile>,
+    /// The last sequence whose frame has been written whole.
+    written: AtomicU64,
+    synced: Mutex<Synced>,
+}
+
+#[derive(Debug)]
+struct Synced {
+    through: Sequence,
+    /// The first sync that failed. One sync at a time, and none after a failure: the system reports lost pages once, and the next
+    /// sync would succeed without them.
+    failed: Option<String>,
+}
+
+impl Synced {
+    fn check(&self) -> Result<()> {
+        match &self.failed {
+            None => Ok(()),
+            Some(first) => Err(Error::new(
+                ErrorKind::Poisoned,
+                format!("an earlier sync failed ({first}); open the store again to go on"),
+            )),
+        }
+    }
+}
+
+impl ActiveFile {
+    fn new(path: PathBuf, file: Arc<dyn StorageFile>, through: Sequence) -> Arc<Self> {
+        let synced = Mutex::new(Synced { through, failed: None });
+        Arc::new(Self { path, file, written: AtomicU64::new(through.number()), synced })
+    }
+
+    /// The last sequence known to be durable.
+    pub(crate) fn synced_through(&self) -> Sequence {
+        lock(&self.synced).through
+    }
+
+    /// Whether every sync so far succeeded.
+    ///
+    /// # Errors
+    /// `Poisoned` after a failure.
+    pub(crate) fn check(&self) -> Result<()> {
+        lock(&self.synced).check()
+    }
+
+    /// Makes everything durable that was written before the call, through `wanted` at least.
+    ///
+    /// # Errors
+    /// What the disk says; `Poisoned` after an earlier failure.
+    pub(crate) fn sync(&self, wanted: Sequence) -> Result<()> {
+        let mut synced = lock(&self.synced);
+        synced.check()?;
+        if synced.through >= wanted {
+            return Ok(());
+        }
+        let written = Sequence::new(self.written.load(Ordering::Acquire));
+        self.sync_file(&mut synced)?;
+        synced.through = written;
+        Ok(())
+    }
+
+    fn sync_file(&self, synced: &mut Synced) -> Result<()> {
+        self.file.sync_data().map_err(|e| {
+            let error = Error::io("syncing", &self.path, e);
+            synced.failed = Some(error.to_string());
+            error
+        })
+    }
+}
+
 /// Writes frames. After any error the writer must not be used again: the file may hold anything past the last sync.
 #[derive(Debug)]
 pub(crate) struct LogWriter {
-    log_dir: PathBuf,
+    dir: LogDir,
     store_id: [u8; 16],
-    segment: Segment,
-    file: File,
+    first: Sequence,
+    active: Arc<ActiveFile>,
     len: u64,
-    synced_through: Sequence,
     segment_max_bytes: u64,
 }
 
 impl LogWriter {
     /// Begins the segment whose first record will be `first`; everything before it is durable.
     pub(crate) fn create(
-        log_dir: &Path,
+        dir: &LogDir,
         store_id: [u8; 16],
         first: Sequence,
         frames: &[u8],
@@ -41,8 +116,8 @@ impl LogWriter {
         segment_max_bytes: u64,
         synced_through: Sequence,
     ) -> Result<Self> {
-        let segment = Segment::new(log_dir, first);
-        let temporary = segment.path.with_extension("log.tmp");
+        let path = dir.segment_path(first);
+        let temporary = path.with_extension("log.tmp");
         let failed = |e| Error::io("writing", &temporary, e);
         let header = FileHeader {
             kind: FileKind::Segment,
@@ -50,74 +125,75 @@ impl LogWriter {
             first_sequence: first.number(),
             created_at: now.as_microsecond(),
         };
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary).map_err(failed)?;
-        file.write_all(&header.encode()).map_err(failed)?;
-        file.write_all(frames).map_err(failed)?;
-        file.sync_all().map_err(|e| Error::io("syncing", &temporary, e))?;
-        std::fs::rename(&temporary, &segment.path).map_err(|e| Error::io("renaming", &temporary, e))?;
+        let file = dir.storage.open(&temporary, OpenMode::Truncate).map_err(failed)?;
+        file.write_all_at(&header.encode(), 0).map_err(failed)?;
+        if !frames.is_empty() {
+            file.write_all_at(frames, HEADER_BYTES as u64).map_err(failed)?;
+        }
+        file.sync_data().map_err(|e| Error::io("syncing", &temporary, e))?;
+        dir.storage.rename(&temporary, &path).map_err(|e| Error::io("renaming", &temporary, e))?;
         // The name must be durable before a frame in the file is acknowledged.
-        sync_dir(log_dir)?;
+        dir.sync()?;
         Ok(Self {
-            log_dir: log_dir.to_owned(),
+            dir: dir.clone(),
             store_id,
-            segment,
-            file,
+            first,
+            active: ActiveFile::new(path, file, synced_through),
             len: (HEADER_BYTES + frames.len()) as u64,
-            synced_through,
             segment_max_bytes,
         })
     }
 
-    pub(crate) fn synced_through(&self) -> Sequence {
-        self.synced_through
+    /// The active segment's file.
+    pub(crate) fn active(&self) -> &Arc<ActiveFile> {
+        &self.active
+    }
+
+    /// The last sequence written.
+    pub(crate) fn written_through(&self) -> Sequence {
+        Sequence::new(self.active.written.load(Ordering::Relaxed))
     }
 
     /// Where the next frame will begin.
     pub(crate) fn position(&self) -> LogPosition {
-        LogPosition { segment: self.segment.first, offset: self.len }
+        LogPosition { segment: self.first, offset: self.len }
     }
 
-    /// Appends whole frames. They are durable after [`LogWriter::sync`].
-    pub(crate) fn append(&mut self, frames: &[u8]) -> Result<()> {
-        self.file.write_all(frames).map_err(|e| Error::io("writing", &self.segment.path, e))?;
-        self.len += frames.len() as u64;
+    /// Appends a whole frame that ends with the sequence `last`. It is durable after a [sync](ActiveFile::sync).
+    pub(crate) fn append(&mut self, frame: &[u8], last: Sequence) -> Result<()> {
+        self.active.file.write_all_at(frame, self.len).map_err(|e| Error::io("writing", &self.active.path, e))?;
+        self.len += frame.len() as u64;
+        self.active.written.store(last.number(), Ordering::Release);
         Ok(())
     }
 
-    /// Makes everything appended durable; `last` is its last sequence.
-    pub(crate) fn sync(&mut self, last: Sequence) -> Result<()> {
-        self.file.sync_data().map_err(|e| Error::io("syncing", &self.segment.path, e))?;
-        self.synced_through = last;
-        Ok(())
+    /// Makes everything written durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.active.sync(self.written_through())
     }
 
-    /// Seals the segment once it is full and begins the next. Everything appended must be synced.
-    pub(crate) fn rotate_if_full(&mut self, now: Timestamp) -> Result<()> {
+    /// Seals the segment once it is full and begins the next. Whether it did.
+    pub(crate) fn rotate_if_full(&mut self, now: Timestamp) -> Result<bool> {
         if self.len < self.segment_max_bytes {
-            return Ok(());
+            return Ok(false);
         }
         self.seal()?;
-        *self = Self::create(
-            &self.log_dir,
-            self.store_id,
-            self.synced_through.plus(1),
-            &[],
-            now,
-            self.segment_max_bytes,
-            self.synced_through,
-        )?;
-        Ok(())
+        let last = self.written_through();
+        *self = Self::create(&self.dir, self.store_id, last.plus(1), &[], now, self.segment_max_bytes, last)?;
+        Ok(true)
     }
 
-    /// Ends the segment with a closing frame, durably. Everything appended must be synced.
+    /// Ends the segment with a closing frame, durably, after everything before it.
     pub(crate) fn seal(&mut self) -> Result<()> {
-        let next = self.synced_through.plus(1);
-        let frame = closing_frame(next, self.synced_through, &self.segment.path)?;
-        self.append(&frame)?;
-        self.sync(self.synced_through)
+        self.sync()?;
+        let last = self.written_through();
+        let frame = closing_frame(last).map_err(|e| Error::io("writing", &self.active.path, e))?;
+        self.append(&frame, last)?;
+        self.active.sync_file(&mut lock(&self.active.synced))
     }
 }
 
-pub(super) fn closing_frame(next: Sequence, synced_through: Sequence, path: &Path) -> Result<Vec<u8>> {
-    encode_frame(next.number(), 0, synced_through.number(), true, &[], None).map_err(|e| Error::io("writing", path, e))
+/// The frame that ends a segment whose last sequence is `last`.
+pub(super) fn closing_frame(last: Sequence) -> std::io::Result<Vec<u8>> {
+    encode_frame(last.plus(1).number(), 0, last.number(), true, &[], None)
 }

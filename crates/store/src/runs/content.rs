@@ -10,6 +10,42 @@ use crate::value::ValueRef;
 
 const SEPARATOR: u8 = 0xFF;
 
+/// The part of an event's content hash that its properties make: known before the event has a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PropertiesHash(u64);
+
+impl PropertiesHash {
+    pub(crate) fn of<'a>(properties: impl IntoIterator<Item = (&'a str, ValueRef<'a>)>) -> Self {
+        let mut bytes = Vec::with_capacity(128);
+        let mut sum = 0_u64;
+        for (name, value) in properties {
+            bytes.clear();
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.push(SEPARATOR);
+            push_value(value, &mut bytes);
+            sum = sum.wrapping_add(xxh3_64(&bytes));
+        }
+        Self(sum)
+    }
+
+    /// The hash of the whole content.
+    pub(crate) fn content(self, name: &str, subject: SubjectId, timestamp: Option<Timestamp>) -> u64 {
+        let mut bytes = Vec::with_capacity(name.len() + 22);
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.push(SEPARATOR);
+        bytes.extend_from_slice(&subject.number().to_le_bytes());
+        match timestamp {
+            Some(at) => {
+                bytes.push(1);
+                bytes.extend_from_slice(&at.as_microsecond().to_le_bytes());
+            }
+            None => bytes.push(0),
+        }
+        bytes.extend_from_slice(&self.0.to_le_bytes());
+        xxh3_64(&bytes)
+    }
+}
+
 /// The hash of an event's content.
 pub(crate) fn content_hash<'a>(
     name: &str,
@@ -17,28 +53,7 @@ pub(crate) fn content_hash<'a>(
     timestamp: Option<Timestamp>,
     properties: impl IntoIterator<Item = (&'a str, ValueRef<'a>)>,
 ) -> u64 {
-    let mut bytes = Vec::with_capacity(128);
-    let mut sum = 0_u64;
-    for (name, value) in properties {
-        bytes.clear();
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.push(SEPARATOR);
-        push_value(value, &mut bytes);
-        sum = sum.wrapping_add(xxh3_64(&bytes));
-    }
-    bytes.clear();
-    bytes.extend_from_slice(name.as_bytes());
-    bytes.push(SEPARATOR);
-    bytes.extend_from_slice(&subject.number().to_le_bytes());
-    match timestamp {
-        Some(at) => {
-            bytes.push(1);
-            bytes.extend_from_slice(&at.as_microsecond().to_le_bytes());
-        }
-        None => bytes.push(0),
-    }
-    bytes.extend_from_slice(&sum.to_le_bytes());
-    xxh3_64(&bytes)
+    PropertiesHash::of(properties).content(name, subject, timestamp)
 }
 
 /// The tags are those of docs/format.md, Records.

@@ -105,10 +105,11 @@ impl Subjects {
     /// # Errors
     /// [`ErrorKind::Corrupt`] for a damaged run file, [`ErrorKind::Io`] if one cannot be read.
     pub fn resolve(&self, distinct_id: &str) -> Result<Option<SubjectId>> {
-        self.lookup(&Fingerprint::of(distinct_id))
+        self.find(&Fingerprint::of(distinct_id))
     }
 
-    fn lookup(&self, fingerprint: &Fingerprint) -> Result<Option<SubjectId>> {
+    /// As [`resolve`](Self::resolve), by the fingerprint of the id.
+    pub(crate) fn find(&self, fingerprint: &Fingerprint) -> Result<Option<SubjectId>> {
         let disk = {
             let state = self.read();
             if let Some(value) = state.set.recent(fingerprint) {
@@ -132,8 +133,12 @@ impl Subjects {
     /// # Errors
     /// [`ErrorKind::Corrupt`] for a damaged run file, [`ErrorKind::Io`] if one cannot be read.
     pub fn resolve_many(&self, distinct_ids: &[&str]) -> Result<Vec<Option<SubjectId>>> {
-        let fingerprints: Vec<Fingerprint> = distinct_ids.iter().map(|id| Fingerprint::of(id)).collect();
-        self.lookup_many(&fingerprints)?.into_iter().map(|value| value.map(|v| self.subject(v)).transpose()).collect()
+        self.find_many(&distinct_ids.iter().map(|id| Fingerprint::of(id)).collect::<Vec<_>>())
+    }
+
+    /// As [`resolve_many`](Self::resolve_many), by the fingerprints of the ids.
+    pub(crate) fn find_many(&self, fingerprints: &[Fingerprint]) -> Result<Vec<Option<SubjectId>>> {
+        self.lookup_many(fingerprints)?.into_iter().map(|value| value.map(|v| self.subject(v)).transpose()).collect()
     }
 
     fn lookup_many(&self, fingerprints: &[Fingerprint]) -> Result<Vec<Option<u64>>> {
@@ -228,14 +233,12 @@ impl Subjects {
     }
 
     /// The subject of a distinct id, given the next number if it has none, and whether it is new. For the committer only:
-    /// one thread gives out numbers. A batch is cheaper after [`resolve_many`](Self::resolve_many) of its distinct ids,
-    /// which makes those that are on disk hot.
+    /// one thread gives out numbers. `fingerprint` is that of the id.
     ///
     /// # Errors
     /// `Exhausted` if every number has been given out; errors of reading and writing runs.
-    pub(crate) fn allocate(&self, distinct_id: &str) -> Result<(SubjectId, bool)> {
-        let fingerprint = Fingerprint::of(distinct_id);
-        if let Some(subject) = self.lookup(&fingerprint)? {
+    pub(crate) fn allocate(&self, fingerprint: Fingerprint, distinct_id: &str) -> Result<(SubjectId, bool)> {
+        if let Some(subject) = self.find(&fingerprint)? {
             return Ok((subject, false));
         }
         // What was unknown above still is: only this thread gives out numbers.

@@ -9,11 +9,16 @@ use super::Subjects;
 use crate::error::{ErrorKind, Result};
 use crate::id::SubjectId;
 use crate::record::NewSubject;
+use crate::runs::Fingerprint;
 use crate::storage::Disk;
 
 struct Fixture {
     dir: tempfile::TempDir,
     db: Arc<Database>,
+}
+
+fn allocate(subjects: &Subjects, distinct_id: &str) -> Result<(SubjectId, bool)> {
+    subjects.allocate(Fingerprint::of(distinct_id), distinct_id)
 }
 
 impl Fixture {
@@ -47,7 +52,7 @@ impl Fixture {
 }
 
 fn allocate_many<'a>(subjects: &Subjects, ids: impl IntoIterator<Item = &'a str>) -> Vec<(SubjectId, bool)> {
-    ids.into_iter().map(|id| subjects.allocate(id).unwrap()).collect()
+    ids.into_iter().map(|id| allocate(subjects, id).unwrap()).collect()
 }
 
 fn id(number: u32) -> String {
@@ -77,8 +82,8 @@ fn assert_holds(subjects: &Subjects, count: u32) {
 fn numbers_are_dense_in_order_of_first_sight() {
     let fixture = Fixture::new();
     let subjects = fixture.small(u32::MAX);
-    assert_eq!(subjects.allocate("a").unwrap(), (SubjectId::new(0), true));
-    assert_eq!(subjects.allocate("a").unwrap(), (SubjectId::new(0), false));
+    assert_eq!(allocate(&subjects, "a").unwrap(), (SubjectId::new(0), true));
+    assert_eq!(allocate(&subjects, "a").unwrap(), (SubjectId::new(0), false));
     let batch = allocate_many(&subjects, ["b", "a", "c", "b"]);
     let expected = [(1, true), (0, false), (2, true), (1, false)];
     assert_eq!(batch, expected.map(|(number, new)| (SubjectId::new(number), new)));
@@ -165,7 +170,7 @@ fn an_erased_id_keeps_its_number_and_comes_back_as_another() {
     fixture.checkpoint(&subjects);
     let subjects = fixture.load().unwrap();
     check(&subjects);
-    assert_eq!(subjects.allocate("b").unwrap(), (SubjectId::new(3), true));
+    assert_eq!(allocate(&subjects, "b").unwrap(), (SubjectId::new(3), true));
     fixture.checkpoint(&subjects);
     assert_eq!(fixture.load().unwrap().resolve("b").unwrap(), Some(SubjectId::new(3)));
 }
@@ -175,11 +180,11 @@ fn the_last_number_is_given_out_once_and_then_none() {
     let fixture = Fixture::new();
     let subjects = fixture.small(3);
     allocate_many(&subjects, ["a", "b"]);
-    assert_eq!(subjects.allocate("c").unwrap(), (SubjectId::new(2), true));
-    assert_eq!(subjects.allocate("d").unwrap_err().kind(), ErrorKind::Exhausted);
+    assert_eq!(allocate(&subjects, "c").unwrap(), (SubjectId::new(2), true));
+    assert_eq!(allocate(&subjects, "d").unwrap_err().kind(), ErrorKind::Exhausted);
     assert_eq!(subjects.count(), 3);
     assert_eq!(subjects.resolve("d").unwrap(), None);
-    assert_eq!(subjects.allocate("a").unwrap(), (SubjectId::new(0), false));
+    assert_eq!(allocate(&subjects, "a").unwrap(), (SubjectId::new(0), false));
 }
 
 #[test]
@@ -196,7 +201,7 @@ fn a_reset_forgets_everything_and_starts_from_zero() {
     assert_eq!(subjects.count(), 0);
     assert_eq!(subjects.resolve("user-7").unwrap(), None);
     assert_eq!(subjects.distinct_id(SubjectId::new(7)).unwrap(), None);
-    assert_eq!(subjects.allocate("user-7").unwrap(), (SubjectId::new(0), true));
+    assert_eq!(allocate(&subjects, "user-7").unwrap(), (SubjectId::new(0), true));
     fixture.checkpoint(&subjects);
     assert_eq!(files(&fixture.runs()), 1);
     assert_eq!(fixture.load().unwrap().resolve("user-7").unwrap(), Some(SubjectId::new(0)));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::common::{counts, event, fill, message_ids, open};
 use pugmark_store::{
-    Entry, Error, ErrorKind, Event, ManualClock, Operation, Options, Outcome, Store, Timestamp, limits,
+    AppendOptions, Entry, Error, ErrorKind, Event, ManualClock, Operation, Options, Outcome, Store, Timestamp, limits,
 };
 
 fn rejected(outcome: &Outcome) -> String {
@@ -196,8 +196,9 @@ fn appends_of_many_threads_are_each_acknowledged_once_and_visible() {
 fn several_submissions_may_be_under_way() -> Result<(), Error> {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path())?;
-    let pending: Vec<_> =
-        (0..20).map(|i| store.submit(vec![event("e", "u", &format!("m{i}"))], None)).collect::<Result<_, _>>()?;
+    let pending: Vec<_> = (0..20)
+        .map(|i| store.submit(vec![event("e", "u", &format!("m{i}"))], &AppendOptions::default()))
+        .collect::<Result<_, _>>()?;
     for (i, pending) in pending.into_iter().enumerate() {
         assert!(matches!(pending.wait()?[..], [Outcome::Accepted(s)] if s.number() == i as u64 + 1));
     }

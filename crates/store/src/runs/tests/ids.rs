@@ -140,7 +140,7 @@ fn applying_a_payload_stores_every_event_of_it() {
         ],
     };
     ids.apply(&payload).unwrap();
-    let content = super::super::content_hash("view", crate::SubjectId::new(0), None, []);
+    let content = super::super::content::content_hash("view", crate::SubjectId::new(0), None, []);
     assert_eq!(stored(&mut ids, &[Fingerprint::of("m1"), Fingerprint::of(uuid)]), [Some(content); 2]);
     payload.records = vec![event(MessageId::Text("m2"), 1)];
     assert_eq!(ids.apply(&payload).unwrap_err().kind(), ErrorKind::Corrupt);
