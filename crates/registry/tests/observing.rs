@@ -9,7 +9,7 @@ use pugmark_registry::{ColumnType, KindCounts, Registry, RegistryFold, RegistryO
 use pugmark_store::redb::backends::InMemoryBackend;
 use pugmark_store::redb::{Database, ReadableDatabase};
 use pugmark_store::{
-    Committed, ErrorKind, EventRecord, Fold, MessageId, Payload, Record, Sequence, Timestamp, Tombstone, Value,
+    Committed, ErrorKind, EventRecord, Fold, MessageId, Payload, Record, Removal, Sequence, Timestamp, Tombstone, Value,
 };
 
 /// An event of a test: name, time, properties.
@@ -36,7 +36,7 @@ fn apply(fold: &mut RegistryFold, events: &[Seen]) {
             names.len() as u32 - 1
         }
     };
-    let mut records = vec![Record::Tombstone(Tombstone::Erased)];
+    let mut records = vec![Record::Tombstone(Tombstone { why: Removal::Erased, message: None })];
     for event in events {
         // Properties first, so that the order of names is not that of first sight of events.
         let properties = event.properties.iter().map(|(name, value)| (place(name), value.borrowed())).collect();

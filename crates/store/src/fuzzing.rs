@@ -1,11 +1,13 @@
 //! Doors to the decoders for the fuzz targets; no part of the interface.
 
 use crate::format::{
-    FRAME_HEADER_BYTES, FileHeader, FileKind, FrameHeader, HEADER_BYTES, HeaderVerdict, decode_base, decode_payload,
-    decode_payload_bytes, encode_payload,
+    FRAME_HEADER_BYTES, FileHeader, FileKind, FrameHeader, FrameSeed, HEADER_BYTES, HeaderVerdict, decode_base,
+    decode_payload, decode_payload_bytes, encode_payload,
 };
 pub use crate::runs::fuzzing::{run_file, run_manifest};
 pub use crate::subjects::fuzz_block as subject_block;
+
+const STORE_ID: [u8; 16] = [3; 16];
 
 /// A file header of either kind: as it is, and with a checksum that is right.
 pub fn file_header(bytes: &[u8]) {
@@ -32,12 +34,14 @@ pub fn frame(bytes: &[u8]) {
     let (start, rest) = head.split_at_mut(8);
     let (magic, checksum) = start.split_at_mut(4);
     magic.copy_from_slice(b"PUGF");
-    checksum.copy_from_slice(&crc32fast::hash(rest).to_le_bytes());
+    let mut sealed = crc32fast::Hasher::new_with_initial(crc32fast::hash(&STORE_ID));
+    sealed.update(rest);
+    checksum.copy_from_slice(&sealed.finalize().to_le_bytes());
     whole_frame(&head, stored);
 }
 
 fn whole_frame(head: &[u8; FRAME_HEADER_BYTES], stored: &[u8]) {
-    if let HeaderVerdict::Frame(header) = FrameHeader::decode(head)
+    if let HeaderVerdict::Frame(header) = FrameHeader::decode(head, FrameSeed::of(&STORE_ID))
         && let Some(stored) = stored.get(..header.len as usize)
         && let Ok(payload) = decode_payload_bytes(&header, stored)
     {

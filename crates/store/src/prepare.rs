@@ -10,7 +10,7 @@ use crate::fold::{Fold, Proposal};
 use crate::id::{Sequence, SubjectId};
 use crate::outcome::{Outcome, Rejection};
 use crate::record::{EventRecord, Link, MessageId, NewSubject, Payload, Record, Verdict};
-use crate::runs::{Fingerprint, MessageIds, PropertiesHash};
+use crate::runs::{CONTENT_GONE, Fingerprint, MessageIds, PropertiesHash};
 use crate::subjects::Subjects;
 use crate::time::Timestamp;
 
@@ -215,7 +215,7 @@ impl<'a> Batch<'a> {
                 Some(subject) => Some(subject),
                 None => context.subjects.find(&check.sender)?,
             };
-            let same = subject.is_some_and(|subject| hash_of(subject) == content);
+            let same = content == CONTENT_GONE || subject.is_some_and(|subject| hash_of(subject) == content);
             return Ok(if same { Outcome::Duplicate } else { Outcome::Conflict });
         }
         let subject = match subject {

@@ -66,21 +66,33 @@ pub enum Record<'a> {
     },
     /// A segment, cohort, saved question or plan has a new version.
     Definition(Definition<'a>),
-    /// Events that match are withdrawn.
-    Retraction {
-        /// The events of this import.
-        import: Option<[u8; 16]>,
-        /// The events that match this filter.
-        filter: Option<&'a str>,
-        /// How many events it withdrew.
-        events: u64,
-    },
-    /// People have been erased.
+    /// Events are withdrawn.
+    Retraction(Retraction<'a>),
+    /// People are erased.
     Erasure {
         /// Their subjects; never their ids.
         subjects: Vec<u32>,
-        /// How many events were erased with them.
-        events: u64,
+    },
+    /// An event came whose message id is stored with other content: it is kept aside.
+    Conflict(Conflict<'a>),
+    /// What became of a [conflict](Record::Conflict).
+    Settlement {
+        /// The sequence of the conflict.
+        sequence: u64,
+        /// The sequence at which it was stored as an event of its own; absent when it was dropped.
+        stored_as: Option<u64>,
+    },
+    /// Events that happened before an instant are gone.
+    Expiry {
+        /// The instant, microseconds.
+        before: i64,
+    },
+    /// What an erasure, a retraction or an expiry asked for has been done: nothing of it is left on disk.
+    Completion {
+        /// The sequence of the record that asked for it.
+        sequence: u64,
+        /// How many records were removed.
+        records: u64,
     },
 }
 
@@ -136,15 +148,67 @@ impl fmt::Display for MessageId<'_> {
     }
 }
 
-/// What stays of a removed record: its sequence, and why it went.
+/// What stays of a removed record: its sequence, why it went, and the message id that is never taken again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaWrite, SchemaRead)]
-pub enum Tombstone {
+pub struct Tombstone {
+    /// Why it went.
+    pub why: Removal,
+    /// Of an event, the fingerprint of its message id.
+    pub message: Option<RemovedMessage>,
+}
+
+/// The message id of a removed event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaWrite, SchemaRead)]
+pub struct RemovedMessage {
+    /// The first 16 bytes of the SHA-256 of its text.
+    pub fingerprint: [u8; 16],
+    /// The content hash; 0 when that is gone too, and whatever comes with the id counts as a duplicate.
+    pub content: u64,
+}
+
+/// Why a record was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaWrite, SchemaRead)]
+pub enum Removal {
     /// The person was erased.
     Erased,
     /// The event was retracted.
     Retracted,
     /// The event was older than the age limit.
     Expired,
+    /// The conflict was settled.
+    Settled,
+}
+
+/// Events that are withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaWrite, SchemaRead)]
+pub struct Retraction<'a> {
+    /// The import whose events these are, if that was the question.
+    pub import: Option<[u8; 16]>,
+    /// The filter that they matched, if that was the question.
+    pub filter: Option<&'a str>,
+    /// Which they are: the first sequence and the length of each row of them, ascending.
+    pub sequences: Vec<(u64, u64)>,
+}
+
+/// An event whose message id is stored with other content. It has no subject: it is no part of any answer.
+#[derive(Debug, Clone, PartialEq, SchemaWrite, SchemaRead)]
+pub struct Conflict<'a> {
+    /// Place of the event's name in [`Payload::names`].
+    pub name: u32,
+    /// Who, as the sender wrote it.
+    pub distinct_id: &'a str,
+    /// When it happened: microseconds after [`Payload::base_time`].
+    pub time: i64,
+    /// Whether the sender gave the time; otherwise it is that of receipt.
+    pub time_sent: bool,
+    /// The id that was taken.
+    pub message_id: MessageId<'a>,
+    /// The sender's session.
+    pub session_id: Option<&'a str>,
+    /// Place of the name in [`Payload::names`], and value.
+    pub properties: Vec<(u32, ValueRef<'a>)>,
+    /// A JSON object as text.
+    pub context: Option<&'a str>,
 }
 
 /// Two subjects to be one person, and what was decided.

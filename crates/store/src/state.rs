@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flight::{Flight, Landing};
 use crate::fold::{Committed, Fold};
-use crate::format::{encode_frame_into, encode_payload};
+use crate::format::{FrameOf, encode_frame_into, encode_payload};
 use crate::id::Sequence;
 use crate::index::{FoldEntry, Index};
 use crate::log::{LogPosition, LogWriter};
@@ -242,16 +242,15 @@ impl State {
         let bytes = encode_payload(payload).map_err(refused)?;
         let count = u32::try_from(payload.records.len()).map_err(|e| refused(e.to_string()))?;
         let mut frame = Vec::with_capacity(bytes.len() + 64);
-        encode_frame_into(
-            &mut frame,
-            first_sequence.number(),
+        let spec = FrameOf {
+            first_sequence: first_sequence.number(),
             count,
-            self.log.active().synced_through().number(),
-            false,
-            &bytes,
-            None,
-        )
-        .map_err(|e| refused(e.to_string()))?;
+            synced_through: self.log.active().synced_through().number(),
+            closing: false,
+            payload: &bytes,
+            compress: None,
+        };
+        encode_frame_into(&mut frame, self.log.frame_seed(), &spec).map_err(|e| refused(e.to_string()))?;
         self.note_position((first_sequence, self.log.position()));
         let batch = Committed { first_sequence, payload };
         self.log.append(&frame, batch.last_sequence())?;

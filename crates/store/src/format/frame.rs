@@ -24,6 +24,34 @@ const FLAG_CLOSING: u16 = 1;
 const CODEC_RAW: u8 = 0;
 const CODEC_ZSTD: u8 = 1;
 
+/// What the checksum of a frame's header begins from: a frame of another store, or one that somebody sent as text, is none here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FrameSeed(u32);
+
+impl FrameSeed {
+    pub(crate) fn of(store_id: &[u8; 16]) -> Self {
+        Self(crc32fast::hash(store_id))
+    }
+
+    fn checksum(self, body: &[u8]) -> u32 {
+        let mut hasher = crc32fast::Hasher::new_with_initial(self.0);
+        hasher.update(body);
+        hasher.finalize()
+    }
+}
+
+/// What is said of a frame when it is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FrameOf<'a> {
+    pub(crate) first_sequence: u64,
+    pub(crate) count: u32,
+    pub(crate) synced_through: u64,
+    pub(crate) closing: bool,
+    pub(crate) payload: &'a [u8],
+    /// The level of zstd to store it with, where this makes it smaller.
+    pub(crate) compress: Option<i32>,
+}
+
 /// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FrameHeader {
@@ -58,7 +86,7 @@ impl FrameHeader {
         FRAME_HEADER_BYTES as u64 + u64::from(self.len)
     }
 
-    fn encode(&self) -> [u8; FRAME_HEADER_BYTES] {
+    fn encode(&self, seed: FrameSeed) -> [u8; FRAME_HEADER_BYTES] {
         let mut bytes = [0; FRAME_HEADER_BYTES];
         put(&mut bytes, MAGIC, &FRAME_MAGIC.to_le_bytes());
         put(&mut bytes, LEN, &self.len.to_le_bytes());
@@ -71,17 +99,17 @@ impl FrameHeader {
         put(&mut bytes, COUNT, &self.count.to_le_bytes());
         put(&mut bytes, SYNCED_THROUGH, &self.synced_through.to_le_bytes());
         put(&mut bytes, PAYLOAD_CRC, &self.payload_crc.to_le_bytes());
-        let crc = crc32fast::hash(bytes.split_at(LEN).1);
+        let crc = seed.checksum(bytes.split_at(LEN).1);
         put(&mut bytes, HEADER_CRC, &crc.to_le_bytes());
         bytes
     }
 
-    pub(crate) fn decode(bytes: &[u8; FRAME_HEADER_BYTES]) -> HeaderVerdict {
+    pub(crate) fn decode(bytes: &[u8; FRAME_HEADER_BYTES], seed: FrameSeed) -> HeaderVerdict {
         let magic = u32::from_le_bytes(take(bytes, MAGIC));
         if magic != FRAME_MAGIC {
             return HeaderVerdict::Damaged(format!("frame magic {magic:#010x} but expected {FRAME_MAGIC:#010x}"));
         }
-        let computed = crc32fast::hash(bytes.split_at(LEN).1);
+        let computed = seed.checksum(bytes.split_at(LEN).1);
         let stored = u32::from_le_bytes(take(bytes, HEADER_CRC));
         if computed != stored {
             return HeaderVerdict::Damaged(format!("frame header checksum {computed:#010x} but stored {stored:#010x}"));
@@ -121,16 +149,9 @@ impl FrameHeader {
     }
 }
 
-/// Appends a frame with `payload` to `out`; `compress` stores it with zstd at that level where this makes it smaller.
-pub(crate) fn encode_frame_into(
-    out: &mut Vec<u8>,
-    first_sequence: u64,
-    count: u32,
-    synced_through: u64,
-    closing: bool,
-    payload: &[u8],
-    compress: Option<i32>,
-) -> std::io::Result<()> {
+/// Appends a frame to `out`.
+pub(crate) fn encode_frame_into(out: &mut Vec<u8>, seed: FrameSeed, frame: &FrameOf<'_>) -> std::io::Result<()> {
+    let FrameOf { first_sequence, count, synced_through, closing, payload, compress } = *frame;
     let packed = match compress {
         Some(level) => Some(zstd::bulk::compress(payload, level)?).filter(|packed| packed.len() < payload.len()),
         None => None,
@@ -155,22 +176,15 @@ pub(crate) fn encode_frame_into(
         synced_through,
         payload_crc: crc32fast::hash(stored),
     };
-    out.extend_from_slice(&header.encode());
+    out.extend_from_slice(&header.encode(seed));
     out.extend_from_slice(stored);
     Ok(())
 }
 
-/// A frame with `payload`.
-pub(crate) fn encode_frame(
-    first_sequence: u64,
-    count: u32,
-    synced_through: u64,
-    closing: bool,
-    payload: &[u8],
-    compress: Option<i32>,
-) -> std::io::Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(FRAME_HEADER_BYTES + payload.len());
-    encode_frame_into(&mut out, first_sequence, count, synced_through, closing, payload, compress)?;
+/// The bytes of a frame.
+pub(crate) fn encode_frame(seed: FrameSeed, frame: &FrameOf<'_>) -> std::io::Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(FRAME_HEADER_BYTES + frame.payload.len());
+    encode_frame_into(&mut out, seed, frame)?;
     Ok(out)
 }
 

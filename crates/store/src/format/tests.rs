@@ -1,6 +1,8 @@
 //! Golden bytes: what is written today is what every later version reads.
 
-use super::frame::{FRAME_HEADER_BYTES, FrameHeader, HeaderVerdict, decode_payload_bytes, encode_frame};
+use super::frame::{
+    FRAME_HEADER_BYTES, FrameHeader, FrameOf, FrameSeed, HeaderVerdict, decode_payload_bytes, encode_frame,
+};
 use super::payload::{decode_base, decode_payload, encode_base, encode_payload};
 use super::segment::{FileHeader, FileKind, HEADER_BYTES, HeaderError};
 use crate::record::*;
@@ -8,6 +10,21 @@ use crate::value::ValueRef;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn seed() -> FrameSeed {
+    FrameSeed::of(&[3; 16])
+}
+
+fn encode(
+    first_sequence: u64,
+    count: u32,
+    synced_through: u64,
+    closing: bool,
+    payload: &[u8],
+    compress: Option<i32>,
+) -> std::io::Result<Vec<u8>> {
+    encode_frame(seed(), &FrameOf { first_sequence, count, synced_through, closing, payload, compress })
 }
 
 fn one_of_each_record() -> Payload<'static> {
@@ -49,9 +66,16 @@ fn one_of_each_record() -> Payload<'static> {
                 properties: vec![],
                 context: None,
             }),
-            Record::Tombstone(Tombstone::Erased),
-            Record::Tombstone(Tombstone::Retracted),
-            Record::Tombstone(Tombstone::Expired),
+            Record::Tombstone(Tombstone {
+                why: Removal::Erased,
+                message: Some(RemovedMessage { fingerprint: [8; 16], content: 0 }),
+            }),
+            Record::Tombstone(Tombstone { why: Removal::Retracted, message: None }),
+            Record::Tombstone(Tombstone {
+                why: Removal::Expired,
+                message: Some(RemovedMessage { fingerprint: [6; 16], content: u64::MAX }),
+            }),
+            Record::Tombstone(Tombstone { why: Removal::Settled, message: None }),
             Record::Identify(link),
             Record::Alias(Link { verdict: Verdict::Already, force: true, ..link }),
             Record::Merge(Merge { subjects: vec![1, 2], force: true, verdict: Verdict::Refused(Refusal::KeptApart) }),
@@ -65,8 +89,26 @@ fn one_of_each_record() -> Payload<'static> {
             }),
             Record::Setting { name: "time_zone", value: "\"UTC\"" },
             Record::Definition(Definition { kind: "segment", name: "a", version: 1, body: None }),
-            Record::Retraction { import: None, filter: Some("x"), events: 2 },
-            Record::Erasure { subjects: vec![4], events: 1 },
+            Record::Retraction(Retraction {
+                import: Some([5; 16]),
+                filter: Some("x"),
+                sequences: vec![(1, 2), (300, 1)],
+            }),
+            Record::Erasure { subjects: vec![4] },
+            Record::Conflict(Conflict {
+                name: 0,
+                distinct_id: "anon",
+                time: 1,
+                time_sent: true,
+                message_id: MessageId::Text("m1"),
+                session_id: None,
+                properties: vec![(1, ValueRef::Int(2))],
+                context: None,
+            }),
+            Record::Settlement { sequence: 18, stored_as: Some(19) },
+            Record::Settlement { sequence: 18, stored_as: None },
+            Record::Expiry { before: 1_735_689_600_000_000 },
+            Record::Completion { sequence: 17, records: 3 },
         ],
     }
 }
@@ -111,7 +153,7 @@ fn base_bytes_are_frozen() {
 
 #[test]
 fn frame_bytes_are_frozen() {
-    let frame = encode_frame(5, 2, 4, true, b"payload", None).expect("encodes");
+    let frame = encode(5, 2, 4, true, b"payload", None).expect("encodes");
     assert_eq!(hex(&frame), FRAME_RAW.trim());
 }
 
@@ -128,7 +170,7 @@ fn segment_header_bytes_are_frozen() {
 }
 
 fn header_of(frame: &[u8]) -> FrameHeader {
-    match FrameHeader::decode(frame.first_chunk::<FRAME_HEADER_BYTES>().expect("long enough")) {
+    match FrameHeader::decode(frame.first_chunk::<FRAME_HEADER_BYTES>().expect("long enough"), seed()) {
         HeaderVerdict::Frame(header) => header,
         other => panic!("{other:?}"),
     }
@@ -138,7 +180,7 @@ fn header_of(frame: &[u8]) -> FrameHeader {
 fn both_codecs_return_the_payload() {
     let payload = b"the same words, the same words, the same words, the same words".repeat(4);
     for (compress, codec) in [(None, 0), (Some(1), 1)] {
-        let frame = encode_frame(1, 1, 0, false, &payload, compress).expect("encodes");
+        let frame = encode(1, 1, 0, false, &payload, compress).expect("encodes");
         let header = header_of(&frame);
         assert_eq!(header.codec, codec);
         let stored = frame.get(FRAME_HEADER_BYTES..).expect("payload");
@@ -148,13 +190,13 @@ fn both_codecs_return_the_payload() {
 
 #[test]
 fn every_flipped_bit_of_a_frame_is_noticed() {
-    let frame = encode_frame(1, 3, 0, false, b"some payload bytes", None).expect("encodes");
+    let frame = encode(1, 3, 0, false, b"some payload bytes", None).expect("encodes");
     for bit in 0..frame.len() * 8 {
         let mut damaged = frame.clone();
         if let Some(byte) = damaged.get_mut(bit / 8) {
             *byte ^= 1 << (bit % 8);
         }
-        let noticed = match FrameHeader::decode(damaged.first_chunk().expect("long enough")) {
+        let noticed = match FrameHeader::decode(damaged.first_chunk().expect("long enough"), seed()) {
             HeaderVerdict::Frame(header) => {
                 decode_payload_bytes(&header, damaged.get(FRAME_HEADER_BYTES..).expect("payload")).is_err()
             }
@@ -162,6 +204,14 @@ fn every_flipped_bit_of_a_frame_is_noticed() {
         };
         assert!(noticed, "bit {bit}");
     }
+}
+
+#[test]
+fn a_frame_of_another_store_is_none() {
+    let frame = encode(1, 1, 0, false, b"payload", None).expect("encodes");
+    let head = frame.first_chunk().expect("long enough");
+    assert!(matches!(FrameHeader::decode(head, seed()), HeaderVerdict::Frame(_)));
+    assert!(matches!(FrameHeader::decode(head, FrameSeed::of(&[4; 16])), HeaderVerdict::Damaged(_)));
 }
 
 #[test]
@@ -185,11 +235,11 @@ fn newer_versions_are_refused_as_newer() {
     super::segment::put(&mut bytes, HEADER_BYTES - 4, &crc.to_le_bytes());
     assert_eq!(FileHeader::decode(FileKind::Segment, &bytes), Err(HeaderError::Newer(2)));
 
-    let mut frame = encode_frame(1, 0, 0, false, b"", None).expect("encodes");
+    let mut frame = encode(1, 0, 0, false, b"", None).expect("encodes");
     super::segment::put(&mut frame, 17, &[2]);
-    let crc = crc32fast::hash(frame.split_at(8).1);
+    let crc = crc32fast::hash(&[[3; 16].as_slice(), frame.split_at(8).1].concat());
     super::segment::put(&mut frame, 4, &crc.to_le_bytes());
-    assert!(matches!(FrameHeader::decode(frame.first_chunk().expect("long enough")), HeaderVerdict::Newer(_)));
+    assert!(matches!(FrameHeader::decode(frame.first_chunk().expect("long enough"), seed()), HeaderVerdict::Newer(_)));
 }
 
 #[test]
@@ -232,7 +282,7 @@ fn the_document_and_the_code_agree_on_offsets() {
         }
         assert_eq!(next, total, "{title}");
     }
-    let frame = encode_frame(0x0102_0304_0506_0708, 9, 10, true, b"abc", None).expect("encodes");
+    let frame = encode(0x0102_0304_0506_0708, 9, 10, true, b"abc", None).expect("encodes");
     let find = |name: &str| {
         let row = table("Frame header").into_iter().find(|row| row.2 == name).expect(name);
         frame.get(row.0..row.0 + row.1).expect(name).to_vec()

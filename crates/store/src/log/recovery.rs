@@ -6,7 +6,7 @@ use super::dir::{LogDir, Segment};
 use super::segment::{Next, SegmentReader};
 use super::writer::{LogPosition, LogWriter, closing_frame};
 use crate::error::{Error, Result};
-use crate::format::{FRAME_HEADER_BYTES, FrameHeader, HEADER_BYTES, HeaderVerdict};
+use crate::format::{FRAME_HEADER_BYTES, FrameHeader, FrameSeed, HEADER_BYTES, HeaderVerdict};
 use crate::id::Sequence;
 use crate::storage::OpenMode;
 use crate::time::Timestamp;
@@ -66,7 +66,13 @@ fn finish_seal(dir: &LogDir, segment: &Segment, follower: &Segment, may_mend: bo
         ));
     }
     if may_mend && let Some(offset) = offset_of(dir, segment, follower.first)? {
-        return cut_and_close(dir, segment, offset, Sequence::new(follower.first.number() - 1));
+        return cut_and_close(
+            dir,
+            &SegmentReader::open(dir, segment)?.header.store_id,
+            segment,
+            offset,
+            Sequence::new(follower.first.number() - 1),
+        );
     }
     Err(Error::corrupt(
         segment.path.display(),
@@ -103,7 +109,7 @@ fn closing_frame_of(dir: &LogDir, segment: &Segment) -> Result<Option<FrameHeade
         .open(&segment.path, OpenMode::Read)
         .and_then(|file| file.read_exact_at(&mut bytes, offset))
         .map_err(|e| Error::io("reading", &segment.path, e))?;
-    Ok(match FrameHeader::decode(&bytes) {
+    Ok(match FrameHeader::decode(&bytes, FrameSeed::of(&reader.header.store_id)) {
         HeaderVerdict::Frame(header) if header.closing && header.len == 0 => Some(header),
         _ => None,
     })
@@ -191,7 +197,7 @@ impl Recovery<'_> {
         if closed {
             // A sealed last segment: the next one begins after it. Its closing frame is written once more, because it may have been read back
             // from memory after its sync failed.
-            cut_and_close(self.dir, active, end - FRAME_HEADER_BYTES as u64, last)?;
+            cut_and_close(self.dir, &store_id, active, end - FRAME_HEADER_BYTES as u64, last)?;
             return Ok(Recovered { writer: self.create(store_id, next, &[], last)?, last, store_id });
         }
         frames.retain(|(_, first)| *first > synced);
@@ -200,7 +206,7 @@ impl Recovery<'_> {
         // The copy must be durable under its name before the original goes. Where the copy begins with the segment, its name is the same and the rename replaces it.
         let writer = self.create(store_id, first, &copied, last)?;
         if first > active.first {
-            cut_and_close(self.dir, active, cut, Sequence::new(first.number() - 1))?;
+            cut_and_close(self.dir, &store_id, active, cut, Sequence::new(first.number() - 1))?;
             self.dir.sync()?;
         }
         Ok(Recovered { writer, last, store_id })
@@ -216,11 +222,11 @@ fn read_range(dir: &LogDir, segment: &Segment, from: u64, to: u64) -> Result<Vec
     Ok(bytes)
 }
 
-fn cut_and_close(dir: &LogDir, segment: &Segment, offset: u64, last: Sequence) -> Result<()> {
+fn cut_and_close(dir: &LogDir, store_id: &[u8; 16], segment: &Segment, offset: u64, last: Sequence) -> Result<()> {
     let cut = || {
         let file = dir.storage.open(&segment.path, OpenMode::Write)?;
         file.set_len(offset)?;
-        file.write_all_at(&closing_frame(last)?, offset)?;
+        file.write_all_at(&closing_frame(store_id, last)?, offset)?;
         file.sync_data()
     };
     cut().map_err(|e| Error::io("sealing", &segment.path, e))

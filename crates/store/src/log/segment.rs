@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::dir::{LogDir, Segment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{
-    FRAME_HEADER_BYTES, FileHeader, FileKind, FrameHeader, HEADER_BYTES, HeaderError, HeaderVerdict,
+    FRAME_HEADER_BYTES, FileHeader, FileKind, FrameHeader, FrameSeed, HEADER_BYTES, HeaderError, HeaderVerdict,
     decode_payload_bytes,
 };
 use crate::storage::{FileReader, OpenMode};
@@ -37,6 +37,7 @@ pub(crate) struct SegmentReader {
     len: u64,
     offset: u64,
     pub(crate) header: FileHeader,
+    seed: FrameSeed,
 }
 
 impl SegmentReader {
@@ -72,7 +73,7 @@ impl SegmentReader {
                 format!("the header says first sequence {} but the name says {}", header.first_sequence, segment.first),
             ));
         }
-        Ok(Self { path, file, len, offset: HEADER_BYTES as u64, header })
+        Ok(Self { path, file, len, offset: HEADER_BYTES as u64, header, seed: FrameSeed::of(&header.store_id) })
     }
 
     pub(crate) fn offset(&self) -> u64 {
@@ -106,7 +107,7 @@ impl SegmentReader {
         }
         let mut bytes = [0; FRAME_HEADER_BYTES];
         self.file.read_exact(&mut bytes).map_err(|e| Error::io("reading", &self.path, e))?;
-        match FrameHeader::decode(&bytes) {
+        match FrameHeader::decode(&bytes, self.seed) {
             HeaderVerdict::Frame(header) if header.frame_bytes() > left => {
                 Ok(Next::Bad(format!("a frame of {} bytes but {left} are left", header.frame_bytes())))
             }
@@ -167,7 +168,7 @@ impl SegmentReader {
             for (at, bytes) in window.windows(FRAME_HEADER_BYTES).enumerate() {
                 let Some(bytes) = bytes.first_chunk::<FRAME_HEADER_BYTES>() else { continue };
                 if bytes.starts_with(b"PUGF")
-                    && let HeaderVerdict::Frame(header) = FrameHeader::decode(bytes)
+                    && let HeaderVerdict::Frame(header) = FrameHeader::decode(bytes, self.seed)
                     && wanted(&header)
                 {
                     return Ok(Some((start + at as u64, header)));

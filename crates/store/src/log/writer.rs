@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::dir::LogDir;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{FileHeader, FileKind, HEADER_BYTES, encode_frame};
+use crate::format::{FileHeader, FileKind, FrameOf, FrameSeed, HEADER_BYTES, encode_frame};
 use crate::id::Sequence;
 use crate::queue::lock;
 use crate::storage::{OpenMode, StorageFile};
@@ -144,6 +144,10 @@ impl LogWriter {
         })
     }
 
+    pub(crate) fn frame_seed(&self) -> FrameSeed {
+        FrameSeed::of(&self.store_id)
+    }
+
     /// The active segment's file.
     pub(crate) fn active(&self) -> &Arc<ActiveFile> {
         &self.active
@@ -187,13 +191,21 @@ impl LogWriter {
     pub(crate) fn seal(&mut self) -> Result<()> {
         self.sync()?;
         let last = self.written_through();
-        let frame = closing_frame(last).map_err(|e| Error::io("writing", &self.active.path, e))?;
+        let frame = closing_frame(&self.store_id, last).map_err(|e| Error::io("writing", &self.active.path, e))?;
         self.append(&frame, last)?;
         self.active.sync_file(&mut lock(&self.active.synced))
     }
 }
 
 /// The frame that ends a segment whose last sequence is `last`.
-pub(super) fn closing_frame(last: Sequence) -> std::io::Result<Vec<u8>> {
-    encode_frame(last.plus(1).number(), 0, last.number(), true, &[], None)
+pub(super) fn closing_frame(store_id: &[u8; 16], last: Sequence) -> std::io::Result<Vec<u8>> {
+    let frame = FrameOf {
+        first_sequence: last.plus(1).number(),
+        count: 0,
+        synced_through: last.number(),
+        closing: true,
+        payload: &[],
+        compress: None,
+    };
+    encode_frame(FrameSeed::of(store_id), &frame)
 }

@@ -10,6 +10,9 @@ use crate::value::ValueRef;
 
 const SEPARATOR: u8 = 0xFF;
 
+/// In the place of a content hash: the content was erased, and whatever comes with the message id is a duplicate of it.
+pub(crate) const CONTENT_GONE: u64 = 0;
+
 /// The part of an event's content hash that its properties make: known before the event has a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PropertiesHash(u64);

@@ -11,7 +11,7 @@ use super::layout::RunKind;
 use super::manifest::{RunMeta, decode_manifest, encode_manifest};
 use super::set::{RECENT_MAX, RunSet, RunStats};
 use crate::error::{Error, Result};
-use crate::record::{Payload, Record};
+use crate::record::{Payload, Record, Tombstone};
 use crate::storage::Storage;
 
 const RUNS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("ids.runs");
@@ -86,9 +86,15 @@ impl MessageIds {
     pub(crate) fn apply(&mut self, payload: &Payload<'_>) -> Result<()> {
         self.make_room(payload.records.len())?;
         for record in &payload.records {
-            if let Record::Event(event) = record {
-                let content = content_hash_of_record(event, payload)?;
-                self.insert(Fingerprint::of_message_id(&event.message_id), content);
+            match record {
+                Record::Event(event) => {
+                    let content = content_hash_of_record(event, payload)?;
+                    self.insert(Fingerprint::of_message_id(&event.message_id), content);
+                }
+                Record::Tombstone(Tombstone { message: Some(message), .. }) => {
+                    self.insert(Fingerprint::from_bytes(message.fingerprint), message.content);
+                }
+                _ => {}
             }
         }
         Ok(())

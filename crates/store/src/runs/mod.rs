@@ -16,7 +16,7 @@ mod shard;
 mod tests;
 mod writer;
 
-pub(crate) use content::PropertiesHash;
+pub(crate) use content::{CONTENT_GONE, PropertiesHash};
 pub(crate) use fingerprint::{Fingerprint, FingerprintMap};
 pub(crate) use ids::MessageIds;
 pub(crate) use layout::RunKind;

@@ -79,15 +79,17 @@ fn each_row_of(
             }
             Record::Identify(link) => ids.operation(link, "identify", ["anonymous_id", "user_id"]),
             Record::Alias(link) => ids.operation(link, "alias", ["id", "to"]),
-            Record::Tombstone(_) => None,
+            Record::Tombstone(_) | Record::Settlement { .. } | Record::Completion { .. } => None,
             Record::Merge(_)
             | Record::Split { .. }
             | Record::SplitLink { .. }
             | Record::Profile(_)
             | Record::Setting { .. }
             | Record::Definition(_)
-            | Record::Retraction { .. }
-            | Record::Erasure { .. } => {
+            | Record::Retraction(_)
+            | Record::Erasure { .. }
+            | Record::Conflict(_)
+            | Record::Expiry { .. } => {
                 let message = format!(
                     "record {} is of a kind that this version does not export",
                     batch.first_sequence.plus(place)
