@@ -53,7 +53,9 @@ pub use record::*;
 pub use redb;
 pub use runs::RunStats;
 pub use snapshot::Snapshot;
-pub use storage::{DirEntry, Disk, FileReader, FileWriter, LockAttempt, OpenMode, Storage, StorageFile};
+pub use storage::{
+    DirEntry, Disk, FileReader, FileWriter, LockAttempt, OpenMode, SimulatedStorage, Storage, StorageFile, simulated,
+};
 pub use store::{LogStats, Store, StoreStats};
 pub use subjects::{SubjectStats, Subjects};
 pub use time::Timestamp;

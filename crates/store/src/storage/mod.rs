@@ -1,6 +1,7 @@
 //! What a store needs of a file system, as a trait: the real one, and one that tests can crash.
 
 mod disk;
+pub mod simulated;
 mod stream;
 
 use std::any::Any;
@@ -10,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use disk::Disk;
+pub use simulated::SimulatedStorage;
 pub use stream::{FileReader, FileWriter};
 
 /// A file system. The store touches files through it alone.
