@@ -43,26 +43,4 @@ impl StorageBackend for Backend {
 }
 
 #[cfg(test)]
-mod tests {
-    use redb::{Database, ReadableDatabase, TableDefinition};
-
-    use super::Backend;
-    use crate::storage::{Disk, OpenMode, Storage};
-
-    const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("numbers");
-
-    #[test]
-    fn what_is_committed_is_read_again_by_redb_itself() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("index.redb");
-        let file = Disk.open(&path, OpenMode::WriteOrCreate).unwrap();
-        let db = Database::builder().create_with_backend(Backend::new(file)).unwrap();
-        let txn = db.begin_write().unwrap();
-        txn.open_table(TABLE).unwrap().insert(7, [7; 100_000].as_slice()).unwrap();
-        txn.commit().unwrap();
-        drop(db);
-        let db = Database::open(&path).unwrap();
-        let value = db.begin_read().unwrap().open_table(TABLE).unwrap().get(7).unwrap().unwrap();
-        assert_eq!(value.value(), [7; 100_000]);
-    }
-}
+mod tests;

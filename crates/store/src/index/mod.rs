@@ -3,6 +3,4 @@
 mod backend;
 mod tables;
 
-#[expect(unused_imports, reason = "until the index is opened through the storage")]
-pub(crate) use backend::Backend;
 pub(crate) use tables::{FoldEntry, Index};

@@ -54,6 +54,7 @@ impl Index {
     /// A transaction that is durable once committed, and after which a crash needs no walk of the whole file.
     pub(crate) fn begin_write(&self) -> Result<WriteTransaction> {
         let mut txn = self.db.begin_write().map_err(|e| Error::index("writing", e))?;
+        // It commits in two phases too: with one, a process started again after a failed sync would build on pages that are on no disk.
         txn.set_quick_repair(true);
         Ok(txn)
     }

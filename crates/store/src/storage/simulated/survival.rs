@@ -11,8 +11,8 @@ pub enum Loss {
     Nothing,
     /// All bytes and all names that were not synced.
     Everything,
-    /// Of each file the unsynced writes from some moment on, and a part of the one at that moment; of each directory the unsynced changes of names
-    /// from some moment on.
+    /// Of each file the unsynced writes from some moment on, and of the one at that moment the sectors of 512 bytes from one on, or if it made the file
+    /// longer the bytes from any one on; of each directory the unsynced changes of names from some moment on.
     Prefix,
     /// Of each file any of the unsynced writes, and of those that are left any sectors of 512 bytes; the last one that made the file longer may end
     /// anywhere. The file may have any length that it had, with zeros for what is missing. Of each directory any of the unsynced changes of names.
@@ -39,7 +39,11 @@ pub(super) fn surviving_bytes(durable: &Bytes, pending: &[Change], loss: Loss, r
             if let Some(Change::Write { offset, data }) = lost.first()
                 && row.chance(1, 2)
             {
-                found.write(*offset, data.split_at(index_below(row, data.len())).0);
+                let end = index_below(row, data.len());
+                let past_border = usize::try_from((offset + end as u64) % SECTOR_BYTES).unwrap_or(0);
+                let appends = offset + data.len() as u64 > found.len();
+                let end = if appends { end } else { end.saturating_sub(past_border) };
+                found.write(*offset, data.split_at(end).0);
             }
             lengthen(&mut found, durable, pending, row);
         }
