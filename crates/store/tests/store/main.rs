@@ -1,7 +1,8 @@
-//! The store as its callers see it, on real files.
+//! The store as its callers see it, on real files and on simulated ones.
 
 #![allow(unreachable_pub, clippy::unwrap_used, reason = "a test program has no outside and fails by panicking")]
 
 mod append;
 mod common;
 mod recovery;
+mod stops;
