@@ -4,6 +4,7 @@ use crate::format::{
     FRAME_HEADER_BYTES, FileHeader, FileKind, FrameHeader, FrameSeed, HEADER_BYTES, HeaderVerdict, decode_base,
     decode_payload, decode_payload_bytes, encode_payload,
 };
+pub use crate::runs::bench::Ids;
 pub use crate::runs::fuzzing::{run_file, run_manifest};
 pub use crate::subjects::fuzz_block as subject_block;
 

@@ -11,7 +11,7 @@ pub fn run_file(bytes: &[u8]) {
         && let Ok(tail) = Tail::decode(&header, tail)
     {
         for prefix in tail.fences {
-            tail.filter.may_hold(prefix);
+            tail.filter.may_hold(u64::from(prefix) << 32);
         }
     }
 }

@@ -2,24 +2,30 @@
 
 use super::fingerprint::Fingerprint;
 
-/// The version that this code writes, and the newest that it reads.
-pub(crate) const RUN_VERSION: u32 = 1;
-/// Entries in a block, the unit that is read and checked.
-pub(crate) const BLOCK_ENTRIES: usize = 256;
+/// The version that this code writes, and the only one that it reads: an older file is derived again.
+pub(crate) const RUN_VERSION: u32 = 2;
 /// A fingerprint and a value.
 pub(crate) const ENTRY_BYTES: usize = 24;
-/// Bytes of a whole block.
-pub(crate) const BLOCK_BYTES: usize = BLOCK_ENTRIES * ENTRY_BYTES;
+/// Most entries of a block, the unit that is read and checked. Every block but the last has so many.
+pub(crate) const BLOCK_ENTRIES: usize = 42;
+/// Bytes of a block. It divides what a file system reads at a time, and the blocks begin at a multiple of it.
+pub(crate) const BLOCK_BYTES: usize = 1024;
+/// Where the first block begins.
+pub(crate) const BLOCKS_AT: u64 = BLOCK_BYTES as u64;
+const BLOCK_FILE_AT: usize = BLOCK_ENTRIES * ENTRY_BYTES;
+const BLOCK_PLACE_AT: usize = BLOCK_FILE_AT + 8;
+const BLOCK_CRC_AT: usize = BLOCK_PLACE_AT + 4;
+const _: () = assert!(BLOCK_CRC_AT + 4 == BLOCK_BYTES);
 
 const MAGIC: [u8; 8] = *b"PUGMRUN\0";
 const VERSION_AT: usize = 8;
 const KIND_AT: usize = 12;
 const ENTRIES_AT: usize = 16;
 const FILTER_BYTES_AT: usize = 24;
-const FENCES_AT: usize = 32;
+const BLOCKS_COUNT_AT: usize = 32;
 const RESERVED_AT: usize = 40;
 const HEADER_CRC_AT: usize = 60;
-/// Length of the header; the entries follow it.
+/// Length of the header; zeros follow it, up to the first block.
 pub(crate) const RUN_HEADER_BYTES: usize = HEADER_CRC_AT + 4;
 
 /// What a run maps from and to.
@@ -73,7 +79,7 @@ pub(crate) struct RunHeader {
     pub(crate) kind: RunKind,
     pub(crate) entries: u64,
     pub(crate) filter_bytes: u64,
-    pub(crate) fences: u64,
+    pub(crate) blocks: u64,
 }
 
 /// Why bytes are not a header of this version.
@@ -83,14 +89,16 @@ pub(crate) enum HeaderDamage {
     Damaged(String),
     /// Written by a newer version.
     Newer(u32),
+    /// Written by an older version.
+    Older(u32),
 }
 
-/// Offsets of the parts behind the entries, and the length of the file.
+/// Offsets of the parts behind the blocks, and the length of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) fences: u64,
     pub(crate) filter: u64,
-    pub(crate) checksums: u64,
+    pub(crate) checksum: u64,
     pub(crate) end: u64,
 }
 
@@ -102,7 +110,7 @@ impl RunHeader {
         put(&mut bytes, KIND_AT, &self.kind.code().to_le_bytes());
         put(&mut bytes, ENTRIES_AT, &self.entries.to_le_bytes());
         put(&mut bytes, FILTER_BYTES_AT, &self.filter_bytes.to_le_bytes());
-        put(&mut bytes, FENCES_AT, &self.fences.to_le_bytes());
+        put(&mut bytes, BLOCKS_COUNT_AT, &self.blocks.to_le_bytes());
         let crc = crc32fast::hash(bytes.split_at(HEADER_CRC_AT).0);
         put(&mut bytes, HEADER_CRC_AT, &crc.to_le_bytes());
         bytes
@@ -123,8 +131,11 @@ impl RunHeader {
         if version > RUN_VERSION {
             return Err(HeaderDamage::Newer(version));
         }
-        if version == 0 || take::<20>(bytes, RESERVED_AT) != [0; 20] {
-            return damaged("version 0 or reserved bytes that are not zero".to_owned());
+        if version < RUN_VERSION {
+            return Err(HeaderDamage::Older(version));
+        }
+        if take::<20>(bytes, RESERVED_AT) != [0; 20] {
+            return damaged("reserved bytes that are not zero".to_owned());
         }
         let code = u32::from_le_bytes(take(bytes, KIND_AT));
         let Some(kind) = RunKind::from_code(code) else {
@@ -134,13 +145,13 @@ impl RunHeader {
             kind,
             entries: u64::from_le_bytes(take(bytes, ENTRIES_AT)),
             filter_bytes: u64::from_le_bytes(take(bytes, FILTER_BYTES_AT)),
-            fences: u64::from_le_bytes(take(bytes, FENCES_AT)),
+            blocks: u64::from_le_bytes(take(bytes, BLOCKS_COUNT_AT)),
         };
         let expected = header.entries.div_ceil(BLOCK_ENTRIES as u64);
-        if header.entries == 0 || header.fences != expected {
+        if header.entries == 0 || header.blocks != expected {
             return damaged(format!(
-                "{} fences for {} entries but expected {expected} for at least one entry",
-                header.fences, header.entries
+                "{} blocks for {} entries but expected {expected} for at least one entry",
+                header.blocks, header.entries
             ));
         }
         Ok(header)
@@ -148,11 +159,11 @@ impl RunHeader {
 
     /// Where the parts lie; `None` when the lengths pass what a file can hold.
     pub(crate) fn layout(&self) -> Option<Layout> {
-        let fences = self.entries.checked_mul(ENTRY_BYTES as u64)?.checked_add(RUN_HEADER_BYTES as u64)?;
-        let filter = self.fences.checked_mul(8)?.checked_add(fences)?;
-        let checksums = filter.checked_add(self.filter_bytes)?;
-        let end = self.fences.checked_add(1)?.checked_mul(4)?.checked_add(checksums)?;
-        Some(Layout { fences, filter, checksums, end })
+        let fences = self.blocks.checked_mul(BLOCK_BYTES as u64)?.checked_add(BLOCKS_AT)?;
+        let filter = self.blocks.checked_mul(4)?.checked_add(fences)?;
+        let checksum = filter.checked_add(self.filter_bytes)?;
+        let end = checksum.checked_add(4)?;
+        Some(Layout { fences, filter, checksum, end })
     }
 }
 
@@ -167,6 +178,35 @@ pub(crate) fn entry_fingerprint(entry: &[u8; ENTRY_BYTES]) -> Fingerprint {
 
 pub(crate) fn entry_value(entry: &[u8; ENTRY_BYTES]) -> u64 {
     u64::from_le_bytes(take(entry, 16))
+}
+
+/// Makes the entries in `block`, at most [`BLOCK_ENTRIES`], the block `place` of file `number`.
+pub(crate) fn seal_block(block: &mut Vec<u8>, number: u64, place: u32) {
+    block.resize(BLOCK_FILE_AT, 0);
+    block.extend_from_slice(&number.to_le_bytes());
+    block.extend_from_slice(&place.to_le_bytes());
+    let crc = crc32fast::hash(block);
+    block.extend_from_slice(&crc.to_le_bytes());
+}
+
+/// The entries of block `place` of file `number`, `count` of them, or what is wrong with it.
+pub(crate) fn open_block(
+    block: &[u8; BLOCK_BYTES],
+    number: u64,
+    place: usize,
+    count: usize,
+) -> Result<&[[u8; ENTRY_BYTES]], String> {
+    let computed = crc32fast::hash(block.split_at(BLOCK_CRC_AT).0);
+    let stored = u32::from_le_bytes(take(block, BLOCK_CRC_AT));
+    if computed != stored {
+        return Err(format!("checksum {computed:#010x} but stored {stored:#010x}"));
+    }
+    let file = u64::from_le_bytes(take(block, BLOCK_FILE_AT));
+    let found = u32::from_le_bytes(take(block, BLOCK_PLACE_AT));
+    if file != number || found as usize != place {
+        return Err(format!("it is block {found} of file {file} but expected block {place} of file {number}"));
+    }
+    Ok(block.as_chunks().0.split_at(count.min(BLOCK_ENTRIES)).0)
 }
 
 /// The `N` bytes at `offset` of a fixed array; both are constants, so that a field past the end fails in any test.
@@ -185,13 +225,13 @@ fn put(bytes: &mut [u8], offset: usize, value: &[u8]) {
 mod tests {
     use super::*;
 
-    const HEADER: RunHeader = RunHeader { kind: RunKind::Subjects, entries: 257, filter_bytes: 44, fences: 2 };
+    const HEADER: RunHeader = RunHeader { kind: RunKind::Subjects, entries: 257, filter_bytes: 44, blocks: 7 };
 
     #[test]
     fn a_header_is_read_as_it_was_written() {
         assert_eq!(RunHeader::decode(&HEADER.encode()), Ok(HEADER));
         let layout = HEADER.layout().unwrap();
-        assert_eq!(layout, Layout { fences: 6232, filter: 6248, checksums: 6292, end: 6304 });
+        assert_eq!(layout, Layout { fences: 8192, filter: 8220, checksum: 8264, end: 8268 });
     }
 
     #[test]
@@ -199,7 +239,7 @@ mod tests {
         let hex: String = HEADER.encode().iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(
             hex,
-            "5055474d52554e00010000000100000001010000000000002c0000000000000002000000000000000000000000000000000000000000000000000000"
+            "5055474d52554e00020000000100000001010000000000002c0000000000000007000000000000000000000000000000000000000000000000000000"
                 .to_owned()
                 + &format!("{:08x}", crc32fast::hash(HEADER.encode().split_at(60).0).swap_bytes())
         );
@@ -215,18 +255,50 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_refused_as_newer() {
-        let mut bytes = HEADER.encode();
-        put(&mut bytes, VERSION_AT, &2_u32.to_le_bytes());
-        let crc = crc32fast::hash(bytes.split_at(HEADER_CRC_AT).0);
-        put(&mut bytes, HEADER_CRC_AT, &crc.to_le_bytes());
-        assert_eq!(RunHeader::decode(&bytes), Err(HeaderDamage::Newer(2)));
+    fn another_version_is_told_from_damage() {
+        let of_version = |version: u32| {
+            let mut bytes = HEADER.encode();
+            put(&mut bytes, VERSION_AT, &version.to_le_bytes());
+            let crc = crc32fast::hash(bytes.split_at(HEADER_CRC_AT).0);
+            put(&mut bytes, HEADER_CRC_AT, &crc.to_le_bytes());
+            RunHeader::decode(&bytes)
+        };
+        assert_eq!(of_version(3), Err(HeaderDamage::Newer(3)));
+        assert_eq!(of_version(1), Err(HeaderDamage::Older(1)));
+        assert_eq!(of_version(RUN_VERSION), Ok(HEADER));
+    }
+
+    #[test]
+    fn a_block_is_read_as_it_was_written_and_in_its_place_only() {
+        let entries = |count: u8| -> Vec<u8> {
+            let mut bytes = Vec::new();
+            (0..count).for_each(|n| encode_entry(&Fingerprint::from_bytes([n; 16]), u64::from(n) << 40, &mut bytes));
+            bytes
+        };
+        for count in [1, 41, 42] {
+            let plain = entries(count);
+            let mut block = plain.clone();
+            seal_block(&mut block, 7, 3);
+            let block: [u8; BLOCK_BYTES] = block.try_into().unwrap();
+            let read = open_block(&block, 7, 3, usize::from(count)).unwrap();
+            assert_eq!(read.as_flattened(), plain);
+            assert_eq!(
+                open_block(&block, 7, 4, usize::from(count)),
+                Err("it is block 3 of file 7 but expected block 4 of file 7".to_owned())
+            );
+            assert!(open_block(&block, 8, 3, usize::from(count)).is_err());
+            for bit in 0..BLOCK_BYTES * 8 {
+                let mut damaged = block;
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                assert!(open_block(&damaged, 7, 3, usize::from(count)).is_err(), "bit {bit}");
+            }
+        }
     }
 
     #[test]
     fn lengths_past_any_file_have_no_layout() {
         let entries = u64::MAX - 255;
-        let header = RunHeader { entries, fences: entries.div_ceil(256), ..HEADER };
+        let header = RunHeader { entries, blocks: entries.div_ceil(42), ..HEADER };
         assert_eq!(RunHeader::decode(&header.encode()), Ok(header));
         assert_eq!(header.layout(), None);
     }

@@ -1,6 +1,7 @@
 //! Maps from fingerprints to numbers that outgrow memory: newest entries in memory, the rest in sorted, immutable files
 //! with a filter each. The bytes are in `docs/format.md`, Sorted runs.
 
+pub(crate) mod bench;
 mod content;
 mod filter;
 mod fingerprint;

@@ -1,4 +1,4 @@
-//! One run file, open: fences, filter and checksums in memory, entries on disk.
+//! One run file, open: fences and filter in memory, entries on disk.
 
 use std::io;
 use std::ops::Range;
@@ -9,22 +9,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::filter::Filter;
 use super::fingerprint::Fingerprint;
 use super::layout::{
-    BLOCK_BYTES, BLOCK_ENTRIES, ENTRY_BYTES, HeaderDamage, Layout, RUN_HEADER_BYTES, RUN_VERSION, RunHeader, RunKind,
-    entry_fingerprint, entry_value,
+    BLOCK_BYTES, BLOCK_ENTRIES, BLOCKS_AT, ENTRY_BYTES, HeaderDamage, Layout, RUN_HEADER_BYTES, RUN_VERSION, RunHeader,
+    RunKind, entry_fingerprint, entry_value, open_block,
 };
 use super::manifest::RunMeta;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::{OpenMode, Storage, StorageFile};
 
-/// What lies behind the entries of a run file.
+/// Fences on either side of where an even spread would put one that are looked at first.
+const FENCE_WINDOW: usize = 64;
+
+/// What lies behind the blocks of a run file.
 pub(super) struct Tail {
-    /// The prefix of each block's first entry.
-    pub(super) fences: Vec<u64>,
+    /// The fence of each block's first entry.
+    pub(super) fences: Vec<u32>,
     pub(super) filter: Filter,
-    /// The checksum of each block.
-    pub(super) checksums: Vec<u32>,
-    /// That of fences and filter.
+    /// The checksum of both.
     pub(super) checksum: u32,
+}
+
+/// What the fences keep of a prefix.
+pub(super) fn fence_of(prefix: u64) -> u32 {
+    (prefix >> 32) as u32
 }
 
 impl Tail {
@@ -32,25 +38,23 @@ impl Tail {
     pub(super) fn decode(header: &RunHeader, bytes: &[u8]) -> std::result::Result<Self, (u64, String)> {
         let at = |part: u64, layout: &Layout| usize::try_from(part - layout.fences).ok();
         let parts = header.layout().and_then(|layout| {
-            let (guarded, checksums) = bytes.split_at_checked(at(layout.checksums, &layout)?)?;
+            let (guarded, checksum) = bytes.split_at_checked(at(layout.checksum, &layout)?)?;
             let (fences, filter) = guarded.split_at_checked(at(layout.filter, &layout)?)?;
-            Some((layout, guarded, fences, filter, checksums)).filter(|_| at(layout.end, &layout) == Some(bytes.len()))
+            Some((layout, guarded, fences, filter, u32::from_le_bytes(checksum.try_into().ok()?)))
         });
-        let Some((layout, guarded, fences, filter, checksums)) = parts else {
-            return Err((0, format!("{} bytes behind the entries, which is not what the header says", bytes.len())));
+        let Some((layout, guarded, fences, filter, stored)) = parts else {
+            return Err((0, format!("{} bytes behind the blocks, which is not what the header says", bytes.len())));
         };
-        let mut checksums: Vec<u32> = checksums.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
-        let stored = checksums.pop().unwrap_or_default();
         let computed = crc32fast::hash(guarded);
         if computed != stored {
             return Err((0, format!("checksum of fences and filter {computed:#010x} but stored {stored:#010x}")));
         }
-        let fences: Vec<u64> = fences.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+        let fences: Vec<u32> = fences.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
         if !fences.is_sorted() {
             return Err((0, "fences that do not ascend".to_owned()));
         }
         let filter = Filter::decode(filter).map_err(|what| (layout.filter - layout.fences, what))?;
-        Ok(Self { fences, filter, checksums, checksum: stored })
+        Ok(Self { fences, filter, checksum: stored })
     }
 }
 
@@ -67,7 +71,7 @@ impl Shard {
     /// Opens the file that `meta` names; reads and checks its header, fences and filter.
     ///
     /// # Errors
-    /// `Corrupt` if it is missing, or not the file that `meta` describes; `Unsupported` if a newer version wrote it.
+    /// `Corrupt` if it is missing, not the file that `meta` describes, or of an older version; `Unsupported` if a newer version wrote it.
     pub(super) fn open(storage: &dyn Storage, dir: &Path, kind: RunKind, meta: RunMeta) -> Result<Self> {
         let name = kind.file_name(meta.number);
         let place = place_of(dir, &name);
@@ -84,11 +88,21 @@ impl Shard {
         read_at(&*file, &place, &mut header, 0)?;
         let header = RunHeader::decode(&header).map_err(|damage| match damage {
             HeaderDamage::Damaged(what) => Error::corrupt(&place, format!("header at byte 0: {what}")),
+            // Derived: a file that is not read is as good as a damaged one, and is made again from the log.
+            HeaderDamage::Older(version) => {
+                Error::corrupt(&place, format!("header at byte 0: version {version} but expected {RUN_VERSION}"))
+            }
             HeaderDamage::Newer(version) => Error::new(
                 ErrorKind::Unsupported,
                 format!("{place}: version {version}, this program knows up to {RUN_VERSION}"),
             ),
         })?;
+        let mut rest = [0; BLOCKS_AT as usize - RUN_HEADER_BYTES];
+        read_at(&*file, &place, &mut rest, RUN_HEADER_BYTES as u64)?;
+        if let Some(at) = rest.iter().position(|byte| *byte != 0) {
+            let (at, byte) = (RUN_HEADER_BYTES + at, rest[at]);
+            return Err(Error::corrupt(&place, format!("byte {at}: {byte} but expected 0 before the first block")));
+        }
         if header.kind != kind {
             let (found, expected) = (header.kind.as_str(), kind.as_str());
             return Err(Error::corrupt(&place, format!("header at byte 0: kind {found} but expected {expected}")));
@@ -130,23 +144,28 @@ impl Shard {
         self.tail.filter.may_hold(prefix)
     }
 
-    /// The last block whose first entry does not lie past `prefix`.
+    /// The last block whose first entry may not lie past `prefix`.
     pub(super) fn block_of(&self, prefix: u64) -> Option<usize> {
-        self.tail.fences.partition_point(|fence| *fence <= prefix).checked_sub(1)
+        last_at_most(&self.tail.fences, fence_of(prefix))
     }
 
-    /// Looks for `fingerprint` in `block`, which `bytes` holds, and before it where equal prefixes cross its border.
-    pub(super) fn find(&self, block: usize, bytes: &[u8], fingerprint: &Fingerprint) -> Result<Option<u64>> {
-        if let Some(value) = find_in(bytes, fingerprint) {
+    /// Looks for `fingerprint` in `block`, whose entries are given, and before it where equal fences leave open which block it is.
+    pub(super) fn find(
+        &self,
+        block: usize,
+        entries: &[[u8; ENTRY_BYTES]],
+        fingerprint: &Fingerprint,
+    ) -> Result<Option<u64>> {
+        if let Some(value) = find_in(entries, fingerprint) {
             return Ok(Some(value));
         }
-        let prefix = fingerprint.prefix();
-        let mut earlier = Vec::new();
+        let fence = fence_of(fingerprint.prefix());
         let mut block = block;
-        while self.tail.fences.get(block) == Some(&prefix) && block > 0 {
+        let mut bytes = [0; BLOCK_BYTES];
+        while self.tail.fences.get(block) == Some(&fence) && block > 0 {
             block -= 1;
-            self.read_blocks(block..block + 1, &mut earlier)?;
-            if let Some(value) = find_in(&earlier, fingerprint) {
+            self.read_blocks(block..block + 1, &mut bytes)?;
+            if let Some(value) = find_in(self.entries(block, &bytes)?, fingerprint) {
                 return Ok(Some(value));
             }
         }
@@ -157,30 +176,27 @@ impl Shard {
         self.tail.fences.len()
     }
 
-    /// Reads whole blocks into `bytes`, checked.
+    /// Reads whole blocks into `bytes`, which has as many bytes; [`entries`](Self::entries) checks each.
     ///
     /// # Errors
-    /// `Corrupt` for a block whose checksum differs, or that the file no longer has.
-    pub(super) fn read_blocks(&self, blocks: Range<usize>, bytes: &mut Vec<u8>) -> Result<()> {
-        let start = blocks.start as u64 * BLOCK_BYTES as u64;
-        let end = (blocks.end as u64 * BLOCK_BYTES as u64).min(self.meta.entries * ENTRY_BYTES as u64);
-        let offset = RUN_HEADER_BYTES as u64 + start;
-        let length = usize::try_from(end.saturating_sub(start)).expect("a few blocks fit in memory: callers");
-        bytes.resize(length, 0);
+    /// `Corrupt` for blocks that the file no longer has.
+    pub(super) fn read_blocks(&self, blocks: Range<usize>, bytes: &mut [u8]) -> Result<()> {
+        debug_assert_eq!(blocks.len() * BLOCK_BYTES, bytes.len(), "room for the blocks asked for");
+        let offset = block_at(blocks.start);
         read_at(&*self.file, &self.place, bytes, offset)?;
         self.blocks_read.fetch_add(blocks.len() as u64, Ordering::Relaxed);
-        let stored = self.tail.checksums.iter().skip(blocks.start);
-        for (place, (block, stored)) in bytes.chunks(BLOCK_BYTES).zip(stored).enumerate() {
-            let computed = crc32fast::hash(block);
-            if computed != *stored {
-                let at = offset + place as u64 * BLOCK_BYTES as u64;
-                return Err(Error::corrupt(
-                    &self.place,
-                    format!("block at byte {at}: checksum {computed:#010x} but stored {stored:#010x}"),
-                ));
-            }
-        }
         Ok(())
+    }
+
+    /// The entries of a block that was read, checked.
+    ///
+    /// # Errors
+    /// `Corrupt` for bytes that are not this block.
+    pub(super) fn entries<'b>(&self, block: usize, bytes: &'b [u8; BLOCK_BYTES]) -> Result<&'b [[u8; ENTRY_BYTES]]> {
+        let before = block as u64 * BLOCK_ENTRIES as u64;
+        let count = usize::try_from(self.meta.entries.saturating_sub(before)).unwrap_or(BLOCK_ENTRIES);
+        open_block(bytes, self.meta.number, block, count)
+            .map_err(|what| Error::corrupt(&self.place, format!("block at byte {}: {what}", block_at(block))))
     }
 
     pub(super) fn blocks_read(&self) -> u64 {
@@ -189,7 +205,37 @@ impl Shard {
 
     /// Bytes of memory that the open file takes.
     pub(super) fn resident_bytes(&self) -> usize {
-        self.tail.filter.bytes() + self.tail.fences.len() * 8 + self.tail.checksums.len() * 4 + size_of::<Self>()
+        self.tail.filter.bytes() + self.tail.fences.len() * 4 + size_of::<Self>()
+    }
+}
+
+fn block_at(block: usize) -> u64 {
+    BLOCKS_AT + block as u64 * BLOCK_BYTES as u64
+}
+
+/// The last place of ascending `fences` that holds at most `fence`. Fences of hashes are evenly spread: it is close to where a line
+/// from the first to the last would have it.
+fn last_at_most(fences: &[u32], fence: u32) -> Option<usize> {
+    let (first, last) = (*fences.first()?, *fences.last()?);
+    if fence < first {
+        return None;
+    }
+    if fence >= last {
+        return Some(fences.len() - 1);
+    }
+    let guess = u64::from(fence - first) * (fences.len() as u64 - 1) / u64::from(last - first);
+    let guess = usize::try_from(guess).expect("a place in fences that are in memory");
+    let from = guess.saturating_sub(FENCE_WINDOW);
+    let to = fences.len().min(guess + FENCE_WINDOW);
+    let past = |window: &[u32]| window.partition_point(|other| *other <= fence);
+    match fences.get(from..to) {
+        Some(window)
+            if window.first().is_some_and(|first| *first <= fence)
+                && fences.get(to).is_none_or(|next| *next > fence) =>
+        {
+            (from + past(window)).checked_sub(1)
+        }
+        _ => past(fences).checked_sub(1),
     }
 }
 
@@ -211,9 +257,29 @@ fn read_at(file: &dyn StorageFile, place: &str, bytes: &mut [u8], offset: u64) -
     })
 }
 
-fn find_in(bytes: &[u8], fingerprint: &Fingerprint) -> Option<u64> {
-    let entries: &[[u8; ENTRY_BYTES]] = bytes.as_chunks().0;
-    debug_assert!(entries.len() <= BLOCK_ENTRIES, "one block at a time");
+fn find_in(entries: &[[u8; ENTRY_BYTES]], fingerprint: &Fingerprint) -> Option<u64> {
     let place = entries.binary_search_by(|entry| entry_fingerprint(entry).cmp(fingerprint)).ok()?;
     entries.get(place).map(entry_value)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_fence_is_found_however_they_are_spread(
+            mut fences in proptest::collection::vec(prop_oneof![any::<u32>(), 0_u32..300, Just(u32::MAX)], 0..700),
+            asked in any::<u32>(),
+        ) {
+            fences.sort_unstable();
+            let around = fences.iter().flat_map(|fence| [fence.saturating_sub(1), *fence, fence.saturating_add(1)]);
+            for fence in around.chain([asked, 0, u32::MAX]) {
+                let expected = fences.iter().rposition(|other| *other <= fence);
+                prop_assert_eq!(last_at_most(&fences, fence), expected, "fence {}", fence);
+            }
+        }
+    }
 }

@@ -7,10 +7,10 @@ use std::sync::{Arc, OnceLock};
 
 use super::filter::Filter;
 use super::fingerprint::Fingerprint;
-use super::layout::{BLOCK_BYTES, RUN_HEADER_BYTES, RunHeader, RunKind, encode_entry};
+use super::layout::{BLOCK_BYTES, BLOCK_ENTRIES, BLOCKS_AT, ENTRY_BYTES, RunHeader, RunKind, encode_entry, seal_block};
 use super::manifest::RunMeta;
 use super::run::Run;
-use super::shard::{Shard, Tail, place_of};
+use super::shard::{Shard, Tail, fence_of, place_of};
 use crate::error::{Error, Result};
 use crate::storage::{FileWriter, OpenMode, Storage};
 
@@ -147,8 +147,7 @@ struct ShardWriter {
     entries: u64,
     block: Vec<u8>,
     prefixes: Vec<u64>,
-    fences: Vec<u64>,
-    checksums: Vec<u32>,
+    fences: Vec<u32>,
 }
 
 impl ShardWriter {
@@ -170,10 +169,9 @@ impl ShardWriter {
             block: Vec::with_capacity(BLOCK_BYTES),
             prefixes: Vec::new(),
             fences: Vec::new(),
-            checksums: Vec::new(),
         };
         // The header is written last, when the lengths are known.
-        writer.write(&[0; RUN_HEADER_BYTES])?;
+        writer.write(&[0; BLOCKS_AT as usize])?;
         Ok(writer)
     }
 
@@ -184,14 +182,14 @@ impl ShardWriter {
     fn push(&mut self, fingerprint: &Fingerprint, value: u64) -> Result<()> {
         let prefix = fingerprint.prefix();
         if self.block.is_empty() {
-            self.fences.push(prefix);
+            self.fences.push(fence_of(prefix));
         }
         if self.prefixes.last() != Some(&prefix) {
             self.prefixes.push(prefix);
         }
         encode_entry(fingerprint, value, &mut self.block);
         self.entries += 1;
-        if self.block.len() == BLOCK_BYTES {
+        if self.block.len() == BLOCK_ENTRIES * ENTRY_BYTES {
             self.finish_block()?;
         }
         Ok(())
@@ -199,8 +197,9 @@ impl ShardWriter {
 
     fn finish_block(&mut self) -> Result<()> {
         if !self.block.is_empty() {
-            self.checksums.push(crc32fast::hash(&self.block));
-            let block = std::mem::take(&mut self.block);
+            let mut block = std::mem::take(&mut self.block);
+            let place = u32::try_from(self.fences.len() - 1).expect("a file has far fewer than 2^32 blocks");
+            seal_block(&mut block, self.number, place);
             self.write(&block)?;
             self.block = block;
             self.block.clear();
@@ -216,15 +215,13 @@ impl ShardWriter {
         filter.encode(&mut guarded);
         let checksum = crc32fast::hash(&guarded);
         self.write(&guarded)?;
-        let checksums: Vec<u8> =
-            self.checksums.iter().chain([&checksum]).flat_map(|checksum| checksum.to_le_bytes()).collect();
-        self.write(&checksums)?;
+        self.write(&checksum.to_le_bytes())?;
 
         let header = RunHeader {
             kind: self.kind,
             entries: self.entries,
-            filter_bytes: (guarded.len() - self.fences.len() * 8) as u64,
-            fences: self.fences.len() as u64,
+            filter_bytes: (guarded.len() - self.fences.len() * 4) as u64,
+            blocks: self.fences.len() as u64,
         };
         let bytes = header.layout().expect("what was just written has a length").end;
         let io = |error| Error::io("writing", &self.unfinished, error);
@@ -237,7 +234,7 @@ impl ShardWriter {
         renamed.map_err(|error| Error::io("renaming", &self.unfinished, error))?;
 
         let meta = RunMeta { number: self.number, run, level, from: self.from, entries: self.entries, bytes, checksum };
-        let tail = Tail { fences: self.fences, filter, checksums: self.checksums, checksum };
+        let tail = Tail { fences: self.fences, filter, checksum };
         Ok(Shard::from_parts(meta, self.place, file, tail))
     }
 }

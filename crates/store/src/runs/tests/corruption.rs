@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::super::layout::{ENTRY_BYTES, RUN_HEADER_BYTES};
+use super::super::layout::{BLOCK_BYTES, BLOCK_ENTRIES, ENTRY_BYTES, RUN_HEADER_BYTES};
 use super::*;
 use crate::error::{Error, ErrorKind};
 
 const ENTRIES: u64 = 500;
-const FENCES_AT: usize = RUN_HEADER_BYTES + ENTRIES as usize * ENTRY_BYTES;
-const FILTER_AT: usize = FENCES_AT + 2 * 8;
+const BLOCKS: usize = (ENTRIES as usize).div_ceil(BLOCK_ENTRIES);
+const FENCES_AT: usize = BLOCK_BYTES + BLOCKS * BLOCK_BYTES;
+const FILTER_AT: usize = FENCES_AT + BLOCKS * 4;
 
 struct Written {
     dir: tempfile::TempDir,
@@ -79,10 +80,19 @@ fn a_flipped_byte_in_the_filter_is_found_on_opening() {
 }
 
 #[test]
+fn a_flipped_byte_between_the_header_and_the_first_block_is_found_on_opening() {
+    for at in [RUN_HEADER_BYTES, BLOCK_BYTES - 1] {
+        let written = written();
+        written.flip(at);
+        written.assert_corrupt(&written.refused(), &format!("byte {at}: 16 but expected 0 before the first block"));
+    }
+}
+
+#[test]
 fn a_flipped_byte_in_an_entry_is_found_when_its_block_is_read() {
     let written = written();
     // The second block.
-    let block_at = RUN_HEADER_BYTES + 256 * ENTRY_BYTES;
+    let block_at = 2 * BLOCK_BYTES;
     written.flip(block_at + 7 * ENTRY_BYTES + 17);
     let mut set = written.open().unwrap();
     let (mut sound, mut refused) = (0, 0);
@@ -98,7 +108,7 @@ fn a_flipped_byte_in_an_entry_is_found_when_its_block_is_read() {
             }
         }
     }
-    assert_eq!((sound, refused), (256, 244));
+    assert_eq!((sound, refused), (ENTRIES as usize - BLOCK_ENTRIES, BLOCK_ENTRIES));
     let all: Vec<Fingerprint> = (0..ENTRIES).map(numbered).collect();
     written.assert_corrupt(&set.lookup_many(&all, &mut Vec::new()).unwrap_err(), "block at byte ");
 
@@ -116,17 +126,37 @@ fn a_flipped_byte_in_an_entry_is_found_when_its_block_is_read() {
 }
 
 #[test]
-fn a_flipped_byte_in_a_block_checksum_is_found_when_its_block_is_read() {
-    let written = written();
-    let length = std::fs::metadata(&written.path).unwrap().len() as usize;
-    // Two blocks, then the checksum of fences and filter.
-    written.flip(length - 12);
-    let set = written.open().unwrap();
-    let results: Vec<Result<Option<u64>>> = (0..ENTRIES).map(|number| lookup(&set, &numbered(number))).collect();
-    assert_eq!(results.iter().filter(|result| result.is_err()).count(), 256);
-    for error in results.iter().filter_map(|result| result.as_ref().err()) {
-        written.assert_corrupt(error, &format!("block at byte {RUN_HEADER_BYTES}: checksum "));
+fn a_flipped_byte_behind_the_entries_of_a_block_is_found_when_it_is_read() {
+    // File number, place and checksum; of the last block, which is not full, also what fills it up.
+    let filled = ENTRIES as usize % BLOCK_ENTRIES * ENTRY_BYTES;
+    let cases = [(0, BLOCK_BYTES - 16), (0, BLOCK_BYTES - 8), (0, BLOCK_BYTES - 1), (BLOCKS - 1, filled)];
+    for (block, at) in cases {
+        let written = written();
+        let block_at = (1 + block) * BLOCK_BYTES;
+        written.flip(block_at + at);
+        let set = written.open().unwrap();
+        let results: Vec<Result<Option<u64>>> = (0..ENTRIES).map(|number| lookup(&set, &numbered(number))).collect();
+        let expected = BLOCK_ENTRIES.min(ENTRIES as usize - block * BLOCK_ENTRIES);
+        assert_eq!(results.iter().filter(|result| result.is_err()).count(), expected);
+        for error in results.iter().filter_map(|result| result.as_ref().err()) {
+            written.assert_corrupt(error, &format!("block at byte {block_at}: checksum "));
+        }
     }
+}
+
+#[test]
+fn a_sound_block_in_another_place_is_corrupt() {
+    let written = written();
+    let mut bytes = std::fs::read(&written.path).unwrap();
+    bytes.copy_within(2 * BLOCK_BYTES..3 * BLOCK_BYTES, BLOCK_BYTES);
+    std::fs::write(&written.path, bytes).unwrap();
+    let set = written.open().unwrap();
+    let all: Vec<Fingerprint> = (0..ENTRIES).map(numbered).collect();
+    let number = written.manifest[0].number;
+    written.assert_corrupt(
+        &set.lookup_many(&all, &mut Vec::new()).unwrap_err(),
+        &format!("block at byte 1024: it is block 1 of file {number} but expected block 0 of file {number}"),
+    );
 }
 
 #[test]
@@ -198,17 +228,22 @@ fn another_sound_file_under_the_name_is_corrupt() {
 }
 
 #[test]
-fn a_newer_version_is_unsupported_and_left_alone() {
-    let written = written();
-    let mut bytes = std::fs::read(&written.path).unwrap();
-    bytes[8] = 2;
-    let crc = crc32fast::hash(&bytes[..60]);
-    bytes[60..64].copy_from_slice(&crc.to_le_bytes());
-    std::fs::write(&written.path, &bytes).unwrap();
-    let error = written.refused();
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().ends_with("version 2, this program knows up to 1"), "{error}");
-    assert_eq!(std::fs::read(&written.path).unwrap(), bytes);
+fn a_newer_version_is_unsupported_and_left_alone_and_an_older_one_is_made_again() {
+    for (version, kind, what) in [
+        (3, ErrorKind::Unsupported, "version 3, this program knows up to 2"),
+        (1, ErrorKind::Corrupt, "header at byte 0: version 1 but expected 2"),
+    ] {
+        let written = written();
+        let mut bytes = std::fs::read(&written.path).unwrap();
+        bytes[8] = version;
+        let crc = crc32fast::hash(&bytes[..60]);
+        bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+        std::fs::write(&written.path, &bytes).unwrap();
+        let error = written.refused();
+        assert_eq!(error.kind(), kind);
+        assert!(error.to_string().ends_with(what), "{error}");
+        assert_eq!(std::fs::read(&written.path).unwrap(), bytes);
+    }
 }
 
 #[test]
