@@ -16,9 +16,8 @@ use crate::outcome::Outcome;
 use crate::prepare::{Context, Prepared, build};
 use crate::queue::Submission;
 use crate::record::Payload;
-use crate::runs::MessageIds;
+use crate::runs::{MergeThread, MessageIds};
 use crate::snapshot::Snapshot;
-use crate::storage::Storage;
 use crate::subjects::Subjects;
 use crate::time::Timestamp;
 
@@ -44,6 +43,8 @@ pub(crate) struct State {
     positions: Vec<(Sequence, LogPosition)>,
     /// How many snapshots have been taken.
     published: u64,
+    /// Stopped when the state is dropped: what it writes is under the store's lock.
+    merges: Option<MergeThread>,
     /// The first error of a write or sync: from then on what is in memory may not be on disk.
     poison: Option<String>,
 }
@@ -53,13 +54,17 @@ impl State {
     pub(crate) fn load(
         log: LogWriter,
         index: Index,
-        storage: &Arc<dyn Storage>,
+        options: &Options,
         runs_dir: &Path,
         mut folds: Vec<Box<dyn Fold>>,
         durable: Sequence,
     ) -> Result<Self> {
-        let subjects = Arc::new(Subjects::new(Arc::clone(storage), runs_dir, Arc::clone(&index.db)));
-        let mut ids = MessageIds::new(Arc::clone(storage), runs_dir);
+        let storage = &options.storage;
+        let thread = options.merge_beside.then(MergeThread::start).transpose()?;
+        let merges = thread.as_ref().map(MergeThread::merges).unwrap_or_default();
+        let subjects = Subjects::new(Arc::clone(storage), runs_dir, Arc::clone(&index.db), merges.clone());
+        let subjects = Arc::new(subjects);
+        let mut ids = MessageIds::new(Arc::clone(storage), runs_dir, merges);
         let read = index.begin_read()?;
         let mut watermarks = Vec::new();
         let mut resets: Vec<usize> = Vec::new();
@@ -121,6 +126,7 @@ impl State {
             last_received: Timestamp::EPOCH,
             positions: Vec::new(),
             published: 0,
+            merges: thread,
             poison: None,
         })
     }
@@ -338,6 +344,8 @@ impl State {
     /// Checkpoint and closing frame. A poisoned store is left as it is: the next open finds out what is on disk.
     pub(crate) fn close(&mut self) -> Result<()> {
         self.check_poison()?;
+        // Before the checkpoint, which then removes what a merge left unfinished: the next one is made from the same runs.
+        self.merges = None;
         self.checkpoint()?;
         self.log.seal()
     }

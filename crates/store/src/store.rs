@@ -142,7 +142,7 @@ impl Store {
             Index::commit(txn)?;
         }
         let last = recovered.last;
-        let mut state = State::load(recovered.writer, index, &options.storage, &runs_dir, folds, last)?;
+        let mut state = State::load(recovered.writer, index, &options, &runs_dir, folds, last)?;
         let after = state.replay_after();
         if after < last {
             let near = state.index.position(after.plus(1))?;

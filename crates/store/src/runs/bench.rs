@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::Database;
+use redb::{Database, ReadableDatabase};
 
+use super::background::MergeThread;
 use super::fingerprint::Fingerprint;
 use super::ids::MessageIds;
 use super::set::RunStats;
@@ -13,6 +14,7 @@ use crate::storage::Disk;
 
 /// The message ids of a store without the rest of it.
 pub struct Ids {
+    _merges: Option<MergeThread>,
     ids: MessageIds,
     db: Database,
     fingerprints: Vec<Fingerprint>,
@@ -20,14 +22,17 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// None yet; `dir` exists and is empty.
+    /// Those in `dir`, which exists. Runs are merged `beside` what else goes on, or inline.
     ///
     /// # Errors
-    /// Errors of the index.
-    pub fn create(dir: &Path) -> Result<Self> {
+    /// Errors of the index, and `Corrupt` for damaged runs.
+    pub fn open(dir: &Path, beside: bool) -> Result<Self> {
+        let thread = beside.then(MergeThread::start).transpose()?;
+        let merges = thread.as_ref().map(MergeThread::merges).unwrap_or_default();
         let db = Database::create(dir.join("index.redb")).map_err(|error| Error::index("creating", error))?;
-        let ids = MessageIds::new(Arc::new(Disk), &dir.join("runs"));
-        Ok(Self { ids, db, fingerprints: Vec::new(), stored: Vec::new() })
+        let mut ids = MessageIds::new(Arc::new(Disk), &dir.join("runs"), merges);
+        ids.load(&db.begin_read().map_err(|error| Error::index("reading", error))?)?;
+        Ok(Self { _merges: thread, ids, db, fingerprints: Vec::new(), stored: Vec::new() })
     }
 
     /// How many of `ids` are stored.

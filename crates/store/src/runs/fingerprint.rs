@@ -1,5 +1,6 @@
 //! Fixed-width names for ids of any length: docs/format.md, Message id fingerprint.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
@@ -8,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::record::MessageId;
 
 /// The first 16 bytes of the SHA-256 of an id's text; ordered as a big-endian number.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprint([u8; 16]);
 
 impl Fingerprint {
@@ -39,6 +40,19 @@ impl Fingerprint {
     /// The first 8 bytes as a big-endian number: what fences and filters hold.
     pub(crate) fn prefix(&self) -> u64 {
         u64::from_be_bytes(*self.0.first_chunk().expect("16 bytes begin with 8: constants"))
+    }
+}
+
+impl Ord for Fingerprint {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // The order of the bytes, in a comparison of two words.
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for Fingerprint {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

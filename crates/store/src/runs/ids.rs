@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use redb::{ReadTransaction, TableDefinition, TableError, WriteTransaction};
 
+use super::background::Merges;
 use super::content::content_hash_of_record;
 use super::fingerprint::Fingerprint;
 use super::layout::RunKind;
@@ -25,17 +26,18 @@ pub(crate) struct MessageIds {
     /// The manifest last written to the index.
     written: Vec<RunMeta>,
     recent_max: usize,
+    merges: Merges,
 }
 
 impl MessageIds {
     /// None yet; `dir` holds the run files.
-    pub(crate) fn new(storage: Arc<dyn Storage>, dir: &Path) -> Self {
-        Self::with_limit(storage, dir, RECENT_MAX)
+    pub(crate) fn new(storage: Arc<dyn Storage>, dir: &Path, merges: Merges) -> Self {
+        Self::with_limit(storage, dir, merges, RECENT_MAX)
     }
 
-    pub(super) fn with_limit(storage: Arc<dyn Storage>, dir: &Path, recent_max: usize) -> Self {
-        let set = RunSet::new(Arc::clone(&storage), dir, RunKind::Ids);
-        Self { storage, dir: dir.to_owned(), set, written: Vec::new(), recent_max }
+    pub(super) fn with_limit(storage: Arc<dyn Storage>, dir: &Path, merges: Merges, recent_max: usize) -> Self {
+        let set = RunSet::new(Arc::clone(&storage), dir, RunKind::Ids, merges.clone());
+        Self { storage, dir: dir.to_owned(), set, written: Vec::new(), recent_max, merges }
     }
 
     /// Reads the state of the last checkpoint.
@@ -53,7 +55,7 @@ impl MessageIds {
         };
         // Kept also if a file is damaged: none of them goes before a later manifest is durable.
         self.written.clone_from(&manifest);
-        self.set = RunSet::open(Arc::clone(&self.storage), &self.dir, RunKind::Ids, &manifest)?;
+        self.set = RunSet::open(Arc::clone(&self.storage), &self.dir, RunKind::Ids, &manifest, self.merges.clone())?;
         Ok(())
     }
 
@@ -101,7 +103,14 @@ impl MessageIds {
     }
 
     fn make_room(&mut self, more: usize) -> Result<()> {
-        if self.set.recent_len() + more <= self.recent_max { Ok(()) } else { self.set.spill() }
+        if self.set.recent_len() + more > self.recent_max {
+            self.set.spill()
+        } else if self.set.is_merging() {
+            // Nothing was added: there is nothing to wait for.
+            self.set.tend().map(|_| ())
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes what is in memory to a run, and the manifest to the index.

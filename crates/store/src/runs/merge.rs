@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
+use super::fingerprint::Fingerprint;
 use super::run::{Run, RunStream};
 use super::writer::{RunDir, RunWriter};
 use crate::error::Result;
+
+/// Entries merged between one question whether to go on and the next.
+const ASKED_EVERY: u32 = 1 << 14;
 
 /// Decides when runs are merged.
 pub(crate) trait MergePolicy: Send + Sync {
     /// The level whose runs are to become one of the next level, given how many runs each level has, from level 0.
     fn due(&self, runs_per_level: &[usize]) -> Option<u8>;
+
+    /// Most runs of one level: with so many, whoever would add one waits for the merge that runs.
+    fn most(&self) -> usize;
 }
 
 /// Merges a level once it has so many runs: every entry is rewritten once for each level.
@@ -23,6 +30,10 @@ impl MergePolicy for Tiered {
         // The last level has none above it: its runs stay as they are.
         u8::try_from(level).ok().filter(|level| *level < u8::MAX)
     }
+
+    fn most(&self) -> usize {
+        2 * self.runs_per_level
+    }
 }
 
 /// A merge that is due. It owns all it needs, so that any thread can run it; the set adopts the outcome afterwards.
@@ -30,6 +41,7 @@ pub(crate) struct MergePlan {
     pub(super) dir: RunDir,
     /// The runs to be merged, the newest first.
     pub(super) inputs: Vec<Arc<Run>>,
+    /// That of the merged run.
     pub(super) level: u8,
 }
 
@@ -41,27 +53,56 @@ pub(crate) struct Merged {
 }
 
 impl MergePlan {
-    /// Writes the merged run; the files merged stay.
+    /// Writes the merged run; the files merged stay. Now and then it asks whether to go on, and gives up without an error if not.
     ///
     /// # Errors
     /// `Corrupt` for damage in one of the files merged, and errors of writing.
-    pub(crate) fn merge(&self) -> Result<Merged> {
+    pub(crate) fn merge(&self, go_on: &dyn Fn() -> bool) -> Result<Option<Merged>> {
         let entries = self.inputs.iter().map(|run| run.entries()).sum();
         let mut writer = RunWriter::new(self.dir.clone(), self.level, entries);
-        let mut streams: Vec<RunStream<'_>> = self.inputs.iter().map(|run| RunStream::new(run)).collect();
-        let mut heads = Vec::with_capacity(streams.len());
-        for stream in &mut streams {
-            heads.push(stream.next()?);
-        }
-        // Of equal fingerprints the newest run's stands: `min_by_key` takes the first of equals.
-        while let Some((fingerprint, value)) = heads.iter().flatten().min_by_key(|head| head.0).copied() {
-            writer.push(&fingerprint, value)?;
-            for (head, stream) in heads.iter_mut().zip(&mut streams) {
-                if head.is_some_and(|head| head.0 == fingerprint) {
-                    *head = stream.next()?;
-                }
+        let mut streams = Vec::with_capacity(self.inputs.len());
+        let mut heads = Vec::with_capacity(self.inputs.len());
+        for run in &self.inputs {
+            let mut stream = RunStream::new(run);
+            if let Some(head) = stream.next()? {
+                streams.push(stream);
+                heads.push(head);
             }
         }
-        Ok(Merged { replaces: self.inputs.iter().map(|run| run.id()).collect(), run: writer.finish()? })
+        let mut last = None;
+        let mut until_asked = ASKED_EVERY;
+        // Of equal fingerprints the newest run's stands: the first of equals is taken first, and the others are passed over.
+        while let Some((place, (fingerprint, value))) = least(&heads) {
+            if last != Some(fingerprint) {
+                writer.push(&fingerprint, value)?;
+                last = Some(fingerprint);
+            }
+            match (streams.get_mut(place).map(RunStream::next).transpose()?.flatten(), heads.get_mut(place)) {
+                (Some(next), Some(head)) => *head = next,
+                _ => {
+                    streams.remove(place);
+                    heads.remove(place);
+                }
+            }
+            until_asked -= 1;
+            if until_asked == 0 {
+                if !go_on() {
+                    return Ok(None);
+                }
+                until_asked = ASKED_EVERY;
+            }
+        }
+        Ok(Some(Merged { replaces: self.inputs.iter().map(|run| run.id()).collect(), run: writer.finish()? }))
     }
+}
+
+/// The least fingerprint, the first of equals, and its place.
+fn least(heads: &[(Fingerprint, u64)]) -> Option<(usize, (Fingerprint, u64))> {
+    let mut least = (0, *heads.first()?);
+    for (place, head) in heads.iter().enumerate().skip(1) {
+        if head.0 < least.1.0 {
+            least = (place, *head);
+        }
+    }
+    Some(least)
 }

@@ -1,6 +1,7 @@
 //! Maps from fingerprints to numbers that outgrow memory: newest entries in memory, the rest in sorted, immutable files
 //! with a filter each. The bytes are in `docs/format.md`, Sorted runs.
 
+mod background;
 pub(crate) mod bench;
 mod content;
 mod filter;
@@ -17,6 +18,7 @@ mod shard;
 mod tests;
 mod writer;
 
+pub(crate) use background::{MergeThread, Merges};
 pub(crate) use content::{CONTENT_GONE, PropertiesHash};
 pub(crate) use fingerprint::{Fingerprint, FingerprintMap};
 pub(crate) use ids::MessageIds;

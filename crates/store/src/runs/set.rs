@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::background::{Merges, Ticket};
 use super::fingerprint::{Fingerprint, FingerprintMap};
 use super::layout::RunKind;
 use super::manifest::RunMeta;
@@ -100,26 +101,68 @@ pub(crate) struct RunSet {
     policy: Box<dyn MergePolicy>,
     recent: FingerprintMap<u64>,
     disk: Arc<RunList>,
+    merges: Merges,
+    running: Vec<Running>,
+}
+
+/// A merge that was handed over, and is not swapped in yet.
+struct Running {
+    /// That of the runs being merged.
+    level: u8,
+    /// The files being written have this number or a higher one.
+    first_number: u64,
+    ticket: Arc<Ticket>,
+}
+
+/// What whoever spilled has to do before it goes on, without holding on to the set where others want it.
+pub(crate) enum Due {
+    /// Run this merge.
+    Merge(MergePlan),
+    /// Wait until a merge that runs elsewhere has come to its end.
+    Wait(DueTicket),
+}
+
+/// Of a merge that runs elsewhere.
+pub(crate) struct DueTicket(Arc<Ticket>);
+
+impl Due {
+    /// Does it, and says what is to be [swapped in](RunSet::swap).
+    ///
+    /// # Errors
+    /// Those of the merge.
+    pub(crate) fn settle(self) -> Result<Option<Merged>> {
+        match self {
+            Self::Merge(plan) => plan.merge(&|| true),
+            Self::Wait(ticket) => {
+                ticket.0.wait();
+                Ok(None)
+            }
+        }
+    }
 }
 
 impl RunSet {
     /// An empty set of `kind`; nothing in `dir`, which need not exist, is looked at.
-    pub(crate) fn new(storage: Arc<dyn Storage>, dir: &Path, kind: RunKind) -> Self {
-        Self::empty(
-            RunDir::new(storage, dir, kind, SHARD_MAX_ENTRIES),
-            Box::new(Tiered { runs_per_level: RUNS_PER_LEVEL }),
-        )
+    pub(crate) fn new(storage: Arc<dyn Storage>, dir: &Path, kind: RunKind, merges: Merges) -> Self {
+        let dir = RunDir::new(storage, dir, kind, SHARD_MAX_ENTRIES);
+        Self::empty(dir, Box::new(Tiered { runs_per_level: RUNS_PER_LEVEL }), merges)
     }
 
-    fn empty(dir: RunDir, policy: Box<dyn MergePolicy>) -> Self {
-        Self { dir, policy, recent: FingerprintMap::default(), disk: Arc::default() }
+    fn empty(dir: RunDir, policy: Box<dyn MergePolicy>, merges: Merges) -> Self {
+        Self { dir, policy, recent: FingerprintMap::default(), disk: Arc::default(), merges, running: Vec::new() }
     }
 
     /// The set of `kind` whose files `manifest` names.
     ///
     /// # Errors
     /// `Corrupt`, naming the file, if one is missing or not what the manifest says.
-    pub(crate) fn open(storage: Arc<dyn Storage>, dir: &Path, kind: RunKind, manifest: &[RunMeta]) -> Result<Self> {
+    pub(crate) fn open(
+        storage: Arc<dyn Storage>,
+        dir: &Path,
+        kind: RunKind,
+        manifest: &[RunMeta],
+        merges: Merges,
+    ) -> Result<Self> {
         Self::open_with(
             storage,
             dir,
@@ -127,6 +170,7 @@ impl RunSet {
             manifest,
             Box::new(Tiered { runs_per_level: RUNS_PER_LEVEL }),
             SHARD_MAX_ENTRIES,
+            merges,
         )
     }
 
@@ -137,6 +181,7 @@ impl RunSet {
         manifest: &[RunMeta],
         policy: Box<dyn MergePolicy>,
         shard_max_entries: u64,
+        merges: Merges,
     ) -> Result<Self> {
         let mut runs: BTreeMap<u64, Vec<Arc<Shard>>> = BTreeMap::new();
         for meta in manifest {
@@ -153,7 +198,7 @@ impl RunSet {
         }
         let dir = RunDir::new(storage, dir, kind, shard_max_entries);
         let disk = Arc::new(RunList::new(runs.into_values().map(|shards| Arc::new(Run::new(shards))).collect()));
-        Ok(Self { disk, ..Self::empty(dir, policy) })
+        Ok(Self { disk, ..Self::empty(dir, policy, merges) })
     }
 
     /// The runs on disk, to look up without holding on to the set.
@@ -186,19 +231,65 @@ impl RunSet {
         self.recent.len()
     }
 
-    /// Moves memory to disk, then merges what is due. Files that were merged stay until
-    /// [`remove_unlisted`](Self::remove_unlisted).
+    /// Moves memory to disk, then [merges](Self::tend). Files that were merged stay until [`remove_unlisted`](Self::remove_unlisted).
     ///
     /// # Errors
-    /// Errors of writing, and `Corrupt` for damage in a file merged; the set is then as it was before the step that failed.
+    /// Errors of writing, and those of [`tend`](Self::tend); the set is then as it was before the step that failed.
     pub(crate) fn spill(&mut self) -> Result<()> {
         let run = self.write_recent()?;
         self.adopt(run);
-        while let Some(plan) = self.plan_merge() {
-            let merged = plan.merge()?;
-            self.swap(merged);
+        while let Some(due) = self.tend()? {
+            if let Some(merged) = due.settle()? {
+                self.swap(merged);
+            }
         }
         Ok(())
+    }
+
+    /// Swaps in the merges that have come to their end, and has those run that are due. What it returns is to be done before
+    /// more is spilled, and this to be called again.
+    ///
+    /// # Errors
+    /// Those of a merge that failed elsewhere, `Corrupt` for damage in a file merged among them; its runs stay as they were.
+    pub(crate) fn tend(&mut self) -> Result<Option<Due>> {
+        let mut place = 0;
+        while let Some(running) = self.running.get(place) {
+            match running.ticket.take() {
+                None => place += 1,
+                Some(answer) => {
+                    self.running.remove(place);
+                    if let Some(merged) = answer? {
+                        self.swap(merged);
+                    }
+                }
+            }
+        }
+        let Merges::Beside(queue) = self.merges.clone() else { return Ok(self.plan_merge().map(Due::Merge)) };
+        while let Some(plan) = self.plan_merge().filter(|_| !queue.is_stopped()) {
+            let first_number = self.dir.upcoming_number()?;
+            let level = plan.level - 1;
+            self.running.push(Running { level, first_number, ticket: queue.submit(plan) });
+        }
+        let crowded =
+            |running: &&Running| self.runs_per_level().get(usize::from(running.level)) >= Some(&self.policy.most());
+        Ok(self.running.iter().find(crowded).map(|running| Due::Wait(DueTicket(Arc::clone(&running.ticket)))))
+    }
+
+    /// Whether a merge runs elsewhere.
+    pub(crate) fn is_merging(&self) -> bool {
+        !self.running.is_empty()
+    }
+
+    fn runs_per_level(&self) -> Vec<usize> {
+        let mut per_level = Vec::new();
+        for run in &self.disk.runs {
+            let level = usize::from(run.level());
+            if per_level.len() <= level {
+                per_level.resize(level + 1, 0);
+            }
+            per_level[level] += 1;
+        }
+        per_level
     }
 
     /// Writes what is in memory as a run, which [`adopt`](Self::adopt) puts in its place.
@@ -220,15 +311,14 @@ impl RunSet {
         }
     }
 
-    /// The merge that is due, if any.
+    /// The merge that is due and does not run, if any.
     pub(crate) fn plan_merge(&self) -> Option<MergePlan> {
-        let mut per_level = Vec::new();
-        for run in &self.disk.runs {
-            let level = usize::from(run.level());
-            if per_level.len() <= level {
-                per_level.resize(level + 1, 0);
+        let mut per_level = self.runs_per_level();
+        // One merge of a level at a time: the newer a run of the next level, the newer its entries.
+        for running in &self.running {
+            if let Some(runs) = per_level.get_mut(usize::from(running.level)) {
+                *runs = 0;
             }
-            per_level[level] += 1;
         }
         let level = self.policy.due(&per_level)?;
         let inputs = self.disk.runs.iter().filter(|run| run.level() == level).cloned().collect();
@@ -247,16 +337,17 @@ impl RunSet {
     }
 
     /// Deletes the files of this kind that neither the set nor `durable` names, which is the manifest that the index holds.
-    /// Not while a merge runs: nothing names its files yet.
+    /// What a merge that runs may be writing stays too: nothing names it yet.
     ///
     /// # Errors
     /// Errors of the directory.
     pub(crate) fn remove_unlisted(&self, durable: &[RunMeta]) -> Result<()> {
         let mut kept: Vec<u64> = self.manifest().iter().chain(durable).map(|meta| meta.number).collect();
         kept.sort_unstable();
+        let written_now = self.running.iter().map(|running| running.first_number).min().unwrap_or(u64::MAX);
         let mut removed = false;
         for (number, name) in self.dir.files()? {
-            if kept.binary_search(&number).is_ok() && !name.ends_with(".tmp") {
+            if number >= written_now || kept.binary_search(&number).is_ok() && !name.ends_with(".tmp") {
                 continue;
             }
             let path = self.dir.path.join(name);
@@ -273,6 +364,7 @@ impl RunSet {
     pub(crate) fn reset(&mut self) {
         self.recent.clear();
         self.disk = Arc::default();
+        self.running.clear();
     }
 
     /// Bytes of memory that the set takes.

@@ -7,6 +7,7 @@ mod model;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::background::Merges;
 use super::fingerprint::Fingerprint;
 use super::layout::RunKind;
 use super::manifest::RunMeta;
@@ -17,7 +18,15 @@ use crate::storage::Disk;
 
 /// A set that merges early and cuts small files.
 fn open_small(dir: &Path, manifest: &[RunMeta]) -> Result<RunSet> {
-    RunSet::open_with(Arc::new(Disk), dir, RunKind::Ids, manifest, Box::new(Tiered { runs_per_level: 3 }), 600)
+    RunSet::open_with(
+        Arc::new(Disk),
+        dir,
+        RunKind::Ids,
+        manifest,
+        Box::new(Tiered { runs_per_level: 3 }),
+        600,
+        Merges::Inline,
+    )
 }
 
 fn numbered(number: u64) -> Fingerprint {

@@ -39,13 +39,21 @@ impl RunDir {
     /// A number that is in the directory is not given again, also if nothing names its file: until the next manifest is
     /// durable, an older one may.
     fn next_number(&self) -> Result<u64> {
+        Ok(self.numbers()?.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The number that the next new file will have, or one below it: what is written from now on has no lower one.
+    pub(super) fn upcoming_number(&self) -> Result<u64> {
+        Ok(self.numbers()?.load(Ordering::Relaxed))
+    }
+
+    fn numbers(&self) -> Result<&AtomicU64> {
         if self.next.get().is_none() {
             self.storage.create_dir_all(&self.path).map_err(|error| Error::io("creating", &self.path, error))?;
             let highest = self.files()?.into_iter().map(|(number, _)| number).max().unwrap_or(0);
             self.next.get_or_init(|| AtomicU64::new(highest + 1));
         }
-        let next = self.next.get().expect("set above");
-        Ok(next.fetch_add(1, Ordering::Relaxed))
+        Ok(self.next.get().expect("set above"))
     }
 
     /// Numbers and names of the files of this kind, finished or not; none if there is no directory.

@@ -11,7 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::SubjectId;
 use crate::limits::SUBJECTS_MAX;
 use crate::record::NewSubject;
-use crate::runs::{Fingerprint, RECENT_MAX, RunKind, RunMeta, RunSet, RunStats, decode_manifest, encode_manifest};
+use crate::runs::{
+    Fingerprint, Merges, RECENT_MAX, RunKind, RunMeta, RunSet, RunStats, decode_manifest, encode_manifest,
+};
 use crate::storage::Storage;
 
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("subjects.state");
@@ -32,6 +34,7 @@ pub struct Subjects {
     hot: Mutex<HotCache>,
     recent_max: usize,
     subjects_max: u32,
+    merges: Merges,
 }
 
 struct State {
@@ -56,19 +59,20 @@ pub struct SubjectStats {
 
 impl Subjects {
     /// A directory without subjects; `dir` holds the run files, `db` the index.
-    pub(crate) fn new(storage: Arc<dyn Storage>, dir: &Path, db: Arc<redb::Database>) -> Self {
-        Self::with_limits(storage, dir, db, RECENT_MAX, HOT_ENTRIES, SUBJECTS_MAX)
+    pub(crate) fn new(storage: Arc<dyn Storage>, dir: &Path, db: Arc<redb::Database>, merges: Merges) -> Self {
+        Self::with_limits(storage, dir, db, merges, RECENT_MAX, HOT_ENTRIES, SUBJECTS_MAX)
     }
 
     pub(super) fn with_limits(
         storage: Arc<dyn Storage>,
         dir: &Path,
         db: Arc<redb::Database>,
+        merges: Merges,
         recent_max: usize,
         hot_entries: usize,
         subjects_max: u32,
     ) -> Self {
-        let set = RunSet::new(Arc::clone(&storage), dir, RunKind::Subjects);
+        let set = RunSet::new(Arc::clone(&storage), dir, RunKind::Subjects, merges.clone());
         let state = State { set, names: Names::default(), written: (0, Vec::new()) };
         Self {
             storage,
@@ -78,6 +82,7 @@ impl Subjects {
             hot: Mutex::new(HotCache::new(hot_entries)),
             recent_max,
             subjects_max,
+            merges,
         }
     }
 
@@ -293,10 +298,11 @@ impl Subjects {
         let run = self.read().set.write_recent()?;
         self.write().set.adopt(run);
         loop {
-            let plan = self.read().set.plan_merge();
-            let Some(plan) = plan else { return Ok(()) };
-            let merged = plan.merge()?;
-            self.write().set.swap(merged);
+            let due = self.write().set.tend()?;
+            let Some(due) = due else { return Ok(()) };
+            if let Some(merged) = due.settle()? {
+                self.write().set.swap(merged);
+            }
         }
     }
 
@@ -330,7 +336,8 @@ impl Subjects {
             Err(error) => return Err(Error::index("opening subjects.names", error)),
         };
         let names = Names::load(names.as_ref(), count)?;
-        let set = RunSet::open(Arc::clone(&self.storage), &self.dir, RunKind::Subjects, &manifest)?;
+        let set =
+            RunSet::open(Arc::clone(&self.storage), &self.dir, RunKind::Subjects, &manifest, self.merges.clone())?;
         let mut state = self.write();
         (state.set, state.names) = (set, names);
         self.hot().clear();

@@ -34,7 +34,15 @@ impl Fixture {
 
     /// A directory that spills after 200 ids and keeps 64 hot.
     fn small(&self, subjects_max: u32) -> Subjects {
-        Subjects::with_limits(Arc::new(Disk), &self.runs(), Arc::clone(&self.db), 200, 64, subjects_max)
+        Subjects::with_limits(
+            Arc::new(Disk),
+            &self.runs(),
+            Arc::clone(&self.db),
+            crate::runs::Merges::Inline,
+            200,
+            64,
+            subjects_max,
+        )
     }
 
     fn load(&self) -> Result<Subjects> {

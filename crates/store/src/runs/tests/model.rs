@@ -126,9 +126,16 @@ proptest! {
 #[test]
 fn a_level_of_eight_becomes_one_run_cut_at_leading_bits() {
     let dir = tempfile::tempdir().unwrap();
-    let mut set =
-        RunSet::open_with(Arc::new(Disk), dir.path(), RunKind::Ids, &[], Box::new(Tiered { runs_per_level: 8 }), 1_000)
-            .unwrap();
+    let mut set = RunSet::open_with(
+        Arc::new(Disk),
+        dir.path(),
+        RunKind::Ids,
+        &[],
+        Box::new(Tiered { runs_per_level: 8 }),
+        1_000,
+        Merges::Inline,
+    )
+    .unwrap();
     for number in 0..8_000 {
         set.insert(numbered(number), number);
         if number % 1_000 == 999 {
@@ -263,12 +270,12 @@ fn an_empty_set_spills_nothing() {
 #[test]
 fn memory_stays_within_two_and_a_half_bytes_an_id_on_disk() {
     let dir = tempfile::tempdir().unwrap();
-    let mut set = RunSet::open(Arc::new(Disk), dir.path(), RunKind::Ids, &[]).unwrap();
+    let mut set = RunSet::open(Arc::new(Disk), dir.path(), RunKind::Ids, &[], Merges::Inline).unwrap();
     for number in 0..300_000 {
         set.insert(numbered(number), number);
     }
     set.spill().unwrap();
-    let set = RunSet::open(Arc::new(Disk), dir.path(), RunKind::Ids, &set.manifest()).unwrap();
+    let set = RunSet::open(Arc::new(Disk), dir.path(), RunKind::Ids, &set.manifest(), Merges::Inline).unwrap();
     let bytes = set.resident_bytes();
     assert!(bytes <= 300_000 * 5 / 2, "{bytes} bytes for 300,000 ids");
 }
