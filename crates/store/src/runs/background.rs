@@ -1,10 +1,10 @@
-//! A thread that merges runs while commits go on.
+//! A thread that writes and merges runs while commits go on.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::merge::{MergePlan, Merged};
+use super::merge::{MergePlan, Merged, SpillPlan};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where the sets of one store have their merges run.
@@ -42,7 +42,7 @@ impl MergeThread {
         Merges::Beside(Arc::clone(&self.queue))
     }
 
-    /// Gives up what runs and what waits, and returns once no file is written any more. Whoever waits for a merge is told that it was stopped.
+    /// Gives up what runs and what waits, and returns once no file is written any more. Whoever waits for something is told that it was stopped.
     pub(crate) fn stop(&mut self) {
         self.queue.stop();
         if let Some(thread) = self.thread.take() {
@@ -58,7 +58,7 @@ impl Drop for MergeThread {
     }
 }
 
-/// Merges that wait for the thread.
+/// What waits for the thread.
 #[derive(Default)]
 pub(crate) struct MergeQueue {
     waiting: Mutex<Vec<Job>>,
@@ -67,8 +67,23 @@ pub(crate) struct MergeQueue {
 }
 
 struct Job {
-    plan: MergePlan,
+    work: Work,
     answer: Answer,
+}
+
+enum Work {
+    Spill(SpillPlan),
+    Merge(MergePlan),
+}
+
+impl Job {
+    /// The level of the run that it makes: the lower, the sooner.
+    fn level(&self) -> u16 {
+        match &self.work {
+            Work::Spill(_) => 0,
+            Work::Merge(plan) => u16::from(plan.level),
+        }
+    }
 }
 
 impl MergeQueue {
@@ -77,10 +92,19 @@ impl MergeQueue {
     }
 
     /// Hands a merge over.
-    pub(super) fn submit(&self, plan: MergePlan) -> Arc<Ticket> {
+    pub(super) fn merge(&self, plan: MergePlan) -> Arc<Ticket> {
+        self.submit(Work::Merge(plan))
+    }
+
+    /// Hands a spill over. It goes before every merge.
+    pub(super) fn spill(&self, plan: SpillPlan) -> Arc<Ticket> {
+        self.submit(Work::Spill(plan))
+    }
+
+    fn submit(&self, work: Work) -> Arc<Ticket> {
         let ticket = Arc::new(Ticket::default());
         let mut waiting = self.waiting();
-        let job = Job { plan, answer: Answer(Arc::clone(&ticket)) };
+        let job = Job { work, answer: Answer(Arc::clone(&ticket)) };
         // Seen under the lock: what is pushed before is dropped by whoever stops the queue, what comes after by itself.
         if !self.is_stopped() {
             waiting.push(job);
@@ -129,26 +153,29 @@ impl MergeQueue {
     }
 
     fn work(&self, job: Job) {
-        let level = u16::from(job.plan.level);
-        let merged = job.plan.merge(&|| {
-            // Small merges do not wait for large ones: the more small runs there are, the more filters a lookup asks.
-            while !self.is_stopped() {
-                let Some(smaller) = take_below(&mut self.waiting(), level) else { return true };
-                self.work(smaller);
-            }
-            false
-        });
+        let level = job.level();
+        let merged = match &job.work {
+            Work::Spill(plan) => plan.write().map(Some),
+            Work::Merge(plan) => plan.merge(&|| {
+                // What is small does not wait for what is large: commits wait for room, and a lookup asks a filter for each small run.
+                while !self.is_stopped() {
+                    let Some(smaller) = take_below(&mut self.waiting(), level) else { return true };
+                    self.work(smaller);
+                }
+                false
+            }),
+        };
         job.answer.give(merged);
     }
 }
 
-/// The merge of the lowest level, if it is below `level`.
+/// The job of the lowest level, if it is below `level`.
 fn take_below(waiting: &mut Vec<Job>, level: u16) -> Option<Job> {
-    let (place, lowest) = waiting.iter().enumerate().min_by_key(|(_, job)| job.plan.level)?;
-    if u16::from(lowest.plan.level) < level { Some(waiting.remove(place)) } else { None }
+    let (place, lowest) = waiting.iter().enumerate().min_by_key(|(_, job)| job.level())?;
+    if lowest.level() < level { Some(waiting.remove(place)) } else { None }
 }
 
-/// What became of a merge, once it is known.
+/// What became of a job, once it is known.
 #[derive(Default)]
 pub(super) struct Ticket {
     outcome: Mutex<Outcome>,
@@ -158,7 +185,7 @@ pub(super) struct Ticket {
 #[derive(Default)]
 struct Outcome {
     ended: bool,
-    /// Nothing in the answer: the merge was stopped.
+    /// Nothing in the answer: the job was stopped.
     answer: Option<Result<Option<Merged>>>,
 }
 
@@ -172,14 +199,14 @@ impl Ticket {
         self.outcome().answer.take()
     }
 
-    /// Waits until the merge has ended, and leaves the answer.
+    /// Waits until the job has ended, and leaves the answer.
     pub(super) fn wait(&self) {
         let ended = self.changed.wait_while(self.outcome(), |outcome| !outcome.ended);
         drop(ended.unwrap_or_else(PoisonError::into_inner));
     }
 }
 
-/// Answers a ticket: that the merge was stopped, if nothing else.
+/// Answers a ticket: that the job was stopped, if nothing else.
 struct Answer(Arc<Ticket>);
 
 impl Answer {
@@ -194,7 +221,7 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        let broken = || Error::new(ErrorKind::Poisoned, "a merge of runs stopped by a broken invariant");
+        let broken = || Error::new(ErrorKind::Poisoned, "writing runs stopped by a broken invariant");
         self.give(if std::thread::panicking() { Err(broken()) } else { Ok(None) });
     }
 }

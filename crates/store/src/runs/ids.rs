@@ -104,9 +104,9 @@ impl MessageIds {
 
     fn make_room(&mut self, more: usize) -> Result<()> {
         if self.set.recent_len() + more > self.recent_max {
-            self.set.spill()
-        } else if self.set.is_merging() {
-            // Nothing was added: there is nothing to wait for.
+            self.set.make_room()
+        } else if self.set.is_busy() {
+            // What is done is taken in. Nothing was added: there is nothing to wait for.
             self.set.tend().map(|_| ())
         } else {
             Ok(())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::fingerprint::Fingerprint;
+use super::fingerprint::{Fingerprint, FingerprintMap};
 use super::run::{Run, RunStream};
 use super::writer::{RunDir, RunWriter};
 use crate::error::Result;
@@ -45,7 +45,7 @@ pub(crate) struct MergePlan {
     pub(super) level: u8,
 }
 
-/// The outcome of a merge: what it replaces, and by what.
+/// The outcome of a merge or a spill: what it replaces, and by what.
 pub(crate) struct Merged {
     /// Numbers of the runs that were merged.
     pub(super) replaces: Vec<u64>,
@@ -94,6 +94,31 @@ impl MergePlan {
         }
         Ok(Some(Merged { replaces: self.inputs.iter().map(|run| run.id()).collect(), run: writer.finish()? }))
     }
+}
+
+/// What was in memory, to be written as a run.
+pub(super) struct SpillPlan {
+    pub(super) dir: RunDir,
+    pub(super) entries: Arc<FingerprintMap<u64>>,
+}
+
+impl SpillPlan {
+    /// # Errors
+    /// Errors of writing.
+    pub(super) fn write(&self) -> Result<Merged> {
+        Ok(Merged { replaces: Vec::new(), run: write_run(&self.dir, &self.entries)? })
+    }
+}
+
+/// Writes entries as a run of level 0; `None` if there are none.
+pub(super) fn write_run(dir: &RunDir, entries: &FingerprintMap<u64>) -> Result<Option<Run>> {
+    let mut entries: Vec<(Fingerprint, u64)> = entries.iter().map(|(key, value)| (*key, *value)).collect();
+    entries.sort_unstable_by_key(|entry| entry.0);
+    let mut writer = RunWriter::new(dir.clone(), 0, entries.len() as u64);
+    for (fingerprint, value) in &entries {
+        writer.push(fingerprint, *value)?;
+    }
+    writer.finish()
 }
 
 /// The least fingerprint, the first of equals, and its place.

@@ -9,6 +9,7 @@ mod fingerprint;
 pub(crate) mod fuzzing;
 mod ids;
 mod layout;
+mod list;
 mod manifest;
 mod merge;
 mod run;

@@ -74,7 +74,7 @@ impl Run {
         let Some(shard) = self.shards.get(self.shard_of(prefix)) else { return Ok(None) };
         let Some(block) = shard.block_of(prefix) else { return Ok(None) };
         let mut bytes = [0; BLOCK_BYTES];
-        shard.read_blocks(block..block + 1, &mut bytes)?;
+        shard.look_at(block..block + 1, &mut bytes)?;
         shard.find(block, shard.entries(block, &bytes)?, fingerprint)
     }
 
@@ -119,7 +119,7 @@ impl Run {
         let start = (first & u64::from(u32::MAX)) as usize;
         let count = (last - first) as usize + 1;
         bytes.resize(count * BLOCK_BYTES, 0);
-        shard.read_blocks(start..start + count, bytes)?;
+        shard.look_at(start..start + count, bytes)?;
         let blocks = bytes.as_chunks::<BLOCK_BYTES>().0;
         for group in wanted.chunk_by(|a, b| a.0 == b.0) {
             let Some((at, _)) = group.first() else { continue };

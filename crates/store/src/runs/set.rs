@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::background::{Merges, Ticket};
 use super::fingerprint::{Fingerprint, FingerprintMap};
 use super::layout::RunKind;
+use super::list::RunList;
 use super::manifest::RunMeta;
-use super::merge::{MergePlan, MergePolicy, Merged, Tiered};
+use super::merge::{MergePlan, MergePolicy, Merged, SpillPlan, Tiered, write_run};
 use super::run::Run;
 use super::shard::Shard;
-use super::writer::{RunDir, RunWriter, SHARD_MAX_ENTRIES};
+use super::writer::{RunDir, SHARD_MAX_ENTRIES};
 use crate::error::{Error, Result};
 use crate::storage::Storage;
 
@@ -34,62 +35,8 @@ pub struct RunStats {
     pub disk_bytes: u64,
     /// Bytes of memory that all of it takes.
     pub resident_bytes: u64,
-    /// Blocks read from the files that are open at present.
+    /// Blocks read by lookups, of the files that are open at present.
     pub blocks_read: u64,
-}
-
-/// The runs on disk at one time. It never changes; keeping it keeps its files readable.
-#[derive(Default)]
-pub(crate) struct RunList {
-    /// The newest first.
-    runs: Vec<Arc<Run>>,
-}
-
-impl RunList {
-    fn new(mut runs: Vec<Arc<Run>>) -> Self {
-        runs.sort_by_key(|run| (run.level(), std::cmp::Reverse(run.id())));
-        Self { runs }
-    }
-
-    /// The value of one fingerprint.
-    pub(crate) fn lookup(&self, fingerprint: &Fingerprint) -> Result<Option<u64>> {
-        let prefix = fingerprint.prefix();
-        for run in &self.runs {
-            if run.may_hold(prefix)
-                && let Some(value) = run.find(fingerprint)?
-            {
-                return Ok(Some(value));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Fills in those of `out` that are `None` and whose fingerprint is on disk.
-    pub(crate) fn lookup_many(&self, fingerprints: &[Fingerprint], out: &mut [Option<u64>]) -> Result<()> {
-        let mut pending: Vec<(u32, u64)> = (0..)
-            .zip(fingerprints)
-            .zip(out.iter())
-            .filter(|(_, value)| value.is_none())
-            .map(|((place, fingerprint), _)| (place, fingerprint.prefix()))
-            .collect();
-        let mut passed = vec![0; pending.len()];
-        for run in &self.runs {
-            if pending.is_empty() {
-                return Ok(());
-            }
-            // No branch depends on what a filter says: the processor runs ahead and waits for many of them at once.
-            let mut count = 0;
-            for (place, prefix) in &pending {
-                passed[count] = *place;
-                count += usize::from(run.may_hold(*prefix));
-            }
-            if count > 0 {
-                run.find_many(fingerprints, &passed[..count], out)?;
-                pending.retain(|(place, _)| out[*place as usize].is_none());
-            }
-        }
-        Ok(())
-    }
 }
 
 /// A map from fingerprints to numbers that outgrows memory.
@@ -103,6 +50,13 @@ pub(crate) struct RunSet {
     disk: Arc<RunList>,
     merges: Merges,
     running: Vec<Running>,
+    spilling: Option<Spilling>,
+}
+
+/// What was in memory, and is being written elsewhere.
+struct Spilling {
+    entries: Arc<FingerprintMap<u64>>,
+    ticket: Arc<Ticket>,
 }
 
 /// A merge that was handed over, and is not swapped in yet.
@@ -114,27 +68,30 @@ struct Running {
     ticket: Arc<Ticket>,
 }
 
-/// What whoever spilled has to do before it goes on, without holding on to the set where others want it.
-pub(crate) enum Due {
+/// What whoever spills has to do before it goes on, without holding on to the set where others want it.
+pub(crate) struct Due(Step);
+
+enum Step {
     /// Run this merge.
     Merge(MergePlan),
-    /// Wait until a merge that runs elsewhere has come to its end.
-    Wait(DueTicket),
+    /// Wait until what runs elsewhere has come to its end.
+    Wait(Arc<Ticket>),
 }
 
-/// Of a merge that runs elsewhere.
-pub(crate) struct DueTicket(Arc<Ticket>);
-
 impl Due {
+    fn wait(ticket: &Arc<Ticket>) -> Self {
+        Self(Step::Wait(Arc::clone(ticket)))
+    }
+
     /// Does it, and says what is to be [swapped in](RunSet::swap).
     ///
     /// # Errors
     /// Those of the merge.
     pub(crate) fn settle(self) -> Result<Option<Merged>> {
-        match self {
-            Self::Merge(plan) => plan.merge(&|| true),
-            Self::Wait(ticket) => {
-                ticket.0.wait();
+        match self.0 {
+            Step::Merge(plan) => plan.merge(&|| true),
+            Step::Wait(ticket) => {
+                ticket.wait();
                 Ok(None)
             }
         }
@@ -149,7 +106,15 @@ impl RunSet {
     }
 
     fn empty(dir: RunDir, policy: Box<dyn MergePolicy>, merges: Merges) -> Self {
-        Self { dir, policy, recent: FingerprintMap::default(), disk: Arc::default(), merges, running: Vec::new() }
+        Self {
+            dir,
+            policy,
+            recent: FingerprintMap::default(),
+            disk: Arc::default(),
+            merges,
+            running: Vec::new(),
+            spilling: None,
+        }
     }
 
     /// The set of `kind` whose files `manifest` names.
@@ -208,7 +173,8 @@ impl RunSet {
 
     /// The value of a fingerprint, if it is in memory.
     pub(crate) fn recent(&self, fingerprint: &Fingerprint) -> Option<u64> {
-        self.recent.get(fingerprint).copied()
+        let spilling = || self.spilling.as_ref()?.entries.get(fingerprint);
+        self.recent.get(fingerprint).or_else(spilling).copied()
     }
 
     /// The values of `fingerprints`, in their order, in place of what `out` held. Large batches are cheaper by the piece.
@@ -226,7 +192,7 @@ impl RunSet {
         self.recent.insert(fingerprint, value);
     }
 
-    /// How many entries are in memory only.
+    /// How many entries are in memory only; those that are being written are not counted.
     pub(crate) fn recent_len(&self) -> usize {
         self.recent.len()
     }
@@ -236,6 +202,9 @@ impl RunSet {
     /// # Errors
     /// Errors of writing, and those of [`tend`](Self::tend); the set is then as it was before the step that failed.
     pub(crate) fn spill(&mut self) -> Result<()> {
+        while let Some(due) = self.await_spill()? {
+            due.settle()?;
+        }
         let run = self.write_recent()?;
         self.adopt(run);
         while let Some(due) = self.tend()? {
@@ -246,12 +215,69 @@ impl RunSet {
         Ok(())
     }
 
+    /// Makes room in memory: as [`spill`](Self::spill), or by having what is in memory written elsewhere while it can be asked for
+    /// still.
+    ///
+    /// # Errors
+    /// As [`spill`](Self::spill).
+    pub(crate) fn make_room(&mut self) -> Result<()> {
+        while let Some(due) = self.spill_beside()? {
+            due.settle()?;
+        }
+        if self.recent.is_empty() { Ok(()) } else { self.spill() }
+    }
+
+    /// Has what is in memory written elsewhere, if there is an elsewhere: else it stays, and is to be spilled. What it returns
+    /// is to be done, and this to be called again.
+    ///
+    /// # Errors
+    /// Those of [`tend`](Self::tend).
+    pub(crate) fn spill_beside(&mut self) -> Result<Option<Due>> {
+        let Merges::Beside(queue) = self.merges.clone() else { return Ok(None) };
+        if let due @ Some(_) = self.tend()? {
+            return Ok(due);
+        }
+        if let Some(spilling) = &self.spilling {
+            return Ok(Some(Due::wait(&spilling.ticket)));
+        }
+        if !queue.is_stopped() && !self.recent.is_empty() {
+            let room = FingerprintMap::with_capacity_and_hasher(self.recent.len(), Default::default());
+            let entries = Arc::new(std::mem::replace(&mut self.recent, room));
+            let ticket = queue.spill(SpillPlan { dir: self.dir.clone(), entries: Arc::clone(&entries) });
+            self.spilling = Some(Spilling { entries, ticket });
+        }
+        Ok(None)
+    }
+
+    /// Takes in what was written elsewhere; until that has come to its end, what it returns is to be done, and this to be called again.
+    ///
+    /// # Errors
+    /// Those of writing; what was to be written is as before then.
+    pub(crate) fn await_spill(&mut self) -> Result<Option<Due>> {
+        let Some(spilling) = &self.spilling else { return Ok(None) };
+        let Some(answer) = spilling.ticket.take() else { return Ok(Some(Due::wait(&spilling.ticket))) };
+        let entries = self.spilling.take().map(|spilling| spilling.entries).unwrap_or_default();
+        match answer {
+            Ok(Some(spilled)) => self.swap(spilled),
+            // Failed or stopped: it is in memory only, as it was before. What was inserted since is newer.
+            failed => {
+                for (fingerprint, value) in entries.iter() {
+                    self.recent.entry(*fingerprint).or_insert(*value);
+                }
+                failed?;
+            }
+        }
+        Ok(None)
+    }
+
     /// Swaps in the merges that have come to their end, and has those run that are due. What it returns is to be done before
     /// more is spilled, and this to be called again.
     ///
     /// # Errors
     /// Those of a merge that failed elsewhere, `Corrupt` for damage in a file merged among them; its runs stay as they were.
     pub(crate) fn tend(&mut self) -> Result<Option<Due>> {
+        // What is still being written is nothing to wait for here.
+        let _writing = self.await_spill()?;
         let mut place = 0;
         while let Some(running) = self.running.get(place) {
             match running.ticket.take() {
@@ -264,20 +290,22 @@ impl RunSet {
                 }
             }
         }
-        let Merges::Beside(queue) = self.merges.clone() else { return Ok(self.plan_merge().map(Due::Merge)) };
+        let Merges::Beside(queue) = self.merges.clone() else {
+            return Ok(self.plan_merge().map(|plan| Due(Step::Merge(plan))));
+        };
         while let Some(plan) = self.plan_merge().filter(|_| !queue.is_stopped()) {
             let first_number = self.dir.upcoming_number()?;
             let level = plan.level - 1;
-            self.running.push(Running { level, first_number, ticket: queue.submit(plan) });
+            self.running.push(Running { level, first_number, ticket: queue.merge(plan) });
         }
         let crowded =
             |running: &&Running| self.runs_per_level().get(usize::from(running.level)) >= Some(&self.policy.most());
-        Ok(self.running.iter().find(crowded).map(|running| Due::Wait(DueTicket(Arc::clone(&running.ticket)))))
+        Ok(self.running.iter().find(crowded).map(|running| Due::wait(&running.ticket)))
     }
 
-    /// Whether a merge runs elsewhere.
-    pub(crate) fn is_merging(&self) -> bool {
-        !self.running.is_empty()
+    /// Whether something runs elsewhere.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.running.is_empty() || self.spilling.is_some()
     }
 
     fn runs_per_level(&self) -> Vec<usize> {
@@ -294,13 +322,7 @@ impl RunSet {
 
     /// Writes what is in memory as a run, which [`adopt`](Self::adopt) puts in its place.
     pub(crate) fn write_recent(&self) -> Result<Option<Run>> {
-        let mut entries: Vec<(Fingerprint, u64)> = self.recent.iter().map(|(key, value)| (*key, *value)).collect();
-        entries.sort_unstable_by_key(|entry| entry.0);
-        let mut writer = RunWriter::new(self.dir.clone(), 0, entries.len() as u64);
-        for (fingerprint, value) in &entries {
-            writer.push(fingerprint, *value)?;
-        }
-        writer.finish()
+        write_run(&self.dir, &self.recent)
     }
 
     /// Takes in the run that [`write_recent`](Self::write_recent) made of all that is in memory.
@@ -337,7 +359,7 @@ impl RunSet {
     }
 
     /// Deletes the files of this kind that neither the set nor `durable` names, which is the manifest that the index holds.
-    /// What a merge that runs may be writing stays too: nothing names it yet.
+    /// What a merge that runs may be writing stays too: nothing names it yet. Not while a spill runs.
     ///
     /// # Errors
     /// Errors of the directory.
@@ -365,18 +387,21 @@ impl RunSet {
         self.recent.clear();
         self.disk = Arc::default();
         self.running.clear();
+        self.spilling = None;
     }
 
     /// Bytes of memory that the set takes.
     pub(crate) fn resident_bytes(&self) -> usize {
         let shards = self.disk.runs.iter().flat_map(|run| run.shards());
-        self.recent.allocation_size() + shards.map(|shard| shard.resident_bytes()).sum::<usize>()
+        let spilling = self.spilling.as_ref().map_or(0, |spilling| spilling.entries.allocation_size());
+        self.recent.allocation_size() + spilling + shards.map(|shard| shard.resident_bytes()).sum::<usize>()
     }
 
     /// What the set holds, in numbers.
     pub(crate) fn stats(&self) -> RunStats {
+        let spilling = self.spilling.as_ref().map_or(0, |spilling| spilling.entries.len());
         let mut stats = RunStats {
-            recent: self.recent.len() as u64,
+            recent: (self.recent.len() + spilling) as u64,
             runs: self.disk.runs.len() as u64,
             resident_bytes: self.resident_bytes() as u64,
             ..RunStats::default()

@@ -164,7 +164,7 @@ impl Shard {
         let mut bytes = [0; BLOCK_BYTES];
         while self.tail.fences.get(block) == Some(&fence) && block > 0 {
             block -= 1;
-            self.read_blocks(block..block + 1, &mut bytes)?;
+            self.look_at(block..block + 1, &mut bytes)?;
             if let Some(value) = find_in(self.entries(block, &bytes)?, fingerprint) {
                 return Ok(Some(value));
             }
@@ -183,9 +183,7 @@ impl Shard {
     pub(super) fn read_blocks(&self, blocks: Range<usize>, bytes: &mut [u8]) -> Result<()> {
         debug_assert_eq!(blocks.len() * BLOCK_BYTES, bytes.len(), "room for the blocks asked for");
         let offset = block_at(blocks.start);
-        read_at(&*self.file, &self.place, bytes, offset)?;
-        self.blocks_read.fetch_add(blocks.len() as u64, Ordering::Relaxed);
-        Ok(())
+        read_at(&*self.file, &self.place, bytes, offset)
     }
 
     /// The entries of a block that was read, checked.
@@ -197,6 +195,15 @@ impl Shard {
         let count = usize::try_from(self.meta.entries.saturating_sub(before)).unwrap_or(BLOCK_ENTRIES);
         open_block(bytes, self.meta.number, block, count)
             .map_err(|what| Error::corrupt(&self.place, format!("block at byte {}: {what}", block_at(block))))
+    }
+
+    /// Reads blocks for a lookup, and counts them.
+    ///
+    /// # Errors
+    /// As [`read_blocks`](Self::read_blocks).
+    pub(super) fn look_at(&self, blocks: Range<usize>, bytes: &mut [u8]) -> Result<()> {
+        self.blocks_read.fetch_add(blocks.len() as u64, Ordering::Relaxed);
+        self.read_blocks(blocks, bytes)
     }
 
     pub(super) fn blocks_read(&self) -> u64 {

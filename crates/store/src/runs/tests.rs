@@ -1,5 +1,6 @@
 //! The set against a map, and against damage.
 
+mod beside;
 mod corruption;
 mod ids;
 mod model;
@@ -18,15 +19,11 @@ use crate::storage::Disk;
 
 /// A set that merges early and cuts small files.
 fn open_small(dir: &Path, manifest: &[RunMeta]) -> Result<RunSet> {
-    RunSet::open_with(
-        Arc::new(Disk),
-        dir,
-        RunKind::Ids,
-        manifest,
-        Box::new(Tiered { runs_per_level: 3 }),
-        600,
-        Merges::Inline,
-    )
+    open_merging(dir, manifest, Merges::Inline)
+}
+
+fn open_merging(dir: &Path, manifest: &[RunMeta], merges: Merges) -> Result<RunSet> {
+    RunSet::open_with(Arc::new(Disk), dir, RunKind::Ids, manifest, Box::new(Tiered { runs_per_level: 3 }), 600, merges)
 }
 
 fn numbered(number: u64) -> Fingerprint {

@@ -290,11 +290,24 @@ impl Subjects {
     }
 
     fn spill_if_full(&self) -> Result<()> {
-        if self.read().set.recent_len() < self.recent_max { Ok(()) } else { self.spill() }
+        if self.read().set.recent_len() < self.recent_max {
+            return Ok(());
+        }
+        loop {
+            let due = self.write().set.spill_beside()?;
+            let Some(due) = due else { break };
+            due.settle()?;
+        }
+        if self.read().set.recent_len() == 0 { Ok(()) } else { self.spill() }
     }
 
     /// Moves memory to disk and merges. Files are written beside the readers; only what changes in memory excludes them.
     fn spill(&self) -> Result<()> {
+        loop {
+            let due = self.write().set.await_spill()?;
+            let Some(due) = due else { break };
+            due.settle()?;
+        }
         let run = self.read().set.write_recent()?;
         self.write().set.adopt(run);
         loop {

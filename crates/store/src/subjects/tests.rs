@@ -10,6 +10,7 @@ use crate::error::{ErrorKind, Result};
 use crate::id::SubjectId;
 use crate::record::NewSubject;
 use crate::runs::Fingerprint;
+use crate::runs::{MergeThread, Merges};
 use crate::storage::Disk;
 
 struct Fixture {
@@ -34,15 +35,11 @@ impl Fixture {
 
     /// A directory that spills after 200 ids and keeps 64 hot.
     fn small(&self, subjects_max: u32) -> Subjects {
-        Subjects::with_limits(
-            Arc::new(Disk),
-            &self.runs(),
-            Arc::clone(&self.db),
-            crate::runs::Merges::Inline,
-            200,
-            64,
-            subjects_max,
-        )
+        self.merging(subjects_max, Merges::Inline)
+    }
+
+    fn merging(&self, subjects_max: u32, merges: Merges) -> Subjects {
+        Subjects::with_limits(Arc::new(Disk), &self.runs(), Arc::clone(&self.db), merges, 200, 64, subjects_max)
     }
 
     fn load(&self) -> Result<Subjects> {
@@ -237,8 +234,19 @@ fn a_missing_block_or_run_is_corrupt_on_loading() {
 
 #[test]
 fn queries_resolve_while_the_committer_gives_out_numbers() {
+    queries_resolve_meanwhile(Merges::Inline);
+}
+
+#[test]
+fn queries_resolve_while_runs_are_written_and_merged_beside_the_committer() {
+    let mut thread = MergeThread::start().unwrap();
+    queries_resolve_meanwhile(thread.merges());
+    thread.stop();
+}
+
+fn queries_resolve_meanwhile(merges: Merges) {
     let fixture = Fixture::new();
-    let subjects = fixture.small(u32::MAX);
+    let subjects = fixture.merging(u32::MAX, merges);
     const COUNT: u32 = 6_000;
     std::thread::scope(|scope| {
         for reader in 0..2 {

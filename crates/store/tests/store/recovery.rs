@@ -248,6 +248,38 @@ fn a_lost_or_damaged_index_is_rebuilt_from_the_log() {
     }
 }
 
+/// Gives every run file of a closed store another version, as if that had written it.
+fn restamp_runs(dir: &Path, version: u32) -> usize {
+    let mut files = 0;
+    for entry in fs::read_dir(dir.join("runs")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[8..12].copy_from_slice(&version.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[..60]);
+        bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+        fs::write(&path, bytes).unwrap();
+        files += 1;
+    }
+    files
+}
+
+#[test]
+fn runs_of_an_older_version_are_made_again_and_those_of_a_newer_one_refused() {
+    let dir = sealed();
+    assert!(restamp_runs(dir.path(), 3) >= 2);
+    let error = open(dir.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    restamp_runs(dir.path(), 1);
+    assert_eq!(total(dir.path()), 240);
+    let store = open(dir.path()).unwrap();
+    assert_eq!(store.append(vec![event("e", "u0", "b0-0")]).unwrap(), [Outcome::Duplicate]);
+    assert_eq!(store.snapshot().subject_count(), 7);
+    store.close().unwrap();
+    for entry in fs::read_dir(dir.path().join("runs")).unwrap() {
+        assert_eq!(fs::read(entry.unwrap().path()).unwrap()[8], 2);
+    }
+}
+
 #[test]
 fn an_index_of_another_store_is_refused() {
     let (dir, other) = (sealed(), sealed());

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
+use super::super::background::MergeThread;
 use super::super::layout::BLOCK_ENTRIES;
+use super::super::set::Due;
 use super::*;
 
 #[derive(Debug, Clone)]
@@ -15,6 +17,10 @@ enum Step {
         value: u64,
     },
     Spill,
+    /// As an append does that finds memory full.
+    MakeRoom,
+    /// As an append does that finds room.
+    Tend,
     /// Checkpoint: the manifest is kept and what it does not name is removed.
     Keep,
     /// Everything since the last checkpoint is lost, as in a crash.
@@ -58,6 +64,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => (proptest::collection::vec(key(), 1..900), any::<u64>()).prop_map(|(keys, value)| Step::Insert { keys, value }),
         3 => Just(Step::Spill),
+        3 => Just(Step::MakeRoom),
+        1 => Just(Step::Tend),
         2 => Just(Step::Keep),
         1 => Just(Step::Reopen),
     ]
@@ -71,9 +79,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_set_is_a_map_through_spills_merges_and_reopenings(steps in proptest::collection::vec(step(), 1..24)) {
+    fn a_set_is_a_map_through_spills_merges_and_reopenings(
+        steps in proptest::collection::vec(step(), 1..24),
+        beside in any::<bool>(),
+    ) {
         let dir = tempfile::tempdir().unwrap();
-        let mut set = open_small(dir.path(), &[]).unwrap();
+        let mut thread = beside.then(|| MergeThread::start().unwrap());
+        let merges = |thread: &Option<MergeThread>| thread.as_ref().map(MergeThread::merges).unwrap_or_default();
+        let mut set = open_merging(dir.path(), &[], merges(&thread)).unwrap();
         let mut model: HashMap<Fingerprint, u64> = HashMap::new();
         let mut kept = (Vec::new(), model.clone());
         for step in steps {
@@ -89,19 +102,28 @@ proptest! {
                     set.spill().unwrap();
                     prop_assert_eq!(set.recent_len(), 0);
                 }
+                Step::MakeRoom => {
+                    set.make_room().unwrap();
+                    prop_assert_eq!(set.recent_len(), 0);
+                }
+                Step::Tend => drop(set.tend().unwrap().map(Due::settle)),
                 Step::Keep => {
                     set.spill().unwrap();
                     kept = (set.manifest(), model.clone());
                     set.remove_unlisted(&kept.0).unwrap();
                     let files = std::fs::read_dir(dir.path()).unwrap().count();
-                    prop_assert_eq!(files, kept.0.len());
+                    prop_assert!(files == kept.0.len() || beside && files > kept.0.len(), "{} files", files);
                 }
                 Step::Reopen => {
-                    set = open_small(dir.path(), &kept.0).unwrap();
+                    // The thread ends with the store that it belongs to.
+                    thread = beside.then(|| MergeThread::start().unwrap());
+                    set = open_merging(dir.path(), &kept.0, merges(&thread)).unwrap();
                     model.clone_from(&kept.1);
                 }
             }
             let files = set.manifest();
+            let crowded = |level| files.iter().filter(|file| file.level == level && file.number == file.run).count() > 6;
+            prop_assert!(!(0..=u8::MAX).any(crowded), "{:?}", files);
             prop_assert!(files.iter().all(|file| file.bytes == std::fs::metadata(dir.path().join(RunKind::Ids.file_name(file.number))).unwrap().len()));
         }
         let asked: Vec<Fingerprint> = model
@@ -117,6 +139,15 @@ proptest! {
         for (asked, answer) in asked.iter().zip(&answers) {
             prop_assert_eq!(*answer, model.get(asked).copied(), "{:?}", asked);
         }
+        // Few of many: blocks are read one by one, and with gaps between them.
+        for step in [3, 50] {
+            let few: Vec<Fingerprint> = asked.iter().rev().step_by(step).copied().collect();
+            set.lookup_many(&few, &mut answers).unwrap();
+            for (asked, answer) in few.iter().zip(&answers) {
+                prop_assert_eq!(*answer, model.get(asked).copied(), "{:?}", asked);
+            }
+        }
+        set.lookup_many(&asked, &mut answers).unwrap();
         for (asked, answer) in asked.iter().zip(&answers).step_by(37) {
             prop_assert_eq!(lookup(&set, asked).unwrap(), *answer, "{:?}", asked);
         }
@@ -194,6 +225,38 @@ fn absent_ids_touch_the_disk_less_than_once_in_a_hundred() {
     assert!(answers.iter().all(Option::is_none));
     let read = set.stats().blocks_read - before;
     assert!(read <= 200, "{read} blocks read for 20,000 absent ids");
+}
+
+#[test]
+fn an_entry_is_found_at_every_border_of_blocks() {
+    // Evenly spread; crowded, so that all fences are equal; and pairs that share a prefix, some across a border.
+    let spreads: [fn(u64) -> u128; 3] = [
+        |n| u128::from(n << 54 | 7) << 64 | u128::from(n),
+        |n| u128::from(n * 2),
+        |n| u128::from((n / 2) << 54 | 1) << 64 | u128::from(n * 2),
+    ];
+    for key in spreads {
+        let at = |number: u128| Fingerprint::from_bytes(number.to_be_bytes());
+        for count in [1, 2, 41, 42, 43, 83, 84, 85, 126, 127, 200] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut set = open_small(dir.path(), &[]).unwrap();
+            for number in 0..count {
+                set.insert(at(key(number)), number);
+            }
+            set.spill().unwrap();
+            let set = open_small(dir.path(), &set.manifest()).unwrap();
+            for number in 0..count {
+                let present = key(number);
+                assert_eq!(lookup(&set, &at(present)).unwrap(), Some(number), "entry {number} of {count}");
+                for absent in [present + 1, present.wrapping_sub(1), present ^ 1 << 127] {
+                    assert_eq!(lookup(&set, &at(absent)).unwrap(), None, "{absent:x} beside entry {number} of {count}");
+                }
+                let mut answers = Vec::new();
+                set.lookup_many(&[at(present + 1), at(present), at(key(0))], &mut answers).unwrap();
+                assert_eq!(answers, [None, Some(number), Some(0)], "entry {number} of {count}");
+            }
+        }
+    }
 }
 
 #[test]
