@@ -24,6 +24,7 @@ mod id;
 mod index;
 pub mod limits;
 mod log;
+mod maintain;
 mod options;
 mod outcome;
 mod prepare;

@@ -10,7 +10,7 @@ use crate::fold::{Committed, Fold};
 use crate::format::{FrameOf, encode_frame_into, encode_payload};
 use crate::id::Sequence;
 use crate::index::{FoldEntry, Index};
-use crate::log::{LogPosition, LogWriter};
+use crate::log::{LogPosition, LogWriter, Rewritten};
 use crate::options::{Durability, Options};
 use crate::outcome::Outcome;
 use crate::prepare::{Context, Prepared, build};
@@ -22,7 +22,7 @@ use crate::subjects::Subjects;
 use crate::time::Timestamp;
 
 /// A place in the log is noted in the index after this many records, so that a scan can begin near any sequence.
-const POSITION_EVERY: u64 = 65_536;
+pub(crate) const POSITION_EVERY: u64 = 65_536;
 
 /// What the store itself derives from the log, under names of its own beside the folds'.
 const SUBJECTS: (&str, u32) = ("subjects", 1);
@@ -172,6 +172,11 @@ impl State {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn note_for_test(&mut self, position: (Sequence, LogPosition)) {
+        self.positions.push(position);
+    }
+
     pub(crate) fn check_poison(&self) -> Result<()> {
         match &self.poison {
             None => self.log.active().check(),
@@ -265,6 +270,32 @@ impl State {
         }
         self.applied = batch.last_sequence();
         self.since_checkpoint += u64::from(count);
+        Ok(())
+    }
+
+    /// Seals the active segment and begins the next, unless it is empty.
+    pub(crate) fn seal_active(&mut self, now: Timestamp) -> Result<()> {
+        self.check_poison()?;
+        self.log.rotate(now).map(|_| ()).inspect_err(|e| self.poison = Some(e.to_string()))
+    }
+
+    /// Puts a rewritten segment in the place of the old one, durably. Whoever has the old file open goes on reading it.
+    pub(crate) fn swap_segment(&mut self, rewritten: Rewritten) -> Result<()> {
+        self.check_poison()?;
+        let segment = rewritten.first();
+        let txn = self.index.begin_write()?;
+        if Index::forget_positions(&txn, segment, rewritten.last())? {
+            // Durable before the rename: no place in the old file may ever be looked up in the new one.
+            Index::commit(txn)?;
+        } else {
+            txn.abort().map_err(|e| Error::index("writing", e))?;
+        }
+        self.positions.retain(|(_, position)| position.segment != segment);
+        let positions = rewritten.rename()?;
+        // After a failed sync the name is there and perhaps on no disk, and no later sync would say so.
+        self.log.dir().sync().inspect_err(|e| self.poison = Some(e.to_string()))?;
+        let at = self.positions.partition_point(|(sequence, _)| *sequence < segment);
+        self.positions.splice(at..at, positions);
         Ok(())
     }
 

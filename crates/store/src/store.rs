@@ -48,20 +48,22 @@ const ROOM_LOOKED_AT_EVERY: Duration = Duration::from_millis(100);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     threads: Option<[JoinHandle<()>; 2]>,
 }
 
-struct Shared {
-    dir: PathBuf,
-    log_dir: LogDir,
-    options: Options,
+pub(crate) struct Shared {
+    pub(crate) dir: PathBuf,
+    pub(crate) log_dir: LogDir,
+    pub(crate) options: Options,
     queue: Queue,
     flights: Flights,
-    state: Mutex<State>,
+    pub(crate) state: Mutex<State>,
     /// Signalled when a fold may have room again.
     room: Condvar,
     snapshot: RwLock<Arc<Snapshot>>,
+    /// Held by whoever rewrites or removes sealed segments: one at a time.
+    pub(crate) maintenance: Mutex<()>,
     _lock: Box<dyn Any + Send + Sync>,
 }
 
@@ -166,6 +168,7 @@ impl Store {
             state: Mutex::new(state),
             room: Condvar::new(),
             snapshot,
+            maintenance: Mutex::default(),
             _lock: dir_lock,
         });
         let start = |name: &str, run: fn(&Shared)| {
@@ -253,7 +256,9 @@ impl Store {
     /// Errors of the disk; the iterator's items are [`ErrorKind::Corrupt`] where a frame is damaged, and nothing follows such an item.
     pub fn scan(&self, from: Sequence) -> Result<Scan> {
         let last = self.snapshot().sequence();
-        let near = lock(&self.shared.state).index.position(from)?;
+        // The file is opened under the lock, too: a segment that is rewritten has other places.
+        let state = lock(&self.shared.state);
+        let near = state.index.position(from)?;
         Scan::new(&self.shared.log_dir, from, last, near)
     }
 

@@ -81,12 +81,17 @@ pub(crate) enum HeaderVerdict {
 }
 
 impl FrameHeader {
+    /// Whether the payload is stored as zstd made it smaller.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.codec == CODEC_ZSTD
+    }
+
     /// Bytes of header and payload.
     pub(crate) fn frame_bytes(&self) -> u64 {
         FRAME_HEADER_BYTES as u64 + u64::from(self.len)
     }
 
-    fn encode(&self, seed: FrameSeed) -> [u8; FRAME_HEADER_BYTES] {
+    pub(crate) fn encode(&self, seed: FrameSeed) -> [u8; FRAME_HEADER_BYTES] {
         let mut bytes = [0; FRAME_HEADER_BYTES];
         put(&mut bytes, MAGIC, &FRAME_MAGIC.to_le_bytes());
         put(&mut bytes, LEN, &self.len.to_le_bytes());

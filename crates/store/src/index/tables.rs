@@ -130,6 +130,15 @@ impl Index {
         Ok(())
     }
 
+    /// Forgets the places noted in the segment of the sequences from `segment` through `last`. Whether there were any.
+    pub(crate) fn forget_positions(txn: &WriteTransaction, segment: Sequence, last: Sequence) -> Result<bool> {
+        let mut table = txn.open_table(POSITIONS).map_err(|e| Error::index("writing", e))?;
+        let mut noted = table
+            .extract_from_if(segment.number()..=last.number(), |_, (of, _)| of == segment.number())
+            .map_err(|e| Error::index("writing", e))?;
+        noted.try_fold(false, |_, entry| entry.map(|_| true)).map_err(|e| Error::index("writing", e))
+    }
+
     pub(crate) fn commit(txn: WriteTransaction) -> Result<()> {
         txn.commit().map_err(|e| Error::index("committing", e))
     }

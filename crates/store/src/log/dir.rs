@@ -39,6 +39,11 @@ impl LogDir {
         self.path.join(format!("{:020}{SUFFIX}", first.number()))
     }
 
+    /// The name under which a segment is written before it has its own.
+    pub(crate) fn unfinished_path(&self, first: Sequence) -> PathBuf {
+        self.path.join(format!("{:020}{UNFINISHED}", first.number()))
+    }
+
     /// The segments in order; anything else in the folder is left alone.
     pub(crate) fn segments(&self) -> Result<Vec<Segment>> {
         let mut segments: Vec<Segment> = self

@@ -2,11 +2,13 @@
 
 mod dir;
 mod recovery;
+mod rewrite;
 mod scan;
 mod segment;
 mod writer;
 
-pub(crate) use dir::LogDir;
+pub(crate) use dir::{LogDir, Segment};
 pub(crate) use recovery::{Recovery, recover};
+pub(crate) use rewrite::{Edit, Rewriting, Rewritten};
 pub use scan::{Frame, Scan};
 pub(crate) use writer::{ActiveFile, LogPosition, LogWriter};

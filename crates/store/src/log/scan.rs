@@ -105,11 +105,11 @@ impl Scan {
                     match reader.next()? {
                         Next::Frame(frame) => Some(frame),
                         Next::End => None,
-                        Next::Bad(what) => return Err(Self::damaged(reader, offset, what)),
+                        Next::Bad(what) => return Err(reader.damaged(offset, what)),
                     }
                 }
                 Next::End => None,
-                Next::Bad(what) => return Err(Self::damaged(reader, offset, what)),
+                Next::Bad(what) => return Err(reader.damaged(offset, what)),
             };
             let Some(frame) = frame else {
                 self.reader =
@@ -117,8 +117,7 @@ impl Scan {
                 continue;
             };
             if frame.header.first_sequence > self.next.number() {
-                return Err(Self::damaged(
-                    reader,
+                return Err(reader.damaged(
                     offset,
                     format!("a frame of sequence {} but {} expected", frame.header.first_sequence, self.next),
                 ));
@@ -128,10 +127,6 @@ impl Scan {
             return Ok(Some(Frame { first_sequence, bytes: frame.payload, path: reader.path().to_owned(), offset }));
         }
         Ok(None)
-    }
-
-    fn damaged(reader: &SegmentReader, offset: u64, what: String) -> Error {
-        Error::corrupt(format!("{}: frame at byte {offset}", reader.path().display()), what)
     }
 }
 

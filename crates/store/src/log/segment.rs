@@ -1,5 +1,7 @@
 //! One segment file: its name, its header, its frames in order.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +19,21 @@ pub(crate) struct ReadFrame {
     pub(crate) offset: u64,
     pub(crate) header: FrameHeader,
     pub(crate) payload: Vec<u8>,
+}
+
+/// A frame as it lies on disk: its payload is neither checked nor decompressed.
+#[derive(Debug)]
+pub(crate) struct StoredFrame {
+    pub(crate) offset: u64,
+    pub(crate) header: FrameHeader,
+    pub(crate) stored: Vec<u8>,
+}
+
+impl StoredFrame {
+    /// The payload, checked and decompressed; or found, expected.
+    pub(crate) fn payload(&self) -> std::result::Result<Cow<'_, [u8]>, String> {
+        decode_payload_bytes(&self.header, &self.stored)
+    }
 }
 
 /// What stands at the reader's place.
@@ -88,6 +105,11 @@ impl SegmentReader {
         &self.path
     }
 
+    /// Damage of the frame at `offset`.
+    pub(crate) fn damaged(&self, offset: u64, what: impl fmt::Display) -> Error {
+        Error::corrupt(format!("{}: frame at byte {offset}", self.path.display()), what)
+    }
+
     /// Goes to `offset`, where a frame begins.
     pub(crate) fn seek(&mut self, offset: u64) -> Result<()> {
         // Relative: what the buffer holds is not read again.
@@ -122,6 +144,21 @@ impl SegmentReader {
 
     /// Reads the frame here, payload and all.
     pub(crate) fn next(&mut self) -> Result<Next<ReadFrame>> {
+        let frame = match self.next_stored()? {
+            Next::Frame(frame) => frame,
+            Next::End => return Ok(Next::End),
+            Next::Bad(what) => return Ok(Next::Bad(what)),
+        };
+        let payload = match frame.payload() {
+            Ok(Cow::Owned(raw)) => raw,
+            Ok(Cow::Borrowed(_)) => frame.stored,
+            Err(what) => return Ok(Next::Bad(what)),
+        };
+        Ok(Next::Frame(ReadFrame { offset: frame.offset, header: frame.header, payload }))
+    }
+
+    /// Reads the frame here as it is stored.
+    pub(crate) fn next_stored(&mut self) -> Result<Next<StoredFrame>> {
         let offset = self.offset;
         let header = match self.next_header()? {
             Next::Frame(header) => header,
@@ -131,12 +168,7 @@ impl SegmentReader {
         let mut stored = vec![0; header.len as usize];
         self.file.read_exact(&mut stored).map_err(|e| Error::io("reading", &self.path, e))?;
         self.offset += header.frame_bytes();
-        let payload = match decode_payload_bytes(&header, &stored) {
-            Ok(std::borrow::Cow::Owned(raw)) => raw,
-            Ok(std::borrow::Cow::Borrowed(_)) => stored,
-            Err(what) => return Ok(Next::Bad(what)),
-        };
-        Ok(Next::Frame(ReadFrame { offset, header, payload }))
+        Ok(Next::Frame(StoredFrame { offset, header, stored }))
     }
 
     /// Reads the frame header here and goes past the payload without reading it.

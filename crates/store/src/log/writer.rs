@@ -117,7 +117,7 @@ impl LogWriter {
         synced_through: Sequence,
     ) -> Result<Self> {
         let path = dir.segment_path(first);
-        let temporary = path.with_extension("log.tmp");
+        let temporary = dir.unfinished_path(first);
         let failed = |e| Error::io("writing", &temporary, e);
         let header = FileHeader {
             kind: FileKind::Segment,
@@ -142,6 +142,10 @@ impl LogWriter {
             len: (HEADER_BYTES + frames.len()) as u64,
             segment_max_bytes,
         })
+    }
+
+    pub(crate) fn dir(&self) -> &LogDir {
+        &self.dir
     }
 
     pub(crate) fn frame_seed(&self) -> FrameSeed {
@@ -178,11 +182,16 @@ impl LogWriter {
 
     /// Seals the segment once it is full and begins the next. Whether it did.
     pub(crate) fn rotate_if_full(&mut self, now: Timestamp) -> Result<bool> {
-        if self.len < self.segment_max_bytes {
+        if self.len < self.segment_max_bytes { Ok(false) } else { self.rotate(now) }
+    }
+
+    /// Seals the segment and begins the next, unless it is empty: the next would have its name. Whether it did.
+    pub(crate) fn rotate(&mut self, now: Timestamp) -> Result<bool> {
+        let last = self.written_through();
+        if last < self.first {
             return Ok(false);
         }
         self.seal()?;
-        let last = self.written_through();
         *self = Self::create(&self.dir, self.store_id, last.plus(1), &[], now, self.segment_max_bytes, last)?;
         Ok(true)
     }

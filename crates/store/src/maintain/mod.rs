@@ -1,0 +1,5 @@
+//! Work on what is sealed, beside the commits.
+
+mod rewrite;
+#[cfg(test)]
+mod tests;
