@@ -9,6 +9,7 @@ use super::background::Merges;
 use super::content::content_hash_of_record;
 use super::fingerprint::Fingerprint;
 use super::layout::RunKind;
+use super::list::Order;
 use super::manifest::{RunMeta, decode_manifest, encode_manifest};
 use super::set::{RECENT_MAX, RunSet, RunStats};
 use crate::error::{Error, Result};
@@ -16,6 +17,8 @@ use crate::record::{Payload, Record, Tombstone};
 use crate::storage::Storage;
 
 const RUNS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("ids.runs");
+/// An id is inserted only where it is not stored: no two runs give it different values.
+const LOOKED_UP: Order = Order::Largest;
 const MANIFEST: &str = "manifest";
 
 /// The message ids of a store: each is stored once, for good.
@@ -36,7 +39,7 @@ impl MessageIds {
     }
 
     pub(super) fn with_limit(storage: Arc<dyn Storage>, dir: &Path, merges: Merges, recent_max: usize) -> Self {
-        let set = RunSet::new(Arc::clone(&storage), dir, RunKind::Ids, merges.clone());
+        let set = RunSet::new(Arc::clone(&storage), dir, RunKind::Ids, merges.clone()).ordered(LOOKED_UP);
         Self { storage, dir: dir.to_owned(), set, written: Vec::new(), recent_max, merges }
     }
 
@@ -55,7 +58,8 @@ impl MessageIds {
         };
         // Kept also if a file is damaged: none of them goes before a later manifest is durable.
         self.written.clone_from(&manifest);
-        self.set = RunSet::open(Arc::clone(&self.storage), &self.dir, RunKind::Ids, &manifest, self.merges.clone())?;
+        let set = RunSet::open(Arc::clone(&self.storage), &self.dir, RunKind::Ids, &manifest, self.merges.clone())?;
+        self.set = set.ordered(LOOKED_UP);
         Ok(())
     }
 

@@ -11,18 +11,33 @@ use crate::error::Result;
 pub(crate) struct RunList {
     /// The newest first.
     pub(super) runs: Vec<Arc<Run>>,
+    /// Those of `runs`, as lookups ask them.
+    asked: Vec<Arc<Run>>,
+}
+
+/// Which runs a lookup asks first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The newest: its value stands, whatever older runs hold.
+    Newest,
+    /// The largest, which is the likeliest to have it: where a fingerprint is only ever given one value.
+    Largest,
 }
 
 impl RunList {
-    pub(super) fn new(mut runs: Vec<Arc<Run>>) -> Self {
+    pub(super) fn new(mut runs: Vec<Arc<Run>>, order: Order) -> Self {
         runs.sort_by_key(|run| (run.level(), std::cmp::Reverse(run.id())));
-        Self { runs }
+        let mut asked = runs.clone();
+        if order == Order::Largest {
+            asked.sort_by_key(|run| std::cmp::Reverse(run.entries()));
+        }
+        Self { runs, asked }
     }
 
     /// The value of one fingerprint.
     pub(crate) fn lookup(&self, fingerprint: &Fingerprint) -> Result<Option<u64>> {
         let prefix = fingerprint.prefix();
-        for run in &self.runs {
+        for run in &self.asked {
             if run.may_hold(prefix)
                 && let Some(value) = run.find(fingerprint)?
             {
@@ -40,8 +55,9 @@ impl RunList {
             .filter(|(_, value)| value.is_none())
             .map(|((place, fingerprint), _)| (place, fingerprint.prefix()))
             .collect();
+        pending = by_first_byte(&pending);
         let mut passed = vec![0; pending.len()];
-        for run in &self.runs {
+        for run in &self.asked {
             if pending.is_empty() {
                 return Ok(());
             }
@@ -57,5 +73,42 @@ impl RunList {
             }
         }
         Ok(())
+    }
+}
+
+/// Places and prefixes in the order of the first bytes: what follows each other asks the same file, whose filter is at hand then.
+fn by_first_byte(pending: &[(u32, u64)]) -> Vec<(u32, u64)> {
+    let bucket = |prefix: u64| (prefix >> 56) as usize;
+    let mut ends = [0; 256];
+    for (_, prefix) in pending {
+        ends[bucket(*prefix)] += 1;
+    }
+    let mut before = 0;
+    for end in &mut ends {
+        before += std::mem::replace(end, before);
+    }
+    let mut ordered = vec![(0, 0); pending.len()];
+    for entry in pending {
+        let end = &mut ends[bucket(entry.1)];
+        if let Some(slot) = ordered.get_mut(*end) {
+            *slot = *entry;
+        }
+        *end += 1;
+    }
+    ordered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::by_first_byte;
+
+    #[test]
+    fn first_bytes_ascend_and_equal_ones_keep_their_order() {
+        let pending: Vec<(u32, u64)> =
+            (0..5_000).map(|n| (n, u64::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
+        let mut expected = pending.clone();
+        expected.sort_by_key(|entry| entry.1 >> 56);
+        assert_eq!(by_first_byte(&pending), expected);
+        assert_eq!(by_first_byte(&[]), []);
     }
 }

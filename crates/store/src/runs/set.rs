@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::background::{Merges, Ticket};
 use super::fingerprint::{Fingerprint, FingerprintMap};
 use super::layout::RunKind;
-use super::list::RunList;
+use super::list::{Order, RunList};
 use super::manifest::RunMeta;
 use super::merge::{MergePlan, MergePolicy, Merged, SpillPlan, Tiered, write_run};
 use super::run::Run;
@@ -46,6 +46,7 @@ pub struct RunStats {
 pub(crate) struct RunSet {
     dir: RunDir,
     policy: Box<dyn MergePolicy>,
+    order: Order,
     recent: FingerprintMap<u64>,
     disk: Arc<RunList>,
     merges: Merges,
@@ -109,6 +110,7 @@ impl RunSet {
         Self {
             dir,
             policy,
+            order: Order::Newest,
             recent: FingerprintMap::default(),
             disk: Arc::default(),
             merges,
@@ -162,8 +164,20 @@ impl RunSet {
             shards.push(Arc::new(Shard::open(&*storage, dir, kind, *meta)?));
         }
         let dir = RunDir::new(storage, dir, kind, shard_max_entries);
-        let disk = Arc::new(RunList::new(runs.into_values().map(|shards| Arc::new(Run::new(shards))).collect()));
-        Ok(Self { disk, ..Self::empty(dir, policy, merges) })
+        let mut set = Self::empty(dir, policy, merges);
+        set.list(runs.into_values().map(|shards| Arc::new(Run::new(shards))).collect());
+        Ok(set)
+    }
+
+    /// The set, looked up in this order from now on.
+    pub(crate) fn ordered(mut self, order: Order) -> Self {
+        self.order = order;
+        self.list(self.disk.runs.clone());
+        self
+    }
+
+    fn list(&mut self, runs: Vec<Arc<Run>>) {
+        self.disk = Arc::new(RunList::new(runs, self.order));
     }
 
     /// The runs on disk, to look up without holding on to the set.
@@ -328,7 +342,7 @@ impl RunSet {
     /// Takes in the run that [`write_recent`](Self::write_recent) made of all that is in memory.
     pub(crate) fn adopt(&mut self, run: Option<Run>) {
         if let Some(run) = run {
-            self.disk = Arc::new(RunList::new(self.disk.runs.iter().cloned().chain([Arc::new(run)]).collect()));
+            self.list(self.disk.runs.iter().cloned().chain([Arc::new(run)]).collect());
             self.recent.clear();
         }
     }
@@ -350,7 +364,7 @@ impl RunSet {
     /// Puts a merged run in the place of those that it was made of.
     pub(crate) fn swap(&mut self, merged: Merged) {
         let kept = self.disk.runs.iter().filter(|run| !merged.replaces.contains(&run.id())).cloned();
-        self.disk = Arc::new(RunList::new(kept.chain(merged.run.map(Arc::new)).collect()));
+        self.list(kept.chain(merged.run.map(Arc::new)).collect());
     }
 
     /// The files that hold what is on disk.

@@ -1,6 +1,7 @@
 //! Spills and merges on a thread of their own.
 
 use super::super::background::MergeThread;
+use super::super::list::Order;
 use super::*;
 use crate::error::ErrorKind;
 
@@ -143,4 +144,24 @@ fn a_thread_that_is_stopped_leaves_a_set_that_goes_on_without_it() {
         set.make_room().unwrap();
         assert_holds(&set, rounds * 300 + 100);
     }
+}
+
+#[test]
+fn the_largest_run_is_asked_first_where_no_value_is_ever_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut set = open_small(dir.path(), &[]).unwrap().ordered(Order::Largest);
+    fill(&mut set, 0..500);
+    set.spill().unwrap();
+    fill(&mut set, 500..520);
+    set.spill().unwrap();
+    assert_holds(&set, 520);
+    // The one order gives another run's value where a fingerprint was given two, which is how they can be told apart.
+    set.insert(numbered(7), 70);
+    set.make_room().unwrap();
+    assert_eq!(set.stats().runs, 1, "merged: the newest stands in a merge");
+    assert_eq!(lookup(&set, &numbered(7)).unwrap(), Some(70));
+    set.insert(numbered(7), 700);
+    set.spill().unwrap();
+    assert_eq!(lookup(&set, &numbered(7)).unwrap(), Some(70));
+    assert_eq!(lookup(&set.ordered(Order::Newest), &numbered(7)).unwrap(), Some(700));
 }
