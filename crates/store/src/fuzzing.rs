@@ -6,6 +6,7 @@ use crate::format::{
 };
 pub use crate::runs::bench::Ids;
 pub use crate::runs::fuzzing::{run_file, run_manifest};
+pub use crate::subjects::bench::People;
 pub use crate::subjects::fuzz_block as subject_block;
 
 const STORE_ID: [u8; 16] = [3; 16];

@@ -1,5 +1,6 @@
 //! The subject directory: every distinct id that a store has seen, its number, and the way back.
 
+pub(crate) mod bench;
 mod directory;
 mod hot;
 mod names;
