@@ -7,7 +7,7 @@ use pugmark_store::redb::{
     Key, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, TableError, TableHandle, Value,
     WriteTransaction,
 };
-use pugmark_store::{Error, ErrorKind, Refusal, Result};
+use pugmark_store::{Error, ErrorKind, Refusal, Result, copy_table};
 
 use crate::graph::GraphLink;
 use crate::person::Refusals;
@@ -93,6 +93,12 @@ pub(crate) fn read_refusals(txn: &ReadTransaction, mut add: impl FnMut(Refusal, 
         }
     }
     Ok(())
+}
+
+pub(crate) fn copy(from: &ReadTransaction, to: &WriteTransaction) -> Result<()> {
+    copy_table(from, to, LINKS)?;
+    copy_table(from, to, KNOWN)?;
+    copy_table(from, to, REFUSALS)
 }
 
 pub(crate) fn delete(txn: &WriteTransaction) -> Result<()> {

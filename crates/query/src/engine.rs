@@ -15,7 +15,7 @@ use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder}
 use datafusion::prelude::SessionConfig;
 use pugmark_identity::Persons;
 use pugmark_registry::Registry;
-use pugmark_store::{Sequence, Snapshot, Subjects, Timestamp};
+use pugmark_store::{Hidden, Sequence, Snapshot, Subjects, Timestamp};
 
 use crate::columns::Columns;
 use crate::error::{Error, Result};
@@ -55,6 +55,7 @@ pub struct QuerySnapshot {
     pub(crate) registry: Arc<Registry>,
     pub(crate) persons: Arc<Persons>,
     pub(crate) columns: Arc<Columns>,
+    pub(crate) hidden: Arc<Hidden>,
     pub(crate) subjects: Arc<Subjects>,
     pub(crate) subject_count: u32,
     pub(crate) sequence: Sequence,
@@ -73,6 +74,7 @@ impl QuerySnapshot {
             registry: snapshot.state().ok_or_else(|| without("registry"))?,
             persons: snapshot.state().ok_or_else(|| without("identity"))?,
             columns: snapshot.state().ok_or_else(|| without("columns"))?,
+            hidden: snapshot.state().unwrap_or_default(),
             subjects: Arc::clone(snapshot.subjects()),
             subject_count: snapshot.subject_count(),
             sequence: snapshot.sequence(),

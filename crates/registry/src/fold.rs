@@ -209,6 +209,14 @@ impl Fold for RegistryFold {
         Ok(())
     }
 
+    fn fresh(&self) -> Box<dyn Fold> {
+        Box::new(Self::new(self.options))
+    }
+
+    fn copy(&self, from: &ReadTransaction, to: &WriteTransaction) -> Result<()> {
+        saved::copy(from, to)
+    }
+
     fn reset(&mut self, txn: &WriteTransaction) -> Result<()> {
         saved::delete(txn)?;
         *self = Self::new(self.options);

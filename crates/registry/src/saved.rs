@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use pugmark_store::redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, TableHandle, WriteTransaction};
-use pugmark_store::{Error, ErrorKind, Result};
+use pugmark_store::{Error, ErrorKind, Result, copy_table};
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::column::ColumnType;
@@ -39,6 +39,11 @@ enum SavedColumn {
     Float,
     Text,
     Json,
+}
+
+pub(crate) fn copy(from: &ReadTransaction, to: &WriteTransaction) -> Result<()> {
+    copy_table(from, to, EVENTS)?;
+    copy_table(from, to, PROPERTIES)
 }
 
 pub(crate) fn write_events<'a>(txn: &WriteTransaction, rows: impl Iterator<Item = (u32, &'a EventRow)>) -> Result<()> {

@@ -3,7 +3,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use crate::error::Result;
+use redb::ReadableTable as _;
+
+use crate::error::{Error, Result};
 use crate::id::{Sequence, SubjectId};
 use crate::record::{Payload, Verdict};
 
@@ -109,4 +111,48 @@ pub trait Fold: Any + Send {
     /// # Errors
     /// Errors of the index and of files.
     fn reset(&mut self, txn: &redb::WriteTransaction) -> Result<()>;
+
+    /// An empty fold with the same options, to be built beside this one from the log and to take its place.
+    fn fresh(&self) -> Box<dyn Fold>;
+
+    /// Takes the place of `before`, of the same type, whose tables are still those in `txn`: empties them, and takes over what lives on, such as
+    /// the ties to a thread. [`Fold::checkpoint`] follows in the same transaction.
+    ///
+    /// # Errors
+    /// Errors of the index.
+    fn succeed(&mut self, before: &mut dyn Fold, txn: &redb::WriteTransaction) -> Result<()> {
+        before.reset(txn)
+    }
+
+    /// The fold that took this one's place is durable: files that only this one names can go, each with its last reader.
+    fn retire(&mut self) {}
+
+    /// Copies the fold's tables, as they stand in the index, to another one: an erasure leaves the old file with whatever its free pages hold.
+    /// [`copy_table`] does it for one table.
+    ///
+    /// # Errors
+    /// Errors of either index.
+    fn copy(&self, from: &redb::ReadTransaction, to: &redb::WriteTransaction) -> Result<()>;
+}
+
+/// Copies all rows of a table; one that was never written is passed over.
+///
+/// # Errors
+/// Errors of either index.
+pub fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
+    from: &redb::ReadTransaction,
+    to: &redb::WriteTransaction,
+    definition: redb::TableDefinition<'_, K, V>,
+) -> Result<()> {
+    let table = match from.open_table(definition) {
+        Ok(table) => table,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
+        Err(e) => return Err(Error::index("opening a table to copy it", e)),
+    };
+    let mut copy = to.open_table(definition).map_err(|e| Error::index("opening a table to copy to", e))?;
+    for row in table.iter().map_err(|e| Error::index("reading a table to copy it", e))? {
+        let (key, value) = row.map_err(|e| Error::index("reading a table to copy it", e))?;
+        copy.insert(key.value(), value.value()).map_err(|e| Error::index("copying a table", e))?;
+    }
+    Ok(())
 }

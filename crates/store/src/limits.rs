@@ -27,3 +27,7 @@ pub const FRAME_MAX_RECORDS: usize = 65_536;
 pub const FRAME_MAX_BYTES: usize = 64 << 20;
 /// Most subjects that a store can hold: every `SubjectId` below it can be given out once.
 pub const SUBJECTS_MAX: u32 = u32::MAX;
+/// Most people whom one call erases.
+pub const ERASURE_MAX_SUBJECTS: usize = 1 << 20;
+/// Most rows of neighbouring events that one call retracts.
+pub const RETRACTION_MAX_RANGES: usize = 1 << 19;

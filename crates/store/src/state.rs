@@ -15,9 +15,11 @@ use crate::options::{Durability, Options};
 use crate::outcome::Outcome;
 use crate::prepare::{Context, Prepared, build};
 use crate::queue::Submission;
-use crate::record::Payload;
+use crate::record::{Payload, Record};
+use crate::removal::RemovedIds;
 use crate::runs::{MergeThread, MessageIds};
 use crate::snapshot::Snapshot;
+use crate::storage::Storage;
 use crate::subjects::Subjects;
 use crate::time::Timestamp;
 
@@ -147,6 +149,7 @@ impl State {
         let mut watermarks = self.watermarks.iter().copied();
         if watermarks.next().is_some_and(|mark| mark < last) {
             self.subjects.apply(&batch.payload.subjects)?;
+            self.subjects.apply_erasures(batch.payload)?;
         }
         if watermarks.next().is_some_and(|mark| mark < last) {
             self.ids.apply(batch.payload)?;
@@ -265,6 +268,7 @@ impl State {
         self.note_position((first_sequence, self.log.position()));
         let batch = Committed { first_sequence, payload };
         self.log.append(&frame, batch.last_sequence())?;
+        self.subjects.apply_erasures(payload)?;
         for fold in &mut self.folds {
             fold.apply(&batch)?;
         }
@@ -297,6 +301,83 @@ impl State {
         let at = self.positions.partition_point(|(sequence, _)| *sequence < segment);
         self.positions.splice(at..at, positions);
         Ok(())
+    }
+
+    /// Writes and applies records of the store's own as one batch, durably; the sequence of the first.
+    pub(crate) fn record(&mut self, records: Vec<Record<'_>>, options: &Options) -> Result<Sequence> {
+        self.check_poison()?;
+        let now = options.clock.now().max(self.last_received);
+        let first = self.applied.plus(1);
+        let (names, subjects) = (Vec::new(), Vec::new());
+        let (received_at, base_time) = (now.as_microsecond(), now.as_microsecond());
+        let payload = Payload { received_at, import: None, base_time, names, subjects, records };
+        self.poison = Some("a record did not come to its end".to_owned());
+        let written = self.write(first, &payload).and_then(|()| self.log.sync());
+        self.poison = written.as_ref().err().map(Error::to_string);
+        written?;
+        self.last_received = now;
+        Ok(first)
+    }
+
+    /// Puts folds that were built anew from the whole log in the places of those of the same name, durably.
+    pub(crate) fn succeed(&mut self, built: Vec<Box<dyn Fold>>) -> Result<()> {
+        self.check_poison()?;
+        let txn = self.index.begin_write()?;
+        let mut before = Vec::with_capacity(built.len());
+        // Until the index says the same, memory and index differ.
+        self.poison = Some("folds built anew did not take their places".to_owned());
+        for mut fold in built {
+            let Some(place) = self.folds.iter().position(|old| old.name() == fold.name()) else { continue };
+            let old = self.folds.get_mut(place).expect("invariant: its place was just found");
+            fold.succeed(old.as_mut(), &txn)?;
+            before.push(std::mem::replace(old, fold));
+            // Subjects and ids come first.
+            if let Some(mark) = self.watermarks.get_mut(place + 2) {
+                *mark = Sequence::new(0);
+            }
+        }
+        self.log.sync()?;
+        self.try_checkpoint(txn)?;
+        self.poison = None;
+        before.iter_mut().for_each(|old| old.retire());
+        Ok(())
+    }
+
+    /// Forgets what `removed` names in the runs of message ids, and what was erased in those of subjects, in every file.
+    pub(crate) fn purge_ids(&mut self, removed: &RemovedIds) -> Result<()> {
+        self.check_poison()?;
+        let purge = |this: &mut Self| {
+            this.ids.purge(removed)?;
+            this.subjects.purge()?;
+            this.checkpoint()?;
+            // The index written last named the files before; this one does not, and they go.
+            this.checkpoint()
+        };
+        purge(self).inspect_err(|e| self.poison = Some(e.to_string()))
+    }
+
+    /// Writes the index to a new file, so that nothing stays in free pages of the old one.
+    pub(crate) fn renew_index(&mut self, storage: &dyn Storage, path: &Path, cache_bytes: usize) -> Result<()> {
+        self.checkpoint()?;
+        let unfinished = path.with_extension("redb.tmp");
+        let renewed = Index::create(storage, &unfinished, cache_bytes)?;
+        let from = self.index.begin_read()?;
+        let to = renewed.begin_write()?;
+        Index::copy(&from, &to)?;
+        Subjects::copy(&from, &to)?;
+        MessageIds::copy(&from, &to)?;
+        for fold in &self.folds {
+            fold.copy(&from, &to)?;
+        }
+        Index::commit(to)?;
+        drop(from);
+        storage.rename(&unfinished, path).map_err(|e| Error::io("renaming", &unfinished, e))?;
+        // From here on the old file has no name: what is written must go to the new one.
+        self.subjects.set_index(Arc::clone(&renewed.db));
+        self.index = renewed;
+        let dir = path.parent().unwrap_or(path);
+        let synced = storage.sync_dir(dir).map_err(|e| Error::io("syncing directory", dir, e));
+        synced.inspect_err(|e| self.poison = Some(e.to_string()))
     }
 
     /// Writes everything derived to the index, durably.

@@ -19,6 +19,7 @@ use crate::options::{AppendOptions, Options};
 use crate::outcome::Outcome;
 use crate::prepare::{Prepared, made_id};
 use crate::queue::{Pending, Queue, Reply, Submission, lock};
+use crate::removal::Removals;
 use crate::runs::RunStats;
 use crate::snapshot::Snapshot;
 use crate::state::{Refused, State};
@@ -60,7 +61,7 @@ pub(crate) struct Shared {
     flights: Flights,
     pub(crate) state: Mutex<State>,
     /// Signalled when a fold may have room again.
-    room: Condvar,
+    pub(crate) room: Condvar,
     snapshot: RwLock<Arc<Snapshot>>,
     /// Held by whoever rewrites or removes sealed segments: one at a time.
     pub(crate) maintenance: Mutex<()>,
@@ -144,6 +145,8 @@ impl Store {
             Index::commit(txn)?;
         }
         let last = recovered.last;
+        let folds: Vec<Box<dyn Fold>> =
+            std::iter::once(Box::new(Removals::default()) as Box<dyn Fold>).chain(folds).collect();
         let mut state = State::load(recovered.writer, index, &options, &runs_dir, folds, last)?;
         let after = state.replay_after();
         if after < last {
@@ -410,7 +413,7 @@ impl Shared {
     }
 
     /// Readers see `snapshot` from now on, unless they see a later one already.
-    fn show(&self, snapshot: Arc<Snapshot>) {
+    pub(crate) fn show(&self, snapshot: Arc<Snapshot>) {
         let mut shown = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
         if shown.number < snapshot.number {
             *shown = snapshot;

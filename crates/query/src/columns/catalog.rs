@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::parquet::file::metadata::ParquetMetaDataReader;
 use pugmark_store::redb::{self, ReadableTable, TableDefinition};
-use pugmark_store::{Result, Sequence, SubjectId, Timestamp};
+use pugmark_store::{Result, Sequence, SubjectId, Timestamp, copy_table};
 use serde::{Deserialize, Serialize};
 
 use super::error;
@@ -213,6 +213,12 @@ impl Catalog {
             table.insert(key, value).map_err(|e| error::index("writing columns.state", e))?;
         }
         Ok(())
+    }
+
+    /// Copies the catalog to another index.
+    pub(crate) fn copy(from: &redb::ReadTransaction, to: &redb::WriteTransaction) -> Result<()> {
+        copy_table(from, to, FILES)?;
+        copy_table(from, to, STATE)
     }
 
     /// Removes the catalog from the index.

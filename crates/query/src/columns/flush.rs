@@ -22,7 +22,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What the fold and the flusher of one store tell each other.
 #[derive(Debug, Default)]
 pub(crate) struct Control {
-    files: AtomicU64,
+    /// Shared with the folds that are built beside the one that answers: all write to one directory.
+    files: Arc<AtomicU64>,
     live: AtomicBool,
     blocked: AtomicBool,
     work: Mutex<Work>,
@@ -54,6 +55,11 @@ impl Control {
     fn lock(&self) -> MutexGuard<'_, Work> {
         // Flags and counters: whole at every step.
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For a fold that is built beside the one of `other`.
+    pub(crate) fn beside(other: &Self) -> Self {
+        Self { files: Arc::clone(&other.files), ..Self::default() }
     }
 
     /// The id of a new file.

@@ -93,9 +93,13 @@ pub struct ColumnsFold {
 impl ColumnsFold {
     /// A fold for the store in `store_dir`: its files are in the directory `columns` there.
     pub fn new(store_dir: &Path, options: ColumnsOptions) -> Self {
+        Self::in_dir(store_dir.join("columns").into(), options, Arc::default())
+    }
+
+    fn in_dir(dir: Arc<Path>, options: ColumnsOptions, control: Arc<Control>) -> Self {
         let types = RegistryFold::new(options.registry);
         Self {
-            dir: store_dir.join("columns").into(),
+            dir,
             // The files have the types of the registry: they change with it.
             version: VERSION << 16 | (types.version() & 0xffff),
             options,
@@ -107,7 +111,7 @@ impl ColumnsFold {
             open_bytes: 0,
             slots: Slots::default(),
             schemas: Arc::default(),
-            control: Arc::default(),
+            control,
             types: Some(types),
         }
     }
@@ -115,6 +119,10 @@ impl ColumnsFold {
     fn sealed_extent(&self) -> Extent {
         let rows = self.sealed.iter().map(|part| part.rows.len()).sum();
         Extent { rows, bytes: self.sealed.iter().map(|part| part.bytes).sum() }
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.sealed.iter().chain([&self.open])
     }
 
     pub(super) fn seal(&mut self) {
@@ -144,8 +152,14 @@ impl ColumnsFold {
         Ok(())
     }
 
-    /// Puts `file` in the place of `parts`, which are the oldest of the tail.
+    /// Puts `file` in the place of `parts`, which are the oldest of the tail. Where they are of a fold whose place this one has taken, the file is
+    /// superfluous: their events are here already.
     pub(crate) fn install(&mut self, file: Option<ColumnFile>, parts: &[Part]) {
+        let is_here = |part: &Part| self.parts().any(|own| Arc::ptr_eq(&own.cell, &part.cell));
+        if !parts.iter().all(is_here) {
+            file.iter().for_each(ColumnFile::drop_with_last_reader);
+            return;
+        }
         for flushed in parts {
             self.flushed_through = self.flushed_through.max(flushed.through);
             let is_flushed = |part: &Part| Arc::ptr_eq(&part.cell, &flushed.cell);
@@ -265,6 +279,27 @@ impl Fold for ColumnsFold {
         self.files = catalog.files.into();
         self.unsaved = 0;
         Ok(())
+    }
+
+    fn fresh(&self) -> Box<dyn Fold> {
+        Box::new(Self::in_dir(Arc::clone(&self.dir), self.options.clone(), Arc::new(Control::beside(&self.control))))
+    }
+
+    fn succeed(&mut self, before: &mut dyn Fold, txn: &redb::WriteTransaction) -> Result<()> {
+        let before: &mut dyn Any = before;
+        if let Some(before) = before.downcast_mut::<Self>() {
+            // The flusher goes on with this fold.
+            self.control = Arc::clone(&before.control);
+        }
+        Catalog::clear(txn)
+    }
+
+    fn retire(&mut self) {
+        self.files.iter().for_each(|file| file.drop_with_last_reader());
+    }
+
+    fn copy(&self, from: &redb::ReadTransaction, to: &redb::WriteTransaction) -> Result<()> {
+        Catalog::copy(from, to)
     }
 
     fn reset(&mut self, txn: &redb::WriteTransaction) -> Result<()> {

@@ -24,7 +24,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 use pugmark_identity::PersonId;
 
-use super::exec::{EventsExec, Facts, Output};
+use super::exec::{EventsExec, Facts, Output, Places};
 use super::prune;
 use crate::columns::{ColumnFile, EventSchema, system};
 use crate::engine::QuerySnapshot;
@@ -193,17 +193,24 @@ impl TableProvider for EventsTable {
                 places.len() - 1
             })
         };
-        let mut subject_at = None;
+        let mut made_at = Places::default();
         let outputs: Vec<Output> = wanted
             .iter()
             .map(|output| match self.outputs[*output] {
                 Output::Column(column) => Output::Column(place_of(column)),
                 made => {
-                    subject_at = Some(place_of(system::SUBJECT.0));
+                    made_at.subject = Some(place_of(system::SUBJECT.0));
                     made
                 }
             })
             .collect();
+        let hides = self.snapshot.hidden.hides_events();
+        if hides {
+            made_at.subject = Some(place_of(system::SUBJECT.0));
+            made_at.sequence = Some(place_of(system::SEQUENCE.0));
+        }
+        // Of the first rows some may be hidden.
+        let limit = limit.filter(|_| !hides);
 
         let stored: Vec<Expr> =
             filters.iter().filter_map(|filter| self.stored_filter(filter).transpose()).collect::<Result<_>>()?;
@@ -226,7 +233,7 @@ impl TableProvider for EventsTable {
             (Some(tail), Some(files)) => UnionExec::try_new(vec![files, tail])?,
         };
         let facts = Facts { files: columns.files().len(), files_read: kept.len(), tail_rows: columns.tail().rows() };
-        Ok(Arc::new(EventsExec::new(input, outputs, subject_at, schema, facts, self.snapshot.clone())))
+        Ok(Arc::new(EventsExec::new(input, outputs, made_at, schema, facts, self.snapshot.clone())))
     }
 }
 

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringBuilder, UInt32Array};
-use datafusion::arrow::datatypes::{SchemaRef, UInt32Type};
+use datafusion::arrow::array::{
+    ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringBuilder, UInt32Array,
+};
+use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::datatypes::{SchemaRef, UInt32Type, UInt64Type};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -14,7 +17,7 @@ use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 use futures::StreamExt;
-use pugmark_store::SubjectId;
+use pugmark_store::{Sequence, SubjectId};
 
 use super::events::external;
 use crate::engine::QuerySnapshot;
@@ -28,6 +31,13 @@ pub(super) enum Output {
     Person,
     /// The distinct id of the subject.
     DistinctId,
+}
+
+/// Where the stored columns are that are read for more than to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Places {
+    pub(super) subject: Option<usize>,
+    pub(super) sequence: Option<usize>,
 }
 
 /// What a scan left unread.
@@ -46,7 +56,7 @@ pub(crate) struct Facts {
 pub(crate) struct EventsExec {
     input: Arc<dyn ExecutionPlan>,
     outputs: Arc<[Output]>,
-    subject_at: Option<usize>,
+    places: Places,
     schema: SchemaRef,
     facts: Facts,
     snapshot: QuerySnapshot,
@@ -58,7 +68,7 @@ impl EventsExec {
     pub(super) fn new(
         input: Arc<dyn ExecutionPlan>,
         outputs: Vec<Output>,
-        subject_at: Option<usize>,
+        places: Places,
         schema: SchemaRef,
         facts: Facts,
         snapshot: QuerySnapshot,
@@ -67,7 +77,7 @@ impl EventsExec {
         Self {
             input,
             outputs: outputs.into(),
-            subject_at,
+            places,
             schema,
             facts,
             snapshot,
@@ -84,7 +94,7 @@ impl EventsExec {
     fn maker(&self) -> Maker {
         Maker {
             outputs: Arc::clone(&self.outputs),
-            subject_at: self.subject_at,
+            places: self.places,
             schema: Arc::clone(&self.schema),
             snapshot: self.snapshot.clone(),
         }
@@ -140,7 +150,7 @@ impl ExecutionPlan for EventsExec {
             properties: Arc::new(properties(&self.schema, &input)),
             input,
             outputs: Arc::clone(&self.outputs),
-            subject_at: self.subject_at,
+            places: self.places,
             schema: Arc::clone(&self.schema),
             facts: self.facts,
             snapshot: self.snapshot.clone(),
@@ -173,14 +183,22 @@ impl ExecutionPlan for EventsExec {
 /// Makes the batches of one partition.
 struct Maker {
     outputs: Arc<[Output]>,
-    subject_at: Option<usize>,
+    places: Places,
     schema: SchemaRef,
     snapshot: QuerySnapshot,
 }
 
 impl Maker {
     fn make(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let subjects = self.subject_at.map(|at| batch.column(at));
+        let shown;
+        let batch = match (self.places.subject, self.places.sequence) {
+            (Some(subject), Some(sequence)) if self.snapshot.hidden.hides_events() => {
+                shown = self.shown(batch, subject, sequence)?;
+                &shown
+            }
+            _ => batch,
+        };
+        let subjects = self.places.subject.map(|at| batch.column(at));
         let columns = self
             .outputs
             .iter()
@@ -193,6 +211,19 @@ impl Maker {
             .collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+
+    /// The rows that are not hidden.
+    fn shown(&self, batch: &RecordBatch, subject: usize, sequence: usize) -> Result<RecordBatch> {
+        let hidden = &self.snapshot.hidden;
+        let subjects = batch.column(subject).as_primitive::<UInt32Type>().values();
+        let sequences = batch.column(sequence).as_primitive::<UInt64Type>().values();
+        let kept: BooleanArray = subjects
+            .iter()
+            .zip(sequences)
+            .map(|(subject, sequence)| Some(!hidden.hides(SubjectId::new(*subject), Sequence::new(*sequence))))
+            .collect();
+        Ok(filter_record_batch(batch, &kept)?)
     }
 
     fn persons(&self, subjects: &ArrayRef) -> ArrayRef {

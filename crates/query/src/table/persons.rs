@@ -264,12 +264,15 @@ impl Lister {
     fn batch(&self, first: u32, merged: &HashMap<u32, Vec<SubjectId>>, seen: Option<&Seen>) -> Result<RecordBatch> {
         let persons = &self.snapshot.persons;
         let end = first.saturating_add(BATCH_ROWS).min(self.snapshot.subject_count);
-        let numbers: Vec<u32> =
-            (first..end).filter(|subject| persons.person_of(SubjectId::new(*subject)).number() == *subject).collect();
-        let members: Vec<Vec<SubjectId>> = numbers
-            .iter()
-            .map(|person| merged.get(person).cloned().unwrap_or_else(|| vec![SubjectId::new(*person)]))
-            .collect();
+        let hidden = &self.snapshot.hidden;
+        let (numbers, members): (Vec<u32>, Vec<Vec<SubjectId>>) = (first..end)
+            .filter(|subject| persons.person_of(SubjectId::new(*subject)).number() == *subject)
+            .map(|person| (person, merged.get(&person).cloned().unwrap_or_else(|| vec![SubjectId::new(person)])))
+            .filter_map(|(person, mut members)| {
+                members.retain(|member| !hidden.is_erased(*member));
+                (!members.is_empty()).then_some((person, members))
+            })
+            .unzip();
         let names: Vec<SubjectId> =
             numbers.iter().map(|person| persons.name_subject(persons.person_of(SubjectId::new(*person)))).collect();
         let seen: Vec<SeenRow> =

@@ -7,6 +7,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableErro
 
 use super::backend::Backend;
 use crate::error::{Error, Result};
+use crate::fold::copy_table;
 use crate::id::Sequence;
 use crate::log::LogPosition;
 use crate::storage::{OpenMode, Storage};
@@ -45,6 +46,13 @@ impl Index {
             Err(e) => return Err(Error::index("opening", e)),
         };
         Ok(Self { db: Arc::new(db) })
+    }
+
+    /// An empty index in a file of its own.
+    pub(crate) fn create(storage: &dyn Storage, path: &Path, cache_bytes: usize) -> Result<Self> {
+        let file = storage.open(path, OpenMode::Truncate).map_err(|e| Error::io("creating", path, e))?;
+        let db = redb::Builder::new().set_cache_size(cache_bytes).create_with_backend(Backend::new(file));
+        Ok(Self { db: Arc::new(db.map_err(|e| Error::index("creating", e))?) })
     }
 
     pub(crate) fn begin_read(&self) -> Result<redb::ReadTransaction> {
@@ -137,6 +145,13 @@ impl Index {
             .extract_from_if(segment.number()..=last.number(), |_, (of, _)| of == segment.number())
             .map_err(|e| Error::index("writing", e))?;
         noted.try_fold(false, |_, entry| entry.map(|_| true)).map_err(|e| Error::index("writing", e))
+    }
+
+    /// Copies the store's own tables to another index.
+    pub(crate) fn copy(from: &redb::ReadTransaction, to: &WriteTransaction) -> Result<()> {
+        copy_table(from, to, META)?;
+        copy_table(from, to, FOLDS)?;
+        copy_table(from, to, POSITIONS)
     }
 
     pub(crate) fn commit(txn: WriteTransaction) -> Result<()> {

@@ -69,7 +69,6 @@ impl Shared {
     ///
     /// # Errors
     /// Errors of the disk: the store is then poisoned.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for what must leave no byte behind"))]
     pub(crate) fn seal_active(&self) -> Result<()> {
         lock(&self.state).seal_active(self.options.clock.now())
     }

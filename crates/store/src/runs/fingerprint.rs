@@ -89,6 +89,9 @@ impl Hasher for FingerprintHasher {
     }
 }
 
+/// A set of fingerprints.
+pub(crate) type FingerprintSet = hashbrown::HashSet<Fingerprint, BuildHasherDefault<FingerprintHasher>>;
+
 /// A map by fingerprint.
 pub(crate) type FingerprintMap<V> = hashbrown::HashMap<Fingerprint, V, BuildHasherDefault<FingerprintHasher>>;
 

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use redb::{ReadTransaction, TableDefinition, TableError, WriteTransaction};
 
 use super::background::Merges;
-use super::content::content_hash_of_record;
+use super::content::{CONTENT_GONE, content_hash_of_record};
 use super::fingerprint::Fingerprint;
 use super::layout::RunKind;
 use super::list::Order;
 use super::manifest::{RunMeta, decode_manifest, encode_manifest};
 use super::set::{RECENT_MAX, RunSet, RunStats};
 use crate::error::{Error, Result};
+use crate::fold::copy_table;
 use crate::record::{Payload, Record, Tombstone};
+use crate::removal::RemovedIds;
 use crate::storage::Storage;
 
 const RUNS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("ids.runs");
@@ -138,6 +140,27 @@ impl MessageIds {
     /// Errors of the directory.
     pub(crate) fn after_checkpoint(&mut self) -> Result<()> {
         self.set.remove_unlisted(&self.written)
+    }
+
+    /// Forgets what is removed, in every file: the contents of events that were erased, whose ids stay taken, and the ids of those that
+    /// were retracted. The files before stay until a later checkpoint is durable.
+    ///
+    /// # Errors
+    /// Errors of reading and writing runs.
+    pub(crate) fn purge(&mut self, removed: &RemovedIds) -> Result<()> {
+        self.set.rewrite(&mut |fingerprint, value| match removed {
+            _ if removed.erased.contains(fingerprint) => Some(CONTENT_GONE),
+            _ if removed.retracted.contains(fingerprint) => None,
+            _ => Some(value),
+        })
+    }
+
+    /// Copies what the index holds to another one.
+    ///
+    /// # Errors
+    /// Errors of either index.
+    pub(crate) fn copy(from: &ReadTransaction, to: &WriteTransaction) -> Result<()> {
+        copy_table(from, to, RUNS)
     }
 
     /// Forgets every id. The files stay until a later checkpoint is durable.

@@ -36,6 +36,9 @@ impl MergePolicy for Tiered {
     }
 }
 
+/// What becomes of an entry: its value from now on, or nothing.
+pub(crate) type Edit<'a> = dyn FnMut(&Fingerprint, u64) -> Option<u64> + 'a;
+
 /// A merge that is due. It owns all it needs, so that any thread can run it; the set adopts the outcome afterwards.
 pub(crate) struct MergePlan {
     pub(super) dir: RunDir,
@@ -58,6 +61,14 @@ impl MergePlan {
     /// # Errors
     /// `Corrupt` for damage in one of the files merged, and errors of writing.
     pub(crate) fn merge(&self, go_on: &dyn Fn() -> bool) -> Result<Option<Merged>> {
+        self.merge_with(go_on, &mut |_, value| Some(value))
+    }
+
+    /// As [`merge`](Self::merge), of what `edit` answers for, with the value that it gives.
+    ///
+    /// # Errors
+    /// As [`merge`](Self::merge).
+    pub(crate) fn merge_with(&self, go_on: &dyn Fn() -> bool, edit: &mut Edit<'_>) -> Result<Option<Merged>> {
         let entries = self.inputs.iter().map(|run| run.entries()).sum();
         let mut writer = RunWriter::new(self.dir.clone(), self.level, entries);
         let mut streams = Vec::with_capacity(self.inputs.len());
@@ -74,7 +85,9 @@ impl MergePlan {
         // Of equal fingerprints the newest run's stands: the first of equals is taken first, and the others are passed over.
         while let Some((place, (fingerprint, value))) = least(&heads) {
             if last != Some(fingerprint) {
-                writer.push(&fingerprint, value)?;
+                if let Some(value) = edit(&fingerprint, value) {
+                    writer.push(&fingerprint, value)?;
+                }
                 last = Some(fingerprint);
             }
             match (streams.get_mut(place).map(RunStream::next).transpose()?.flatten(), heads.get_mut(place)) {

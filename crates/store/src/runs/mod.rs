@@ -21,7 +21,7 @@ mod writer;
 
 pub(crate) use background::{MergeThread, Merges};
 pub(crate) use content::{CONTENT_GONE, PropertiesHash};
-pub(crate) use fingerprint::{Fingerprint, FingerprintMap};
+pub(crate) use fingerprint::{Fingerprint, FingerprintMap, FingerprintSet};
 pub(crate) use ids::MessageIds;
 pub(crate) use layout::RunKind;
 pub(crate) use manifest::{RunMeta, decode_manifest, encode_manifest};

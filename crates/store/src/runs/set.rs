@@ -9,7 +9,7 @@ use super::fingerprint::{Fingerprint, FingerprintMap};
 use super::layout::RunKind;
 use super::list::{Order, RunList};
 use super::manifest::RunMeta;
-use super::merge::{MergePlan, MergePolicy, Merged, SpillPlan, Tiered, write_run};
+use super::merge::{Edit, MergePlan, MergePolicy, Merged, SpillPlan, Tiered, write_run};
 use super::run::Run;
 use super::shard::Shard;
 use super::writer::{RunDir, SHARD_MAX_ENTRIES};
@@ -315,6 +315,29 @@ impl RunSet {
         let crowded =
             |running: &&Running| self.runs_per_level().get(usize::from(running.level)) >= Some(&self.policy.most());
         Ok(self.running.iter().find(crowded).map(|running| Due::wait(&running.ticket)))
+    }
+
+    /// Writes all entries anew as one run: those that `edit` answers for, with the value that it gives. The files before stay until
+    /// [`remove_unlisted`](Self::remove_unlisted).
+    ///
+    /// # Errors
+    /// Errors of writing, and `Corrupt` for damage in a file.
+    pub(crate) fn rewrite(&mut self, edit: &mut Edit<'_>) -> Result<()> {
+        self.spill()?;
+        // A merge that began earlier would bring back what is dropped here.
+        for running in std::mem::take(&mut self.running) {
+            running.ticket.wait();
+            if let Some(merged) = running.ticket.take().transpose()?.flatten() {
+                self.swap(merged);
+            }
+        }
+        let inputs = self.disk.runs.clone();
+        let Some(level) = inputs.iter().map(|run| run.level()).max() else { return Ok(()) };
+        let plan = MergePlan { dir: self.dir.clone(), inputs, level };
+        if let Some(merged) = plan.merge_with(&|| true, edit)? {
+            self.swap(merged);
+        }
+        Ok(())
     }
 
     /// Whether something runs elsewhere.

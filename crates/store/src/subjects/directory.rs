@@ -8,9 +8,10 @@ use redb::{ReadTransaction, ReadableDatabase, TableDefinition, TableError, Write
 use super::hot::HotCache;
 use super::names::{BLOCK_SUBJECTS, NAMES, Names, check_length, decode_block, missing};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fold::copy_table;
 use crate::id::SubjectId;
 use crate::limits::SUBJECTS_MAX;
-use crate::record::NewSubject;
+use crate::record::{NewSubject, Payload, Record};
 use crate::runs::{
     Fingerprint, Merges, RECENT_MAX, RunKind, RunMeta, RunSet, RunStats, decode_manifest, encode_manifest,
 };
@@ -19,6 +20,8 @@ use crate::storage::Storage;
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("subjects.state");
 const COUNT: &str = "count";
 const MANIFEST: &str = "manifest";
+/// In the place of a subject's number: the distinct id was erased, and is unknown.
+const GONE: u64 = u64::MAX;
 /// Entries of the cache: what two tables of 2^19 buckets hold (22 MiB).
 const HOT_ENTRIES: usize = 2 * RECENT_MAX;
 
@@ -29,7 +32,8 @@ const HOT_ENTRIES: usize = 2 * RECENT_MAX;
 pub struct Subjects {
     storage: Arc<dyn Storage>,
     dir: PathBuf,
-    db: Arc<redb::Database>,
+    /// Replaced when an erasure writes the index anew.
+    db: RwLock<Arc<redb::Database>>,
     state: RwLock<State>,
     hot: Mutex<HotCache>,
     recent_max: usize,
@@ -77,7 +81,7 @@ impl Subjects {
         Self {
             storage,
             dir: dir.to_owned(),
-            db,
+            db: RwLock::new(db),
             state: RwLock::new(state),
             hot: Mutex::new(HotCache::new(hot_entries)),
             recent_max,
@@ -118,7 +122,7 @@ impl Subjects {
         let disk = {
             let state = self.read();
             if let Some(value) = state.set.recent(fingerprint) {
-                return self.subject(value).map(Some);
+                return self.subject(value);
             }
             Arc::clone(state.set.disk())
         };
@@ -129,8 +133,10 @@ impl Subjects {
         }
         let Some(value) = disk.lookup(fingerprint)? else { return Ok(None) };
         let subject = self.subject(value)?;
-        self.hot().insert(*fingerprint, subject.number());
-        Ok(Some(subject))
+        if let Some(subject) = subject {
+            self.hot().insert(*fingerprint, subject.number());
+        }
+        Ok(subject)
     }
 
     /// The subjects of many distinct ids, in their order; much cheaper than one by one.
@@ -143,7 +149,10 @@ impl Subjects {
 
     /// As [`resolve_many`](Self::resolve_many), by the fingerprints of the ids.
     pub(crate) fn find_many(&self, fingerprints: &[Fingerprint]) -> Result<Vec<Option<SubjectId>>> {
-        self.lookup_many(fingerprints)?.into_iter().map(|value| value.map(|v| self.subject(v)).transpose()).collect()
+        self.lookup_many(fingerprints)?
+            .into_iter()
+            .map(|value| value.map_or(Ok(None), |value| self.subject(value)))
+            .collect()
     }
 
     fn lookup_many(&self, fingerprints: &[Fingerprint]) -> Result<Vec<Option<u64>>> {
@@ -180,8 +189,11 @@ impl Subjects {
     }
 
     /// What a run holds, as a subject.
-    fn subject(&self, value: u64) -> Result<SubjectId> {
-        u32::try_from(value).map(SubjectId::new).map_err(|_| {
+    fn subject(&self, value: u64) -> Result<Option<SubjectId>> {
+        if value == GONE {
+            return Ok(None);
+        }
+        u32::try_from(value).map(|number| Some(SubjectId::new(number))).map_err(|_| {
             Error::corrupt(
                 self.dir.display(),
                 format!("a run of subjects holds {value} but expected at most {}", u32::MAX),
@@ -220,7 +232,8 @@ impl Subjects {
             return Ok(found);
         }
         // A name leaves memory only once its block is durable: a transaction begun from here on sees it.
-        let txn = self.db.begin_read().map_err(|error| Error::index("reading", error))?;
+        let db = Arc::clone(&self.db.read().unwrap_or_else(PoisonError::into_inner));
+        let txn = db.begin_read().map_err(|error| Error::index("reading", error))?;
         let table = txn.open_table(NAMES).map_err(|error| Error::index("opening subjects.names", error))?;
         for group in stored.chunk_by(|a, b| a.1 / BLOCK_SUBJECTS == b.1 / BLOCK_SUBJECTS) {
             let Some(block) = group.first().map(|(_, subject)| subject / BLOCK_SUBJECTS) else { continue };
@@ -287,6 +300,59 @@ impl Subjects {
             }
         }
         self.spill_if_full()
+    }
+
+    /// Takes in the erasures of a batch. For the committer only.
+    ///
+    /// # Errors
+    /// Errors of the index and of writing runs.
+    pub(crate) fn apply_erasures(&self, payload: &Payload<'_>) -> Result<()> {
+        payload.records.iter().try_for_each(|record| match record {
+            Record::Erasure { subjects } => self.erase(subjects),
+            _ => Ok(()),
+        })
+    }
+
+    /// Forgets the distinct ids of `subjects`: the numbers stay taken, and the ids are unknown from now on. For the committer only.
+    ///
+    /// # Errors
+    /// Errors of the index and of writing runs.
+    fn erase(&self, subjects: &[u32]) -> Result<()> {
+        let numbers: Vec<SubjectId> = subjects.iter().copied().map(SubjectId::new).collect();
+        let names = self.distinct_ids(&numbers)?;
+        {
+            let mut state = self.write();
+            for (subject, name) in subjects.iter().zip(names) {
+                if let Some(name) = name {
+                    state.set.insert(Fingerprint::of(&name), GONE);
+                    state.names.erase(*subject);
+                }
+            }
+            self.hot().clear();
+        }
+        self.spill_if_full()
+    }
+
+    /// Writes the runs anew without what was erased, so that no file knows of it. The old files stay until a later checkpoint is durable.
+    ///
+    /// # Errors
+    /// Errors of reading and writing runs.
+    pub(crate) fn purge(&self) -> Result<()> {
+        self.write().set.rewrite(&mut |_, value| (value != GONE).then_some(value))
+    }
+
+    /// Copies what the index holds to another one.
+    ///
+    /// # Errors
+    /// Errors of either index.
+    pub(crate) fn copy(from: &ReadTransaction, to: &WriteTransaction) -> Result<()> {
+        copy_table(from, to, STATE)?;
+        copy_table(from, to, NAMES)
+    }
+
+    /// Reads from another index from now on, which holds the same.
+    pub(crate) fn set_index(&self, db: Arc<redb::Database>) {
+        *self.db.write().unwrap_or_else(PoisonError::into_inner) = db;
     }
 
     fn spill_if_full(&self) -> Result<()> {

@@ -1,5 +1,7 @@
 //! From subject to distinct id: blocks of 256 names in the index, the newest in memory.
 
+use std::collections::BTreeSet;
+
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::error::{Error, Result};
@@ -15,6 +17,8 @@ const ERASED: u16 = u16::MAX;
 pub(super) struct Names {
     first: u32,
     recent: Vec<Option<Box<str>>>,
+    /// Erased since the last checkpoint, and in blocks that the index holds.
+    erased: BTreeSet<u32>,
 }
 
 impl Names {
@@ -39,7 +43,7 @@ impl Names {
             }
             recent = names.into_iter().map(|name| name.map(Box::from)).collect();
         }
-        Ok(Self { first, recent })
+        Ok(Self { first, recent, erased: BTreeSet::new() })
     }
 
     /// How many subjects there are.
@@ -52,8 +56,25 @@ impl Names {
         self.recent.push(name.map(Box::from));
     }
 
-    /// The name of a subject, if it is in memory: else its block is in the index.
+    /// Forgets the name of a subject for good.
+    pub(super) fn erase(&mut self, subject: u32) {
+        match subject.checked_sub(self.first) {
+            None => {
+                self.erased.insert(subject);
+            }
+            Some(place) => {
+                if let Some(name) = self.recent.get_mut(place as usize) {
+                    *name = None;
+                }
+            }
+        }
+    }
+
+    /// The name of a subject, if that is decided in memory: else its block is in the index.
     pub(super) fn recent(&self, subject: u32) -> Option<Option<&str>> {
+        if self.erased.contains(&subject) {
+            return Some(None);
+        }
         let place = subject.checked_sub(self.first)?;
         self.recent.get(place as usize).map(|name| name.as_deref())
     }
@@ -61,6 +82,21 @@ impl Names {
     /// Writes what is in memory.
     pub(super) fn write(&self, txn: &WriteTransaction) -> Result<()> {
         let mut table = txn.open_table(NAMES).map_err(|error| Error::index("opening subjects.names", error))?;
+        let mut erased = self.erased.iter().copied().peekable();
+        while let Some(block) = erased.peek().map(|subject| subject / BLOCK_SUBJECTS) {
+            let bytes = {
+                let bytes = table.get(block).map_err(|error| Error::index("reading subjects.names", error))?;
+                let bytes = bytes.ok_or_else(|| missing(block))?;
+                let mut names = decode_block(block, bytes.value())?;
+                while let Some(subject) = erased.next_if(|subject| subject / BLOCK_SUBJECTS == block) {
+                    if let Some(name) = names.get_mut((subject % BLOCK_SUBJECTS) as usize) {
+                        *name = None;
+                    }
+                }
+                encode_block(names.into_iter())
+            };
+            table.insert(block, bytes.as_slice()).map_err(|error| Error::index("writing subjects.names", error))?;
+        }
         let blocks = self.recent.chunks(BLOCK_SUBJECTS as usize);
         for (block, names) in (self.first / BLOCK_SUBJECTS..).zip(blocks) {
             let bytes = encode_block(names.iter().map(|name| name.as_deref()));
@@ -71,6 +107,7 @@ impl Names {
 
     /// Forgets the whole blocks of the first `count` subjects, which the index holds.
     pub(super) fn forget_written(&mut self, count: u32) {
+        self.erased.clear();
         let first = count - count % BLOCK_SUBJECTS;
         let written = first.saturating_sub(self.first) as usize;
         self.recent.drain(..written.min(self.recent.len()));

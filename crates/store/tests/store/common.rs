@@ -3,11 +3,12 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pugmark_store::redb::{self, ReadableTable as _, TableDefinition};
-use pugmark_store::{Committed, Entry, Event, Fold, Options, Outcome, Record, Result, Sequence, Store};
+use pugmark_store::{Committed, Entry, Event, Fold, Options, Outcome, Record, Result, Sequence, Store, copy_table};
 
 /// Counts events by name; its state is a table of the index.
 #[derive(Default)]
@@ -61,6 +62,14 @@ impl Fold for Counts {
             self.counts.insert(name.value().to_owned(), count.value());
         }
         Ok(())
+    }
+
+    fn fresh(&self) -> Box<dyn Fold> {
+        Box::new(Self { version: self.version, ..Self::default() })
+    }
+
+    fn copy(&self, from: &redb::ReadTransaction, to: &redb::WriteTransaction) -> Result<()> {
+        copy_table(from, to, TABLE)
     }
 
     fn reset(&mut self, txn: &redb::WriteTransaction) -> Result<()> {
@@ -139,4 +148,11 @@ pub fn flip(path: &Path, at: usize) {
 
 pub fn truncate(path: &Path, len: u64) {
     fs::OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
+}
+
+/// The operations of a sweep to stop after: all of them with `PUGMARK_STOPS=all` in the environment, else every seventh, others in each `sweep`.
+pub fn stops_of(operations: RangeInclusive<u64>, sweep: usize) -> impl Iterator<Item = u64> {
+    let all = std::env::var("PUGMARK_STOPS").is_ok_and(|stops| stops == "all");
+    let (skip, step) = if all { (0, 1) } else { (sweep % 7, 7) };
+    operations.skip(skip).step_by(step)
 }

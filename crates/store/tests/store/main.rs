@@ -5,4 +5,5 @@
 mod append;
 mod common;
 mod recovery;
+mod removal;
 mod stops;

@@ -1,7 +1,7 @@
 //! The log, row by row.
 
 use pugmark_store::{
-    Committed, ErrorKind, EventRecord, Link, MessageId, Payload, Record, Sequence, Store, SubjectId, Subjects,
+    Committed, ErrorKind, EventRecord, Hidden, Link, MessageId, Payload, Record, Sequence, Store, SubjectId, Subjects,
     Timestamp, ValueRef,
 };
 
@@ -50,6 +50,7 @@ fn name_at<'a>(names: &[&'a str], place: u32) -> Result<&'a str> {
 /// Gives every record up to `last` to `take`. What was erased is left out.
 pub(super) fn each_row(store: &Store, last: Sequence, mut take: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
     let snapshot = store.snapshot();
+    let hidden = snapshot.state::<Hidden>().unwrap_or_default();
     for frame in store.scan(Sequence::FIRST)? {
         let frame = frame?;
         if frame.first_sequence() > last {
@@ -57,7 +58,7 @@ pub(super) fn each_row(store: &Store, last: Sequence, mut take: impl FnMut(&Row<
         }
         let payload = frame.payload()?;
         let batch = Committed { first_sequence: frame.first_sequence(), payload: &payload };
-        each_row_of(&batch, snapshot.subjects(), last, &mut take)?;
+        each_row_of(&batch, snapshot.subjects(), &hidden, last, &mut take)?;
     }
     Ok(())
 }
@@ -65,6 +66,7 @@ pub(super) fn each_row(store: &Store, last: Sequence, mut take: impl FnMut(&Row<
 fn each_row_of(
     batch: &Committed<'_>,
     subjects: &Subjects,
+    hidden: &Hidden,
     last: Sequence,
     take: &mut impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<()> {
@@ -74,22 +76,28 @@ fn each_row_of(
             break;
         }
         let row = match record {
+            Record::Event(event) if hidden.hides(SubjectId::new(event.subject), batch.first_sequence.plus(place)) => {
+                None
+            }
             Record::Event(event) => {
                 ids.of_subject(event.subject).map(|id| event_row(event, id, batch.payload)).transpose()?
             }
             Record::Identify(link) => ids.operation(link, "identify", ["anonymous_id", "user_id"]),
             Record::Alias(link) => ids.operation(link, "alias", ["id", "to"]),
-            Record::Tombstone(_) | Record::Settlement { .. } | Record::Completion { .. } => None,
+            // Done, or about what is no event.
+            Record::Tombstone(_)
+            | Record::Retraction(_)
+            | Record::Erasure { .. }
+            | Record::Conflict(_)
+            | Record::Settlement { .. }
+            | Record::Expiry { .. }
+            | Record::Completion { .. } => None,
             Record::Merge(_)
             | Record::Split { .. }
             | Record::SplitLink { .. }
             | Record::Profile(_)
             | Record::Setting { .. }
-            | Record::Definition(_)
-            | Record::Retraction(_)
-            | Record::Erasure { .. }
-            | Record::Conflict(_)
-            | Record::Expiry { .. } => {
+            | Record::Definition(_) => {
                 let message = format!(
                     "record {} is of a kind that this version does not export",
                     batch.first_sequence.plus(place)

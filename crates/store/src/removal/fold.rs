@@ -1,0 +1,157 @@
+//! The fold of erasures and retractions.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use roaring::{RoaringBitmap, RoaringTreemap};
+
+use super::hidden::{Hidden, OpenRemoval};
+use crate::error::{Error, Result};
+use crate::fold::{Committed, Fold, copy_table};
+use crate::id::Sequence;
+use crate::record::{Record, Retraction};
+
+/// Key 0: every subject that was ever erased, a roaring bitmap.
+const ERASED: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("removal.erased");
+/// Sequence of the record → subjects, a roaring bitmap, and sequences, a roaring treemap, one of them empty.
+const OPEN: TableDefinition<'_, u64, (&[u8], &[u8])> = TableDefinition::new("removal.open");
+
+/// Which removals the log asks for, and which are complete.
+#[derive(Debug, Default)]
+pub(crate) struct Removals {
+    erased: RoaringBitmap,
+    open: BTreeMap<u64, (RoaringBitmap, RoaringTreemap)>,
+    published: Option<Arc<Hidden>>,
+    changed: bool,
+}
+
+impl Fold for Removals {
+    fn name(&self) -> &'static str {
+        "removal"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn apply(&mut self, batch: &Committed<'_>) -> Result<()> {
+        for (sequence, record) in (batch.first_sequence.number()..).zip(&batch.payload.records) {
+            match record {
+                Record::Erasure { subjects } => {
+                    let subjects: RoaringBitmap = subjects.iter().collect();
+                    self.erased |= &subjects;
+                    self.open.insert(sequence, (subjects, RoaringTreemap::new()));
+                }
+                Record::Retraction(Retraction { sequences, .. }) => {
+                    let mut withdrawn = RoaringTreemap::new();
+                    for (first, count) in sequences {
+                        withdrawn.insert_range(*first..first.saturating_add(*count));
+                    }
+                    self.open.insert(sequence, (RoaringBitmap::new(), withdrawn));
+                }
+                Record::Completion { sequence, .. } => {
+                    self.open.remove(sequence);
+                }
+                _ => continue,
+            }
+            self.changed = true;
+            self.published = None;
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self) -> Arc<dyn Any + Send + Sync> {
+        let Self { erased, open, published, .. } = self;
+        let state = published.get_or_insert_with(|| {
+            let mut hidden = Hidden { erased: erased.clone(), ..Hidden::default() };
+            for (sequence, (subjects, sequences)) in open.iter() {
+                hidden.subjects |= subjects;
+                hidden.sequences |= sequences;
+                hidden.open.push(OpenRemoval {
+                    sequence: Sequence::new(*sequence),
+                    subjects: subjects.len(),
+                    events: sequences.len(),
+                });
+            }
+            Arc::new(hidden)
+        });
+        Arc::clone(state) as Arc<dyn Any + Send + Sync>
+    }
+
+    fn checkpoint(&mut self, txn: &WriteTransaction) -> Result<()> {
+        if !self.changed {
+            return Ok(());
+        }
+        let failed = |e| Error::index("writing removal.erased", e);
+        let mut table = txn.open_table(ERASED).map_err(|e| Error::index("opening removal.erased", e))?;
+        table.insert(0, bytes_of(&self.erased)?.as_slice()).map_err(failed)?;
+        txn.delete_table(OPEN).map_err(|e| Error::index("emptying removal.open", e))?;
+        let mut table = txn.open_table(OPEN).map_err(|e| Error::index("opening removal.open", e))?;
+        for (sequence, (subjects, sequences)) in &self.open {
+            let mut withdrawn = Vec::with_capacity(sequences.serialized_size());
+            sequences.serialize_into(&mut withdrawn).map_err(unwritten)?;
+            table
+                .insert(sequence, (bytes_of(subjects)?.as_slice(), withdrawn.as_slice()))
+                .map_err(|e| Error::index("writing removal.open", e))?;
+        }
+        self.changed = false;
+        Ok(())
+    }
+
+    fn load(&mut self, txn: &ReadTransaction) -> Result<()> {
+        let mut loaded = Self::default();
+        let damaged = |what: std::io::Error| Error::corrupt("index.redb: removal", what);
+        match txn.open_table(ERASED) {
+            Ok(table) => {
+                if let Some(bytes) = table.get(0).map_err(|e| Error::index("reading removal.erased", e))? {
+                    loaded.erased = RoaringBitmap::deserialize_from(bytes.value()).map_err(damaged)?;
+                }
+            }
+            Err(TableError::TableDoesNotExist(_)) => {}
+            Err(e) => return Err(Error::index("opening removal.erased", e)),
+        }
+        match txn.open_table(OPEN) {
+            Ok(table) => {
+                for row in table.iter().map_err(|e| Error::index("reading removal.open", e))? {
+                    let (sequence, value) = row.map_err(|e| Error::index("reading removal.open", e))?;
+                    let (subjects, sequences) = value.value();
+                    let subjects = RoaringBitmap::deserialize_from(subjects).map_err(damaged)?;
+                    let sequences = RoaringTreemap::deserialize_from(sequences).map_err(damaged)?;
+                    loaded.open.insert(sequence.value(), (subjects, sequences));
+                }
+            }
+            Err(TableError::TableDoesNotExist(_)) => {}
+            Err(e) => return Err(Error::index("opening removal.open", e)),
+        }
+        *self = loaded;
+        Ok(())
+    }
+
+    fn reset(&mut self, txn: &WriteTransaction) -> Result<()> {
+        txn.delete_table(ERASED).map_err(|e| Error::index("deleting removal.erased", e))?;
+        txn.delete_table(OPEN).map_err(|e| Error::index("deleting removal.open", e))?;
+        *self = Self::default();
+        Ok(())
+    }
+
+    fn fresh(&self) -> Box<dyn Fold> {
+        Box::new(Self::default())
+    }
+
+    fn copy(&self, from: &ReadTransaction, to: &WriteTransaction) -> Result<()> {
+        copy_table(from, to, ERASED)?;
+        copy_table(from, to, OPEN)
+    }
+}
+
+fn bytes_of(bitmap: &RoaringBitmap) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(bitmap.serialized_size());
+    bitmap.serialize_into(&mut bytes).map_err(unwritten)?;
+    Ok(bytes)
+}
+
+fn unwritten(e: std::io::Error) -> Error {
+    Error::corrupt("removal", format_args!("a bitmap does not encode: {e}"))
+}

@@ -1,0 +1,243 @@
+//! The steps of a removal.
+
+use std::sync::Arc;
+
+use super::hidden::Hidden;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{ImportId, Sequence, SubjectId};
+use crate::limits::{ERASURE_MAX_SUBJECTS, RETRACTION_MAX_RANGES};
+use crate::queue::lock;
+use crate::record::{
+    EventRecord, Link, Merge, Payload, Profile, Record, Removal, RemovedMessage, Retraction, Tombstone,
+};
+use crate::runs::{CONTENT_GONE, Fingerprint, FingerprintSet};
+use crate::store::Store;
+
+/// Fingerprints of message ids whose events are removed.
+#[derive(Debug, Default)]
+pub(crate) struct RemovedIds {
+    pub(crate) erased: FingerprintSet,
+    pub(crate) retracted: FingerprintSet,
+}
+
+/// What was removed, once nothing of it is left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The sequences of the records that asked for it.
+    pub removals: Vec<Sequence>,
+    /// Subjects that were erased.
+    pub subjects: u64,
+    /// Records that were removed from the log, by this run.
+    pub records: u64,
+    /// Segments of the log that were rewritten, by this run.
+    pub segments: u64,
+}
+
+impl Store {
+    /// Erases people: no later snapshot shows them or their events, and their distinct ids are unknown from now on, durably. Nothing of it is on disk any more
+    /// once [`finish_removals`](Self::finish_removals) has returned. The sequence of the record that asks for it.
+    ///
+    /// A message id of theirs stays taken for good, and a distinct id that comes back is somebody new. Subjects that were erased before are passed over.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for no subject, for one that the store does not have, or for more than [`ERASURE_MAX_SUBJECTS`]; those of the disk.
+    pub fn erase(&self, subjects: &[SubjectId]) -> Result<Sequence> {
+        let count = self.snapshot().subject_count();
+        let mut numbers: Vec<u32> = subjects.iter().map(|subject| subject.number()).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        if numbers.is_empty() || numbers.len() > ERASURE_MAX_SUBJECTS {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("{} people to be erased at once, expected from 1 to {ERASURE_MAX_SUBJECTS}", numbers.len()),
+            ));
+        }
+        if let Some(unknown) = numbers.iter().find(|number| **number >= count) {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("subject {unknown} to be erased, but the store has {count}"),
+            ));
+        }
+        self.record(vec![Record::Erasure { subjects: numbers }])
+    }
+
+    /// Withdraws the events at these sequences, ascending rows of a first sequence and a length: no later snapshot shows them, durably. They are gone from the disk
+    /// and their message ids are free again once [`finish_removals`](Self::finish_removals) has returned. `filter` is kept as the reason.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for no row, rows that do not ascend, or more than [`RETRACTION_MAX_RANGES`]; those of the disk.
+    pub fn retract(&self, filter: Option<&str>, sequences: Vec<(Sequence, u64)>) -> Result<Sequence> {
+        self.retract_rows(None, filter, sequences.into_iter().map(|(first, count)| (first.number(), count)).collect())
+    }
+
+    /// Withdraws every event that an import brought, as [`retract`](Self::retract) does.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for an import that brought nothing which is still there; those of the disk.
+    pub fn retract_import(&self, import: ImportId) -> Result<Sequence> {
+        let mut rows: Vec<(u64, u64)> = Vec::new();
+        for frame in self.scan(Sequence::FIRST)? {
+            let frame = frame?;
+            let payload = frame.payload()?;
+            if payload.import != Some(*import.as_bytes()) {
+                continue;
+            }
+            for (sequence, record) in (frame.first_sequence().number()..).zip(&payload.records) {
+                match (record, rows.last_mut()) {
+                    (Record::Event(_), Some((first, count))) if *first + *count == sequence => *count += 1,
+                    (Record::Event(_), _) => rows.push((sequence, 1)),
+                    _ => {}
+                }
+            }
+        }
+        if rows.is_empty() {
+            return Err(Error::new(ErrorKind::Invalid, format!("no event in the store is of the import {import}")));
+        }
+        self.retract_rows(Some(*import.as_bytes()), None, rows)
+    }
+
+    fn retract_rows(
+        &self,
+        import: Option<[u8; 16]>,
+        filter: Option<&str>,
+        sequences: Vec<(u64, u64)>,
+    ) -> Result<Sequence> {
+        if sequences.is_empty() || sequences.len() > RETRACTION_MAX_RANGES {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!(
+                    "{} rows of events to be retracted at once, expected from 1 to {RETRACTION_MAX_RANGES}",
+                    sequences.len()
+                ),
+            ));
+        }
+        let last = self.snapshot().sequence().number();
+        let mut next = 1;
+        for (first, count) in &sequences {
+            if *first < next || *count == 0 || first.checked_add(count - 1).is_none_or(|end| end > last) {
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    format!(
+                        "{count} events from sequence {first} on to be retracted, expected rows that ascend between {next} and {last}"
+                    ),
+                ));
+            }
+            next = first + count;
+        }
+        self.record(vec![Record::Retraction(Retraction { import, filter, sequences })])
+    }
+
+    /// Does what is left of every removal: when it returns, nothing of what was erased or retracted is in any file. After a stop or an error it can be
+    /// called again, and goes on. Nothing to do is no error.
+    ///
+    /// Appends go on meanwhile; they wait while the ids are rewritten and while the folds change places.
+    ///
+    /// # Errors
+    /// Those of the disk; [`ErrorKind::Corrupt`] for damage in the log.
+    pub fn finish_removals(&self) -> Result<Receipt> {
+        let hidden = self.snapshot().state::<Hidden>().unwrap_or_default();
+        let mut receipt = Receipt { removals: Vec::new(), subjects: 0, records: 0, segments: 0 };
+        if hidden.open().is_empty() {
+            return Ok(receipt);
+        }
+        receipt.removals = hidden.open().iter().map(|removal| removal.sequence).collect();
+        receipt.subjects = hidden.subjects.len();
+        self.shared.seal_active()?;
+        let through = self.snapshot().sequence();
+        let removed = self.removed_ids(&hidden, through)?;
+        lock(&self.shared.state).purge_ids(&removed)?;
+        drop(removed);
+        let mut records = 0;
+        let mut edit = |first, payload: &mut Payload<'_>| {
+            let removed = remove(&hidden, first, payload);
+            records += removed;
+            Ok(removed > 0)
+        };
+        let rewritten = self.shared.rewrite_segments(Sequence::FIRST..=through, Some(&mut edit), &|| true)?;
+        (receipt.records, receipt.segments) = (records, rewritten.segments as u64);
+        self.reprocess(|name| name != "removal")?;
+        self.renew_index()?;
+        let complete = |removal: &Sequence| Record::Completion { sequence: removal.number(), records: receipt.records };
+        self.record(receipt.removals.iter().map(complete).collect())?;
+        // The record that the removals are complete is in the index too, and the runs before are gone.
+        self.checkpoint()?;
+        Ok(receipt)
+    }
+
+    /// The message ids of the events that `hidden` hides, and of those erased earlier, through a sequence.
+    fn removed_ids(&self, hidden: &Hidden, through: Sequence) -> Result<RemovedIds> {
+        let mut removed = RemovedIds::default();
+        for frame in self.scan(Sequence::FIRST)? {
+            let frame = frame?;
+            if frame.first_sequence() > through {
+                break;
+            }
+            for (sequence, record) in (frame.first_sequence().number()..).zip(&frame.payload()?.records) {
+                let Record::Event(event) = record else { continue };
+                // Who is erased is erased whole, also of what is retracted besides.
+                if hidden.subjects.contains(event.subject) {
+                    removed.erased.insert(Fingerprint::of_message_id(&event.message_id));
+                } else if hidden.sequences.contains(sequence) {
+                    removed.retracted.insert(Fingerprint::of_message_id(&event.message_id));
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Writes records of the store's own, durably, and shows what they change.
+    pub(crate) fn record(&self, records: Vec<Record<'_>>) -> Result<Sequence> {
+        let mut state = lock(&self.shared.state);
+        let sequence = state.record(records, &self.shared.options)?;
+        let snapshot = Arc::new(state.publish());
+        drop(state);
+        self.shared.show(snapshot);
+        Ok(sequence)
+    }
+
+    fn renew_index(&self) -> Result<()> {
+        let options = &self.shared.options;
+        let path = self.dir().join("index.redb");
+        lock(&self.shared.state).renew_index(options.storage.as_ref(), &path, options.index_cache_bytes)
+    }
+}
+
+/// Puts tombstones in the places of what is hidden in a batch, and forgets the distinct ids of who was erased; how many records went.
+fn remove(hidden: &Hidden, first: Sequence, payload: &mut Payload<'_>) -> u64 {
+    let mut removed = 0;
+    for (sequence, record) in (first.number()..).zip(&mut payload.records) {
+        if let Some(tombstone) = tombstone(hidden, sequence, record) {
+            *record = Record::Tombstone(tombstone);
+            removed += 1;
+        }
+    }
+    for subject in &mut payload.subjects {
+        if subject.distinct_id.is_some() && hidden.subjects.contains(subject.subject) {
+            subject.distinct_id = None;
+            removed += 1;
+        }
+    }
+    removed
+}
+
+fn tombstone(hidden: &Hidden, sequence: u64, record: &Record<'_>) -> Option<Tombstone> {
+    let erased = |subject: &u32| hidden.subjects.contains(*subject);
+    let gone = match record {
+        Record::Event(EventRecord { subject, message_id, .. }) if erased(subject) => {
+            let fingerprint = *Fingerprint::of_message_id(message_id).as_bytes();
+            return Some(Tombstone {
+                why: Removal::Erased,
+                message: Some(RemovedMessage { fingerprint, content: CONTENT_GONE }),
+            });
+        }
+        Record::Event(_) if hidden.sequences.contains(sequence) => {
+            return Some(Tombstone { why: Removal::Retracted, message: None });
+        }
+        Record::Identify(Link { from, to, .. }) | Record::Alias(Link { from, to, .. }) => erased(from) || erased(to),
+        Record::Merge(Merge { subjects, .. }) => subjects.iter().any(erased),
+        Record::Split { subject } | Record::Profile(Profile { subject, .. }) => erased(subject),
+        _ => false,
+    };
+    gone.then_some(Tombstone { why: Removal::Erased, message: None })
+}

@@ -1,0 +1,55 @@
+//! Builds folds anew from the log, beside those that answer.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::fold::{Committed, Fold};
+use crate::id::Sequence;
+use crate::log::Scan;
+use crate::queue::lock;
+use crate::store::Store;
+
+/// What is left of the log when commits are held up for the rest.
+const HELD_UP_FOR: u64 = 65_536;
+
+impl Store {
+    /// Builds the folds whose name is `wanted` anew from the log, into new files, and puts them in place at the end; until then, and in snapshots taken before,
+    /// the old ones answer. Of subjects and message ids there is nothing to build: what the log holds of them is checked on every append.
+    ///
+    /// # Errors
+    /// Those of the disk; [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for damage in the log. The old folds then stay.
+    pub fn reprocess(&self, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        let mut built: Vec<Box<dyn Fold>> =
+            lock(&self.shared.state).folds.iter().filter(|fold| wanted(fold.name())).map(|fold| fold.fresh()).collect();
+        let mut next = Sequence::FIRST;
+        while self.snapshot().sequence().number() + 1 > next.number() + HELD_UP_FOR {
+            next = apply(self.scan(next)?, &mut built, next)?;
+        }
+        let mut state = lock(&self.shared.state);
+        state.check_poison()?;
+        state.log.sync()?;
+        let near = state.index.position(next)?;
+        let rest = Scan::new(&self.shared.log_dir, next, state.applied, near)?;
+        apply(rest, &mut built, next)?;
+        state.succeed(built)?;
+        let snapshot = Arc::new(state.publish());
+        drop(state);
+        self.shared.show(snapshot);
+        self.shared.room.notify_all();
+        Ok(())
+    }
+}
+
+/// Applies a scan to folds; where the next one begins.
+fn apply(scan: Scan, folds: &mut [Box<dyn Fold>], mut next: Sequence) -> Result<Sequence> {
+    for frame in scan {
+        let frame = frame?;
+        let payload = frame.payload()?;
+        let batch = Committed { first_sequence: frame.first_sequence(), payload: &payload };
+        for fold in folds.iter_mut() {
+            fold.apply(&batch)?;
+        }
+        next = batch.last_sequence().plus(1);
+    }
+    Ok(next)
+}
