@@ -27,6 +27,8 @@ fn options(storage: &SimulatedStorage) -> Options {
         index_cache_bytes: 1 << 20,
         // Syncs come from appends alone, at the same operations in every run.
         buffered_sync_after: Duration::from_secs(3_600),
+        // As do merges of runs.
+        merge_beside: false,
         ..Options::default()
     }
 }
