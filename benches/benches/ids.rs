@@ -72,27 +72,27 @@ fn message_ids(c: &mut Criterion) {
             ids_from + next % (count - size + 1)
         };
         group.bench_function(format!("duplicates_in_order_{size}"), |b| {
-            let mut make = || {
+            let make = || {
                 let from = start(0);
                 batch(from..from + size)
             };
-            b.iter_batched(|| make(), |batch| ids.known(&refs(&batch)).expect("looks up"), BatchSize::PerIteration);
+            b.iter_batched(make, |batch| ids.known(&refs(&batch)).expect("looks up"), BatchSize::PerIteration);
         });
         let mut round = 0;
         group.bench_function(format!("duplicates_at_random_{size}"), |b| {
-            let mut make = || {
+            let make = || {
                 round += size;
                 batch((round..round + size).map(|number| mixed(number) % count))
             };
-            b.iter_batched(|| make(), |batch| ids.known(&refs(&batch)).expect("looks up"), BatchSize::PerIteration);
+            b.iter_batched(make, |batch| ids.known(&refs(&batch)).expect("looks up"), BatchSize::PerIteration);
         });
         let mut new = count * size;
         group.bench_function(format!("new_{size}"), |b| {
-            let mut make = || {
+            let make = || {
                 new += size;
                 batch(new..new + size)
             };
-            b.iter_batched(|| make(), |batch| ids.append(&refs(&batch)).expect("appends"), BatchSize::PerIteration);
+            b.iter_batched(make, |batch| ids.append(&refs(&batch)).expect("appends"), BatchSize::PerIteration);
         });
         group.finish();
     }
@@ -112,19 +112,19 @@ fn subjects(c: &mut Criterion) {
     let resolve = |batch: Vec<String>| people.subjects().resolve_many(&refs(&batch)).expect("looks up");
     group.bench_function(format!("hot_{size}"), |b| {
         let mut round = 0;
-        let mut make = || {
+        let make = || {
             round += size;
             batch((round..round + size).map(|number| mixed(number) % 100_000.min(count)))
         };
-        b.iter_batched(|| make(), resolve, BatchSize::PerIteration);
+        b.iter_batched(make, resolve, BatchSize::PerIteration);
     });
     group.bench_function(format!("at_random_{size}"), |b| {
         let mut round = 0;
-        let mut make = || {
+        let make = || {
             round += size;
             batch((round..round + size).map(|number| mixed(number) % count))
         };
-        b.iter_batched(|| make(), resolve, BatchSize::PerIteration);
+        b.iter_batched(make, resolve, BatchSize::PerIteration);
     });
     group.finish();
 }
