@@ -2,10 +2,12 @@
 
 use serde_json::Value as Json;
 
+use crate::block::PackedEvent;
 use crate::limits;
 use crate::outcome::Rejection;
 use crate::time::Timestamp;
 use crate::value::Value;
+use crate::view::{EventView, Properties, check_distinct_id};
 
 /// One thing that somebody did.
 ///
@@ -96,97 +98,29 @@ impl Event {
     /// assert_eq!(event.keyed_message_id().as_deref(), Some("order_paid:A-17"));
     /// ```
     pub fn keyed_message_id(&self) -> Option<String> {
-        let key = self.key.as_ref()?;
-        let name: Vec<String> = self.name.split_whitespace().map(str::to_lowercase).collect();
-        Some(format!("{}:{key}", name.join("_")))
+        self.view().keyed_message_id()
     }
 
     /// Bytes of the names and values, what the limits on events and batches count.
     pub fn size(&self) -> usize {
-        let properties: usize = self.properties.iter().map(|(name, value)| name.len() + value_size(value)).sum();
-        self.name.len()
-            + self.distinct_id.len()
-            + self.message_id.as_ref().map_or(16, String::len)
-            + self.key.as_ref().map_or(0, String::len)
-            + self.session_id.as_ref().map_or(0, String::len)
-            + self.context.as_ref().map_or(0, String::len)
-            + properties
+        self.view().size()
     }
 
-    /// Says why this event may not be stored, if so; `latest` is the last instant that an event may carry.
-    pub(crate) fn validate(&self, latest: Timestamp) -> std::result::Result<(), Rejection> {
-        check_name("event", &self.name)?;
-        check_distinct_id("distinct_id", &self.distinct_id)?;
-        if let Some(at) = self.timestamp
-            && !(Timestamp::EPOCH..=latest).contains(&at)
-        {
-            return Err(Rejection::new(
-                "timestamp",
-                format!("{at} lies outside {} to {latest}, 24 h past now", Timestamp::EPOCH),
-            ));
-        }
-        check_length("message_id", self.message_id.as_deref(), limits::MESSAGE_ID_MAX_BYTES)?;
-        check_length("session_id", self.session_id.as_deref(), limits::SESSION_ID_MAX_BYTES)?;
-        if self.properties.len() > limits::PROPERTIES_MAX {
-            return Err(Rejection::new(
-                "properties",
-                format!("{} of them, at most {} are allowed", self.properties.len(), limits::PROPERTIES_MAX),
-            ));
-        }
-        for (name, value) in &self.properties {
-            check_name("properties", name)?;
-            if let Value::Float(number) = value
-                && !number.is_finite()
-            {
-                return Err(Rejection::new(format!("properties.{name}"), format!("{number} is not a finite number")));
-            }
-        }
-        let size = self.size();
-        if size > limits::EVENT_MAX_BYTES {
-            return Err(Rejection::new(
-                "event",
-                format!("{size} bytes, at most {} are allowed", limits::EVENT_MAX_BYTES),
-            ));
-        }
-        Ok(())
-    }
-}
-
-fn value_size(value: &Value) -> usize {
-    match value {
-        Value::Bool(_) => 1,
-        Value::Int(_) | Value::Float(_) => 8,
-        Value::Text(text) | Value::Number(text) | Value::Json(text) => text.len(),
-    }
-}
-
-fn check_name(field: &str, name: &str) -> std::result::Result<(), Rejection> {
-    if name.trim().is_empty() {
-        return Err(Rejection::new(field, "a name is missing or blank"));
-    }
-    if name.len() > limits::NAME_MAX_BYTES {
-        return Err(Rejection::new(
-            field,
-            format!("a name of {} bytes, at most {} are allowed", name.len(), limits::NAME_MAX_BYTES),
-        ));
-    }
-    Ok(())
-}
-
-pub(crate) fn check_distinct_id(field: &str, id: &str) -> std::result::Result<(), Rejection> {
-    if id.trim().is_empty() {
-        return Err(Rejection::new(field, "missing or blank"));
-    }
-    check_length(field, Some(id), limits::DISTINCT_ID_MAX_BYTES)
-}
-
-fn check_length(field: &str, text: Option<&str>, max: usize) -> std::result::Result<(), Rejection> {
-    match text {
-        Some(text) if text.len() > max => {
-            Err(Rejection::new(field, format!("{} bytes, at most {max} are allowed", text.len())))
-        }
-        Some("") => Err(Rejection::new(field, "empty")),
-        _ => Ok(()),
+    /// The event, borrowed.
+    pub fn view(&self) -> EventView<'_> {
+        let mut view = EventView {
+            name: &self.name,
+            distinct_id: &self.distinct_id,
+            timestamp: self.timestamp,
+            message_id: self.message_id.as_deref(),
+            key: self.key.as_deref(),
+            session_id: self.session_id.as_deref(),
+            context: self.context.as_deref(),
+            properties: Properties::Listed(&self.properties),
+            size: 0,
+        };
+        view.size = view.measure();
+        view
     }
 }
 
@@ -274,6 +208,8 @@ impl Operation {
 pub enum Entry {
     /// An event.
     Event(Event),
+    /// An event of an [`EventBlock`](crate::EventBlock).
+    Packed(PackedEvent),
     /// An operation.
     Operation(Operation),
 }
@@ -281,6 +217,12 @@ pub enum Entry {
 impl From<Event> for Entry {
     fn from(event: Event) -> Self {
         Self::Event(event)
+    }
+}
+
+impl From<PackedEvent> for Entry {
+    fn from(event: PackedEvent) -> Self {
+        Self::Packed(event)
     }
 }
 
@@ -295,6 +237,7 @@ impl Entry {
     pub fn names(&self) -> usize {
         match self {
             Self::Event(event) => 1 + event.properties.len(),
+            Self::Packed(event) => 1 + event.property_count(),
             Self::Operation(_) => 0,
         }
     }
@@ -303,6 +246,7 @@ impl Entry {
     pub fn size(&self) -> usize {
         match self {
             Self::Event(event) => event.size(),
+            Self::Packed(event) => event.size(),
             Self::Operation(operation) => operation.ids().iter().map(|(_, id)| id.len()).sum(),
         }
     }

@@ -11,6 +11,7 @@
 //!
 //! The bytes on disk are defined in `docs/format.md`.
 
+mod block;
 mod clock;
 mod entropy;
 mod error;
@@ -40,7 +41,9 @@ mod store;
 mod subjects;
 mod time;
 mod value;
+mod view;
 
+pub use block::{EventBlock, EventDraft, PackedEvent};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use error::{Error, ErrorKind, Result};
@@ -64,3 +67,4 @@ pub use store::{LogStats, Store, StoreStats};
 pub use subjects::{SubjectStats, Subjects};
 pub use time::Timestamp;
 pub use value::{Value, ValueRef};
+pub use view::EventView;

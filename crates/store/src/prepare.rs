@@ -13,6 +13,7 @@ use crate::record::{EventRecord, Link, MessageId, NewSubject, Payload, Record, V
 use crate::runs::{CONTENT_GONE, Fingerprint, MessageIds, PropertiesHash};
 use crate::subjects::Subjects;
 use crate::time::Timestamp;
+use crate::view::EventView;
 
 /// The entries of one append, validated and hashed by the thread that hands them over, so that the committer need not.
 pub(crate) struct Prepared {
@@ -44,9 +45,12 @@ enum DraftId {
 impl Prepared {
     /// Validates entries and makes the ids that are missing. `latest` bounds the timestamps.
     pub(crate) fn new(entries: Vec<Entry>, now: Timestamp, latest: Timestamp, entropy: &dyn Entropy) -> Self {
+        let event =
+            |event: EventView<'_>| event.validate(latest).map(|()| Check::Event(EventCheck::new(event, now, entropy)));
         let check = |entry: &Entry| match entry {
             Entry::Operation(operation) => operation.validate().map(|()| Check::Operation),
-            Entry::Event(event) => event.validate(latest).map(|()| Check::Event(EventCheck::new(event, now, entropy))),
+            Entry::Event(listed) => event(listed.view()),
+            Entry::Packed(packed) => event(packed.view()),
         };
         let checks = entries.iter().map(|entry| check(entry).unwrap_or_else(Check::Rejected)).collect();
         Self { entries, checks }
@@ -67,8 +71,8 @@ impl Prepared {
 }
 
 impl EventCheck {
-    fn new(event: &Event, now: Timestamp, entropy: &dyn Entropy) -> Self {
-        let (id, fingerprint) = match (&event.message_id, event.keyed_message_id()) {
+    fn new(event: EventView<'_>, now: Timestamp, entropy: &dyn Entropy) -> Self {
+        let (id, fingerprint) = match (event.message_id, event.keyed_message_id()) {
             (Some(id), _) => (DraftId::Sent, Fingerprint::of(id)),
             (None, Some(id)) => {
                 let fingerprint = Fingerprint::of(&id);
@@ -79,12 +83,11 @@ impl EventCheck {
                 (DraftId::Made(id), Fingerprint::of_message_id(&MessageId::Uuid(id)))
             }
         };
-        let properties = event.properties.iter().map(|(name, value)| (name.as_str(), value.borrowed()));
         Self {
             id,
             fingerprint,
-            sender: Fingerprint::of(&event.distinct_id),
-            properties: PropertiesHash::of(properties),
+            sender: Fingerprint::of(event.distinct_id),
+            properties: PropertiesHash::of(event.properties()),
         }
     }
 }
@@ -129,7 +132,8 @@ pub(crate) fn build<'a>(
     let mut known = stored.into_iter().zip(senders);
 
     let base_time = all().find_map(|(entry, check)| match (entry, check) {
-        (Entry::Event(event), Check::Event(_)) => Some(event.timestamp.unwrap_or(context.received_at)),
+        (Entry::Event(Event { timestamp, .. }), Check::Event(_)) => Some(timestamp.unwrap_or(context.received_at)),
+        (Entry::Packed(event), Check::Event(_)) => Some(event.view().timestamp.unwrap_or(context.received_at)),
         _ => None,
     });
     let mut outcomes = Vec::with_capacity(prepared.iter().map(|prepared| prepared.len()).sum());
@@ -147,14 +151,16 @@ pub(crate) fn build<'a>(
     };
     for (entry, check) in all() {
         let sequence = context.first_sequence.plus(batch.payload.records.len() as u64);
+        let mut event = |event: EventView<'a>, check: &'a EventCheck| {
+            let known = known.next().expect("one was looked up for each event");
+            batch.event(context, event, check, known, sequence)
+        };
         outcomes.push(match (entry, check) {
             (_, Check::Rejected(rejection)) => Outcome::Rejected(rejection.clone()),
-            (Entry::Event(event), Check::Event(check)) => {
-                let known = known.next().expect("one was looked up for each event");
-                batch.event(context, event, check, known, sequence)?
-            }
+            (Entry::Event(listed), Check::Event(check)) => event(listed.view(), check)?,
+            (Entry::Packed(packed), Check::Event(check)) => event(packed.view(), check)?,
             (Entry::Operation(operation), _) => batch.operation(context, operation, sequence)?,
-            (Entry::Event(_), Check::Operation) => unreachable!("an event was checked as one"),
+            (Entry::Event(_) | Entry::Packed(_), Check::Operation) => unreachable!("an event was checked as one"),
         });
     }
     Ok((batch.payload, outcomes))
@@ -202,13 +208,13 @@ impl<'a> Batch<'a> {
     fn event(
         &mut self,
         context: &mut Context<'_>,
-        event: &'a Event,
+        event: EventView<'a>,
         check: &'a EventCheck,
         known: (Option<u64>, Option<SubjectId>),
         sequence: Sequence,
     ) -> Result<Outcome> {
         let (content, subject) = known;
-        let hash_of = |subject| check.properties.content(&event.name, subject, event.timestamp);
+        let hash_of = |subject| check.properties.content(event.name, subject, event.timestamp);
         // An earlier entry of this batch may have brought the id: that is not on disk yet, but in memory.
         if let Some(content) = content.or_else(|| context.ids.recent(check.fingerprint)) {
             let subject = match subject {
@@ -220,29 +226,26 @@ impl<'a> Batch<'a> {
         }
         let subject = match subject {
             Some(subject) => subject,
-            None => self.subject(context.subjects, check.sender, &event.distinct_id)?,
+            None => self.subject(context.subjects, check.sender, event.distinct_id)?,
         };
         context.ids.insert(check.fingerprint, hash_of(subject));
-        let name = self.name(&event.name);
-        let properties = event
-            .properties
-            .iter()
-            .enumerate()
-            .map(|(at, (name, value))| (self.property_name(at, name), value.borrowed()))
-            .collect();
+        let name = self.name(event.name);
+        let properties =
+            event.properties().enumerate().map(|(at, (name, value))| (self.property_name(at, name), value)).collect();
         self.payload.records.push(Record::Event(EventRecord {
             name,
             subject: subject.number(),
             time: event.timestamp.unwrap_or(context.received_at).as_microsecond() - self.payload.base_time,
             time_sent: event.timestamp.is_some(),
-            message_id: match (&check.id, &event.message_id) {
+            message_id: match (&check.id, event.message_id) {
                 (DraftId::Made(bytes), _) => MessageId::Uuid(*bytes),
-                (DraftId::Keyed(id), _) | (DraftId::Sent, Some(id)) => MessageId::from_text(id),
+                (DraftId::Keyed(id), _) => MessageId::from_text(id),
+                (DraftId::Sent, Some(id)) => MessageId::from_text(id),
                 (DraftId::Sent, None) => unreachable!("an id that was sent is in the event"),
             },
-            session_id: event.session_id.as_deref(),
+            session_id: event.session_id,
             properties,
-            context: event.context.as_deref(),
+            context: event.context,
         }));
         Ok(Outcome::Accepted(sequence))
     }

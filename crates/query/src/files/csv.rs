@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
-use pugmark_store::{Entry, Event, Value};
+use pugmark_store::{Event, Value};
 
 use super::mapping::Field;
 use super::ndjson::{LINE_MAX_BYTES, compact, read_properties};
@@ -158,7 +158,7 @@ pub(super) struct CsvPiece {
 }
 
 impl CsvPiece {
-    fn entry(&self, record: &ByteRecord, reading: &Reading) -> RowResult<Entry> {
+    fn event(&self, record: &ByteRecord, reading: &Reading) -> RowResult<Event> {
         if record.len() != self.columns.len() {
             return Err(format!("a record of {} fields, the header has {}", record.len(), self.columns.len()));
         }
@@ -180,7 +180,7 @@ impl CsvPiece {
                 Column::Property(name) => push_property(&mut event, name, typed(text))?,
             }
         }
-        reading.complete(event).map(Entry::Event)
+        reading.complete(event)
     }
 
     fn row_text(&self, record: &ByteRecord) -> String {
@@ -255,7 +255,7 @@ impl Piece for CsvPiece {
         let mut buffer = Vec::new();
         for (at, (line, record)) in self.records.iter().enumerate() {
             let place = Place { line: *line, start: at, len: 1 };
-            parsed.push(self.entry(record, reading), place, &mut buffer, || self.row_text(record));
+            parsed.push(self.event(record, reading), place, &mut buffer, || self.row_text(record));
         }
         parsed
     }

@@ -10,7 +10,7 @@ use super::mapping::Mapping;
 use super::message_id::Ordinals;
 use super::ndjson::LineReader;
 use super::parquet::ParquetReader;
-use super::pipeline::{self, Parsed, Piece, PieceReader, Place, Reading, Reject};
+use super::pipeline::{self, Parsed, Piece, PieceReader, Place, Reading, Reject, Row};
 use super::source::{ByteCount, Source};
 use crate::error::{Error, Result};
 
@@ -275,21 +275,29 @@ where
 {
     fn take(&mut self, piece: P, mut parsed: Parsed) -> Result<()> {
         for (at, hash) in parsed.without_id {
-            if let Some(Entry::Event(event)) = parsed.entries.get_mut(at) {
-                event.message_id = Some(self.ordinals.message_id(hash));
+            let id = self.ordinals.message_id(hash);
+            match parsed.rows.get_mut(at) {
+                Some(Row::Packed(place)) => parsed.block.set_message_id(*place, &id),
+                Some(Row::Entry(Entry::Event(event))) => event.message_id = Some(id),
+                _ => {}
             }
         }
-        self.progress.entries_read += (parsed.entries.len() + parsed.rejects.len()) as u64;
+        self.progress.entries_read += (parsed.rows.len() + parsed.rejects.len()) as u64;
         for reject in parsed.rejects {
             self.summary.rejected += 1;
             self.progress.entries_settled += 1;
             (self.on_reject)(Reject { line: self.lines + reject.line, ..reject });
         }
         let piece = Arc::new(piece);
-        let mut batch = Vec::with_capacity(parsed.entries.len().min(BATCH_ENTRIES));
+        let mut batch = Vec::with_capacity(parsed.rows.len().min(BATCH_ENTRIES));
         let mut places = Vec::with_capacity(batch.capacity());
         let mut bytes = 0;
-        for (entry, place) in parsed.entries.into_iter().zip(parsed.places) {
+        let mut packed = parsed.block.into_events();
+        for (row, place) in parsed.rows.into_iter().zip(parsed.places) {
+            let entry = match row {
+                Row::Packed(_) => Entry::Packed(packed.next().expect("invariant: a row for each event of the block")),
+                Row::Entry(entry) => entry,
+            };
             bytes += entry.size();
             places.push((place, matches!(entry, Entry::Operation(_))));
             batch.push(entry);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
-use pugmark_store::{Event, Value};
+use pugmark_store::{EventView, ValueRef};
 use sha2::{Digest, Sha256};
 
 /// 128 bits of the SHA-256 of an event's name, distinct id, timestamp and properties.
@@ -14,10 +14,10 @@ pub(super) struct RowHash([u8; 16]);
 
 impl RowHash {
     /// Hashes `event`; `buffer` is overwritten and spares an allocation. Properties count in the order of their names.
-    pub(super) fn of(event: &Event, buffer: &mut Vec<u8>) -> Self {
+    pub(super) fn of(event: EventView<'_>, buffer: &mut Vec<u8>) -> Self {
         buffer.clear();
-        put_text(buffer, &event.name);
-        put_text(buffer, &event.distinct_id);
+        put_text(buffer, event.name);
+        put_text(buffer, event.distinct_id);
         match event.timestamp {
             Some(at) => {
                 buffer.push(1);
@@ -25,38 +25,38 @@ impl RowHash {
             }
             None => buffer.push(0),
         }
-        if event.properties.is_sorted_by(|a, b| a.0 <= b.0) {
-            event.properties.iter().for_each(|property| put_property(buffer, property));
+        if event.properties().is_sorted_by(|a, b| a.0 <= b.0) {
+            event.properties().for_each(|property| put_property(buffer, property));
         } else {
-            let mut sorted: Vec<_> = event.properties.iter().collect();
-            sorted.sort_by(|a, b| a.0.cmp(&b.0));
+            let mut sorted: Vec<_> = event.properties().collect();
+            sorted.sort_by(|a, b| a.0.cmp(b.0));
             sorted.into_iter().for_each(|property| put_property(buffer, property));
         }
         Self(first_half(buffer))
     }
 }
 
-fn put_property(buffer: &mut Vec<u8>, (name, value): &(String, Value)) {
+fn put_property(buffer: &mut Vec<u8>, (name, value): (&str, ValueRef<'_>)) {
     put_text(buffer, name);
     match value {
-        Value::Bool(v) => buffer.extend_from_slice(&[0, u8::from(*v)]),
-        Value::Int(v) => {
+        ValueRef::Bool(v) => buffer.extend_from_slice(&[0, u8::from(v)]),
+        ValueRef::Int(v) => {
             buffer.push(1);
             buffer.extend_from_slice(&v.to_le_bytes());
         }
-        Value::Float(v) => {
+        ValueRef::Float(v) => {
             buffer.push(2);
             buffer.extend_from_slice(&v.to_bits().to_le_bytes());
         }
-        Value::Text(v) => {
+        ValueRef::Text(v) => {
             buffer.push(3);
             put_text(buffer, v);
         }
-        Value::Number(v) => {
+        ValueRef::Number(v) => {
             buffer.push(4);
             put_text(buffer, v);
         }
-        Value::Json(v) => {
+        ValueRef::Json(v) => {
             buffer.push(5);
             put_text(buffer, v);
         }
@@ -102,6 +102,8 @@ impl Ordinals {
 
 #[cfg(test)]
 mod tests {
+    use pugmark_store::Event;
+
     use super::*;
 
     fn purchase() -> Event {
@@ -116,7 +118,7 @@ mod tests {
     #[test]
     fn ids_of_rows_never_change() {
         let mut ordinals = Ordinals::default();
-        let row = RowHash::of(&purchase(), &mut Vec::new());
+        let row = RowHash::of(purchase().view(), &mut Vec::new());
         assert_eq!(ordinals.message_id(row), "e870ae03-da0d-f4ec-129b-8401dc3a444f");
         assert_eq!(ordinals.message_id(row), "adc6af5f-5e5c-cc37-d2dc-7abf52a3a98b");
         assert_eq!(ordinals.message_id(row), "fc18825d-f013-82ed-d175-7b96d04fcc82");
@@ -124,7 +126,7 @@ mod tests {
 
     #[test]
     fn equal_rows_have_one_hash_and_others_have_another() {
-        let hash = |event: &Event| RowHash::of(event, &mut vec![7; 3]);
+        let hash = |event: &Event| RowHash::of(event.view(), &mut vec![7; 3]);
         let row = hash(&purchase());
         let mut turned = purchase();
         turned.properties.reverse();

@@ -3,7 +3,7 @@
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use pugmark_store::{Entry, Event, limits};
+use pugmark_store::{Entry, Event, EventBlock, EventDraft, EventView, Operation, Value, ValueRef, limits};
 
 use super::mapping::Mapping;
 use super::message_id::RowHash;
@@ -12,6 +12,8 @@ use crate::error::Result;
 /// A row, or part of one, or the reason why it is refused.
 pub(super) type RowResult<T> = std::result::Result<T, String>;
 
+/// Bytes of texts up to which the events of a piece are packed together.
+const BLOCK_BYTES: usize = 64 << 20;
 /// Pieces of input that wait between two threads.
 const PIECES_WAITING: usize = 1;
 
@@ -44,14 +46,31 @@ impl Reading {
         {
             event.name.clone_from(name);
         }
-        if event.name.trim().is_empty() {
-            return Err("event: missing or blank".to_owned());
-        }
-        if event.distinct_id.trim().is_empty() {
-            return Err("distinct_id: missing or blank".to_owned());
-        }
+        complete(event.view())?;
         Ok(event)
     }
+
+    /// The same of an event that is being packed.
+    pub(super) fn finish(&self, mut event: EventDraft<'_>) -> RowResult<()> {
+        if event.view().name.is_empty()
+            && let Some(name) = &self.default_event
+        {
+            event.set_name(name);
+        }
+        complete(event.view())?;
+        event.finish();
+        Ok(())
+    }
+}
+
+fn complete(event: EventView<'_>) -> RowResult<()> {
+    if event.name.trim().is_empty() {
+        return Err("event: missing or blank".to_owned());
+    }
+    if event.distinct_id.trim().is_empty() {
+        return Err("distinct_id: missing or blank".to_owned());
+    }
+    Ok(())
 }
 
 /// Where an entry stands in its piece.
@@ -65,13 +84,24 @@ pub(super) struct Place {
     pub(super) len: usize,
 }
 
+/// An entry of a piece.
+#[derive(Debug)]
+pub(super) enum Row {
+    /// The event at this place of [`Parsed::block`].
+    Packed(usize),
+    /// An operation, or an event for which the block has no room.
+    Entry(Entry),
+}
+
 /// What a piece of input holds.
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
-    pub(super) entries: Vec<Entry>,
-    /// One for each entry.
+    pub(super) rows: Vec<Row>,
+    /// The events of [`Row::Packed`], in their order.
+    pub(super) block: EventBlock,
+    /// One for each row.
     pub(super) places: Vec<Place>,
-    /// Entries without message id and key, by place in the list, and their hashes.
+    /// Rows that are events without message id and key, by place in the list, and their hashes.
     pub(super) without_id: Vec<(usize, RowHash)>,
     /// Lines are counted from that of the piece.
     pub(super) rejects: Vec<Reject>,
@@ -80,33 +110,89 @@ pub(super) struct Parsed {
 }
 
 impl Parsed {
-    /// Takes in one row: an entry, or the reason why it is none.
+    /// Takes in one row: an event, or the reason why it is none.
     pub(super) fn push(
         &mut self,
-        row: RowResult<Entry>,
+        row: RowResult<Event>,
         place: Place,
         buffer: &mut Vec<u8>,
         text: impl FnOnce() -> String,
     ) {
         match row {
-            Ok(entry) => {
-                if let Entry::Event(event) = &entry
-                    && event.message_id.is_none()
-                    && event.key.is_none()
-                {
-                    self.without_id.push((self.entries.len(), RowHash::of(event, buffer)));
-                }
-                self.entries.push(entry);
-                self.places.push(place);
+            Ok(event) if self.block.text_bytes() + event.size() <= BLOCK_BYTES => {
+                self.block.push(&event);
+                self.push_packed(place, buffer);
             }
-            Err(reason) => self.rejects.push(Reject { line: place.line, reason, text: text() }),
+            Ok(event) => {
+                if needs_id(event.view()) {
+                    self.without_id.push((self.rows.len(), RowHash::of(event.view(), buffer)));
+                }
+                self.push_row(Row::Entry(event.into()), place);
+            }
+            Err(reason) => self.reject(reason, place, text()),
         }
+    }
+
+    /// Takes in the last event of the block.
+    pub(super) fn push_packed(&mut self, place: Place, buffer: &mut Vec<u8>) {
+        let last = self.block.len().saturating_sub(1);
+        if let Some(event) = self.block.event(last)
+            && needs_id(event)
+        {
+            let hash = RowHash::of(event, buffer);
+            self.without_id.push((self.rows.len(), hash));
+        }
+        self.push_row(Row::Packed(last), place);
+    }
+
+    pub(super) fn push_operation(&mut self, operation: Operation, place: Place) {
+        self.push_row(Row::Entry(operation.into()), place);
+    }
+
+    pub(super) fn reject(&mut self, reason: String, place: Place, text: String) {
+        self.rejects.push(Reject { line: place.line, reason, text });
+    }
+
+    fn push_row(&mut self, row: Row, place: Place) {
+        self.rows.push(row);
+        self.places.push(place);
     }
 }
 
-/// Adds a property, unless that breaks a limit which would else let a short input grow without bound.
-pub(super) fn push_property(event: &mut Event, name: &str, value: pugmark_store::Value) -> RowResult<()> {
-    if event.properties.len() >= limits::PROPERTIES_MAX {
+fn needs_id(event: EventView<'_>) -> bool {
+    event.message_id.is_none() && event.key.is_none()
+}
+
+/// What properties are read into.
+pub(super) trait PropertySink {
+    fn property_count(&self) -> usize;
+
+    fn push_property(&mut self, name: &str, value: ValueRef<'_>);
+}
+
+impl PropertySink for Event {
+    fn property_count(&self) -> usize {
+        self.properties.len()
+    }
+
+    fn push_property(&mut self, name: &str, value: ValueRef<'_>) {
+        self.properties.push((name.to_owned(), value.to_owned()));
+    }
+}
+
+impl PropertySink for EventDraft<'_> {
+    fn property_count(&self) -> usize {
+        self.property_count()
+    }
+
+    fn push_property(&mut self, name: &str, value: ValueRef<'_>) {
+        self.push_property(name, value);
+    }
+}
+
+/// Says why no property `name` may follow `count` others: a limit without which a short input might grow without bound.
+pub(super) fn check_property(count: usize, name: &str) -> RowResult<()> {
+    if count >= limits::PROPERTIES_MAX {
         return Err(format!("properties: more than {}", limits::PROPERTIES_MAX));
     }
     if name.len() > limits::NAME_MAX_BYTES {
@@ -116,6 +202,12 @@ pub(super) fn push_property(event: &mut Event, name: &str, value: pugmark_store:
             limits::NAME_MAX_BYTES
         ));
     }
+    Ok(())
+}
+
+/// Adds a property, unless that breaks a limit.
+pub(super) fn push_property(event: &mut Event, name: &str, value: Value) -> RowResult<()> {
+    check_property(event.properties.len(), name)?;
     event.properties.push((name.to_owned(), value));
     Ok(())
 }

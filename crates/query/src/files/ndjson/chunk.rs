@@ -2,7 +2,9 @@
 
 use std::io::{self, Read};
 
-use super::line::LineParser;
+use pugmark_store::EventBlock;
+
+use super::line::{Line, LineParser};
 use crate::error::Result;
 use crate::files::pipeline::{Parsed, Piece, PieceReader, Place, REJECT_TEXT_MAX_BYTES, Reading, Reject};
 use crate::files::source::failed;
@@ -94,7 +96,7 @@ fn shown(bytes: &[u8]) -> String {
 
 impl Piece for LineChunk {
     fn parse(&self, reading: &Reading) -> Parsed {
-        let mut parsed = Parsed::default();
+        let mut parsed = Parsed { block: EventBlock::with_capacity(self.bytes.len() / 2), ..Parsed::default() };
         if let Some(length) = self.too_long {
             parsed.rejects.push(Reject { line: 1, reason: too_long(length), text: shown(&self.bytes) });
             parsed.lines = 1;
@@ -114,15 +116,19 @@ impl Piece for LineChunk {
                 continue;
             }
             let place = Place { line: parsed.lines, start, len: line.len() };
-            let entry = if line.len() > LINE_MAX_BYTES {
+            let read = if line.len() > LINE_MAX_BYTES {
                 Err(too_long(line.len() as u64))
             } else {
                 match std::str::from_utf8(line) {
-                    Ok(line) => parser.parse(line),
+                    Ok(line) => parser.parse(line, &mut parsed.block),
                     Err(error) => Err(format!("not UTF-8: byte {} of the line", error.valid_up_to() + 1)),
                 }
             };
-            parsed.push(entry, place, &mut buffer, || shown(line));
+            match read {
+                Ok(Line::Event) => parsed.push_packed(place, &mut buffer),
+                Ok(Line::Operation(operation)) => parsed.push_operation(operation, place),
+                Err(reason) => parsed.reject(reason, place, shown(line)),
+            }
         }
         parsed
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pugmark_store::{Entry, Event, Operation, Timestamp, Value};
+use pugmark_store::{Event, EventBlock, EventDraft, EventView, Operation, Timestamp, Value, ValueRef};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::json::{JsonText, into_text};
@@ -15,6 +15,14 @@ use crate::files::timestamp;
 /// Operations of the format that this version does not take.
 const LATER_OPERATIONS: [&str; 8] = ["merge", "split", "set", "set_once", "unset", "add", "append", "union"];
 
+/// What a line holds.
+#[derive(Debug, PartialEq)]
+pub(super) enum Line {
+    /// An event, which is now the last of the block.
+    Event,
+    Operation(Operation),
+}
+
 /// Reads lines and keeps its buffers between them.
 pub(super) struct LineParser<'m> {
     reading: &'m Reading,
@@ -26,24 +34,25 @@ impl<'m> LineParser<'m> {
         Self { reading, scratch: Scratch::default() }
     }
 
-    /// Reads one line; the error is the reason why it is refused.
-    pub(super) fn parse(&mut self, line: &str) -> Result<Entry, String> {
+    /// Reads one line; an event becomes the last of `block`. The error is the reason why it is refused.
+    pub(super) fn parse(&mut self, line: &str, block: &mut EventBlock) -> Result<Line, String> {
         self.scratch.numbers = Numbers::default();
-        let mut event = self.read(line)?;
+        let mut event = self.read(line, block.begin())?;
         if self.scratch.numbers.is_doubtful() {
+            drop(event);
             self.scratch.numbers = Numbers::of_line(line);
-            event = self.read(line)?;
+            event = self.read(line, block.begin())?;
         }
-        if event.name.is_empty()
-            && let Some(operation) = self.operation(&event)
+        let view = event.view();
+        if view.name.is_empty()
+            && let Some(operation) = self.operation(view)
         {
-            return operation.map(Entry::Operation);
+            return operation.map(Line::Operation);
         }
-        self.reading.complete(event).map(Entry::Event)
+        self.reading.finish(event).map(|()| Line::Event)
     }
 
-    fn read(&mut self, line: &str) -> Result<Event, String> {
-        let mut event = Event::default();
+    fn read<'b>(&mut self, line: &str, mut event: EventDraft<'b>) -> Result<EventDraft<'b>, String> {
         let mut json = serde_json::Deserializer::from_str(line);
         let scratch = &mut self.scratch;
         (scratch.reason, scratch.field) = (None, None);
@@ -55,9 +64,9 @@ impl<'m> LineParser<'m> {
     }
 
     /// The operation of a line without an event, if its type names one.
-    fn operation(&self, line: &Event) -> Option<Result<Operation, String>> {
-        let kind = line.properties.iter().find_map(|(name, value)| match value {
-            Value::Text(kind) if name == "type" => Some(kind.as_str()),
+    fn operation(&self, line: EventView<'_>) -> Option<Result<Operation, String>> {
+        let kind = line.properties().find_map(|(name, value)| match value {
+            ValueRef::Text(kind) if name == "type" => Some(kind),
             _ => None,
         })?;
         let names = match kind {
@@ -78,21 +87,21 @@ impl<'m> LineParser<'m> {
         Some(self.identity_operation(line, kind, names))
     }
 
-    fn identity_operation(&self, line: &Event, kind: &str, names: [&str; 2]) -> Result<Operation, String> {
+    fn identity_operation(&self, line: EventView<'_>, kind: &str, names: [&str; 2]) -> Result<Operation, String> {
         // What an operation does not take is refused rather than lost. Its instant is its place in the log.
         let taken = |name: &str| name == "type" || names.contains(&name);
-        if let Some((name, _)) = line.properties.iter().find(|(name, _)| !taken(name)) {
+        if let Some((name, _)) = line.properties().find(|(name, _)| !taken(name)) {
             return Err(format!("{name}: not taken with {kind} by this version"));
         }
         let [first, second] = names.map(|name| {
             let id = match self.reading.mapping.field_of(name) {
-                Some(Field::DistinctId) => Some(line.distinct_id.clone()),
-                Some(Field::MessageId) => line.message_id.clone(),
-                Some(Field::SessionId) => line.session_id.clone(),
-                Some(Field::Key) => line.key.clone(),
-                _ => line.properties.iter().find(|(property, _)| property == name).and_then(|(_, value)| match value {
-                    Value::Text(id) | Value::Number(id) => Some(id.clone()),
-                    Value::Int(id) => Some(id.to_string()),
+                Some(Field::DistinctId) => Some(line.distinct_id.to_owned()),
+                Some(Field::MessageId) => line.message_id.map(str::to_owned),
+                Some(Field::SessionId) => line.session_id.map(str::to_owned),
+                Some(Field::Key) => line.key.map(str::to_owned),
+                _ => line.properties().find(|(property, _)| *property == name).and_then(|(_, value)| match value {
+                    ValueRef::Text(id) | ValueRef::Number(id) => Some(id.to_owned()),
+                    ValueRef::Int(id) => Some(id.to_string()),
                     _ => None,
                 }),
             };
@@ -141,10 +150,10 @@ fn reason(scratch: &mut Scratch, error: &serde_json::Error) -> String {
 }
 
 /// Reads the object of a line.
-struct LineSeed<'a> {
+struct LineSeed<'a, 'b> {
     mapping: &'a Mapping,
     scratch: &'a mut Scratch,
-    event: &'a mut Event,
+    event: &'a mut EventDraft<'b>,
 }
 
 /// What a key of the line is.
@@ -188,7 +197,7 @@ impl Visitor<'_> for KeySeed<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for LineSeed<'_> {
+impl<'de> DeserializeSeed<'de> for LineSeed<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -196,7 +205,7 @@ impl<'de> DeserializeSeed<'de> for LineSeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for LineSeed<'_> {
+impl<'de> Visitor<'de> for LineSeed<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -229,62 +238,107 @@ impl<'de> Visitor<'de> for LineSeed<'_> {
                 return Err(scratch.refuse(format!("{}: given twice", field.as_str())));
             }
             match field {
-                Field::Event => event.name = members.next_value::<Option<String>>()?.unwrap_or_default(),
-                Field::Timestamp => event.timestamp = members.next_value_seed(TimestampSeed(&mut *scratch))?,
-                Field::DistinctId => {
-                    event.distinct_id = members.next_value_seed(IdSeed(&mut *scratch))?.unwrap_or_default()
+                Field::Timestamp => {
+                    let at = members.next_value_seed(TimestampSeed(&mut *scratch))?;
+                    event.set_timestamp(at);
                 }
-                Field::MessageId => event.message_id = members.next_value_seed(IdSeed(&mut *scratch))?,
-                Field::SessionId => event.session_id = members.next_value_seed(IdSeed(&mut *scratch))?,
-                Field::Key => event.key = members.next_value_seed(IdSeed(&mut *scratch))?,
-                Field::Context => event.context = members.next_value_seed(ContextSeed(&mut *scratch))?,
+                Field::Event => members.next_value_seed(TextSeed(&mut *event))?,
+                Field::Context => members.next_value_seed(ContextSeed(&mut *scratch, &mut *event))?,
+                Field::DistinctId | Field::MessageId | Field::SessionId | Field::Key => {
+                    members.next_value_seed(IdSeed { field, scratch: &mut *scratch, event: &mut *event })?
+                }
             }
         }
         Ok(())
     }
 }
 
-/// Reads an id: text, or a whole number as its text.
-struct IdSeed<'a>(&'a mut Scratch);
+/// Reads the event's name.
+struct TextSeed<'a, 'b>(&'a mut EventDraft<'b>);
 
-impl<'de> DeserializeSeed<'de> for IdSeed<'_> {
-    type Value = Option<String>;
+impl<'de> DeserializeSeed<'de> for TextSeed<'_, '_> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl Visitor<'_> for IdSeed<'_> {
-    type Value = Option<String>;
+impl Visitor<'_> for TextSeed<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<(), E> {
+        self.0.set_name(name);
+        Ok(())
+    }
+}
+
+/// Reads an id: text, or a whole number as its text.
+struct IdSeed<'a, 'b> {
+    field: Field,
+    scratch: &'a mut Scratch,
+    event: &'a mut EventDraft<'b>,
+}
+
+impl IdSeed<'_, '_> {
+    fn set<E>(self, id: &str) -> Result<(), E> {
+        match self.field {
+            Field::DistinctId => self.event.set_distinct_id(id),
+            Field::MessageId => self.event.set_message_id(Some(id)),
+            Field::SessionId => self.event.set_session_id(Some(id)),
+            Field::Key => self.event.set_key(Some(id)),
+            Field::Event | Field::Timestamp | Field::Context => unreachable!("invariant: these fields are no ids"),
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for IdSeed<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for IdSeed<'_, '_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string or a whole number")
     }
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_str<E>(self, id: &str) -> Result<Self::Value, E> {
-        Ok(Some(id.to_owned()))
+    fn visit_str<E>(self, id: &str) -> Result<(), E> {
+        self.set(id)
     }
 
-    fn visit_i64<E>(self, id: i64) -> Result<Self::Value, E> {
-        self.0.numbers.int(id);
-        Ok(Some(id.to_string()))
+    fn visit_i64<E>(self, id: i64) -> Result<(), E> {
+        self.scratch.numbers.int(id);
+        self.set(&id.to_string())
     }
 
-    fn visit_u64<E>(self, id: u64) -> Result<Self::Value, E> {
-        self.0.numbers.uint(id);
-        Ok(Some(id.to_string()))
+    fn visit_u64<E>(self, id: u64) -> Result<(), E> {
+        self.scratch.numbers.uint(id);
+        self.set(&id.to_string())
     }
 
-    fn visit_f64<E: Error>(self, id: f64) -> Result<Self::Value, E> {
-        match self.0.numbers.float(id) {
-            Value::Number(text) => Ok(Some(text)),
+    fn visit_f64<E: Error>(self, id: f64) -> Result<(), E> {
+        match self.scratch.numbers.float(id) {
+            Value::Number(text) => self.set(&text),
             // The second reading will tell whether it is a whole number.
-            _ if self.0.numbers.is_doubtful() => Ok(Some(String::new())),
+            _ if self.scratch.numbers.is_doubtful() => self.set(""),
             _ => Err(Error::invalid_type(serde::de::Unexpected::Float(id), &self)),
         }
     }
@@ -340,35 +394,37 @@ impl Visitor<'_> for TimestampSeed<'_> {
 }
 
 /// Reads the context: an object as text, or the text itself.
-struct ContextSeed<'a>(&'a mut Scratch);
+struct ContextSeed<'a, 'b>(&'a mut Scratch, &'a mut EventDraft<'b>);
 
-impl<'de> DeserializeSeed<'de> for ContextSeed<'_> {
-    type Value = Option<String>;
+impl<'de> DeserializeSeed<'de> for ContextSeed<'_, '_> {
+    type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for ContextSeed<'_> {
-    type Value = Option<String>;
+impl<'de> Visitor<'de> for ContextSeed<'_, '_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(())
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(text.to_owned()))
+        self.1.set_context(Some(text));
+        Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
         let mut out = Vec::new();
         JsonText { out: &mut out, numbers: &mut self.0.numbers }.visit_map(members)?;
-        Ok(Some(into_text(out)))
+        self.1.set_context(Some(&into_text(out)));
+        Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {

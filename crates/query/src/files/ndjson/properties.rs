@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use pugmark_store::{Event, Value, limits};
+use pugmark_store::{Value, ValueRef, limits};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::json::{JsonText, into_text};
 use super::numbers::Numbers;
-use crate::files::pipeline::push_property;
+use crate::files::pipeline::{PropertySink, check_property};
 
 /// What the reading of a line carries along, and its buffers.
 #[derive(Debug, Default)]
@@ -30,15 +30,15 @@ impl Scratch {
 }
 
 /// Reads all properties: an object, or a list of `[name, value]`.
-pub(super) struct PropertiesSeed<'a> {
+pub(super) struct PropertiesSeed<'a, S> {
     pub(super) scratch: &'a mut Scratch,
-    pub(super) event: &'a mut Event,
+    pub(super) event: &'a mut S,
 }
 
 /// Reads the value of the property that [`Scratch::name`] names.
-pub(super) struct PropertySeed<'a> {
+pub(super) struct PropertySeed<'a, S> {
     pub(super) scratch: &'a mut Scratch,
-    pub(super) event: &'a mut Event,
+    pub(super) event: &'a mut S,
     /// Whether objects are taken apart; else they are `{"json": text}` or `{"number": text}`.
     pub(super) flatten: bool,
 }
@@ -67,7 +67,7 @@ impl Visitor<'_> for NameSeed<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for PropertiesSeed<'_> {
+impl<'de, S: PropertySink> DeserializeSeed<'de> for PropertiesSeed<'_, S> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -75,7 +75,7 @@ impl<'de> DeserializeSeed<'de> for PropertiesSeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for PropertiesSeed<'_> {
+impl<'de, S: PropertySink> Visitor<'de> for PropertiesSeed<'_, S> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -104,12 +104,12 @@ impl<'de> Visitor<'de> for PropertiesSeed<'_> {
 }
 
 /// Reads `[name, value]`.
-struct PairSeed<'a> {
+struct PairSeed<'a, S> {
     scratch: &'a mut Scratch,
-    event: &'a mut Event,
+    event: &'a mut S,
 }
 
-impl<'de> DeserializeSeed<'de> for PairSeed<'_> {
+impl<'de, S: PropertySink> DeserializeSeed<'de> for PairSeed<'_, S> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -117,7 +117,7 @@ impl<'de> DeserializeSeed<'de> for PairSeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for PairSeed<'_> {
+impl<'de, S: PropertySink> Visitor<'de> for PairSeed<'_, S> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -141,14 +141,16 @@ impl<'de> Visitor<'de> for PairSeed<'_> {
     }
 }
 
-impl PropertySeed<'_> {
-    fn push<E: Error>(self, value: Value) -> Result<(), E> {
-        let Scratch { name, .. } = &*self.scratch;
-        push_property(self.event, name, value).map_err(|reason| self.scratch.refuse(reason))
+impl<S: PropertySink> PropertySeed<'_, S> {
+    fn push<E: Error>(self, value: ValueRef<'_>) -> Result<(), E> {
+        check_property(self.event.property_count(), &self.scratch.name)
+            .map_err(|reason| self.scratch.refuse(reason))?;
+        self.event.push_property(&self.scratch.name, value);
+        Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for PropertySeed<'_> {
+impl<'de, S: PropertySink> DeserializeSeed<'de> for PropertySeed<'_, S> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -156,7 +158,7 @@ impl<'de> DeserializeSeed<'de> for PropertySeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for PropertySeed<'_> {
+impl<'de, S: PropertySink> Visitor<'de> for PropertySeed<'_, S> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -168,36 +170,32 @@ impl<'de> Visitor<'de> for PropertySeed<'_> {
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
-        self.push(Value::Bool(value))
+        self.push(ValueRef::Bool(value))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
         let number = self.scratch.numbers.int(value);
-        self.push(number)
+        self.push(number.borrowed())
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
         let number = self.scratch.numbers.uint(value);
-        self.push(number)
+        self.push(number.borrowed())
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
         let number = self.scratch.numbers.float(value);
-        self.push(number)
+        self.push(number.borrowed())
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        self.push(Value::Text(value.to_owned()))
-    }
-
-    fn visit_string<E: Error>(self, value: String) -> Result<(), E> {
-        self.push(Value::Text(value))
+        self.push(ValueRef::Text(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<(), A::Error> {
         let mut out = Vec::new();
         JsonText { out: &mut out, numbers: &mut self.scratch.numbers }.visit_seq(items)?;
-        self.push(Value::Json(into_text(out)))
+        self.push(ValueRef::Json(&into_text(out)))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
@@ -212,13 +210,13 @@ impl<'de> Visitor<'de> for PropertySeed<'_> {
                     "an object with more than one member, expected {\"json\": text} or {\"number\": text}",
                 ));
             }
-            return self.push(exact);
+            return self.push(exact.borrowed());
         }
         // The depth is that of the name, so that a name that an export wrote with its dots is as deep as it was.
         if self.scratch.name.bytes().filter(|b| *b == b'.').count() + 1 >= limits::FLATTEN_DEPTH {
             let mut out = Vec::new();
             JsonText { out: &mut out, numbers: &mut self.scratch.numbers }.visit_map(members)?;
-            return self.push(Value::Json(into_text(out)));
+            return self.push(ValueRef::Json(&into_text(out)));
         }
         let Self { scratch, event, .. } = self;
         let outer = scratch.name.len();
@@ -231,7 +229,7 @@ impl<'de> Visitor<'de> for PropertySeed<'_> {
         }
         scratch.name.truncate(outer);
         if empty {
-            return PropertySeed { scratch, event, flatten: true }.push(Value::Json("{}".to_owned()));
+            return PropertySeed { scratch, event, flatten: true }.push(ValueRef::Json("{}"));
         }
         Ok(())
     }

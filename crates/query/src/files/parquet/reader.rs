@@ -7,7 +7,7 @@ use datafusion::arrow::array::{RecordBatch, new_empty_array};
 use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use datafusion::parquet::errors::ParquetError;
-use pugmark_store::{Entry, ErrorKind, Event};
+use pugmark_store::{ErrorKind, Event};
 
 use super::cells::{Leaf, leaves};
 use crate::error::{Error, Result};
@@ -118,19 +118,19 @@ impl Piece for RowPiece {
     fn parse(&self, reading: &Reading) -> Parsed {
         let mut parsed = Parsed::default();
         let rows = self.batch.num_rows();
-        parsed.entries.reserve(rows);
+        parsed.rows.reserve(rows);
         parsed.places.reserve(rows);
         let mut buffer = Vec::new();
         let leaves = self.leaves();
         for row in 0..rows {
-            let entry = leaves.as_ref().map_err(Clone::clone).and_then(|leaves| {
+            let event = leaves.as_ref().map_err(Clone::clone).and_then(|leaves| {
                 let mut event = Event::default();
                 event.properties.reserve(leaves.len());
                 leaves.iter().try_for_each(|leaf| leaf.read(row, &mut event))?;
-                reading.complete(event).map(Entry::Event)
+                reading.complete(event)
             });
             let place = Place { line: self.first_row + row as u64, start: row, len: 1 };
-            parsed.push(entry, place, &mut buffer, || self.row_text(row));
+            parsed.push(event, place, &mut buffer, || self.row_text(row));
         }
         parsed
     }
