@@ -31,12 +31,12 @@ impl Order {
         let count: usize = slices.iter().map(|slice| slice.rows.len()).sum();
         let mut ranks: BTreeMap<&str, u32> = BTreeMap::new();
         for slice in slices {
+            let mut seen = vec![false; slice.chunk.event_names.len()];
             for event in slice.chunk.events.values().get(slice.rows.clone())? {
-                let name = slice.chunk.event_names.get(*event as usize)?;
-                if !ranks.contains_key(name.as_ref()) {
-                    ranks.insert(name, 0);
-                }
+                *seen.get_mut(*event as usize)? = true;
             }
+            let names = slice.chunk.event_names.iter().zip(seen);
+            ranks.extend(names.filter(|(_, seen)| *seen).map(|(name, _)| (name.as_ref(), 0)));
         }
         for (rank, place) in (0..).zip(ranks.values_mut()) {
             *place = rank;

@@ -1,13 +1,15 @@
-//! Writes rows of the tail as one Parquet file: sorted, column by column, so that one column at a time is in memory.
+//! Writes rows of the tail as one Parquet file: sorted, column by column, so that only a few columns at a time are in memory.
 
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use datafusion::arrow::array::{Array, ArrayRef};
 use datafusion::arrow::compute::interleave;
-use datafusion::arrow::datatypes::{Field, Schema as ArrowSchema};
+use datafusion::arrow::datatypes::{Field, FieldRef, Schema as ArrowSchema};
 use datafusion::parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use datafusion::parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use datafusion::parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -28,6 +30,8 @@ use super::schema::{EventSchema, system};
 const VERSION: u32 = 1;
 /// Rows of a data page: what a query reads at least of a column.
 const PAGE_ROWS: usize = 8_192;
+/// Most columns that are encoded at once: each takes a thread, and memory for its values.
+const COLUMNS_AT_ONCE: usize = 4;
 /// Bytes of the write buffer.
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -61,6 +65,9 @@ fn sync_dir(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A column of every row group.
+type EncodedColumn = Vec<Vec<ArrowColumnChunk>>;
+
 /// The columns of a file: those that have values in it.
 struct Columns<'a> {
     slices: &'a [Slice],
@@ -92,24 +99,9 @@ impl<'a> Columns<'a> {
 
     fn write(&self, order: &Order, file: File) -> std::result::Result<File, ParquetError> {
         let mut groups: Vec<Vec<ArrowColumnChunk>> = order.row_groups.iter().map(|_| Vec::new()).collect();
-        for (field, place) in self.arrow.fields().iter().zip(&self.places) {
-            let arrays: Vec<ArrayRef> = if *place == self.schema.overflow() {
-                self.overflow.clone()
-            } else {
-                let convert = |slice: &Slice| slice.chunk.convert(self.schema, *place);
-                let arrays: Result<_> = self.slices.iter().map(convert).collect();
-                arrays.map_err(|e| ParquetError::External(Box::new(e)))?
-            };
-            let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
-            let writers = self.writers_of(field)?;
-            for (at, (rows, group)) in order.row_groups.iter().zip(&mut groups).enumerate() {
-                let array = interleave(&arrays, order.rows.get(rows.clone()).unwrap_or_default())?;
-                for mut writer in writers.create_column_writers(at)? {
-                    for leaf in compute_leaves(field, &array)? {
-                        writer.write(&leaf)?;
-                    }
-                    group.push(writer.close()?);
-                }
+        for column in self.encode_all(order)? {
+            for (group, chunks) in groups.iter_mut().zip(column) {
+                group.extend(chunks);
             }
         }
         let descriptor = ArrowSchemaConverter::new().convert(&self.arrow)?;
@@ -124,6 +116,68 @@ impl<'a> Columns<'a> {
         }
         let out = writer.into_inner()?;
         out.into_inner().map_err(|e| ParquetError::External(Box::new(e.into_error())))
+    }
+
+    /// The columns in their order, encoded by as many threads as there are processors.
+    fn encode_all(&self, order: &Order) -> std::result::Result<Vec<EncodedColumn>, ParquetError> {
+        let next = AtomicUsize::new(0);
+        let work = || -> std::result::Result<Vec<(usize, EncodedColumn)>, ParquetError> {
+            let mut done = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let (Some(field), Some(place)) = (self.arrow.fields().get(at), self.places.get(at)) else {
+                    return Ok(done);
+                };
+                done.push((at, self.encode(field, *place, order)?));
+            }
+        };
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(COLUMNS_AT_ONCE);
+        let done = thread::scope(|scope| {
+            // Where no thread can be started there are only fewer of them.
+            let others: Vec<_> =
+                (1..threads).filter_map(|_| thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
+            let mut done = vec![work()];
+            for other in others {
+                done.push(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+            done
+        });
+        let mut columns = Vec::with_capacity(self.places.len());
+        for part in done {
+            columns.extend(part?);
+        }
+        columns.sort_unstable_by_key(|(at, _)| *at);
+        Ok(columns.into_iter().map(|(_, column)| column).collect())
+    }
+
+    fn encode(
+        &self,
+        field: &FieldRef,
+        place: usize,
+        order: &Order,
+    ) -> std::result::Result<EncodedColumn, ParquetError> {
+        let arrays: Vec<ArrayRef> = if place == self.schema.overflow() {
+            self.overflow.clone()
+        } else {
+            let convert = |slice: &Slice| slice.chunk.convert(self.schema, place);
+            let arrays: Result<_> = self.slices.iter().map(convert).collect();
+            arrays.map_err(|e| ParquetError::External(Box::new(e)))?
+        };
+        let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+        let writers = self.writers_of(field)?;
+        let mut groups = Vec::with_capacity(order.row_groups.len());
+        for (at, rows) in order.row_groups.iter().enumerate() {
+            let array = interleave(&arrays, order.rows.get(rows.clone()).unwrap_or_default())?;
+            let mut chunks = Vec::new();
+            for mut writer in writers.create_column_writers(at)? {
+                for leaf in compute_leaves(field, &array)? {
+                    writer.write(&leaf)?;
+                }
+                chunks.push(writer.close()?);
+            }
+            groups.push(chunks);
+        }
+        Ok(groups)
     }
 
     /// What makes the writers of one column, for one row group after the other.
@@ -170,6 +224,10 @@ fn properties(arrow: &ArrowSchema, order: &Order) -> WriterProperties {
     properties = properties
         .set_column_dictionary_enabled(path(system::MESSAGE_ID), false)
         .set_column_encoding(path(system::MESSAGE_ID), Encoding::DELTA_LENGTH_BYTE_ARRAY);
+    // In the order of a file these are as good as random: no bounds would rule out a page.
+    for name in [system::MESSAGE_ID.1, system::SESSION_ID.1, system::CONTEXT.1, system::OVERFLOW] {
+        properties = properties.set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::None);
+    }
     // Often made of the subject and a time, as neighbours are.
     properties = properties
         .set_column_dictionary_enabled(path(system::SESSION_ID), false)
