@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::event::Event;
 use crate::time::Timestamp;
 use crate::value::ValueRef;
-use crate::view::{EventView, Properties};
+use crate::view::{EventView, MADE_ID_BYTES, Properties};
 
 /// Where a text lies in a block's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,6 +70,27 @@ struct Head {
 }
 
 impl Head {
+    /// [`EventView::size`], of the lengths alone.
+    fn measure(&self, properties: &[PackedProperty]) -> u32 {
+        let own = properties.get(self.properties.start as usize..self.properties.end as usize);
+        let length = |span: Option<Span>| span.map_or(0, Span::len);
+        let fields = self.name.len()
+            + self.distinct_id.len()
+            + self.message_id.map_or(MADE_ID_BYTES, Span::len)
+            + length(self.key)
+            + length(self.session_id)
+            + length(self.context);
+        let values = own.unwrap_or_default().iter().map(|PackedProperty(name, cell)| {
+            name.len()
+                + match cell {
+                    Cell::Bool(_) => 1,
+                    Cell::Int(_) | Cell::Float(_) => 8,
+                    Cell::Text(text) | Cell::Number(text) | Cell::Json(text) => text.len(),
+                }
+        });
+        count(fields + values.sum::<usize>())
+    }
+
     fn view<'a>(&self, text: &'a str, properties: &'a [PackedProperty]) -> EventView<'a> {
         let own = self.properties.start as usize..self.properties.end as usize;
         let properties = properties.get(own).expect("invariant: an event's properties are in its block");
@@ -120,7 +141,9 @@ pub struct EventBlock {
 impl EventBlock {
     /// A block with room for texts of `bytes` bytes.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { text: String::with_capacity(bytes), ..Self::default() }
+        // An event has a few dozen bytes at least, most of them in its properties.
+        let (heads, properties) = (Vec::with_capacity(bytes / 128), Vec::with_capacity(bytes / 32));
+        Self { text: String::with_capacity(bytes), heads, properties }
     }
 
     /// How many events it holds.
@@ -166,12 +189,17 @@ impl EventBlock {
         Some(self.heads.get(place)?.view(&self.text, &self.properties))
     }
 
+    /// Whether the event at `place` has an idempotency key, or a key from which one is made.
+    pub fn has_id(&self, place: usize) -> bool {
+        self.heads.get(place).is_some_and(|head| head.message_id.is_some() || head.key.is_some())
+    }
+
     /// Sets the idempotency key of the event at `place`; nothing happens where there is none.
     pub fn set_message_id(&mut self, place: usize, id: &str) {
         let span = self.put(id);
         if let Some(head) = self.heads.get_mut(place) {
             head.message_id = Some(span);
-            head.size = count(head.view(&self.text, &self.properties).measure());
+            head.size = head.measure(&self.properties);
         }
     }
 
@@ -270,6 +298,16 @@ impl EventDraft<'_> {
         self.head.properties.len()
     }
 
+    /// What was done; empty until it is set.
+    pub fn name(&self) -> &str {
+        self.head.name.of(&self.block.text)
+    }
+
+    /// Who did it; empty until it is set.
+    pub fn distinct_id(&self) -> &str {
+        self.head.distinct_id.of(&self.block.text)
+    }
+
     /// What it is so far.
     pub fn view(&self) -> EventView<'_> {
         self.head.view(&self.block.text, &self.block.properties)
@@ -277,7 +315,7 @@ impl EventDraft<'_> {
 
     /// Makes it an event of the block.
     pub fn finish(mut self) {
-        self.head.size = count(self.view().measure());
+        self.head.size = self.head.measure(&self.block.properties);
         self.block.heads.push(self.head);
         self.finished = true;
     }

@@ -7,6 +7,9 @@ use crate::outcome::Rejection;
 use crate::time::Timestamp;
 use crate::value::{Value, ValueRef};
 
+/// Bytes that a message id counts for where the store makes it.
+pub(crate) const MADE_ID_BYTES: usize = 16;
+
 /// An [`Event`] whose texts are borrowed.
 #[derive(Debug, Clone, Copy)]
 pub struct EventView<'a> {
@@ -71,7 +74,7 @@ impl<'a> EventView<'a> {
         let properties: usize = self.properties().map(|(name, value)| name.len() + value_size(value)).sum();
         self.name.len()
             + self.distinct_id.len()
-            + self.message_id.map_or(16, str::len)
+            + self.message_id.map_or(MADE_ID_BYTES, str::len)
             + self.key.map_or(0, str::len)
             + self.session_id.map_or(0, str::len)
             + self.context.map_or(0, str::len)

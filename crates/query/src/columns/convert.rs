@@ -68,12 +68,14 @@ impl Chunk {
     }
 
     fn values(&self, property: &Property<StringArray>, column: ColumnType) -> ArrayRef {
-        let mut places = 0..;
-        let entries = property.entries().filter_map(|(row, value, first)| {
-            let place = places.next()?;
-            (first && column.place(value) != Placement::Overflow).then_some((row, place))
-        });
-        let picks = self.picks(entries);
+        let picks = if property.overflows(Some(column)) {
+            let entries = property.entries().zip(0..).filter_map(|((row, value, first), place)| {
+                (first && column.place(value) != Placement::Overflow).then_some((row, place))
+            });
+            self.picks(entries)
+        } else {
+            self.picks(property.rows.iter().copied().zip(0..))
+        };
         let value = |pick: &u32| (*pick != NONE).then(|| property.values.value(*pick as usize));
         match (column, &property.values) {
             (ColumnType::Text, Values::Text(texts)) | (ColumnType::Json, Values::Json(texts)) => {

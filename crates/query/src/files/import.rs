@@ -278,8 +278,12 @@ where
             let id = self.ordinals.message_id(hash);
             match parsed.rows.get_mut(at) {
                 Some(Row::Packed(place)) => parsed.block.set_message_id(*place, &id),
-                Some(Row::Entry(Entry::Event(event))) => event.message_id = Some(id),
-                _ => {}
+                Some(Row::Entry(entry)) => {
+                    if let Entry::Event(event) = entry.as_mut() {
+                        event.message_id = Some(id);
+                    }
+                }
+                None => {}
             }
         }
         self.progress.entries_read += (parsed.rows.len() + parsed.rejects.len()) as u64;
@@ -296,7 +300,7 @@ where
         for (row, place) in parsed.rows.into_iter().zip(parsed.places) {
             let entry = match row {
                 Row::Packed(_) => Entry::Packed(packed.next().expect("invariant: a row for each event of the block")),
-                Row::Entry(entry) => entry,
+                Row::Entry(entry) => *entry,
             };
             bytes += entry.size();
             places.push((place, matches!(entry, Entry::Operation(_))));

@@ -3,7 +3,7 @@
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use pugmark_store::{Entry, Event, EventBlock, EventDraft, EventView, Operation, Value, ValueRef, limits};
+use pugmark_store::{Entry, Event, EventBlock, EventDraft, Operation, Value, ValueRef, limits};
 
 use super::mapping::Mapping;
 use super::message_id::RowHash;
@@ -46,28 +46,28 @@ impl Reading {
         {
             event.name.clone_from(name);
         }
-        complete(event.view())?;
+        complete(&event.name, &event.distinct_id)?;
         Ok(event)
     }
 
     /// The same of an event that is being packed.
     pub(super) fn finish(&self, mut event: EventDraft<'_>) -> RowResult<()> {
-        if event.view().name.is_empty()
+        if event.name().is_empty()
             && let Some(name) = &self.default_event
         {
             event.set_name(name);
         }
-        complete(event.view())?;
+        complete(event.name(), event.distinct_id())?;
         event.finish();
         Ok(())
     }
 }
 
-fn complete(event: EventView<'_>) -> RowResult<()> {
-    if event.name.trim().is_empty() {
+fn complete(name: &str, distinct_id: &str) -> RowResult<()> {
+    if name.trim().is_empty() {
         return Err("event: missing or blank".to_owned());
     }
-    if event.distinct_id.trim().is_empty() {
+    if distinct_id.trim().is_empty() {
         return Err("distinct_id: missing or blank".to_owned());
     }
     Ok(())
@@ -90,7 +90,7 @@ pub(super) enum Row {
     /// The event at this place of [`Parsed::block`].
     Packed(usize),
     /// An operation, or an event for which the block has no room.
-    Entry(Entry),
+    Entry(Box<Entry>),
 }
 
 /// What a piece of input holds.
@@ -124,10 +124,10 @@ impl Parsed {
                 self.push_packed(place, buffer);
             }
             Ok(event) => {
-                if needs_id(event.view()) {
+                if event.message_id.is_none() && event.key.is_none() {
                     self.without_id.push((self.rows.len(), RowHash::of(event.view(), buffer)));
                 }
-                self.push_row(Row::Entry(event.into()), place);
+                self.push_row(Row::Entry(Box::new(event.into())), place);
             }
             Err(reason) => self.reject(reason, place, text()),
         }
@@ -136,8 +136,8 @@ impl Parsed {
     /// Takes in the last event of the block.
     pub(super) fn push_packed(&mut self, place: Place, buffer: &mut Vec<u8>) {
         let last = self.block.len().saturating_sub(1);
-        if let Some(event) = self.block.event(last)
-            && needs_id(event)
+        if !self.block.has_id(last)
+            && let Some(event) = self.block.event(last)
         {
             let hash = RowHash::of(event, buffer);
             self.without_id.push((self.rows.len(), hash));
@@ -146,7 +146,7 @@ impl Parsed {
     }
 
     pub(super) fn push_operation(&mut self, operation: Operation, place: Place) {
-        self.push_row(Row::Entry(operation.into()), place);
+        self.push_row(Row::Entry(Box::new(operation.into())), place);
     }
 
     pub(super) fn reject(&mut self, reason: String, place: Place, text: String) {
@@ -157,10 +157,6 @@ impl Parsed {
         self.rows.push(row);
         self.places.push(place);
     }
-}
-
-fn needs_id(event: EventView<'_>) -> bool {
-    event.message_id.is_none() && event.key.is_none()
 }
 
 /// What properties are read into.

@@ -43,9 +43,8 @@ impl<'m> LineParser<'m> {
             self.scratch.numbers = Numbers::of_line(line);
             event = self.read(line, block.begin())?;
         }
-        let view = event.view();
-        if view.name.is_empty()
-            && let Some(operation) = self.operation(view)
+        if event.name().is_empty()
+            && let Some(operation) = self.operation(event.view())
         {
             return operation.map(Line::Operation);
         }

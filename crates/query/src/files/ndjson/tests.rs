@@ -228,7 +228,7 @@ fn read_all(reader: &mut LineReader<impl Read + Send>) -> (Vec<Entry>, Vec<Rejec
         rejects.extend(parsed.rejects.into_iter().map(|reject| Reject { line: base + reject.line, ..reject }));
         entries.extend(parsed.rows.into_iter().map(|row| match row {
             Row::Packed(place) => Entry::from(parsed.block.event(place).expect("it is in the block").to_event()),
-            Row::Entry(entry) => entry,
+            Row::Entry(entry) => *entry,
         }));
         base += parsed.lines;
     }
