@@ -59,8 +59,9 @@ pub use pugmark_query::trend::{Measure, Series, Trend, TrendResult};
 pub use pugmark_query::{EngineOptions, Error, QueryResult, Result};
 pub use pugmark_registry::RegistryOptions;
 pub use pugmark_store::{
-    Clock, Entry, ErrorKind, Event, ImportId, ManualClock, Operation, Options as StoreOptions, Outcome, Refusal,
-    Rejection, Sequence, SystemClock, Timestamp, Value,
+    Clock, Entry, ErrorKind, Event, EventBlock, EventDraft, EventView, ImportId, ManualClock, Operation,
+    Options as StoreOptions, Outcome, PackedEvent, Refusal, Rejection, Sequence, SystemClock, Timestamp, Value,
+    ValueRef,
 };
 
 /// The code in the README compiles.

@@ -118,7 +118,7 @@ impl<'a> Columns<'a> {
         out.into_inner().map_err(|e| ParquetError::External(Box::new(e.into_error())))
     }
 
-    /// The columns in their order, encoded by as many threads as there are processors.
+    /// The columns in their order. Those of many rows are encoded by as many threads as there are processors.
     fn encode_all(&self, order: &Order) -> std::result::Result<Vec<EncodedColumn>, ParquetError> {
         let next = AtomicUsize::new(0);
         let work = || -> std::result::Result<Vec<(usize, EncodedColumn)>, ParquetError> {
@@ -131,7 +131,10 @@ impl<'a> Columns<'a> {
                 done.push((at, self.encode(field, *place, order)?));
             }
         };
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(COLUMNS_AT_ONCE);
+        let threads = match order.rows.len() {
+            0..PAGE_ROWS => 1,
+            _ => thread::available_parallelism().map_or(1, usize::from).min(COLUMNS_AT_ONCE),
+        };
         let done = thread::scope(|scope| {
             // Where no thread can be started there are only fewer of them.
             let others: Vec<_> =
