@@ -1,7 +1,7 @@
 //! Operations on a real store against a plain map: appends, repeats, reopens, crashes, a lost index.
 #![no_main]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,14 @@ enum Op {
 struct Model {
     content: BTreeMap<u8, (u8, u8)>,
     order: Vec<u8>,
+    /// Conflicts, each of which is kept once.
+    kept: BTreeSet<(u8, u8, u8)>,
+}
+
+impl Model {
+    fn last(&self) -> u64 {
+        (self.order.len() + self.kept.len()) as u64
+    }
 }
 
 fn open(dir: &Path) -> Store {
@@ -38,13 +46,17 @@ fn check(store: &Store, model: &Model) {
         let frame = frame.expect("whole");
         let payload = frame.payload().expect("decodes");
         for record in &payload.records {
-            let Record::Event(event) = record else { panic!("only events were appended") };
-            seen.push(event.message_id.to_string());
+            match record {
+                Record::Event(event) => seen.push(event.message_id.to_string()),
+                Record::Conflict(_) => {}
+                other => panic!("only events were appended: {other:?}"),
+            }
         }
     }
     let expected: Vec<String> = model.order.iter().map(|id| format!("m{id}")).collect();
     assert_eq!(seen, expected);
-    assert_eq!(store.snapshot().sequence().number(), expected.len() as u64);
+    assert_eq!(store.snapshot().sequence().number(), model.last());
+    assert_eq!(store.quarantine().expect("lists").count(), model.kept.len());
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -84,11 +96,15 @@ fuzz_target!(|ops: Vec<Op>| {
                     let sent = (who % 9, content);
                     match model.content.get(&id) {
                         Some(first) if *first == sent => assert_eq!(outcome, Outcome::Duplicate),
-                        Some(_) => assert_eq!(outcome, Outcome::Conflict),
+                        Some(_) => {
+                            let new = model.kept.insert((id, who % 9, content));
+                            let Outcome::Conflict(Some(sequence)) = outcome else { panic!("{outcome:?}") };
+                            assert!(!new || sequence.number() == model.last());
+                        }
                         None => {
                             model.content.insert(id, sent);
                             model.order.push(id);
-                            assert_eq!(outcome, Outcome::Accepted(Sequence::new(model.order.len() as u64)));
+                            assert_eq!(outcome, Outcome::Accepted(Sequence::new(model.last())));
                         }
                     }
                 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
-use crate::commands::{demo, export, funnel, import, info, query, retention, sql, trend};
+use crate::commands::{demo, export, funnel, import, info, quarantine, query, retention, sql, trend};
 use crate::output::Output;
 use crate::render::ColorChoice;
 
@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Query(query::Args),
     Sql(sql::Args),
     Info(info::Args),
+    Quarantine(quarantine::Args),
 }
 
 /// A store that is there already.

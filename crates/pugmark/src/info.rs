@@ -30,6 +30,8 @@ pub struct Info {
     pub log: LogInfo,
     /// The columnar files, and the events that are in none yet.
     pub columns: ColumnsInfo,
+    /// The events that are kept aside because their message id was taken.
+    pub quarantine: QuarantineInfo,
     /// Bytes of the index, and of the runs of message ids and distinct ids.
     pub index_bytes: u64,
     /// Every event name, in order of first sight.
@@ -45,6 +47,15 @@ pub struct LogInfo {
     pub segments: u64,
     /// Their bytes.
     pub bytes: u64,
+}
+
+/// The events whose message id is stored with other content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct QuarantineInfo {
+    /// Those about which nobody has decided.
+    pub waiting: u64,
+    /// Those that came since the store was opened and were not kept, because too many wait.
+    pub turned_away: u64,
 }
 
 /// The columns of a store.
@@ -111,7 +122,8 @@ pub(crate) fn info(store: &Store) -> Result<Info> {
     let registry = snapshot.state::<Registry>().ok_or_else(published)?;
     let persons = snapshot.state::<Persons>().ok_or_else(published)?;
     let columns = snapshot.state::<Columns>().ok_or_else(published)?.stats();
-    let log = store.log_stats()?;
+    let stats = store.stats()?;
+    let log = stats.log;
     let event_names: Vec<EventInfo> = registry
         .events()
         .map(|event| EventInfo {
@@ -149,6 +161,7 @@ pub(crate) fn info(store: &Store) -> Result<Info> {
             tail_rows: columns.tail_rows,
             tail_bytes: columns.tail_bytes,
         },
+        quarantine: QuarantineInfo { waiting: stats.quarantine.waiting, turned_away: stats.quarantine.turned_away },
         index_bytes: bytes_of(&store.dir().join("index.redb"))? + bytes_of(&store.dir().join("runs"))?,
         event_names,
         properties,

@@ -36,7 +36,7 @@ mod options;
 mod pugmark;
 
 pub use blocking::Blocking;
-pub use info::{ColumnsInfo, EventInfo, Info, LogInfo, PropertyInfo};
+pub use info::{ColumnsInfo, EventInfo, Info, LogInfo, PropertyInfo, QuarantineInfo};
 pub use options::Options;
 pub use pugmark::Pugmark;
 
@@ -60,8 +60,8 @@ pub use pugmark_query::{EngineOptions, Error, QueryResult, Result};
 pub use pugmark_registry::RegistryOptions;
 pub use pugmark_store::{
     Clock, Entry, ErrorKind, Event, EventBlock, EventDraft, EventView, ImportId, ManualClock, Operation,
-    Options as StoreOptions, Outcome, PackedEvent, Refusal, Rejection, Sequence, SystemClock, Timestamp, Value,
-    ValueRef,
+    Options as StoreOptions, Outcome, PackedEvent, QuarantineStats, Quarantined, Refusal, Rejection, Sequence, Settle,
+    SystemClock, Timestamp, Value, ValueRef,
 };
 
 /// The code in the README compiles.

@@ -10,7 +10,7 @@ use pugmark_query::columns::{ColumnsFold, Flusher};
 use pugmark_query::files::{Export, Exported, Import, Progress, Reject, Source, Summary};
 use pugmark_query::{Engine, Error, ErrorKind, QueryResult, QuerySnapshot, Result};
 use pugmark_registry::RegistryFold;
-use pugmark_store::{Entry, Event, Operation, Outcome, Store};
+use pugmark_store::{Entry, Event, Operation, Outcome, Quarantined, Sequence, Settle, Store};
 
 use crate::arrow::array::RecordBatch;
 use crate::blocking::{Blocking, LazyRuntime};
@@ -265,6 +265,37 @@ impl Pugmark {
         on_progress: impl FnMut(&Exported),
     ) -> Result<Exported> {
         export.run(&self.store, out, on_progress)
+    }
+
+    /// The events that came with a message id under which another content is stored, and about which nobody has decided: each of them was
+    /// answered with [`Outcome::Conflict`] and is kept aside, part of no answer.
+    ///
+    /// # Errors
+    /// Errors of reading the log.
+    pub fn quarantine(&self) -> Result<Vec<Quarantined>> {
+        Ok(self.store.quarantine()?.collect::<pugmark_store::Result<_>>()?)
+    }
+
+    /// Decides about an event of the [quarantine](Self::quarantine), durably: it is dropped, or stored under a message id of its own. The answer is the sequence
+    /// of the event, or of the record that it was dropped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if nothing waits under `sequence`, or the message id is taken too; else as [`track`](Self::track).
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, Outcome, Pugmark, Settle};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// let order = |amount| Event::new("purchase", "user-42").message_id("order-1").property("amount", amount);
+    /// db.track(order(5))?;
+    /// let Outcome::Conflict(Some(sequence)) = db.track(order(7))? else { panic!("other content") };
+    /// db.settle(sequence, Settle::Drop)?;
+    /// assert!(db.quarantine()?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn settle(&self, sequence: Sequence, settle: Settle) -> Result<Sequence> {
+        Ok(self.store.settle(sequence, settle)?)
     }
 
     /// Writes all events that are in memory and in the log only to a columnar file, and waits for it. Answers do not

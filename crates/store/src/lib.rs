@@ -3,7 +3,8 @@
 //! - **Durable.** [`Store::append`] returns once the batch is written and synced. What is acknowledged survives a crash of the process and
 //!   of the machine.
 //! - **Exactly once, for good.** A message id is stored at most once in the life of a store. A retry is answered
-//!   [`Outcome::Duplicate`], the same id with other content [`Outcome::Conflict`].
+//!   [`Outcome::Duplicate`], the same id with other content [`Outcome::Conflict`], which is kept aside
+//!   until somebody decides about it.
 //! - **Derived data is derived.** Everything beside the log is a [`Fold`] of it and can be deleted and rebuilt.
 //!
 //! It knows no person, no column and no query: those are folds that other crates bring. It is synchronous and starts one thread.
@@ -29,6 +30,7 @@ mod maintain;
 mod options;
 mod outcome;
 mod prepare;
+mod quarantine;
 mod queue;
 mod record;
 mod removal;
@@ -54,6 +56,7 @@ pub use id::{ImportId, Sequence, SubjectId};
 pub use log::{Frame, Scan};
 pub use options::{AppendOptions, Durability, Options, WhenFull};
 pub use outcome::{Outcome, Rejection};
+pub use quarantine::{QuarantineStats, Quarantined, Settle};
 pub use queue::Pending;
 pub use record::*;
 pub use redb;

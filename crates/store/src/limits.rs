@@ -31,3 +31,7 @@ pub const SUBJECTS_MAX: u32 = u32::MAX;
 pub const ERASURE_MAX_SUBJECTS: usize = 1 << 20;
 /// Most rows of neighbouring events that one call retracts.
 pub const RETRACTION_MAX_RANGES: usize = 1 << 19;
+/// Most conflicts that are kept aside at a time; those that come on top are counted only.
+pub const QUARANTINE_MAX: usize = 100_000;
+/// Most bytes of conflicts that are kept aside at a time, counted like [`EVENT_MAX_BYTES`].
+pub const QUARANTINE_MAX_BYTES: u64 = 64 << 20;

@@ -13,8 +13,9 @@ pub enum Outcome {
     Accepted(Sequence),
     /// An event with this message id and the same content is already stored: nothing was added.
     Duplicate,
-    /// An event with this message id and *other* content is already stored: the first stands, nothing was added.
-    Conflict,
+    /// An event with this message id and *other* content is already stored: the first stands. What came is kept aside under this sequence, where
+    /// [`Store::quarantine`](crate::Store::quarantine) lists it; without one there was no room.
+    Conflict(Option<Sequence>),
     /// Not stored: the entry breaks a rule.
     Rejected(Rejection),
     /// The ids were one person already: nothing changed, and the operation is on record.
@@ -26,7 +27,7 @@ pub enum Outcome {
 impl Outcome {
     /// Whether the entry is in the store now, by this append or an earlier one.
     pub fn is_stored(&self) -> bool {
-        !matches!(self, Self::Conflict | Self::Rejected(_))
+        !matches!(self, Self::Conflict(_) | Self::Rejected(_))
     }
 }
 
@@ -35,7 +36,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Accepted(sequence) => write!(f, "accepted as {sequence}"),
             Self::Duplicate => f.write_str("duplicate"),
-            Self::Conflict => f.write_str("conflict: this message id is stored with other content"),
+            Self::Conflict(_) => f.write_str("conflict: this message id is stored with other content"),
             Self::Rejected(why) => write!(f, "rejected: {why}"),
             Self::Already(_) => f.write_str("already one person"),
             Self::Refused(_, refusal) => write!(f, "refused: {refusal}"),

@@ -9,10 +9,12 @@ use crate::event::{Entry, Event, Operation};
 use crate::fold::{Fold, Proposal};
 use crate::id::{Sequence, SubjectId};
 use crate::outcome::{Outcome, Rejection};
-use crate::record::{EventRecord, Link, MessageId, NewSubject, Payload, Record, Verdict};
+use crate::quarantine::{Quarantine, size_aside};
+use crate::record::{Conflict, EventRecord, Link, MessageId, NewSubject, Payload, Record, Verdict};
 use crate::runs::{CONTENT_GONE, Fingerprint, MessageIds, PropertiesHash};
 use crate::subjects::Subjects;
 use crate::time::Timestamp;
+use crate::value::ValueRef;
 use crate::view::EventView;
 
 /// The entries of one append, validated and hashed by the thread that hands them over, so that the committer need not.
@@ -92,6 +94,17 @@ impl EventCheck {
     }
 }
 
+impl EventCheck {
+    fn message_id<'a>(&'a self, event: EventView<'a>) -> MessageId<'a> {
+        match (&self.id, event.message_id) {
+            (DraftId::Made(bytes), _) => MessageId::Uuid(*bytes),
+            (DraftId::Keyed(id), _) => MessageId::from_text(id),
+            (DraftId::Sent, Some(id)) => MessageId::from_text(id),
+            (DraftId::Sent, None) => unreachable!("an id that was sent is in the event"),
+        }
+    }
+}
+
 /// A UUIDv7 of `now`.
 pub(crate) fn made_id(now: Timestamp, entropy: &dyn Entropy) -> [u8; 16] {
     let milliseconds = u64::try_from(now.as_microsecond()).unwrap_or(0) / 1_000;
@@ -104,6 +117,7 @@ pub(crate) fn made_id(now: Timestamp, entropy: &dyn Entropy) -> [u8; 16] {
 pub(crate) struct Context<'s> {
     pub(crate) subjects: &'s Subjects,
     pub(crate) ids: &'s mut MessageIds,
+    pub(crate) quarantine: &'s mut Quarantine,
     pub(crate) folds: &'s mut [Box<dyn Fold>],
     pub(crate) first_sequence: Sequence,
     pub(crate) received_at: Timestamp,
@@ -222,32 +236,64 @@ impl<'a> Batch<'a> {
                 None => context.subjects.find(&check.sender)?,
             };
             let same = content == CONTENT_GONE || subject.is_some_and(|subject| hash_of(subject) == content);
-            return Ok(if same { Outcome::Duplicate } else { Outcome::Conflict });
+            return Ok(if same { Outcome::Duplicate } else { self.keep_aside(context, event, check, sequence) });
         }
         let subject = match subject {
             Some(subject) => subject,
             None => self.subject(context.subjects, check.sender, event.distinct_id)?,
         };
         context.ids.insert(check.fingerprint, hash_of(subject));
-        let name = self.name(event.name);
-        let properties =
-            event.properties().enumerate().map(|(at, (name, value))| (self.property_name(at, name), value)).collect();
+        let (name, properties) = self.names_of(event);
         self.payload.records.push(Record::Event(EventRecord {
             name,
             subject: subject.number(),
             time: event.timestamp.unwrap_or(context.received_at).as_microsecond() - self.payload.base_time,
             time_sent: event.timestamp.is_some(),
-            message_id: match (&check.id, event.message_id) {
-                (DraftId::Made(bytes), _) => MessageId::Uuid(*bytes),
-                (DraftId::Keyed(id), _) => MessageId::from_text(id),
-                (DraftId::Sent, Some(id)) => MessageId::from_text(id),
-                (DraftId::Sent, None) => unreachable!("an id that was sent is in the event"),
-            },
+            message_id: check.message_id(event),
             session_id: event.session_id,
             properties,
             context: event.context,
         }));
         Ok(Outcome::Accepted(sequence))
+    }
+
+    fn names_of(&mut self, event: EventView<'a>) -> (u32, Vec<(u32, ValueRef<'a>)>) {
+        let name = self.name(event.name);
+        let properties = event.properties().enumerate();
+        (name, properties.map(|(at, (name, value))| (self.property_name(at, name), value)).collect())
+    }
+
+    /// Keeps an event whose message id is stored with other content, unless the same is kept already or there is no room.
+    fn keep_aside(
+        &mut self,
+        context: &mut Context<'_>,
+        event: EventView<'a>,
+        check: &'a EventCheck,
+        sequence: Sequence,
+    ) -> Outcome {
+        let content = check.properties.content_aside(event.name, &check.sender, event.timestamp);
+        if let Some(kept) = context.quarantine.find(check.fingerprint, content) {
+            return Outcome::Conflict(Some(kept));
+        }
+        let message_id = check.message_id(event);
+        let (session_id, about) = (event.session_id, event.context);
+        let bytes = size_aside(event.name, event.distinct_id, &message_id, [session_id, about], event.properties());
+        if !context.quarantine.has_room(bytes) {
+            return Outcome::Conflict(None);
+        }
+        context.quarantine.keep(sequence, check.fingerprint, content, bytes);
+        let (name, properties) = self.names_of(event);
+        self.payload.records.push(Record::Conflict(Conflict {
+            name,
+            distinct_id: event.distinct_id,
+            time: event.timestamp.unwrap_or(context.received_at).as_microsecond() - self.payload.base_time,
+            time_sent: event.timestamp.is_some(),
+            message_id,
+            session_id,
+            properties,
+            context: about,
+        }));
+        Outcome::Conflict(Some(sequence))
     }
 
     fn operation(

@@ -4,6 +4,8 @@ use std::fmt;
 
 use wincode::{SchemaRead, SchemaWrite};
 
+use crate::error::{Error, Result};
+use crate::time::Timestamp;
 use crate::value::ValueRef;
 
 /// One committed batch, as its frame holds it.
@@ -21,6 +23,20 @@ pub struct Payload<'a> {
     pub subjects: Vec<NewSubject<'a>>,
     /// One for each sequence.
     pub records: Vec<Record<'a>>,
+}
+
+impl<'a> Payload<'a> {
+    /// The name at a place that a record refers to.
+    pub(crate) fn name(&self, place: u32) -> Result<&'a str> {
+        self.names.get(place as usize).copied().ok_or_else(|| {
+            Error::corrupt("payload", format!("name {place} of a record but {} names", self.names.len()))
+        })
+    }
+
+    /// The instant that a record gives as microseconds after [`base_time`](Self::base_time).
+    pub(crate) fn time(&self, after_base: i64) -> Timestamp {
+        Timestamp::from_microsecond(self.base_time.wrapping_add(after_base))
+    }
 }
 
 /// A distinct id seen for the first time, and the number that it has from now on.

@@ -1,6 +1,7 @@
 //! Everything that only the holder of the state lock touches: the log's end, the index, the folds.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,10 +15,11 @@ use crate::log::{LogPosition, LogWriter, Rewritten};
 use crate::options::{Durability, Options};
 use crate::outcome::Outcome;
 use crate::prepare::{Context, Prepared, build};
+use crate::quarantine::{Quarantine, Quarantined, Settle};
 use crate::queue::Submission;
 use crate::record::{Payload, Record};
 use crate::removal::RemovedIds;
-use crate::runs::{MergeThread, MessageIds};
+use crate::runs::{Fingerprint, MergeThread, MessageIds};
 use crate::snapshot::Snapshot;
 use crate::storage::Storage;
 use crate::subjects::Subjects;
@@ -29,16 +31,20 @@ pub(crate) const POSITION_EVERY: u64 = 65_536;
 /// What the store itself derives from the log, under names of its own beside the folds'.
 const SUBJECTS: (&str, u32) = ("subjects", 1);
 const IDS: (&str, u32) = ("ids", 1);
+const QUARANTINE: (&str, u32) = ("quarantine", 1);
+/// How many there are of these.
+const OWN: usize = 3;
 
 pub(crate) struct State {
     pub(crate) log: LogWriter,
     pub(crate) index: Index,
     pub(crate) subjects: Arc<Subjects>,
     pub(crate) ids: MessageIds,
+    pub(crate) quarantine: Quarantine,
     pub(crate) folds: Vec<Box<dyn Fold>>,
     /// The last sequence applied to everything, and written.
     pub(crate) applied: Sequence,
-    /// How far each fold was applied when the index was last written, in the order subjects, ids, folds.
+    /// How far each fold was applied when the index was last written, in the order subjects, ids, quarantine, folds.
     watermarks: Vec<Sequence>,
     since_checkpoint: u64,
     last_received: Timestamp,
@@ -67,6 +73,7 @@ impl State {
         let subjects = Subjects::new(Arc::clone(storage), runs_dir, Arc::clone(&index.db), merges.clone());
         let subjects = Arc::new(subjects);
         let mut ids = MessageIds::new(Arc::clone(storage), runs_dir, merges);
+        let mut quarantine = Quarantine::default();
         let read = index.begin_read()?;
         let mut watermarks = Vec::new();
         let mut resets: Vec<usize> = Vec::new();
@@ -89,9 +96,10 @@ impl State {
         };
         place(0, SUBJECTS.0, SUBJECTS.1, &mut || subjects.load(&read))?;
         place(1, IDS.0, IDS.1, &mut || ids.load(&read))?;
+        place(2, QUARANTINE.0, QUARANTINE.1, &mut || quarantine.load(&read))?;
         for (at, fold) in folds.iter_mut().enumerate() {
             let (name, version) = (fold.name(), fold.version());
-            place(at + 2, name, version, &mut || fold.load(&read))?;
+            place(at + OWN, name, version, &mut || fold.load(&read))?;
         }
         drop(read);
         if !resets.is_empty() {
@@ -107,8 +115,12 @@ impl State {
                         ids.reset(&txn)?;
                         Index::forget_fold(&txn, IDS.0)?;
                     }
+                    2 => {
+                        quarantine.reset(&txn)?;
+                        Index::forget_fold(&txn, QUARANTINE.0)?;
+                    }
                     _ => {
-                        let fold = folds.get_mut(at - 2).expect("invariant: counted from the folds");
+                        let fold = folds.get_mut(at - OWN).expect("invariant: counted from the folds");
                         fold.reset(&txn)?;
                         Index::forget_fold(&txn, fold.name())?;
                     }
@@ -121,6 +133,7 @@ impl State {
             index,
             subjects,
             ids,
+            quarantine,
             folds,
             applied: durable,
             watermarks,
@@ -153,6 +166,9 @@ impl State {
         }
         if watermarks.next().is_some_and(|mark| mark < last) {
             self.ids.apply(batch.payload)?;
+        }
+        if watermarks.next().is_some_and(|mark| mark < last) {
+            self.quarantine.apply(batch)?;
         }
         for (fold, mark) in self.folds.iter_mut().zip(watermarks) {
             if mark < last {
@@ -227,19 +243,78 @@ impl State {
     }
 
     fn try_commit(&mut self, submissions: &[Submission], options: &Options) -> Result<Vec<Outcome>> {
+        let import = submissions.first().and_then(|s| s.options.import).map(|id| *id.as_bytes());
+        let prepared: Vec<&Prepared> = submissions.iter().map(|submission| &submission.prepared).collect();
+        self.build_and_write(&prepared, import, options, None)
+    }
+
+    /// Puts on record, durably, what becomes of an event that is kept aside, and says under which sequence.
+    pub(crate) fn settle(&mut self, kept: Quarantined, settle: Settle, options: &Options) -> Result<Sequence> {
+        self.check_poison()?;
+        match self.quarantine.is_waiting(kept.sequence) {
+            Some(true) => {}
+            waiting => {
+                let what =
+                    if waiting.is_some() { "has been settled already" } else { "is no event that is kept aside" };
+                return Err(Error::new(ErrorKind::Invalid, format!("sequence {} {what}", kept.sequence)));
+            }
+        }
+        let sequence = kept.sequence;
+        let now = options.clock.now();
+        let event = match settle {
+            Settle::Drop => None,
+            Settle::Store { message_id } => {
+                let mut stored = Vec::new();
+                self.ids.lookup_many(&[Fingerprint::of(&message_id)], &mut stored)?;
+                if stored != [None] {
+                    return Err(Error::new(ErrorKind::Invalid, format!("message id \"{message_id}\" is taken too")));
+                }
+                let mut event = kept.event;
+                event.message_id = Some(message_id);
+                // It happened when it first came, not when somebody decided about it; and what was not too late then is not now.
+                let latest = *event.timestamp.get_or_insert(kept.received_at);
+                event.view().validate(latest).map_err(|why| Error::new(ErrorKind::Invalid, why.to_string()))?;
+                Some(Prepared::new(vec![event.into()], now, latest, options.entropy.as_ref()))
+            }
+        };
+        // As in a commit: what is in memory is worth nothing after a failure.
+        self.poison = Some("a settlement did not come to its end".to_owned());
+        let settled = self.try_settle(sequence, event.as_ref(), options);
+        self.poison = settled.as_ref().err().map(Error::to_string);
+        settled
+    }
+
+    fn try_settle(&mut self, sequence: Sequence, event: Option<&Prepared>, options: &Options) -> Result<Sequence> {
+        let first = self.applied.plus(1);
+        let prepared: Vec<&Prepared> = event.into_iter().collect();
+        let stored_as = event.map(|_| first.number());
+        let settlement = Record::Settlement { sequence: sequence.number(), stored_as };
+        self.build_and_write(&prepared, None, options, Some(settlement))?;
+        self.log.sync()?;
+        Ok(first)
+    }
+
+    /// Writes what was prepared, and `after` it one record more, as one batch.
+    fn build_and_write(
+        &mut self,
+        prepared: &[&Prepared],
+        import: Option<[u8; 16]>,
+        options: &Options,
+        after: Option<Record<'static>>,
+    ) -> Result<Vec<Outcome>> {
         // While the store is open, time of receipt never goes back, also when the clock does.
         let now = options.clock.now().max(self.last_received);
         let first_sequence = self.applied.plus(1);
-        let import = submissions.first().and_then(|s| s.options.import).map(|id| *id.as_bytes());
         let mut context = Context {
             subjects: &self.subjects,
             ids: &mut self.ids,
+            quarantine: &mut self.quarantine,
             folds: &mut self.folds,
             first_sequence,
             received_at: now,
         };
-        let prepared: Vec<&Prepared> = submissions.iter().map(|submission| &submission.prepared).collect();
-        let (payload, outcomes) = build(&prepared, import, &mut context)?;
+        let (mut payload, outcomes) = build(prepared, import, &mut context)?;
+        payload.records.extend(after);
         if !payload.records.is_empty() {
             self.write(first_sequence, &payload)?;
             self.last_received = now;
@@ -269,6 +344,7 @@ impl State {
         let batch = Committed { first_sequence, payload };
         self.log.append(&frame, batch.last_sequence())?;
         self.subjects.apply_erasures(payload)?;
+        self.quarantine.apply(&batch)?;
         for fold in &mut self.folds {
             fold.apply(&batch)?;
         }
@@ -331,8 +407,8 @@ impl State {
             let old = self.folds.get_mut(place).expect("invariant: its place was just found");
             fold.succeed(old.as_mut(), &txn)?;
             before.push(std::mem::replace(old, fold));
-            // Subjects and ids come first.
-            if let Some(mark) = self.watermarks.get_mut(place + 2) {
+            // Subjects, ids and quarantine come first.
+            if let Some(mark) = self.watermarks.get_mut(place + 3) {
                 *mark = Sequence::new(0);
             }
         }
@@ -356,6 +432,13 @@ impl State {
         purge(self).inspect_err(|e| self.poison = Some(e.to_string()))
     }
 
+    /// Forgets the conflicts at these sequences, which were settled and are in the log no more.
+    pub(crate) fn forget_conflicts(&mut self, settled: &BTreeSet<u64>) -> Result<()> {
+        self.check_poison()?;
+        self.quarantine.forget_all(settled);
+        self.checkpoint()
+    }
+
     /// Writes the index to a new file, so that nothing stays in free pages of the old one.
     pub(crate) fn renew_index(&mut self, storage: &dyn Storage, path: &Path, cache_bytes: usize) -> Result<()> {
         self.checkpoint()?;
@@ -366,6 +449,7 @@ impl State {
         Index::copy(&from, &to)?;
         Subjects::copy(&from, &to)?;
         MessageIds::copy(&from, &to)?;
+        Quarantine::copy(&from, &to)?;
         for fold in &self.folds {
             fold.copy(&from, &to)?;
         }
@@ -395,12 +479,14 @@ impl State {
     fn try_checkpoint(&mut self, txn: redb::WriteTransaction) -> Result<()> {
         self.subjects.checkpoint(&txn)?;
         self.ids.checkpoint(&txn)?;
+        self.quarantine.checkpoint(&txn)?;
         let applied = self.applied;
         let mut marks = self.watermarks.iter().copied();
         let mut next = |reached: Sequence| marks.next().unwrap_or(Sequence::new(0)).max(reached);
         let mut entries = vec![
             (SUBJECTS.0, FoldEntry { version: SUBJECTS.1, watermark: next(applied) }),
             (IDS.0, FoldEntry { version: IDS.1, watermark: next(applied) }),
+            (QUARANTINE.0, FoldEntry { version: QUARANTINE.1, watermark: next(applied) }),
         ];
         for fold in &mut self.folds {
             fold.checkpoint(&txn)?;

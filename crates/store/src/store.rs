@@ -1,6 +1,7 @@
 //! Open, append, read, close.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -18,7 +19,9 @@ use crate::log::{LogDir, Recovery, Scan, recover};
 use crate::options::{AppendOptions, Options};
 use crate::outcome::Outcome;
 use crate::prepare::{Prepared, made_id};
+use crate::quarantine::{QuarantineStats, Quarantined, Settle, quarantined};
 use crate::queue::{Pending, Queue, Reply, Submission, lock};
+use crate::record::Record;
 use crate::removal::Removals;
 use crate::runs::RunStats;
 use crate::snapshot::Snapshot;
@@ -86,6 +89,8 @@ pub struct StoreStats {
     pub message_ids: RunStats,
     /// The distinct ids.
     pub subjects: SubjectStats,
+    /// The events that are kept aside.
+    pub quarantine: QuarantineStats,
     /// Bytes of the index file.
     pub index_bytes: u64,
 }
@@ -265,6 +270,94 @@ impl Store {
         Scan::new(&self.shared.log_dir, from, last, near)
     }
 
+    /// The events whose message id is stored with other content, and about which nobody has [decided](Store::settle) yet, in the order in which they came.
+    ///
+    /// Each content of a message id is kept once. At most [`limits::QUARANTINE_MAX`] of them and [`limits::QUARANTINE_MAX_BYTES`] are kept at a time; what comes on top is
+    /// counted in [`Store::stats`] and not kept.
+    ///
+    /// # Errors
+    /// Errors of the index; the iterator's items are those of [`Store::scan`].
+    pub fn quarantine(&self) -> Result<impl Iterator<Item = Result<Quarantined>> + '_> {
+        let waiting = lock(&self.shared.state).quarantine.waiting();
+        let mut waiting = waiting.into_iter().peekable();
+        // Those of one batch are read together.
+        let mut read = VecDeque::new();
+        Ok(std::iter::from_fn(move || {
+            if read.is_empty() {
+                let sequence = waiting.next()?;
+                match self.conflicts_of_batch(sequence) {
+                    Ok((last, conflicts)) => {
+                        let mut wanted = vec![sequence];
+                        while let Some(next) = waiting.next_if(|next| *next <= last) {
+                            wanted.push(next);
+                        }
+                        read.extend(conflicts.into_iter().filter(|kept| wanted.binary_search(&kept.sequence).is_ok()));
+                    }
+                    Err(e) => return Some(Err(e)),
+                }
+            }
+            read.pop_front().map(Ok)
+        }))
+    }
+
+    /// The last sequence of the batch that holds `sequence`, and the conflicts of the batch from there on.
+    fn conflicts_of_batch(&self, sequence: Sequence) -> Result<(Sequence, Vec<Quarantined>)> {
+        let missing = || Error::corrupt("log", format!("no conflict at sequence {sequence}, although one was kept"));
+        let frame = self.scan(sequence)?.next().ok_or_else(missing)??;
+        let payload = frame.payload()?;
+        let batch = Committed { first_sequence: frame.first_sequence(), payload: &payload };
+        let mut conflicts = Vec::new();
+        for (at, record) in (batch.first_sequence.number()..).map(Sequence::new).zip(&payload.records) {
+            if let Record::Conflict(conflict) = record
+                && at >= sequence
+            {
+                conflicts.push(quarantined(at, conflict, &payload)?);
+            }
+        }
+        if conflicts.first().is_none_or(|first| first.sequence != sequence) {
+            return Err(missing());
+        }
+        Ok((batch.last_sequence(), conflicts))
+    }
+
+    /// Decides about an event that is [kept aside](Store::quarantine). That is on record and durable when this returns; the answer is the sequence of the event that was
+    /// stored of it, or of the record that says that it was dropped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if nothing is kept under `sequence`, or it has been settled already, or the new message id is taken or breaks a rule: nothing changes then. Else as
+    /// [`Store::append`].
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark_store::{Event, Options, Outcome, Settle, Store};
+    /// let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path(), Options::default(), Vec::new())?;
+    /// let order = |amount| Event::new("purchase", "user-42").message_id("order-1").property("amount", amount);
+    /// store.append(vec![order(5).into(), order(7).into()])?;
+    /// let kept = store.quarantine()?.next().expect("the second is kept aside")?;
+    /// assert_eq!(kept.event, order(7));
+    /// store.settle(kept.sequence, Settle::Store { message_id: "order-1b".to_owned() })?;
+    /// assert!(store.quarantine()?.next().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn settle(&self, sequence: Sequence, settle: Settle) -> Result<Sequence> {
+        let waiting = lock(&self.shared.state).quarantine.is_waiting(sequence);
+        let kept = match waiting {
+            Some(_) => self.conflicts_of_batch(sequence)?.1.into_iter().next(),
+            None => None,
+        };
+        let kept = kept.ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, format!("sequence {sequence} is no event that is kept aside"))
+        })?;
+        let mut state = lock(&self.shared.state);
+        let settled = state.settle(kept, settle, &self.shared.options)?;
+        let snapshot = Arc::new(state.publish());
+        drop(state);
+        // All that is in flight before it is durable with it.
+        self.shared.show(snapshot);
+        Ok(settled)
+    }
+
     /// Writes the folds to the index, so that the next open has nothing to apply again.
     ///
     /// # Errors
@@ -295,7 +388,13 @@ impl Store {
         let index_bytes = self.shared.options.storage.open(&index, OpenMode::Read).and_then(|file| file.len());
         let index_bytes = index_bytes.map_err(|e| Error::io("reading", &index, e))?;
         let state = lock(&self.shared.state);
-        Ok(StoreStats { log, message_ids: state.ids.stats(), subjects: state.subjects.stats(), index_bytes })
+        Ok(StoreStats {
+            log,
+            message_ids: state.ids.stats(),
+            subjects: state.subjects.stats(),
+            quarantine: state.quarantine.stats(),
+            index_bytes,
+        })
     }
 
     /// Size of the log.

@@ -69,6 +69,10 @@ fn table(info: &Info, style: Style, out: &mut dyn Write) -> anyhow::Result<()> {
         many(info.columns.rows, "event"),
         many(info.columns.tail_rows, "event")
     )?;
+    if info.quarantine.waiting > 0 {
+        let waiting = many(info.quarantine.waiting, "event");
+        writeln!(out, " {waiting} kept aside: their message ids are stored with other content (pugmark quarantine)")?;
+    }
     if !info.event_names.is_empty() {
         let mut grid = Grid::new(style, ["event", "count", "first", "last"]).left(0);
         for event in &info.event_names {

@@ -6,6 +6,7 @@ pub(crate) mod export;
 pub(crate) mod funnel;
 pub(crate) mod import;
 pub(crate) mod info;
+pub(crate) mod quarantine;
 pub(crate) mod query;
 mod rejects;
 pub(crate) mod retention;
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Query(args) => query::run(&args, color),
         Command::Sql(args) => sql::run(&args, color),
         Command::Info(args) => info::run(&args, color),
+        Command::Quarantine(args) => quarantine::run(&args, color),
     }
 }
 

@@ -6,3 +6,4 @@ mod answers;
 mod bad_input;
 mod bench;
 mod demo;
+mod quarantine;

@@ -347,7 +347,7 @@ where
             Outcome::Duplicate => return summary.duplicates += 1,
             Outcome::Already(_) => return summary.already += 1,
             Outcome::Refused(..) => return summary.refused += 1,
-            Outcome::Conflict => {
+            Outcome::Conflict(_) => {
                 summary.conflicts += 1;
                 outcome.to_string()
             }

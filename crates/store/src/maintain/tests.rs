@@ -141,7 +141,7 @@ fn check(found: &SimulatedStorage, what: &str) -> usize {
             // Who has no number any more cannot be told from somebody else who sends the same, until the whole log has been gone through.
             let refused = match outcome {
                 Outcome::Duplicate => true,
-                Outcome::Conflict => removed > 0 && (number * BATCH + at).is_multiple_of(3),
+                Outcome::Conflict(_) => removed > 0 && (number * BATCH + at).is_multiple_of(3),
                 _ => false,
             };
             assert!(refused, "{what}: batch {number}: {again:?}");

@@ -1,5 +1,6 @@
 //! The steps of a removal.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::hidden::Hidden;
@@ -59,7 +60,17 @@ impl Store {
                 format!("subject {unknown} to be erased, but the store has {count}"),
             ));
         }
-        self.record(vec![Record::Erasure { subjects: numbers }])
+        // What is kept aside of them has no subject, and goes with them.
+        let ids: Vec<SubjectId> = numbers.iter().copied().map(SubjectId::new).collect();
+        let names: BTreeSet<String> = self.snapshot().subjects().distinct_ids(&ids)?.into_iter().flatten().collect();
+        let mut records = vec![Record::Erasure { subjects: numbers }];
+        for kept in self.quarantine()? {
+            let kept = kept?;
+            if names.contains(&kept.event.distinct_id) {
+                records.push(Record::Settlement { sequence: kept.sequence.number(), stored_as: None });
+            }
+        }
+        self.record(records)
     }
 
     /// Withdraws the events at these sequences, ascending rows of a first sequence and a length: no later snapshot shows them, durably. They are gone from the disk
@@ -148,13 +159,15 @@ impl Store {
         let removed = self.removed_ids(&hidden, through)?;
         lock(&self.shared.state).purge_ids(&removed)?;
         drop(removed);
+        let settled = lock(&self.shared.state).quarantine.settled().clone();
         let mut records = 0;
         let mut edit = |first, payload: &mut Payload<'_>| {
-            let removed = remove(&hidden, first, payload);
+            let removed = remove(&hidden, &settled, first, payload);
             records += removed;
             Ok(removed > 0)
         };
         let rewritten = self.shared.rewrite_segments(Sequence::FIRST..=through, Some(&mut edit), &|| true)?;
+        lock(&self.shared.state).forget_conflicts(&settled)?;
         (receipt.records, receipt.segments) = (records, rewritten.segments as u64);
         self.reprocess(|name| name != "removal")?;
         self.renew_index()?;
@@ -204,10 +217,10 @@ impl Store {
 }
 
 /// Puts tombstones in the places of what is hidden in a batch, and forgets the distinct ids of who was erased; how many records went.
-fn remove(hidden: &Hidden, first: Sequence, payload: &mut Payload<'_>) -> u64 {
+fn remove(hidden: &Hidden, settled: &BTreeSet<u64>, first: Sequence, payload: &mut Payload<'_>) -> u64 {
     let mut removed = 0;
     for (sequence, record) in (first.number()..).zip(&mut payload.records) {
-        if let Some(tombstone) = tombstone(hidden, sequence, record) {
+        if let Some(tombstone) = tombstone(hidden, settled, sequence, record) {
             *record = Record::Tombstone(tombstone);
             removed += 1;
         }
@@ -221,7 +234,7 @@ fn remove(hidden: &Hidden, first: Sequence, payload: &mut Payload<'_>) -> u64 {
     removed
 }
 
-fn tombstone(hidden: &Hidden, sequence: u64, record: &Record<'_>) -> Option<Tombstone> {
+fn tombstone(hidden: &Hidden, settled: &BTreeSet<u64>, sequence: u64, record: &Record<'_>) -> Option<Tombstone> {
     let erased = |subject: &u32| hidden.subjects.contains(*subject);
     let gone = match record {
         Record::Event(EventRecord { subject, message_id, .. }) if erased(subject) => {
@@ -233,6 +246,9 @@ fn tombstone(hidden: &Hidden, sequence: u64, record: &Record<'_>) -> Option<Tomb
         }
         Record::Event(_) if hidden.sequences.contains(sequence) => {
             return Some(Tombstone { why: Removal::Retracted, message: None });
+        }
+        Record::Conflict(_) if settled.contains(&sequence) => {
+            return Some(Tombstone { why: Removal::Settled, message: None });
         }
         Record::Identify(Link { from, to, .. }) | Record::Alias(Link { from, to, .. }) => erased(from) || erased(to),
         Record::Merge(Merge { subjects, .. }) => subjects.iter().any(erased),

@@ -2,9 +2,10 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::error::{Error, Result};
+use super::fingerprint::Fingerprint;
+use crate::error::Result;
 use crate::id::SubjectId;
-use crate::record::{EventRecord, Payload};
+use crate::record::{Conflict, EventRecord, Payload};
 use crate::time::Timestamp;
 use crate::value::ValueRef;
 
@@ -33,10 +34,19 @@ impl PropertiesHash {
 
     /// The hash of the whole content.
     pub(crate) fn content(self, name: &str, subject: SubjectId, timestamp: Option<Timestamp>) -> u64 {
-        let mut bytes = Vec::with_capacity(name.len() + 22);
+        self.content_of(name, &subject.number().to_le_bytes(), timestamp)
+    }
+
+    /// The hash of the content of an event that is kept aside: its distinct id, whose fingerprint is `sender`, may have no subject.
+    pub(crate) fn content_aside(self, name: &str, sender: &Fingerprint, timestamp: Option<Timestamp>) -> u64 {
+        self.content_of(name, sender.as_bytes(), timestamp)
+    }
+
+    fn content_of(self, name: &str, who: &[u8], timestamp: Option<Timestamp>) -> u64 {
+        let mut bytes = Vec::with_capacity(name.len() + who.len() + 18);
         bytes.extend_from_slice(name.as_bytes());
         bytes.push(SEPARATOR);
-        bytes.extend_from_slice(&subject.number().to_le_bytes());
+        bytes.extend_from_slice(who);
         match timestamp {
             Some(at) => {
                 bytes.push(1);
@@ -80,17 +90,23 @@ fn push_value(value: ValueRef<'_>, bytes: &mut Vec<u8>) {
 /// # Errors
 /// `Corrupt` for a record that refers to a name which its payload does not have.
 pub(crate) fn content_hash_of_record(event: &EventRecord<'_>, payload: &Payload<'_>) -> Result<u64> {
-    let name = |place: u32| {
-        payload.names.get(place as usize).copied().ok_or_else(|| {
-            Error::corrupt("payload", format!("name {place} of an event but {} names", payload.names.len()))
-        })
-    };
-    let mut properties = Vec::with_capacity(event.properties.len());
-    for (place, value) in &event.properties {
-        properties.push((name(*place)?, *value));
-    }
-    let timestamp = event.time_sent.then(|| Timestamp::from_microsecond(payload.base_time.wrapping_add(event.time)));
-    Ok(content_hash(name(event.name)?, SubjectId::new(event.subject), timestamp, properties))
+    let properties = named(&event.properties, payload)?;
+    let timestamp = event.time_sent.then(|| payload.time(event.time));
+    Ok(content_hash(payload.name(event.name)?, SubjectId::new(event.subject), timestamp, properties))
+}
+
+/// That of a conflict as the log holds it.
+///
+/// # Errors
+/// `Corrupt` for a record that refers to a name which its payload does not have.
+pub(crate) fn content_hash_of_conflict(event: &Conflict<'_>, payload: &Payload<'_>) -> Result<u64> {
+    let properties = PropertiesHash::of(named(&event.properties, payload)?);
+    let timestamp = event.time_sent.then(|| payload.time(event.time));
+    Ok(properties.content_aside(payload.name(event.name)?, &Fingerprint::of(event.distinct_id), timestamp))
+}
+
+fn named<'a>(properties: &[(u32, ValueRef<'a>)], payload: &Payload<'a>) -> Result<Vec<(&'a str, ValueRef<'a>)>> {
+    properties.iter().map(|(place, value)| Ok((payload.name(*place)?, *value))).collect()
 }
 
 #[cfg(test)]
@@ -187,6 +203,16 @@ mod tests {
         let one = |value: Value| content_hash_of_event(&Event::new("e", "u").property("p", value), WHO);
         assert_ne!(one(Value::Int(1)), one(Value::Float(1.0)));
         assert_ne!(one(Value::Text("1".to_owned())), one(Value::Number("1".to_owned())));
+    }
+
+    #[test]
+    fn aside_the_fingerprint_of_the_sender_stands_in_for_the_subject() {
+        let sender = Fingerprint::of("user-42");
+        let mut bytes = b"buy\xFF".to_vec();
+        bytes.extend_from_slice(sender.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(&PropertiesHash::of([]).0.to_le_bytes());
+        assert_eq!(PropertiesHash::of([]).content_aside("buy", &sender, None), xxh3_64(&bytes));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::common::{counts, event, fill, message_ids, open};
 use pugmark_store::{
-    AppendOptions, Entry, Error, ErrorKind, Event, ManualClock, Operation, Options, Outcome, Store, Timestamp, limits,
+    AppendOptions, Entry, Error, ErrorKind, Event, ManualClock, Operation, Options, Outcome, Sequence, Store,
+    Timestamp, limits,
 };
 
 fn rejected(outcome: &Outcome) -> String {
@@ -29,10 +30,10 @@ fn outcomes_come_in_input_order() {
         .unwrap();
     assert!(matches!(outcomes[0], Outcome::Accepted(s) if s.number() == 1));
     assert!(rejected(&outcomes[1]).starts_with("event: "));
-    assert_eq!(outcomes[2], Outcome::Conflict);
+    assert_eq!(outcomes[2], Outcome::Conflict(Some(Sequence::new(2))), "it has a sequence, too");
     assert_eq!(outcomes[3], Outcome::Duplicate);
-    assert!(matches!(outcomes[4], Outcome::Accepted(s) if s.number() == 2), "sequences are dense");
-    assert_eq!(message_ids(&store), [(1, "m1".to_owned()), (2, "m3".to_owned())]);
+    assert!(matches!(outcomes[4], Outcome::Accepted(s) if s.number() == 3), "sequences are dense");
+    assert_eq!(message_ids(&store), [(1, "m1".to_owned()), (3, "m3".to_owned())]);
 }
 
 #[test]
@@ -80,8 +81,8 @@ fn the_same_id_with_other_content_is_a_conflict_and_the_first_stands() {
     std::fs::remove_file(dir.path().join("index.redb")).unwrap();
     let store = open(dir.path()).unwrap();
     assert_eq!(store.append(vec![reordered.into()]).unwrap(), [Outcome::Duplicate]);
-    for other in others.drain(..) {
-        assert_eq!(store.append(vec![other.clone().into()]).unwrap(), [Outcome::Conflict], "{other:?}");
+    for (sequence, other) in (2..).map(Sequence::new).zip(others.drain(..)) {
+        assert_eq!(store.append(vec![other.clone().into()]).unwrap(), [Outcome::Conflict(Some(sequence))], "{other:?}");
     }
     assert_eq!(counts(&store).values().sum::<u64>(), 1);
     assert_eq!(store.snapshot().subjects().resolve("u2").unwrap(), None, "a refused event introduces nobody");
@@ -98,7 +99,7 @@ fn an_event_without_an_id_gets_one_and_is_never_a_duplicate() {
     assert_eq!(ids.len(), 3);
     // Whoever replays what was exported finds the ids taken.
     let again = store.append(vec![event("a", "u1", &ids[0].1)]).unwrap();
-    assert_eq!(again, [Outcome::Conflict]);
+    assert_eq!(again, [Outcome::Conflict(Some(Sequence::new(4)))]);
 }
 
 #[test]

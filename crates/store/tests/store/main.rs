@@ -4,6 +4,7 @@
 
 mod append;
 mod common;
+mod quarantine;
 mod recovery;
 mod removal;
 mod stops;

@@ -116,6 +116,9 @@ fn without(people: &[u64]) -> Vec<u64> {
 fn of_who_was_erased_no_byte_is_left_and_all_others_stay() {
     let storage = disk();
     let store = filled(&storage);
+    // Kept aside, and with a person who is erased.
+    let aside = Event::new("event-0", id_of(3)).message_id("m3").property("value", format!("{} again", secret_of(3)));
+    assert!(matches!(store.append(vec![aside.into()]).unwrap()[..], [Outcome::Conflict(Some(_))]));
     store.checkpoint().unwrap();
     let erased = [3, 7];
     for person in 0..PEOPLE {

@@ -47,7 +47,7 @@ fn name_at<'a>(names: &[&'a str], place: u32) -> Result<&'a str> {
     })
 }
 
-/// Gives every record up to `last` to `take`. What was erased is left out.
+/// Gives every record up to `last` to `take`. What was erased is left out, and what is kept aside because its message id was taken: it is no event.
 pub(super) fn each_row(store: &Store, last: Sequence, mut take: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
     let snapshot = store.snapshot();
     let hidden = snapshot.state::<Hidden>().unwrap_or_default();
