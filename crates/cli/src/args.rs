@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
-use crate::commands::{demo, export, funnel, import, info, quarantine, query, retention, sql, trend};
+use crate::commands::{demo, erase, export, funnel, import, info, quarantine, query, retention, retract, sql, trend};
 use crate::output::Output;
 use crate::render::ColorChoice;
 
@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Sql(sql::Args),
     Info(info::Args),
     Quarantine(quarantine::Args),
+    Erase(erase::Args),
+    Retract(retract::Args),
 }
 
 /// A store that is there already.

@@ -6,7 +6,7 @@ use pugmark_query::{Error, ErrorKind, QueryResult, Result};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::arrow::array::RecordBatch;
-use crate::{Funnel, FunnelResult, Pugmark, Query, Retention, RetentionResult, Trend, TrendResult};
+use crate::{Funnel, FunnelResult, Pugmark, Query, Receipt, Retention, RetentionResult, Trend, TrendResult};
 
 /// The runtime behind [`Blocking`], made when it is first needed.
 #[derive(Debug, Default)]
@@ -111,5 +111,13 @@ impl<'a> Blocking<'a> {
     /// As [`Pugmark::sql`].
     pub fn sql(&self, statement: &str) -> Result<Vec<RecordBatch>> {
         self.runtime.block_on(self.db.sql(statement))
+    }
+
+    /// As [`Pugmark::retract`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::retract`].
+    pub fn retract(&self, filter: &str) -> Result<Receipt> {
+        self.runtime.block_on(self.db.retract(filter))
     }
 }

@@ -60,8 +60,8 @@ pub use pugmark_query::{EngineOptions, Error, QueryResult, Result};
 pub use pugmark_registry::RegistryOptions;
 pub use pugmark_store::{
     Clock, Entry, ErrorKind, Event, EventBlock, EventDraft, EventView, ImportId, ManualClock, Operation,
-    Options as StoreOptions, Outcome, PackedEvent, QuarantineStats, Quarantined, Refusal, Rejection, Sequence, Settle,
-    SystemClock, Timestamp, Value, ValueRef,
+    Options as StoreOptions, Outcome, PackedEvent, QuarantineStats, Quarantined, Receipt, Refusal, Rejection, Sequence,
+    Settle, SystemClock, Timestamp, Value, ValueRef,
 };
 
 /// The code in the README compiles.

@@ -10,7 +10,7 @@ use pugmark_query::columns::{ColumnsFold, Flusher};
 use pugmark_query::files::{Export, Exported, Import, Progress, Reject, Source, Summary};
 use pugmark_query::{Engine, Error, ErrorKind, QueryResult, QuerySnapshot, Result};
 use pugmark_registry::RegistryFold;
-use pugmark_store::{Entry, Event, Operation, Outcome, Quarantined, Sequence, Settle, Store};
+use pugmark_store::{Entry, Event, ImportId, Operation, Outcome, Quarantined, Receipt, Sequence, Settle, Store};
 
 use crate::arrow::array::RecordBatch;
 use crate::blocking::{Blocking, LazyRuntime};
@@ -45,7 +45,8 @@ pub struct Pugmark {
 }
 
 impl Pugmark {
-    /// Opens the store in a directory, and makes one where the directory is missing or empty.
+    /// Opens the store in a directory, and makes one where the directory is missing or empty. An erasure or a retraction that was interrupted is finished
+    /// first.
     ///
     /// # Errors
     /// [`ErrorKind::Locked`] while another process has it open; [`ErrorKind::Invalid`] if the directory holds something
@@ -76,6 +77,8 @@ impl Pugmark {
             ],
         )?);
         let flusher = Flusher::start(Arc::clone(&store))?;
+        // What a stop interrupted. Nothing, as a rule.
+        store.finish_removals()?;
         Ok(Self { runtime: LazyRuntime::default(), engine, engine_threads: options.engine.threads, flusher, store })
     }
 
@@ -296,6 +299,65 @@ impl Pugmark {
     /// ```
     pub fn settle(&self, sequence: Sequence, settle: Settle) -> Result<Sequence> {
         Ok(self.store.settle(sequence, settle)?)
+    }
+
+    /// Erases people: everybody who is known by one of these distinct ids, under all of their ids. When this returns, no byte of their ids and events is in any
+    /// file of the store. Nobody of that name is no error, and erases nobody: the receipt says how many subjects were erased.
+    ///
+    /// It takes about the same time for one person as for a thousand: name them together. A message id of theirs stays taken for good, and an id that comes back
+    /// is somebody new. What was exported or backed up before is not this store's to erase.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] and [`ErrorKind::Full`] from the disk. Once the people are hidden an error takes nothing back: the next call, or the next
+    /// [`open`](Self::open), goes on.
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, Pugmark, Trend};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// db.track_many(vec![Event::new("view", "anon-7"), Event::new("view", "ann"), Event::new("view", "bob")])?;
+    /// db.identify("anon-7", "ann")?;
+    /// assert_eq!(db.erase(&["ann"])?.subjects, 2);
+    /// assert_eq!(db.blocking()?.trend(&Trend::of("view"))?.series[0].total, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "forget")]
+    pub fn erase(&self, distinct_ids: &[impl AsRef<str>]) -> Result<Receipt> {
+        let snapshot = self.query_snapshot()?;
+        let ids: Vec<&str> = distinct_ids.iter().map(AsRef::as_ref).collect();
+        let subjects = snapshot.everybody_known_as(&ids)?;
+        if !subjects.is_empty() {
+            self.store.erase(&subjects)?;
+        }
+        Ok(self.store.finish_removals()?)
+    }
+
+    /// Withdraws the events that a filter matches, such as `"event = 'purchase' and amount > 1000000"`: when this returns, they are in no file, and their message
+    /// ids are free again. A name in the filter that was never seen is an error.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query) and [`erase`](Self::erase).
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime: call it through [`blocking`](Self::blocking) there.
+    pub async fn retract(&self, filter: &str) -> Result<Receipt> {
+        let rows = self.engine.matching(&self.query_snapshot()?, filter).await?;
+        if !rows.is_empty() {
+            self.store.retract(Some(filter), rows)?;
+        }
+        Ok(self.store.finish_removals()?)
+    }
+
+    /// Withdraws every event that an import brought, as if the file had not been loaded: when this returns, they are in no file, and their message ids are free
+    /// again, so that the right file can be imported. Links that the file made stay.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for an import that brought nothing which is still there; as [`erase`](Self::erase).
+    #[doc(alias = "undo")]
+    pub fn retract_import(&self, import: ImportId) -> Result<Receipt> {
+        self.store.retract_import(import)?;
+        Ok(self.store.finish_removals()?)
     }
 
     /// Writes all events that are in memory and in the log only to a columnar file, and waits for it. Answers do not

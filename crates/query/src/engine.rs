@@ -15,7 +15,7 @@ use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder}
 use datafusion::prelude::SessionConfig;
 use pugmark_identity::Persons;
 use pugmark_registry::Registry;
-use pugmark_store::{Hidden, Sequence, Snapshot, Subjects, Timestamp};
+use pugmark_store::{Hidden, Sequence, Snapshot, SubjectId, Subjects, Timestamp};
 
 use crate::columns::Columns;
 use crate::error::{Error, Result};
@@ -85,6 +85,20 @@ impl QuerySnapshot {
     /// The last sequence that is in the answers.
     pub fn sequence(&self) -> Sequence {
         self.sequence
+    }
+
+    /// Every subject of the persons who are known by one of these distinct ids, each once; ids that nobody has are passed over.
+    ///
+    /// # Errors
+    /// Errors of the index and of the runs of distinct ids.
+    pub fn everybody_known_as(&self, distinct_ids: &[&str]) -> Result<Vec<SubjectId>> {
+        let mut everybody: Vec<SubjectId> = Vec::new();
+        for subject in self.subjects.resolve_many(distinct_ids)?.into_iter().flatten() {
+            everybody.extend(self.persons.members(self.persons.person_of(subject)));
+        }
+        everybody.sort_unstable();
+        everybody.dedup();
+        Ok(everybody)
     }
 
     /// What queries take for now.

@@ -133,7 +133,11 @@ fn tell(out: &mut impl Write, name: &str, summary: &Summary, durable: f64, colum
         " {} to durable, {} to durable and in columnar files",
         rate(entries, durable),
         rate(entries, columnar)
-    )
+    )?;
+    if summary.accepted > 0 {
+        writeln!(out, " as import {}, which pugmark retract can undo", summary.import_id)?;
+    }
+    Ok(())
 }
 
 struct Stopwatch(Instant);

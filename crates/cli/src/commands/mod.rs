@@ -2,6 +2,7 @@
 
 mod ask;
 pub(crate) mod demo;
+pub(crate) mod erase;
 pub(crate) mod export;
 pub(crate) mod funnel;
 pub(crate) mod import;
@@ -10,15 +11,18 @@ pub(crate) mod quarantine;
 pub(crate) mod query;
 mod rejects;
 pub(crate) mod retention;
+pub(crate) mod retract;
 pub(crate) mod sql;
 pub(crate) mod trend;
 
+use std::io::{self, Write};
 use std::path::Path;
 
-use pugmark::{Options, Pugmark};
+use pugmark::{Options, Pugmark, Receipt};
 
 use crate::args::{Cli, Command};
 use crate::failure::Result;
+use crate::render::many;
 
 /// Runs one command to its end.
 pub(crate) fn run(cli: Cli) -> Result {
@@ -34,10 +38,23 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Sql(args) => sql::run(&args, color),
         Command::Info(args) => info::run(&args, color),
         Command::Quarantine(args) => quarantine::run(&args, color),
+        Command::Erase(args) => erase::run(&args),
+        Command::Retract(args) => retract::run(&args),
     }
 }
 
 /// Opens a store that must be there: a mistyped directory is an error, not a new store.
 fn open_existing(dir: &Path) -> Result<Pugmark> {
     Ok(Pugmark::open_with(dir, Options::existing())?)
+}
+
+/// Says what was removed.
+fn tell_receipt(out: &mut impl Write, receipt: &Receipt) -> io::Result<()> {
+    writeln!(
+        out,
+        " {} erased, {} removed, {} of the log rewritten",
+        many(receipt.subjects, "distinct id"),
+        many(receipt.records, "record"),
+        many(receipt.segments, "segment")
+    )
 }

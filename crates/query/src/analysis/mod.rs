@@ -4,6 +4,7 @@ mod explain;
 mod funnel;
 mod groups;
 mod lowering;
+mod matching;
 mod result;
 mod retention;
 mod run;

@@ -1,0 +1,169 @@
+//! Of people who were erased, no byte is left in any file; all other answers stay as they were.
+
+use std::path::{Path, PathBuf};
+
+use pugmark::arrow::util::pretty::pretty_format_batches;
+use pugmark::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use pugmark::{Event, Options, Outcome, Pugmark, Timestamp};
+use pugmark_store::{Sequence, Store};
+use sha2::{Digest, Sha256};
+
+const PEOPLE: u64 = 40;
+const EVENTS: u64 = 4_000;
+
+fn id_of(person: u64) -> String {
+    format!("person-{person:03}@example.org")
+}
+
+fn secret_of(person: u64) -> String {
+    format!("secret-of-{person:03}-only")
+}
+
+fn event(number: u64) -> Event {
+    let person = number % PEOPLE;
+    Event::new(["view", "cart", "purchase"][(number % 3) as usize], id_of(person))
+        .message_id(format!("m{number}"))
+        .at(Timestamp::from_microsecond(1_735_689_600_000_000 + i64::try_from(number).unwrap() * 1_000_000))
+        .property("note", secret_of(person))
+        .property("amount", i64::try_from(number).unwrap())
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.store.segment_max_bytes = 100_000;
+    options.flush_rows = 1_000;
+    options
+}
+
+fn filled(dir: &Path) -> Pugmark {
+    let db = Pugmark::open_with(dir, options()).unwrap();
+    for first in (0..EVENTS).step_by(250) {
+        db.track_many((first..first + 250).map(event).collect()).unwrap();
+    }
+    for person in [5, 6, 7] {
+        db.identify(format!("anon-of-{person:03}"), id_of(person)).unwrap();
+    }
+    db.flush().unwrap();
+    db
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(dir)
+        .unwrap()
+        .flat_map(|entry| {
+            let path = entry.unwrap().path();
+            if path.is_dir() { files(&path) } else { vec![path] }
+        })
+        .collect()
+}
+
+/// Where the words stand in the files of a closed store: as bytes, or decoded.
+fn places(dir: &Path, words: &[String]) -> Vec<String> {
+    let mut texts: Vec<(String, Vec<u8>)> = Vec::new();
+    for path in files(dir) {
+        let name = path.strip_prefix(dir).unwrap().display().to_string();
+        if name.ends_with(".parquet") {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&path).unwrap()).unwrap();
+            let metadata = format!("{:?}", reader.metadata());
+            texts.push((format!("{name}, metadata"), metadata.into_bytes()));
+            let batches: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
+            let rows = pretty_format_batches(&batches).unwrap().to_string();
+            texts.push((format!("{name}, rows"), rows.into_bytes()));
+        }
+        texts.push((name, std::fs::read(&path).unwrap()));
+    }
+    let copy = tempfile::tempdir().unwrap();
+    copy_dir(&dir.join("log"), &copy.path().join("log"));
+    let store = Store::open(copy.path(), pugmark::StoreOptions::default(), Vec::new()).unwrap();
+    for frame in store.scan(Sequence::FIRST).unwrap() {
+        let frame = frame.unwrap();
+        let decoded = format!("{:?}", frame.payload().unwrap());
+        texts.push((format!("log, frame {}", frame.first_sequence()), decoded.into_bytes()));
+    }
+    let mut found = Vec::new();
+    for word in words {
+        // Of a distinct id also what stands for it in the runs.
+        let fingerprint = Sha256::digest(word.as_bytes())[..16].to_vec();
+        for (name, text) in &texts {
+            if [word.as_bytes(), &fingerprint].iter().any(|wanted| text.windows(wanted.len()).any(|at| at == *wanted)) {
+                found.push(format!("{word}: {name}"));
+            }
+        }
+    }
+    found
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+fn words_of(person: u64) -> Vec<String> {
+    vec![id_of(person), secret_of(person), format!("anon-of-{person:03}")]
+}
+
+fn answer(db: &Pugmark, statement: &str) -> String {
+    pretty_format_batches(&db.blocking().unwrap().sql(statement).unwrap()).unwrap().to_string()
+}
+
+const EVENTS_BY_DAY: &str =
+    "SELECT event, distinct_id, count(*), sum(amount) FROM events WHERE WHO GROUP BY 1, 2 ORDER BY 1, 2";
+const PERSONS: &str = "SELECT name, distinct_ids, known, events FROM persons WHERE WHO ORDER BY name";
+
+#[test]
+fn of_an_erased_person_no_byte_is_left_and_all_other_answers_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = filled(dir.path());
+    let others = [
+        EVENTS_BY_DAY.replace("WHO", "distinct_id <> 'person-005@example.org'"),
+        PERSONS.replace("WHO", "name <> 'person-005@example.org'"),
+    ];
+    let everybody = [EVENTS_BY_DAY.replace("WHO", "true"), PERSONS.replace("WHO", "true")];
+    let before = others.each_ref().map(|statement| answer(&db, statement));
+    db.close().unwrap();
+    for kind in ["log/", "columns/", "index.redb", "runs/", "log, frame", "rows"] {
+        let found = places(dir.path(), &words_of(5));
+        assert!(found.iter().any(|place| place.contains(kind)), "found in {kind} before: {found:?}");
+    }
+
+    let db = Pugmark::open_with(dir.path(), options()).unwrap();
+    let receipt = db.erase(&["anon-of-005"]).unwrap();
+    assert_eq!(receipt.subjects, 2, "the person goes with every id: {receipt:?}");
+    assert_eq!(everybody.each_ref().map(|statement| answer(&db, statement)), before);
+    assert_eq!(db.track(event(5)).unwrap(), Outcome::Duplicate);
+    assert_eq!(db.erase(&["person-005@example.org", "nobody"]).unwrap().subjects, 0);
+    db.close().unwrap();
+    let found = places(dir.path(), &words_of(5));
+    assert!(found.is_empty(), "{found:?}");
+    assert!(!places(dir.path(), &words_of(6)).is_empty());
+
+    // The same from the log alone.
+    for derived in ["index.redb", "columns", "runs"] {
+        let path = dir.path().join(derived);
+        if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
+    }
+    let db = Pugmark::open_with(dir.path(), options()).unwrap();
+    assert_eq!(everybody.each_ref().map(|statement| answer(&db, statement)), before);
+    assert_eq!(db.track(event(5)).unwrap(), Outcome::Duplicate);
+}
+
+#[test]
+fn a_retraction_takes_back_what_a_filter_matches_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = filled(dir.path());
+    let blocking = db.blocking().unwrap();
+    let left = answer(
+        &db,
+        "SELECT event, count(*), sum(amount) FROM events WHERE NOT (event = 'cart' AND amount > 1000) GROUP BY 1 ORDER BY 1",
+    );
+    let receipt = blocking.retract("event = 'cart' and amount > 1000").unwrap();
+    assert_eq!(receipt.records, (1001..EVENTS).filter(|n| n % 3 == 1).count() as u64);
+    assert_eq!(answer(&db, "SELECT event, count(*), sum(amount) FROM events GROUP BY 1 ORDER BY 1"), left);
+    assert!(blocking.retract("amonut > 3").unwrap_err().to_string().contains("amount"), "a misspelt name is an error");
+    assert!(blocking.retract("event = 'cart' and amount > 1000").unwrap().removals.is_empty());
+    // 1,003 is a cart beyond 1,000: its id is free again.
+    assert!(matches!(db.track(event(1_003)).unwrap(), Outcome::Accepted(_)));
+}
