@@ -7,12 +7,13 @@
 //!   until somebody decides about it.
 //! - **Derived data is derived.** Everything beside the log is a [`Fold`] of it and can be deleted and rebuilt.
 //!
-//! It knows no person, no column and no query: those are folds that other crates bring. It is synchronous and starts one thread.
+//! It knows no person, no column and no query: those are folds that other crates bring. It is synchronous; its threads commit, sync and keep up what is sealed.
 //! It is not a message queue and not a key-value store: events are not updated, and one process at a time may open a directory.
 //!
 //! The bytes on disk are defined in `docs/format.md`.
 
 mod block;
+mod catalog;
 mod clock;
 mod entropy;
 mod error;
@@ -46,6 +47,7 @@ mod value;
 mod view;
 
 pub use block::{EventBlock, EventDraft, PackedEvent};
+pub use catalog::{SegmentSpan, TimeRange};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use error::{Error, ErrorKind, Result};
@@ -53,7 +55,8 @@ pub use event::{Entry, Event, Operation, flatten};
 pub use fold::{Committed, Fold, Proposal, copy_table};
 pub use format::FORMAT_VERSION;
 pub use id::{ImportId, Sequence, SubjectId};
-pub use log::{Frame, Scan};
+pub use log::{Frame, Scan, TimeScan};
+pub use maintain::SegmentInfo;
 pub use options::{AppendOptions, Durability, Options, WhenFull};
 pub use outcome::{Outcome, Rejection};
 pub use quarantine::{QuarantineStats, Quarantined, Settle};

@@ -29,9 +29,9 @@ pub struct Options {
     pub queue_max_bytes: usize,
     /// What was appended with [`Durability::Buffered`] is synced after this time at the latest.
     pub buffered_sync_after: Duration,
-    /// Whether runs of ids are merged on a thread of their own while commits go on. Off, a commit waits for a merge that is due, and
-    /// everything happens in the same order whenever the same is appended.
-    pub merge_beside: bool,
+    /// Whether threads of the store work beside the commits: runs of ids are merged, and sealed segments compressed. Off, a commit waits for a merge that
+    /// is due, segments wait for [`Store::maintain`](crate::Store::maintain), and everything happens in the same order whenever the same is done.
+    pub background: bool,
     /// Whether a missing or empty directory becomes a new store.
     pub create: bool,
 }
@@ -48,7 +48,7 @@ impl Default for Options {
             checkpoint_every: 1_000_000,
             queue_max_bytes: 64 << 20,
             buffered_sync_after: Duration::from_millis(200),
-            merge_beside: true,
+            background: true,
             create: true,
         }
     }

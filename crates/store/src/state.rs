@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flight::{Flight, Landing};
 use crate::fold::{Committed, Fold};
@@ -49,6 +50,7 @@ pub(crate) struct State {
     since_checkpoint: u64,
     last_received: Timestamp,
     positions: Vec<(Sequence, LogPosition)>,
+    pub(crate) catalog: Catalog,
     /// How many snapshots have been taken.
     published: u64,
     /// Stopped when the state is dropped: what it writes is under the store's lock.
@@ -68,12 +70,13 @@ impl State {
         durable: Sequence,
     ) -> Result<Self> {
         let storage = &options.storage;
-        let thread = options.merge_beside.then(MergeThread::start).transpose()?;
+        let thread = options.background.then(MergeThread::start).transpose()?;
         let merges = thread.as_ref().map(MergeThread::merges).unwrap_or_default();
         let subjects = Subjects::new(Arc::clone(storage), runs_dir, Arc::clone(&index.db), merges.clone());
         let subjects = Arc::new(subjects);
         let mut ids = MessageIds::new(Arc::clone(storage), runs_dir, merges);
         let mut quarantine = Quarantine::default();
+        let catalog = Catalog::load(&index)?;
         let read = index.begin_read()?;
         let mut watermarks = Vec::new();
         let mut resets: Vec<usize> = Vec::new();
@@ -140,6 +143,7 @@ impl State {
             since_checkpoint: 0,
             last_received: Timestamp::EPOCH,
             positions: Vec::new(),
+            catalog,
             published: 0,
             merges: thread,
             poison: None,
@@ -156,7 +160,8 @@ impl State {
         &mut self,
         batch: &Committed<'_>,
         options: &Options,
-        position: Option<(Sequence, LogPosition)>,
+        place: LogPosition,
+        compressed: bool,
     ) -> Result<()> {
         let last = batch.last_sequence();
         let mut watermarks = self.watermarks.iter().copied();
@@ -178,9 +183,8 @@ impl State {
         self.applied = last;
         self.last_received = self.last_received.max(Timestamp::from_microsecond(batch.payload.received_at));
         self.since_checkpoint += batch.payload.records.len() as u64;
-        if let Some(position) = position {
-            self.note_position(position);
-        }
+        self.note_position((batch.first_sequence, place));
+        self.catalog.note(place.segment, batch, compressed);
         if self.since_checkpoint >= options.checkpoint_every { self.checkpoint() } else { Ok(()) }
     }
 
@@ -340,8 +344,10 @@ impl State {
             compress: None,
         };
         encode_frame_into(&mut frame, self.log.frame_seed(), &spec).map_err(|e| refused(e.to_string()))?;
-        self.note_position((first_sequence, self.log.position()));
+        let place = self.log.position();
+        self.note_position((first_sequence, place));
         let batch = Committed { first_sequence, payload };
+        self.catalog.note(place.segment, &batch, false);
         self.log.append(&frame, batch.last_sequence())?;
         self.subjects.apply_erasures(payload)?;
         self.quarantine.apply(&batch)?;
@@ -371,11 +377,13 @@ impl State {
             txn.abort().map_err(|e| Error::index("writing", e))?;
         }
         self.positions.retain(|(_, position)| position.segment != segment);
+        let span = rewritten.span();
         let positions = rewritten.rename()?;
         // After a failed sync the name is there and perhaps on no disk, and no later sync would say so.
         self.log.dir().sync().inspect_err(|e| self.poison = Some(e.to_string()))?;
         let at = self.positions.partition_point(|(sequence, _)| *sequence < segment);
         self.positions.splice(at..at, positions);
+        self.catalog.set(segment, span);
         Ok(())
     }
 
@@ -497,6 +505,7 @@ impl State {
             Index::set_fold(&txn, name, *entry)?;
         }
         Index::note_positions(&txn, &self.positions)?;
+        self.catalog.checkpoint(&txn)?;
         Index::commit(txn)?;
         self.watermarks = entries.into_iter().map(|(_, entry)| entry.watermark).collect();
         self.positions.clear();

@@ -16,6 +16,7 @@ use crate::id::Sequence;
 use crate::index::Index;
 use crate::limits;
 use crate::log::{LogDir, Recovery, Scan, recover};
+use crate::maintain::Upkeep;
 use crate::options::{AppendOptions, Options};
 use crate::outcome::Outcome;
 use crate::prepare::{Prepared, made_id};
@@ -53,7 +54,13 @@ const ROOM_LOOKED_AT_EVERY: Duration = Duration::from_millis(100);
 /// ```
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
-    threads: Option<[JoinHandle<()>; 2]>,
+    threads: Option<Threads>,
+}
+
+struct Threads {
+    committer: JoinHandle<()>,
+    syncer: JoinHandle<()>,
+    upkeep: Option<JoinHandle<()>>,
 }
 
 pub(crate) struct Shared {
@@ -68,6 +75,7 @@ pub(crate) struct Shared {
     snapshot: RwLock<Arc<Snapshot>>,
     /// Held by whoever rewrites or removes sealed segments: one at a time.
     pub(crate) maintenance: Mutex<()>,
+    pub(crate) upkeep: Upkeep,
     _lock: Box<dyn Any + Send + Sync>,
 }
 
@@ -81,7 +89,7 @@ pub struct LogStats {
 }
 
 /// Size of everything that the store keeps by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreStats {
     /// The log.
     pub log: LogStats,
@@ -93,6 +101,8 @@ pub struct StoreStats {
     pub quarantine: QuarantineStats,
     /// Bytes of the index file.
     pub index_bytes: u64,
+    /// What last went wrong in the background and was not made up for; [`Store::compact`] tries again. Nothing is lost by it.
+    pub background_error: Option<String>,
 }
 
 impl Store {
@@ -156,14 +166,12 @@ impl Store {
         let after = state.replay_after();
         if after < last {
             let near = state.index.position(after.plus(1))?;
-            let mut scan = Scan::new(&log_dir, after.plus(1), last, near)?;
-            loop {
-                let position = scan.position();
-                let Some(frame) = scan.next() else { break };
+            let scan = Scan::new(&log_dir, after.plus(1), last, near)?;
+            for frame in scan {
                 let frame = frame?;
                 let payload = frame.payload()?;
                 let batch = Committed { first_sequence: frame.first_sequence(), payload: &payload };
-                state.replay(&batch, &options, position.filter(|(sequence, _)| *sequence == frame.first_sequence()))?;
+                state.replay(&batch, &options, frame.place(), frame.is_compressed())?;
             }
         }
         let snapshot = RwLock::new(Arc::new(state.publish()));
@@ -177,6 +185,7 @@ impl Store {
             room: Condvar::new(),
             snapshot,
             maintenance: Mutex::default(),
+            upkeep: Upkeep::default(),
             _lock: dir_lock,
         });
         let start = |name: &str, run: fn(&Shared)| {
@@ -186,7 +195,14 @@ impl Store {
         };
         let syncer = start("pugmark-sync", Shared::run_syncer)?;
         let committer = start("pugmark-commit", Shared::run_committer).inspect_err(|_| shared.flights.close())?;
-        Ok(Self { shared, threads: Some([committer, syncer]) })
+        let upkeep = shared.options.background.then(|| start("pugmark-maintain", Shared::run_upkeep)).transpose();
+        let mut store = Self { shared, threads: Some(Threads { committer, syncer, upkeep: None }) };
+        // Failing, it stops the others as it is dropped.
+        let upkeep = upkeep?;
+        if let Some(threads) = &mut store.threads {
+            threads.upkeep = upkeep;
+        }
+        Ok(store)
     }
 
     /// Appends entries and waits until they are durable and visible; says what became of each, in the order given.
@@ -394,6 +410,7 @@ impl Store {
             subjects: state.subjects.stats(),
             quarantine: state.quarantine.stats(),
             index_bytes,
+            background_error: self.shared.upkeep.error(),
         })
     }
 
@@ -417,13 +434,15 @@ impl Store {
     }
 
     fn shut(&mut self) -> Result<()> {
-        let Some([committer, syncer]) = self.threads.take() else { return Ok(()) };
+        let Some(Threads { committer, syncer, upkeep }) = self.threads.take() else { return Ok(()) };
+        self.shared.upkeep.stop();
         self.shared.queue.close();
         self.shared.room.notify_all();
         // In this order: what the committer wrote last is still to be acknowledged.
         let committed = committer.join();
         self.shared.flights.close();
-        if syncer.join().and(committed).is_err() {
+        let upkept = upkeep.map_or(Ok(()), JoinHandle::join);
+        if syncer.join().and(committed).and(upkept).is_err() {
             return Err(Error::new(
                 ErrorKind::Poisoned,
                 "a thread of the store stopped by a broken invariant; open the store again",
@@ -461,10 +480,12 @@ impl Shared {
                     other => break other,
                 }
             };
+            let segment = state.log.position().segment;
             let committed = match room {
                 Ok(_) => state.commit(submissions, &self.options),
                 Err(error) => Err(Refused { error, submissions }),
             };
+            self.upkeep.note_commit(state.log.position().segment != segment);
             drop(state);
             match committed {
                 // With nothing else to do, a sync here saves a change of threads. Order holds: nothing is in flight, and only this

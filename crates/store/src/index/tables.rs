@@ -160,7 +160,7 @@ impl Index {
 }
 
 /// `None` for a table that was never written.
-fn existing<T>(table: std::result::Result<T, TableError>) -> Result<Option<T>> {
+pub(super) fn existing<T>(table: std::result::Result<T, TableError>) -> Result<Option<T>> {
     match table {
         Ok(table) => Ok(Some(table)),
         Err(TableError::TableDoesNotExist(_)) => Ok(None),

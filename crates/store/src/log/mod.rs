@@ -9,6 +9,6 @@ mod writer;
 
 pub(crate) use dir::{LogDir, Segment};
 pub(crate) use recovery::{Recovery, recover};
-pub(crate) use rewrite::{Edit, Rewriting, Rewritten};
-pub use scan::{Frame, Scan};
+pub(crate) use rewrite::{Edit, Rewriting, Rewritten, Written, survey};
+pub use scan::{Frame, Scan, TimeScan};
 pub(crate) use writer::{ActiveFile, LogPosition, LogWriter};

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use super::dir::{LogDir, Segment};
 use super::segment::{Next, SegmentReader};
 use super::writer::LogPosition;
+use crate::catalog::happened;
 use crate::error::{Error, Result};
 use crate::format::decode_payload;
 use crate::id::Sequence;
 use crate::record::Payload;
+use crate::time::Timestamp;
 
 /// One committed batch, read back.
 #[derive(Debug)]
@@ -16,7 +18,8 @@ pub struct Frame {
     first_sequence: Sequence,
     bytes: Vec<u8>,
     path: PathBuf,
-    offset: u64,
+    place: LogPosition,
+    compressed: bool,
 }
 
 impl Frame {
@@ -25,13 +28,24 @@ impl Frame {
         self.first_sequence
     }
 
+    /// Where it is.
+    pub(crate) fn place(&self) -> LogPosition {
+        self.place
+    }
+
+    /// Whether zstd makes it smaller where it is.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+
     /// The batch.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when the payload's checksum is right and its content is not what `docs/format.md` says.
     pub fn payload(&self) -> Result<Payload<'_>> {
-        decode_payload(&self.bytes)
-            .map_err(|what| Error::corrupt(format!("{}: frame at byte {}", self.path.display(), self.offset), what))
+        decode_payload(&self.bytes).map_err(|what| {
+            Error::corrupt(format!("{}: frame at byte {}", self.path.display(), self.place.offset), what)
+        })
     }
 }
 
@@ -44,6 +58,8 @@ pub struct Scan {
     next: Sequence,
     from: Sequence,
     last: Sequence,
+    /// Whether segments are left out, so that there are gaps between them.
+    sparse: bool,
 }
 
 impl Scan {
@@ -75,17 +91,30 @@ impl Scan {
             }
             reader = Some(opened);
         }
-        Ok(Self { dir: dir.clone(), segments, reader, next, from, last })
+        Ok(Self { dir: dir.clone(), segments, reader, next, from, last, sparse: false })
     }
 
-    /// The place of the next batch that will be read.
-    pub(crate) fn position(&self) -> Option<(Sequence, LogPosition)> {
-        let reader = self.reader.as_ref()?;
-        Some((self.next, LogPosition { segment: Sequence::new(reader.header.first_sequence), offset: reader.offset() }))
+    /// The batches of `segments`, through `last`.
+    pub(crate) fn of_segments(dir: &LogDir, segments: Vec<Segment>, last: Sequence) -> Self {
+        let first = segments.first().map_or(last.plus(1), |segment| segment.first);
+        let (dir, segments) = (dir.clone(), segments.into_iter());
+        Self { dir, segments, reader: None, next: first, from: first, last, sparse: true }
+    }
+
+    /// Nothing after damage is given out.
+    fn stop(&mut self) {
+        self.last = Sequence::new(0);
+        self.next = Sequence::FIRST;
     }
 
     fn read(&mut self) -> Result<Option<Frame>> {
         while self.next <= self.last {
+            if self.reader.is_none() && self.sparse {
+                let Some(segment) = self.segments.next() else { return Ok(None) };
+                self.next = segment.first;
+                self.reader = Some(SegmentReader::open(&self.dir, &segment)?);
+                continue;
+            }
             let Some(reader) = &mut self.reader else {
                 return Err(Error::corrupt(
                     "log",
@@ -112,8 +141,11 @@ impl Scan {
                 Next::Bad(what) => return Err(reader.damaged(offset, what)),
             };
             let Some(frame) = frame else {
-                self.reader =
-                    self.segments.next().map(|segment| SegmentReader::open(&self.dir, &segment)).transpose()?;
+                self.reader = None;
+                if !self.sparse {
+                    let following = self.segments.next();
+                    self.reader = following.map(|segment| SegmentReader::open(&self.dir, &segment)).transpose()?;
+                }
                 continue;
             };
             if frame.header.first_sequence > self.next.number() {
@@ -124,7 +156,9 @@ impl Scan {
             }
             let first_sequence = Sequence::new(frame.header.first_sequence);
             self.next = first_sequence.plus(u64::from(frame.header.count));
-            return Ok(Some(Frame { first_sequence, bytes: frame.payload, path: reader.path().to_owned(), offset }));
+            let place = LogPosition { segment: Sequence::new(reader.header.first_sequence), offset };
+            let (path, compressed) = (reader.path().to_owned(), frame.header.is_compressed());
+            return Ok(Some(Frame { first_sequence, bytes: frame.payload, path, place, compressed }));
         }
         Ok(None)
     }
@@ -136,10 +170,49 @@ impl Iterator for Scan {
     fn next(&mut self) -> Option<Self::Item> {
         let item = self.read().transpose();
         if matches!(item, Some(Err(_))) {
-            // Nothing after damage is given out.
-            self.last = Sequence::new(0);
-            self.next = Sequence::FIRST;
+            self.stop();
         }
         item
+    }
+}
+
+/// The batches that hold an event of a time, in the order of the log.
+#[derive(Debug)]
+pub struct TimeScan {
+    scan: Scan,
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl TimeScan {
+    /// The batches of `scan` that hold an event that happened at `from` or later, and before `to`.
+    pub(crate) fn new(scan: Scan, from: Timestamp, to: Timestamp) -> Self {
+        Self { scan, from, to }
+    }
+
+    fn is_wanted(&self, frame: &Frame) -> Result<bool> {
+        let payload = frame.payload()?;
+        Ok(happened(&payload).any(|time| time >= self.from && time < self.to))
+    }
+}
+
+impl Iterator for TimeScan {
+    type Item = Result<Frame>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let frame = match self.scan.next()? {
+                Ok(frame) => frame,
+                Err(error) => return Some(Err(error)),
+            };
+            match self.is_wanted(&frame) {
+                Ok(true) => return Some(Ok(frame)),
+                Ok(false) => {}
+                Err(error) => {
+                    self.scan.stop();
+                    return Some(Err(error));
+                }
+            }
+        }
     }
 }

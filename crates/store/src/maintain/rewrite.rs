@@ -4,9 +4,9 @@ use std::ops::RangeInclusive;
 
 use crate::error::Result;
 use crate::id::Sequence;
-use crate::log::{Edit, Rewriting, Segment};
+use crate::log::{Edit, Rewriting, Segment, Written};
 use crate::queue::lock;
-use crate::store::{Shared, Store};
+use crate::store::Shared;
 
 /// The level of zstd for sealed segments.
 const SEALED_LEVEL: i32 = 3;
@@ -22,18 +22,8 @@ pub(crate) struct Rewrites {
     pub(crate) bytes_after: u64,
 }
 
-impl Store {
-    /// Compresses what is sealed and not compressed yet.
-    ///
-    /// # Errors
-    /// `Corrupt` for a segment that is not whole, naming the place; errors of the disk and of the index. Segments are then as they were.
-    pub fn compact(&self) -> Result<()> {
-        let everything = Sequence::FIRST..=Sequence::new(u64::MAX);
-        self.shared.rewrite_segments(everything, None, &|| true).map(|_| ())
-    }
-}
-
 impl Shared {
+    #[cfg_attr(not(test), expect(dead_code, reason = "for what must leave no byte behind"))]
     /// Rewrites the sealed segments that hold a sequence of `range`: each batch is given to `edit`, and what is not compressed is. What a segment becomes is
     /// durable before the next one is begun; `go_on` is asked between frames. Reading and writing need no lock that a commit would want, only the swap at the end of each.
     ///
@@ -53,16 +43,37 @@ impl Shared {
             if segment.first > *range.end() || last < *range.start() {
                 continue;
             }
-            let edit = edit.as_deref_mut();
-            let rewriting = Rewriting { dir: &self.log_dir, segment: &segment, level: SEALED_LEVEL, edit, go_on };
-            if let Some(rewritten) = rewriting.run()? {
+            if let Some(bytes) = self.rewrite(&segment, last, edit.as_deref_mut(), go_on)? {
                 done.segments += 1;
                 done.bytes_before += segment.bytes;
-                done.bytes_after += rewritten.bytes;
-                lock(&self.state).swap_segment(rewritten)?;
+                done.bytes_after += bytes;
             }
         }
         Ok(done)
+    }
+
+    /// Rewrites the sealed segment that ends with `last`; its bytes, if they are others now. For whoever holds the maintenance lock.
+    pub(super) fn rewrite(
+        &self,
+        segment: &Segment,
+        last: Sequence,
+        edit: Option<&mut Edit<'_>>,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<u64>> {
+        let known = lock(&self.state).catalog.whole(segment.first, last).copied();
+        let rewriting = Rewriting { dir: &self.log_dir, segment, level: SEALED_LEVEL, known, edit, go_on };
+        match rewriting.run()? {
+            Written::Anew(rewritten) => {
+                let bytes = rewritten.bytes;
+                lock(&self.state).swap_segment(rewritten)?;
+                Ok(Some(bytes))
+            }
+            Written::Same(span) => {
+                lock(&self.state).catalog.set(segment.first, span);
+                Ok(None)
+            }
+            Written::Stopped => Ok(None),
+        }
     }
 
     /// Ends the segment that is written to at present, unless it is empty: it can be rewritten then.

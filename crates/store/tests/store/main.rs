@@ -7,4 +7,5 @@ mod common;
 mod quarantine;
 mod recovery;
 mod removal;
+mod segments;
 mod stops;

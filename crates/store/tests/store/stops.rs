@@ -65,6 +65,9 @@ fn check(found: &SimulatedStorage, acknowledged: u64, what: &str) {
     let expected: Vec<(u64, String)> = (1..).zip(expected).collect();
     assert_eq!(ids, expected, "{what}: whole batches, each once, in order");
     assert!(held >= acknowledged, "{what}: {acknowledged} batches were acknowledged, {held} are there");
+    let events = |info: pugmark_store::SegmentInfo| info.span.map(|span| span.events);
+    let known: Option<u64> = store.segments().unwrap_or_else(|e| panic!("{what}: {e}")).into_iter().map(events).sum();
+    assert_eq!(known, Some(held * BATCH), "{what}: what is known of the segments");
     assert_eq!(counts(&store).values().sum::<u64>(), held * BATCH, "{what}: what the fold has seen");
     for number in 1..=BATCHES {
         let outcomes = store.append(batch(number)).unwrap_or_else(|e| panic!("{what}: {e}"));

@@ -3,21 +3,27 @@
 //! What is written has the same name, the same frames and the same sequences. It replaces the old file by one rename once it is durable: a
 //! stop at any moment leaves one of the two, whole.
 
+mod frames;
 mod names;
 mod output;
 
 use std::path::PathBuf;
 
 use super::dir::{LogDir, Segment};
-use super::segment::{Next, SegmentReader, StoredFrame};
+use super::segment::StoredFrame;
 use super::writer::LogPosition;
+use crate::catalog::SegmentSpan;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fold::Committed;
 use crate::format::{FrameOf, FrameSeed, decode_payload, encode_frame, encode_payload};
 use crate::id::Sequence;
 use crate::record::Payload;
 use crate::state::POSITION_EVERY;
+use frames::SealedFrames;
 use names::drop_unused_names;
 use output::Output;
+
+pub(crate) use frames::survey;
 
 /// Changes the batch that begins with a sequence, and says whether it did. A record that goes becomes a tombstone: their number
 /// stays. A subject that is forgotten loses its distinct id. Names that nothing refers to any more go by themselves.
@@ -29,10 +35,23 @@ pub(crate) struct Rewriting<'a, 'e> {
     pub(crate) segment: &'a Segment,
     /// The level of zstd for whatever is not compressed yet.
     pub(crate) level: i32,
+    /// What is known of the segment; else it is found out on the way.
+    pub(crate) known: Option<SegmentSpan>,
     /// Without one, payloads are compressed and otherwise left as they are.
     pub(crate) edit: Option<&'a mut Edit<'e>>,
     /// Asked between frames; a no ends the work without a result.
     pub(crate) go_on: &'a dyn Fn() -> bool,
+}
+
+/// What became of a segment.
+#[derive(Debug)]
+pub(crate) enum Written {
+    /// It is to be swapped for the old one.
+    Anew(Rewritten),
+    /// It would be the same.
+    Same(SegmentSpan),
+    /// It was told to stop.
+    Stopped,
 }
 
 /// A segment written anew, durable under its temporary name.
@@ -40,10 +59,10 @@ pub(crate) struct Rewriting<'a, 'e> {
 pub(crate) struct Rewritten {
     dir: LogDir,
     first: Sequence,
-    last: Sequence,
+    span: SegmentSpan,
     temporary: PathBuf,
     /// Places in the new file.
-    positions: Vec<(Sequence, LogPosition)>,
+    positions: Positions,
     /// Its length.
     pub(crate) bytes: u64,
 }
@@ -56,11 +75,16 @@ impl Rewritten {
 
     /// The last sequence in it.
     pub(crate) fn last(&self) -> Sequence {
-        self.last
+        self.span.last
+    }
+
+    /// What is in it.
+    pub(crate) fn span(&self) -> SegmentSpan {
+        self.span
     }
 
     /// Replaces the old file, and answers places in the new one. The directory is still to be synced.
-    pub(crate) fn rename(self) -> Result<Vec<(Sequence, LogPosition)>> {
+    pub(crate) fn rename(self) -> Result<Positions> {
         let path = self.dir.segment_path(self.first);
         self.dir.storage.rename(&self.temporary, &path).map_err(|e| Error::io("renaming", &self.temporary, e))?;
         Ok(self.positions)
@@ -68,93 +92,92 @@ impl Rewritten {
 }
 
 impl Rewriting<'_, '_> {
-    /// Writes the segment anew; `None` when it would be the same, or when it was told to stop.
+    /// Writes the segment anew, unless it would be the same.
     ///
     /// # Errors
     /// `Corrupt` for a segment that is not whole, naming the place, what the edit returns, and errors of the disk. The segment is then as it was.
-    pub(crate) fn run(mut self) -> Result<Option<Rewritten>> {
+    pub(crate) fn run(mut self) -> Result<Written> {
         let mut output = None;
         let written = self.write(&mut output);
         match (written, output) {
-            (Ok(Some((last, positions))), Some(output)) => {
-                let Output { temporary, len, .. } = output;
+            (Ok(Some(end)), Some(Output { temporary, len, .. })) => {
                 let (dir, first) = (self.dir.clone(), self.segment.first);
-                Ok(Some(Rewritten { dir, first, last, temporary, positions, bytes: len }))
+                let (span, positions) = end;
+                Ok(Written::Anew(Rewritten { dir, first, span, temporary, positions, bytes: len }))
             }
+            (Ok(Some((span, _))), None) => Ok(Written::Same(span)),
             (written, output) => {
                 if let Some(output) = output {
                     // What cannot be removed now is removed at the next open.
                     let _removed = self.dir.storage.remove(&output.temporary);
                 }
-                written.map(|_| None)
+                written.map(|_| Written::Stopped)
             }
         }
     }
 
-    /// Goes through the segment, and begins the `output` with the first frame that changes. The last sequence and places in the new file, unless told to
-    /// stop.
-    #[expect(clippy::type_complexity, reason = "two results that are put in one at the end")]
-    fn write(&mut self, output: &mut Option<Output>) -> Result<Option<(Sequence, Vec<(Sequence, LogPosition)>)>> {
-        let mut reader = SegmentReader::open(self.dir, self.segment)?;
-        let seed = FrameSeed::of(&reader.header.store_id);
-        let mut next = self.segment.first;
-        let mut positions: Vec<(Sequence, LogPosition)> = Vec::new();
+    /// Goes through the segment, and begins the `output` with the first frame that changes. What is in it then, and places in it; `None` when
+    /// told to stop.
+    fn write(&mut self, output: &mut Option<Output>) -> Result<Option<(SegmentSpan, Positions)>> {
+        let mut frames = SealedFrames::open(self.dir, self.segment)?;
+        let seed = frames.seed;
+        let mut span = match self.known.filter(|_| self.edit.is_none()) {
+            Some(span) => Found::Known(span),
+            None => Found::Counted(SegmentSpan::empty(self.segment.first)),
+        };
+        let mut positions = Positions::new();
         loop {
             if !(self.go_on)() {
                 return Ok(None);
             }
-            let offset = reader.offset();
-            let frame = match reader.next_stored()? {
-                Next::Frame(frame) => frame,
-                Next::End => return Err(reader.damaged(offset, "the segment ends without a closing frame")),
-                Next::Bad(what) => return Err(reader.damaged(offset, what)),
-            };
-            if frame.header.first_sequence != next.number() {
-                let found = frame.header.first_sequence;
-                return Err(reader.damaged(offset, format!("a frame of sequence {found} but {next} expected")));
-            }
-            if !frame.header.closing {
-                let at = output.as_ref().map_or(offset, |output| output.len);
-                if positions.last().map_or(self.segment.first, |(last, _)| *last).plus(POSITION_EVERY) <= next {
-                    positions.push((next, LogPosition { segment: self.segment.first, offset: at }));
+            let frame = frames.next()?;
+            if frame.header.closing {
+                if let Some(output) = output {
+                    output.write_stored(&frame, seed)?;
+                    output.finish()?;
                 }
-                let anew = self.anew(&frame, seed).map_err(|flaw| match flaw {
-                    Flaw::Damage(what) => reader.damaged(offset, what),
-                    Flaw::Other(error) => error,
-                })?;
-                match (anew, &mut *output) {
-                    (None, None) => {}
-                    (None, Some(output)) => output.write_stored(&frame, seed)?,
-                    (Some(bytes), Some(output)) => output.write(&bytes)?,
-                    // Up to here the two files are the same.
-                    (Some(bytes), None) => {
-                        output.insert(Output::begin(self.dir, self.segment, offset)?).write(&bytes)?;
-                    }
+                let span = SegmentSpan { compressed: true, ..span.into_span() };
+                return Ok(Some((span, positions)));
+            }
+            let first = Sequence::new(frame.header.first_sequence);
+            if positions.last().map_or(self.segment.first, |(last, _)| *last).plus(POSITION_EVERY) <= first {
+                let offset = output.as_ref().map_or(frame.offset, |output| output.len);
+                positions.push((first, LogPosition { segment: self.segment.first, offset }));
+            }
+            let anew = self.anew(&frame, seed, &mut span).map_err(|flaw| match flaw {
+                Flaw::Damage(what) => frames.reader.damaged(frame.offset, what),
+                Flaw::Other(error) => error,
+            })?;
+            match (anew, &mut *output) {
+                (None, None) => {}
+                (None, Some(output)) => output.write_stored(&frame, seed)?,
+                (Some(bytes), Some(output)) => output.write(&bytes)?,
+                // Up to here the two files are the same.
+                (Some(bytes), None) => {
+                    output.insert(Output::begin(self.dir, self.segment, frame.offset)?).write(&bytes)?;
                 }
-                next = next.plus(u64::from(frame.header.count));
-                continue;
             }
-            if let Some(output) = output {
-                output.write_stored(&frame, seed)?;
-                output.finish()?;
-            }
-            let end = reader.offset();
-            return match reader.next_stored()? {
-                Next::End => Ok(Some((Sequence::new(next.number() - 1), positions))),
-                Next::Frame(_) => Err(reader.damaged(end, "a frame after the closing frame")),
-                Next::Bad(what) => Err(reader.damaged(end, format!("after the closing frame: {what}"))),
-            };
         }
     }
 
     /// The bytes of a frame where they become others.
-    fn anew(&mut self, frame: &StoredFrame, seed: FrameSeed) -> std::result::Result<Option<Vec<u8>>, Flaw> {
+    fn anew(
+        &mut self,
+        frame: &StoredFrame,
+        seed: FrameSeed,
+        span: &mut Found,
+    ) -> std::result::Result<Option<Vec<u8>>, Flaw> {
         let header = &frame.header;
         let raw = frame.payload().map_err(Flaw::Damage)?;
-        let edited = match &mut self.edit {
-            Some(edit) => {
+        let edited = match span {
+            Found::Counted(span) => {
                 let mut payload = decode_payload(&raw).map_err(Flaw::Damage)?;
-                let changed = edit(Sequence::new(header.first_sequence), &mut payload).map_err(Flaw::Other)?;
+                let first_sequence = Sequence::new(header.first_sequence);
+                let changed = match &mut self.edit {
+                    Some(edit) => edit(first_sequence, &mut payload).map_err(Flaw::Other)?,
+                    None => false,
+                };
+                span.add(&Committed { first_sequence, payload: &payload }, true);
                 if changed {
                     if payload.records.len() != header.count as usize {
                         let what = format!("{} records became {}", header.count, payload.records.len());
@@ -166,7 +189,7 @@ impl Rewriting<'_, '_> {
                     None
                 }
             }
-            None => None,
+            Found::Known(_) => None,
         };
         if edited.is_none() && header.is_compressed() {
             return Ok(None);
@@ -183,6 +206,23 @@ impl Rewriting<'_, '_> {
         // What zstd does not make smaller is stored as it is: then it is the same.
         let same = edited.is_none() && bytes.len() as u64 >= header.frame_bytes();
         Ok((!same).then_some(bytes))
+    }
+}
+
+/// Places in a segment: where the frames of some sequences begin.
+type Positions = Vec<(Sequence, LogPosition)>;
+
+/// What a segment holds, as far as that is known on the way through it.
+enum Found {
+    Known(SegmentSpan),
+    Counted(SegmentSpan),
+}
+
+impl Found {
+    fn into_span(self) -> SegmentSpan {
+        match self {
+            Self::Known(span) | Self::Counted(span) => span,
+        }
     }
 }
 
