@@ -42,6 +42,7 @@ mod state;
 mod storage;
 mod store;
 mod subjects;
+mod subscribe;
 mod time;
 mod value;
 mod view;
@@ -71,6 +72,7 @@ pub use storage::{
 };
 pub use store::{LogStats, Store, StoreStats};
 pub use subjects::{SubjectStats, Subjects};
+pub use subscribe::{Received, Subscription};
 pub use time::Timestamp;
 pub use value::{Value, ValueRef};
 pub use view::EventView;

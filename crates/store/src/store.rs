@@ -29,6 +29,7 @@ use crate::snapshot::Snapshot;
 use crate::state::{Refused, State};
 use crate::storage::{LockAttempt, OpenMode, Storage};
 use crate::subjects::SubjectStats;
+use crate::subscribe::Feed;
 use crate::time::Timestamp;
 
 /// A committer that waits for room looks again this often, also when nobody wakes it.
@@ -76,6 +77,7 @@ pub(crate) struct Shared {
     /// Held by whoever rewrites or removes sealed segments: one at a time.
     pub(crate) maintenance: Mutex<()>,
     pub(crate) upkeep: Upkeep,
+    pub(crate) feed: Arc<Feed>,
     _lock: Box<dyn Any + Send + Sync>,
 }
 
@@ -186,6 +188,7 @@ impl Store {
             snapshot,
             maintenance: Mutex::default(),
             upkeep: Upkeep::default(),
+            feed: Feed::new(last),
             _lock: dir_lock,
         });
         let start = |name: &str, run: fn(&Shared)| {
@@ -268,7 +271,11 @@ impl Store {
         let snapshot = result.is_ok().then(|| Arc::new(state.publish()));
         drop(state);
         // What is in flight is durable now too: the index is never ahead of the log.
-        snapshot.into_iter().for_each(|snapshot| self.shared.show(snapshot));
+        if let Some(snapshot) = snapshot {
+            let through = snapshot.sequence();
+            self.shared.show(snapshot);
+            self.shared.feed.advance(through);
+        }
         // Also after a failure, which whoever waits is then told.
         self.shared.room.notify_all();
         result
@@ -434,6 +441,16 @@ impl Store {
     }
 
     fn shut(&mut self) -> Result<()> {
+        let shut = self.try_shut();
+        if shut.is_ok() {
+            // Closing made the rest durable, and it has been acknowledged.
+            self.shared.feed.advance(self.snapshot().sequence());
+        }
+        self.shared.feed.close();
+        shut
+    }
+
+    fn try_shut(&mut self) -> Result<()> {
         let Some(Threads { committer, syncer, upkeep }) = self.threads.take() else { return Ok(()) };
         self.shared.upkeep.stop();
         self.shared.queue.close();
@@ -508,7 +525,11 @@ impl Shared {
             match due {
                 Due::Land(flights) => self.land(flights),
                 // A failure poisons the store: the next append is told.
-                Due::Sync(file, through) => drop(file.sync(through)),
+                Due::Sync(file, through) => {
+                    if file.sync(through).is_ok() {
+                        self.feed.advance(through);
+                    }
+                }
             }
         }
     }
@@ -521,6 +542,10 @@ impl Shared {
         let shown = flights.iter().zip(&synced).take_while(|(_, synced)| synced.is_ok()).last();
         if let Some((flight, _)) = shown {
             self.show(Arc::clone(&flight.snapshot));
+        }
+        let durable = flights.iter().zip(&synced).take_while(|(_, synced)| synced.is_ok());
+        if let Some((flight, _)) = durable.filter(|(flight, _)| flight.sync).last() {
+            self.feed.advance(flight.through);
         }
         if let Some(last) = flights.last()
             && !last.sync

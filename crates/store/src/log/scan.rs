@@ -101,6 +101,24 @@ impl Scan {
         Self { dir, segments, reader: None, next: first, from: first, last, sparse: true }
     }
 
+    /// The sequence after the last batch that was read.
+    pub(crate) fn reached(&self) -> Sequence {
+        self.next
+    }
+
+    /// Goes on through `last`, once all before it has been read.
+    pub(crate) fn extend(&mut self, last: Sequence) -> Result<()> {
+        let mut segments = self.dir.segments()?;
+        // What was being read is read to its end, also where another file has its name by now.
+        let reading = self.reader.as_ref().map(|reader| Sequence::new(reader.header.first_sequence));
+        segments.retain(|segment| reading.is_none_or(|reading| segment.first > reading));
+        if let Some(reader) = &mut self.reader {
+            reader.refresh()?;
+        }
+        (self.segments, self.last) = (segments.into_iter(), last);
+        Ok(())
+    }
+
     /// Nothing after damage is given out.
     fn stop(&mut self) {
         self.last = Sequence::new(0);

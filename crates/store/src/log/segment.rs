@@ -119,6 +119,15 @@ impl SegmentReader {
         Ok(())
     }
 
+    /// Asks for the length again: whoever writes the segment may have added to it.
+    pub(crate) fn refresh(&mut self) -> Result<()> {
+        // From the file, not from what is buffered: past what was read that may be half of a frame.
+        let place = SeekFrom::Start(self.offset);
+        let refreshed = self.file.seek(place).and_then(|_| self.file.get_mut().refresh());
+        self.len = refreshed.map_err(|e| Error::io("reading", &self.path, e))?;
+        Ok(())
+    }
+
     fn next_header(&mut self) -> Result<Next<FrameHeader>> {
         let left = self.len.saturating_sub(self.offset);
         if left == 0 {

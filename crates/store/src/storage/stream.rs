@@ -23,6 +23,15 @@ impl FileReader {
         Ok(Self { file, offset: 0, len })
     }
 
+    /// Takes the file's present length for its length.
+    ///
+    /// # Errors
+    /// Those of asking for it.
+    pub fn refresh(&mut self) -> io::Result<u64> {
+        self.len = self.file.len()?;
+        Ok(self.len)
+    }
+
     /// The file's length in bytes.
     pub fn file_len(&self) -> u64 {
         self.len

@@ -9,3 +9,4 @@ mod recovery;
 mod removal;
 mod segments;
 mod stops;
+mod subscribe;
