@@ -12,7 +12,8 @@ use crate::time::Timestamp;
 type Range = (i64, i64);
 
 /// First sequence → (last sequence that is spoken of, events, when they happened, when they were received, compressed).
-const SEGMENTS: TableDefinition<'_, u64, (u64, u64, Range, Range, bool)> = TableDefinition::new("store.segments");
+pub(super) const SEGMENTS: TableDefinition<'_, u64, (u64, u64, Range, Range, bool)> =
+    TableDefinition::new("store.segments");
 
 impl Index {
     /// What is known of each segment.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
 
 use super::backend::Backend;
+use super::segments::SEGMENTS;
 use crate::error::{Error, Result};
 use crate::fold::copy_table;
 use crate::id::Sequence;
@@ -151,7 +152,8 @@ impl Index {
     pub(crate) fn copy(from: &redb::ReadTransaction, to: &WriteTransaction) -> Result<()> {
         copy_table(from, to, META)?;
         copy_table(from, to, FOLDS)?;
-        copy_table(from, to, POSITIONS)
+        copy_table(from, to, POSITIONS)?;
+        copy_table(from, to, SEGMENTS)
     }
 
     pub(crate) fn commit(txn: WriteTransaction) -> Result<()> {

@@ -23,7 +23,6 @@ pub(crate) struct Rewrites {
 }
 
 impl Shared {
-    #[cfg_attr(not(test), expect(dead_code, reason = "for what must leave no byte behind"))]
     /// Rewrites the sealed segments that hold a sequence of `range`: each batch is given to `edit`, and what is not compressed is. What a segment becomes is
     /// durable before the next one is begun; `go_on` is asked between frames. Reading and writing need no lock that a commit would want, only the swap at the end of each.
     ///

@@ -25,7 +25,7 @@ fn options(storage: &SimulatedStorage) -> Options {
         checkpoint_every: 50,
         index_cache_bytes: 1 << 20,
         buffered_sync_after: Duration::from_secs(3_600),
-        merge_beside: false,
+        background: false,
         ..Options::default()
     }
 }

@@ -28,7 +28,7 @@ fn options(storage: &SimulatedStorage) -> Options {
         // Syncs come from appends alone, at the same operations in every run.
         buffered_sync_after: Duration::from_secs(3_600),
         // As do merges of runs.
-        merge_beside: false,
+        background: false,
         ..Options::default()
     }
 }
