@@ -4,6 +4,7 @@
 
 mod append;
 mod common;
+mod kills;
 mod quarantine;
 mod recovery;
 mod removal;
