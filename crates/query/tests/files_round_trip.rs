@@ -55,6 +55,8 @@ fn records(store: &Store) -> Vec<String> {
                 }
                 Record::Identify(link) => format!("identify {} {} {:?}", id(link.from), id(link.to), link.verdict),
                 Record::Alias(link) => format!("alias {} {} {:?}", id(link.from), id(link.to), link.verdict),
+                // Kept aside: no event, and in no export.
+                Record::Conflict(_) => continue,
                 other => panic!("{other:?}"),
             });
         }
@@ -156,7 +158,7 @@ proptest! {
         let mut rejects = Vec::new();
         let summary = Import { parsers: 2, ..Import::default() }.run(&copy, source, |_| {}, |reject| rejects.push(reject)).unwrap();
         prop_assert_eq!(rejects, Vec::new());
-        prop_assert_eq!(summary.entries(), store.snapshot().sequence().number());
+        prop_assert_eq!(summary.entries(), records(&store).len() as u64);
         prop_assert_eq!(records(&copy), records(&store));
         prop_assert_eq!(String::from_utf8(export(&copy)), String::from_utf8(lines));
     }
