@@ -215,6 +215,10 @@ fn from_datafusion(error: DataFusionError) -> Error {
 
 /// Kind and message of an error that DataFusion raised by itself.
 fn classify(error: &DataFusionError) -> Error {
+    // Damage of a columnar file and failures of reading it, from beneath the readers of Parquet.
+    if let Some(own) = crate::columns::found(error) {
+        return Error::new(own.kind(), own.to_string());
+    }
     match error {
         DataFusionError::External(source) => match source.downcast_ref::<Error>() {
             Some(own) => Error::new(own.kind(), own.0.message.clone()),

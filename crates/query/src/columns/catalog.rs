@@ -1,7 +1,6 @@
 //! The columnar files and what is known about each without opening it.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,9 +11,12 @@ use pugmark_store::{Result, Sequence, SubjectId, Timestamp, copy_table};
 use serde::{Deserialize, Serialize};
 
 use super::error;
+use super::guard::Guarded;
 
 /// Key: file id. Value: [`Entry`] as JSON.
 const FILES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("columns.files");
+/// Key: file id. Value: the checksum of each block of the file, u32 each.
+const CHECKSUMS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("columns.checksums");
 /// Key: [`FLUSHED_THROUGH`] or [`NEXT_FILE`].
 const STATE: TableDefinition<'_, &str, u64> = TableDefinition::new("columns.state");
 const FLUSHED_THROUGH: &str = "flushed_through";
@@ -77,11 +79,13 @@ pub struct ColumnFile {
     pub max_timestamp: Timestamp,
     /// The event names in it, ascending; `None` when there are too many to list.
     pub events: Option<Vec<String>>,
+    /// The checksum of each of its blocks.
+    pub(crate) checksums: Box<[u32]>,
     dropped: AtomicBool,
 }
 
 /// A [`ColumnFile`] as the index holds it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
@@ -95,7 +99,7 @@ pub(crate) struct Entry {
 }
 
 impl ColumnFile {
-    pub(crate) fn new(dir: &Path, id: FileId, entry: Entry) -> Self {
+    pub(crate) fn new(dir: &Path, id: FileId, entry: Entry, checksums: Vec<u32>) -> Self {
         Self {
             id,
             path: dir.join(id.file_name()),
@@ -108,6 +112,7 @@ impl ColumnFile {
             min_timestamp: Timestamp::from_microsecond(entry.min_timestamp),
             max_timestamp: Timestamp::from_microsecond(entry.max_timestamp),
             events: entry.events,
+            checksums: checksums.into(),
             dropped: AtomicBool::new(false),
         }
     }
@@ -136,15 +141,14 @@ impl ColumnFile {
         self.dropped.store(true, Ordering::Release);
     }
 
-    /// Fails unless the file is there, is as long as it was, and has a footer that says the same number of rows.
-    fn check(&self) -> Result<()> {
-        let file = File::open(&self.path).map_err(|e| error::corrupt(self.path.display(), e))?;
-        let bytes = file.metadata().map_err(|e| error::io("reading", &self.path, e))?.len();
+    /// Fails unless the file is there, is as long as it was, and has the footer that it was written with.
+    fn check(self: &Arc<Self>) -> Result<()> {
+        let bytes = std::fs::metadata(&self.path).map_err(|e| error::corrupt(self.path.display(), e))?.len();
         if bytes != self.bytes {
             return Err(error::corrupt(self.path.display(), format_args!("{bytes} bytes, expected {}", self.bytes)));
         }
-        let footer = ParquetMetaDataReader::new().parse_and_finish(&file);
-        let rows = footer.map_err(|e| error::corrupt(self.path.display(), e))?.file_metadata().num_rows();
+        let footer = ParquetMetaDataReader::new().parse_and_finish(&Guarded::open(Arc::clone(self))?);
+        let rows = footer.map_err(|e| error::reading(&self.path, e))?.file_metadata().num_rows();
         if u64::try_from(rows) != Ok(self.rows) {
             return Err(error::corrupt(self.path.display(), format_args!("{rows} rows, expected {}", self.rows)));
         }
@@ -174,13 +178,19 @@ impl Catalog {
     pub(crate) fn load(txn: &redb::ReadTransaction, dir: &Path) -> Result<Self> {
         let mut catalog = Self::default();
         if let Some(table) = open(txn, FILES)? {
+            let checksums = open(txn, CHECKSUMS)?;
             for row in table.iter().map_err(|e| error::index("reading columns.files", e))? {
                 let (id, entry) = row.map_err(|e| error::index("reading columns.files", e))?;
                 let entry = serde_json::from_slice(entry.value())
                     .map_err(|e| error::corrupt(format_args!("index.redb: columns.files: file {}", id.value()), e))?;
-                let file = ColumnFile::new(dir, FileId::new(id.value()), entry);
+                let checksums = match &checksums {
+                    Some(table) => table.get(id.value()).map_err(|e| error::index("reading columns.checksums", e))?,
+                    None => None,
+                };
+                let checksums = checksums.map_or_else(Vec::new, |bytes| decode_checksums(bytes.value()));
+                let file = Arc::new(ColumnFile::new(dir, FileId::new(id.value()), entry, checksums));
                 file.check()?;
-                catalog.files.push(Arc::new(file));
+                catalog.files.push(file);
             }
         }
         if let Some(table) = open(txn, STATE)? {
@@ -208,6 +218,12 @@ impl Catalog {
             let entry = serde_json::to_vec(&file.entry()).map_err(|e| error::corrupt(file.path.display(), e))?;
             table.insert(file.id.number(), entry.as_slice()).map_err(|e| error::index("writing columns.files", e))?;
         }
+        let mut table = txn.open_table(CHECKSUMS).map_err(|e| error::index("opening columns.checksums", e))?;
+        for file in files {
+            let bytes: Vec<u8> = file.checksums.iter().flat_map(|checksum| checksum.to_le_bytes()).collect();
+            let written = table.insert(file.id.number(), bytes.as_slice());
+            written.map_err(|e| error::index("writing columns.checksums", e))?;
+        }
         let mut table = txn.open_table(STATE).map_err(|e| error::index("opening columns.state", e))?;
         for (key, value) in [(FLUSHED_THROUGH, flushed_through.number()), (NEXT_FILE, next_file)] {
             table.insert(key, value).map_err(|e| error::index("writing columns.state", e))?;
@@ -224,9 +240,15 @@ impl Catalog {
     /// Removes the catalog from the index.
     pub(crate) fn clear(txn: &redb::WriteTransaction) -> Result<()> {
         txn.delete_table(FILES).map_err(|e| error::index("deleting columns.files", e))?;
+        txn.delete_table(CHECKSUMS).map_err(|e| error::index("deleting columns.checksums", e))?;
         txn.delete_table(STATE).map_err(|e| error::index("deleting columns.state", e))?;
         Ok(())
     }
+}
+
+/// Bytes left over are of no block: the last one then has no checksum, which reading it says.
+fn decode_checksums(bytes: &[u8]) -> Vec<u32> {
+    bytes.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect()
 }
 
 fn open<K: redb::Key + 'static, V: redb::Value + 'static>(

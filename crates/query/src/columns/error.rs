@@ -27,6 +27,31 @@ pub(crate) fn parquet(doing: &str, path: &Path, source: ParquetError) -> Error {
     Error::with_source(kind, format!("{doing} {}: {source}", path.display()), source)
 }
 
+/// A Parquet file that does not read.
+pub(crate) fn reading(path: &Path, source: ParquetError) -> Error {
+    match found(&source) {
+        Some(own) => Error::new(own.kind(), own.to_string()),
+        None => corrupt(path.display(), source),
+    }
+}
+
+/// The store's error that caused `error`, or is it.
+pub(crate) fn found<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(own) = error.downcast_ref() {
+            return Some(own);
+        }
+        // An error of this kind passes over what it holds when it is asked for its source.
+        let held = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+        next = match held {
+            Some(held) => Some(held as &(dyn std::error::Error + 'static)),
+            None => error.source(),
+        };
+    }
+    None
+}
+
 /// Rows of the tail that do not become arrays.
 pub(crate) fn arrow(source: ArrowError) -> Error {
     Error::with_source(ErrorKind::Corrupt, format!("columns of the tail: {source}"), source)

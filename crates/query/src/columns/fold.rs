@@ -16,7 +16,7 @@ use super::state::{Columns, Schemas, Tail};
 use super::writer::write_file;
 
 /// A change of what files or catalog hold makes it another.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Rows of a full chunk, unless a flush needs fewer; a larger batch makes a larger chunk.
 const CHUNK_ROWS: usize = 65_536;
 /// A chunk is full with so many bytes, too.

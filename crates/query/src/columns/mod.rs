@@ -15,6 +15,7 @@ mod convert;
 mod error;
 mod flush;
 mod fold;
+mod guard;
 mod order;
 mod overflow;
 mod schema;
@@ -26,8 +27,10 @@ mod writer;
 mod tests;
 
 pub use catalog::{ColumnFile, FileId};
+pub(crate) use error::found;
 pub use flush::Flusher;
 pub use fold::{ColumnsFold, ColumnsOptions};
+pub(crate) use guard::{Bytes, Guarded, external};
 pub use overflow::Overflow;
 pub use schema::{EventSchema, system};
 pub use state::{Columns, ColumnsStats, Tail};

@@ -23,6 +23,7 @@ use pugmark_store::Result;
 use super::catalog::{ColumnFile, FileId};
 use super::cell::Slice;
 use super::error;
+use super::guard::Guarding;
 use super::order::Order;
 use super::schema::{EventSchema, system};
 
@@ -45,7 +46,7 @@ pub(crate) fn write_file(dir: &Path, id: FileId, slices: &[Slice], schema: &Even
     let unfinished = dir.join(format!("{}.tmp", id.file_name()));
     let file = File::create(&unfinished).map_err(|e| error::io("creating", &unfinished, e))?;
     let failed = |e| error::parquet("writing", &unfinished, e);
-    let file = Columns::new(slices, schema, &order)?.write(&order, file).map_err(failed)?;
+    let (file, checksums) = Columns::new(slices, schema, &order)?.write(&order, file).map_err(failed)?;
     file.sync_all().map_err(|e| error::io("syncing", &unfinished, e))?;
     let mut entry = order.entry;
     entry.bytes = file.metadata().map_err(|e| error::io("reading", &unfinished, e))?.len();
@@ -55,7 +56,7 @@ pub(crate) fn write_file(dir: &Path, id: FileId, slices: &[Slice], schema: &Even
     if let Some(parent) = dir.parent() {
         sync_dir(parent)?;
     }
-    Ok(Some(ColumnFile::new(dir, id, entry)))
+    Ok(Some(ColumnFile::new(dir, id, entry, checksums)))
 }
 
 fn sync_dir(dir: &Path) -> Result<()> {
@@ -97,7 +98,7 @@ impl<'a> Columns<'a> {
         Ok(Self { slices, schema, places, overflow, properties: Arc::new(properties(&arrow, order)), arrow })
     }
 
-    fn write(&self, order: &Order, file: File) -> std::result::Result<File, ParquetError> {
+    fn write(&self, order: &Order, file: File) -> std::result::Result<(File, Vec<u32>), ParquetError> {
         let mut groups: Vec<Vec<ArrowColumnChunk>> = order.row_groups.iter().map(|_| Vec::new()).collect();
         for column in self.encode_all(order)? {
             for (group, chunks) in groups.iter_mut().zip(column) {
@@ -105,7 +106,7 @@ impl<'a> Columns<'a> {
             }
         }
         let descriptor = ArrowSchemaConverter::new().convert(&self.arrow)?;
-        let out = BufWriter::with_capacity(BUFFER_BYTES, file);
+        let out = BufWriter::with_capacity(BUFFER_BYTES, Guarding::new(file));
         let mut writer = SerializedFileWriter::new(out, descriptor.root_schema_ptr(), Arc::clone(&self.properties))?;
         for group in groups {
             let mut into = writer.next_row_group()?;
@@ -115,7 +116,8 @@ impl<'a> Columns<'a> {
             into.close()?;
         }
         let out = writer.into_inner()?;
-        out.into_inner().map_err(|e| ParquetError::External(Box::new(e.into_error())))
+        let out = out.into_inner().map_err(|e| ParquetError::External(Box::new(e.into_error())))?;
+        Ok(out.finish())
     }
 
     /// The columns in their order. Those of many rows are encoded by as many threads as there are processors.

@@ -10,7 +10,6 @@ use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::DataFusionError;
@@ -26,6 +25,7 @@ use pugmark_identity::PersonId;
 
 use super::exec::{EventsExec, Facts, Output, Places};
 use super::prune;
+use super::reader::Readers;
 use crate::columns::{ColumnFile, EventSchema, system};
 use crate::engine::QuerySnapshot;
 
@@ -124,20 +124,20 @@ impl EventsTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let url = ObjectStoreUrl::local_filesystem();
-        let store = state.runtime_env().object_store(&url)?;
-        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let mut source = ParquetSource::new(Arc::clone(self.columns.arrow()))
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, cache)))
-            .with_enable_page_index(true);
-        if let Some(predicate) = predicate {
-            source = source.with_predicate(Arc::clone(predicate));
-        }
+        let mut readers = Readers::new(state.runtime_env().cache_manager.get_file_metadata_cache());
         let mut group = Vec::with_capacity(files.len());
         for file in files {
             let mut partitioned = PartitionedFile::new(String::new(), file.bytes);
             partitioned.object_meta.location =
                 ObjectPath::from_absolute_path(&file.path).map_err(|error| external(Box::new(error)))?;
+            readers.add(partitioned.object_meta.location.clone(), file);
             group.push(partitioned);
+        }
+        let mut source = ParquetSource::new(Arc::clone(self.columns.arrow()))
+            .with_parquet_file_reader_factory(Arc::new(readers))
+            .with_enable_page_index(true);
+        if let Some(predicate) = predicate {
+            source = source.with_predicate(Arc::clone(predicate));
         }
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_file_group(FileGroup::new(group))

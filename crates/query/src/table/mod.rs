@@ -4,6 +4,7 @@ mod events;
 mod exec;
 mod persons;
 mod prune;
+mod reader;
 
 pub(crate) use events::EventsTable;
 pub(crate) use exec::EventsExec;

@@ -1,0 +1,198 @@
+//! Checksums of the bytes of columnar files, by block: whatever part of a file is read, its blocks are checked.
+//!
+//! Parquet has checksums for pages, which no writer of ours can make, and none for headers, indexes and footers. These cover every byte, and are kept outside of the file: the
+//! wrong file in the place of the right one is noticed, too.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::ops::Range;
+use std::sync::Arc;
+
+use datafusion::object_store::PutPayload;
+use datafusion::parquet::errors::{ParquetError, Result as ParquetResult};
+use datafusion::parquet::file::reader::{ChunkReader, Length};
+use pugmark_store::{Disk, OpenMode, Result, Storage, StorageFile};
+
+use super::catalog::ColumnFile;
+use super::error;
+
+/// Bytes that share a checksum: little beside a page, so that a read costs little more than it asks for.
+pub(crate) const BLOCK_BYTES: usize = 16 << 10;
+
+/// What readers of Parquet hand bytes over in.
+pub(crate) type Bytes = <PutPayload as IntoIterator>::Item;
+
+/// Writes to a file, and makes the checksums of its blocks.
+pub(crate) struct Guarding {
+    file: File,
+    sums: Sums,
+}
+
+/// The checksums of blocks whose bytes come in order.
+#[derive(Default)]
+pub(crate) struct Sums {
+    done: Vec<u32>,
+    block: crc32fast::Hasher,
+    /// Bytes in `block`.
+    filled: usize,
+}
+
+impl Sums {
+    pub(crate) fn add(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(BLOCK_BYTES - self.filled));
+            self.block.update(now);
+            self.filled += now.len();
+            if self.filled == BLOCK_BYTES {
+                self.done.push(std::mem::take(&mut self.block).finalize());
+                self.filled = 0;
+            }
+            bytes = later;
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> Vec<u32> {
+        if self.filled > 0 {
+            self.done.push(self.block.finalize());
+        }
+        self.done
+    }
+}
+
+impl Guarding {
+    pub(crate) fn new(file: File) -> Self {
+        Self { file, sums: Sums::default() }
+    }
+
+    /// The file, and the checksum of each of its blocks; the last may be shorter.
+    pub(crate) fn finish(self) -> (File, Vec<u32>) {
+        (self.file, self.sums.finish())
+    }
+}
+
+impl Write for Guarding {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.sums.add(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// A columnar file, open: what it gives out has been checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Guarded {
+    of: Arc<ColumnFile>,
+    file: Arc<dyn StorageFile>,
+}
+
+impl Guarded {
+    /// # Errors
+    /// `Corrupt` if the file is missing.
+    pub(crate) fn open(of: Arc<ColumnFile>) -> Result<Self> {
+        let file = Disk.open(&of.path, OpenMode::Read).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => error::corrupt(of.path.display(), "missing, but the catalog names it"),
+            _ => error::io("opening", &of.path, e),
+        })?;
+        Ok(Self { of, file })
+    }
+
+    /// The bytes in `range`.
+    ///
+    /// # Errors
+    /// `Corrupt` if the file does not have them, or one of their blocks is not as it was written.
+    pub(crate) fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        let path = &self.of.path;
+        if range.start > range.end || range.end > self.of.bytes {
+            let what = format!("bytes {} to {} are asked for, it has {}", range.start, range.end, self.of.bytes);
+            return Err(error::corrupt(path.display(), what));
+        }
+        let block = BLOCK_BYTES as u64;
+        let start = range.start - range.start % block;
+        let end = range.end.next_multiple_of(block).min(self.of.bytes);
+        let size = |from: u64, to: u64| usize::try_from(to - from).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; size(start, end)];
+        self.file.read_exact_at(&mut bytes, start).map_err(|e| match e.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                error::corrupt(path.display(), format!("it ends before byte {end}, expected {} bytes", self.of.bytes))
+            }
+            _ => error::io("reading", path, e),
+        })?;
+        let first = size(0, start / block);
+        let expected = self.of.checksums.get(first..).unwrap_or_default();
+        for (at, block) in bytes.chunks(BLOCK_BYTES).enumerate() {
+            let (found, expected) = (crc32fast::hash(block), expected.get(at).copied());
+            if Some(found) != expected {
+                let place = format!("{}: block at byte {}", path.display(), start + (at * BLOCK_BYTES) as u64);
+                let what = match expected {
+                    Some(expected) => format!("checksum {found:#010x} but the catalog says {expected:#010x}"),
+                    None => "the catalog has no checksum for it".to_owned(),
+                };
+                return Err(error::corrupt(place, what));
+            }
+        }
+        Ok(Bytes::from(bytes).slice(size(start, range.start)..size(start, range.end)))
+    }
+}
+
+impl Length for Guarded {
+    fn len(&self) -> u64 {
+        self.of.bytes
+    }
+}
+
+impl ChunkReader for Guarded {
+    type T = BufReader<Stream>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        Ok(BufReader::with_capacity(BLOCK_BYTES, Stream { file: self.clone(), at: start }))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        self.read(start..start.saturating_add(length as u64)).map_err(external)
+    }
+}
+
+/// An error on its way through readers of Parquet.
+pub(crate) fn external(error: pugmark_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}
+
+/// A file from a place onwards.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    file: Guarded,
+    at: u64,
+}
+
+impl Read for Stream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        // To the end of a block at most: a longer read would check the next one, too.
+        let block_end = (self.at + 1).next_multiple_of(BLOCK_BYTES as u64).min(self.file.of.bytes);
+        let end = block_end.min(self.at.saturating_add(into.len() as u64)).max(self.at);
+        let bytes = self.file.read(self.at..end).map_err(io::Error::other)?;
+        into.split_at_mut(bytes.len()).0.copy_from_slice(&bytes);
+        self.at = end;
+        Ok(bytes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_have_the_checksums_of_their_bytes_however_they_are_written() {
+        let bytes: Vec<u8> = (0..BLOCK_BYTES * 2 + 77).map(|n| (n % 251) as u8).collect();
+        let expected: Vec<u32> = bytes.chunks(BLOCK_BYTES).map(crc32fast::hash).collect();
+        for step in [1, 1_000, BLOCK_BYTES, bytes.len()] {
+            let mut sums = Sums::default();
+            bytes.chunks(step).for_each(|bytes| sums.add(bytes));
+            assert_eq!(sums.finish(), expected, "{step} bytes at a time");
+        }
+        assert_eq!(Sums::default().finish(), Vec::<u32>::new());
+    }
+}
