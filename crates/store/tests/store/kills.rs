@@ -56,12 +56,13 @@ fn child() {
         let again = store.submit(batch(number), &append).unwrap();
         let stored = |outcomes: Vec<Outcome>| outcomes.iter().all(Outcome::is_stored);
         assert!(stored(first.wait().unwrap()) && stored(again.wait().unwrap()));
-        writeln!(out, "ack {number}").unwrap();
+        // In one write: a line arrives whole or not at all.
+        out.write_all(format!("ack {number}\n").as_bytes()).unwrap();
         if number.is_multiple_of(ERASE_EVERY)
             && let Some(subject) = store.snapshot().subjects().resolve(&erased_after(number)).unwrap()
         {
             store.erase(&[subject]).unwrap();
-            writeln!(out, "erased {}", subject.number()).unwrap();
+            out.write_all(format!("erased {}\n", subject.number()).as_bytes()).unwrap();
             store.finish_removals().unwrap();
         }
         if number.is_multiple_of(40) {
