@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
-use crate::commands::{demo, erase, export, funnel, import, info, quarantine, query, retention, retract, sql, trend};
+use crate::commands::{
+    demo, erase, export, funnel, import, info, quarantine, query, retention, retract, sql, trend, verify,
+};
 use crate::output::Output;
 use crate::render::ColorChoice;
 
@@ -48,6 +50,7 @@ pub(crate) enum Command {
     Quarantine(quarantine::Args),
     Erase(erase::Args),
     Retract(retract::Args),
+    Verify(verify::Args),
 }
 
 /// A store that is there already.

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use pugmark_store::redb::{ReadTransaction, WriteTransaction};
-use pugmark_store::{Committed, Fold, Merge, Proposal, Record, Refusal, Result, Verdict};
+use pugmark_store::{Committed, Findings, Fold, Merge, Proposal, Record, Refusal, Result, Verdict, Verifier};
 
 use crate::graph::{Graph, GraphLink};
 use crate::overlay::Overlay;
@@ -183,9 +183,43 @@ impl Fold for IdentityFold {
         saved::copy(from, to)
     }
 
+    fn verifier<'a>(&'a self, index: Option<&ReadTransaction>) -> Result<Option<Box<dyn Verifier + 'a>>> {
+        let stored = match index {
+            Some(index) => {
+                let mut stored = Self::new(self.options);
+                stored.load(index)?;
+                Some(stored)
+            }
+            None => None,
+        };
+        Ok(Some(Box::new(IdentityVerifier { live: self, stored, replayed: Self::new(self.options) })))
+    }
+
     fn reset(&mut self, txn: &WriteTransaction) -> Result<()> {
         saved::delete(txn)?;
         *self = Self::new(self.options);
+        Ok(())
+    }
+}
+
+/// Compares who is who with what the log alone says.
+struct IdentityVerifier<'a> {
+    live: &'a IdentityFold,
+    stored: Option<IdentityFold>,
+    replayed: IdentityFold,
+}
+
+impl Verifier for IdentityVerifier<'_> {
+    fn apply(&mut self, batch: &Committed<'_>, _found: &mut Findings<'_>) -> Result<()> {
+        self.replayed.apply(batch)
+    }
+
+    fn finish(&mut self, found: &mut Findings<'_>) -> Result<()> {
+        for (place, state) in [("in memory", Some(self.live)), ("index.redb", self.stored.as_ref())] {
+            if let Some(what) = state.and_then(|state| self.replayed.graph.difference(&state.graph)) {
+                found.add(format!("{place}: {what}"));
+            }
+        }
         Ok(())
     }
 }

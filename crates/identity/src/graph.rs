@@ -1,5 +1,7 @@
 //! The links that stand and the persons that they make.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
@@ -44,6 +46,25 @@ pub(crate) struct Graph {
 impl Graph {
     pub(crate) fn persons(&self) -> &Persons {
         &self.persons
+    }
+
+    /// What `other` says otherwise, which is to be the same graph made in another way.
+    pub(crate) fn difference(&self, other: &Self) -> Option<String> {
+        if self.links != other.links {
+            let pair = other.links.iter().zip(&self.links).find(|(found, expected)| found != expected);
+            return Some(match pair {
+                Some((found, expected)) => format!("{found:?} but the log says {expected:?}"),
+                None => format!("{} links but the log has {}", other.links.len(), self.links.len()),
+            });
+        }
+        // Revoked in whatever order, and by operations that may touch a subject twice.
+        let apart = |graph: &Self| -> BTreeMap<u32, BTreeSet<u64>> {
+            graph.apart.iter().map(|(subject, sequences)| (*subject, sequences.iter().copied().collect())).collect()
+        };
+        if apart(self) != apart(other) {
+            return Some("links that were revoked are not those of the log".to_owned());
+        }
+        self.persons.difference(&other.persons)
     }
 
     /// The standing links made after `sequence`.

@@ -24,6 +24,25 @@ pub struct Persons {
 }
 
 impl Persons {
+    /// What `other` says otherwise, which is to be the same persons made in another way.
+    pub(crate) fn difference(&self, other: &Self) -> Option<String> {
+        // The order in a ring is nobody's business: which subjects are in it follows from how far below their person they lie.
+        if !self.below.iter().eq(other.below.iter()) {
+            let mut pairs = other.merged_subjects().zip(self.merged_subjects());
+            return Some(match pairs.find(|(found, expected)| found != expected) {
+                Some((found, expected)) => format!("{found:?} are one person but the log says {expected:?}"),
+                None => format!("{} merged subjects but the log has {}", other.merged_count, self.merged_count),
+            });
+        }
+        if self.known_count != other.known_count || !self.known.iter().eq(other.known.iter()) {
+            return Some(format!(
+                "{} subjects that are known but the log has {}, or in another order",
+                other.known_count, self.known_count
+            ));
+        }
+        (self.refusals != other.refusals).then(|| format!("{:?} but the log has {:?}", other.refusals, self.refusals))
+    }
+
     /// The person of a subject: the smallest subject linked to it, or the subject itself.
     pub fn person_of(&self, subject: SubjectId) -> PersonId {
         PersonId::new(self.root(subject.number()))

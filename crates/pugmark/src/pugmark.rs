@@ -10,7 +10,10 @@ use pugmark_query::columns::{ColumnsFold, Flusher};
 use pugmark_query::files::{Export, Exported, Import, Progress, Reject, Source, Summary};
 use pugmark_query::{Engine, Error, ErrorKind, QueryResult, QuerySnapshot, Result};
 use pugmark_registry::RegistryFold;
-use pugmark_store::{Entry, Event, ImportId, Operation, Outcome, Quarantined, Receipt, Sequence, Settle, Store};
+use pugmark_store::{
+    Entry, Event, ImportId, Operation, Outcome, Quarantined, Receipt, Sequence, Settle, Store, VerifyProgress,
+    VerifyReport,
+};
 
 use crate::arrow::array::RecordBatch;
 use crate::blocking::{Blocking, LazyRuntime};
@@ -367,6 +370,35 @@ impl Pugmark {
     /// Errors of the disk and of the index.
     pub fn flush(&self) -> Result<()> {
         Ok(self.flusher.flush_now()?)
+    }
+
+    /// Proves that every byte is as it was written, and that what is derived (ids, registry, people, columns) is what the log says. Appends wait meanwhile.
+    ///
+    /// With `repair`, what is derived and wrong is forgotten: the next [`open`](Self::open) derives it again, and until then it stays as it is. The log is never touched; where it is damaged,
+    /// the report says which sequences are lost.
+    ///
+    /// # Errors
+    /// Errors of the disk and of the index. What is wrong is in the report.
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, Pugmark};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// db.track(Event::new("view", "u1"))?;
+    /// assert!(db.verify(false, |_| {})?.is_clean());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn verify(&self, repair: bool, mut on_progress: impl FnMut(&VerifyProgress)) -> Result<VerifyReport> {
+        Ok(self.store.verify(repair, &mut on_progress)?)
+    }
+
+    /// Reads the log of a directory that may be damaged so far that it does not open, and says what is left of it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Locked`] while it is open; [`ErrorKind::Invalid`] if it is no store; errors of the disk. What is wrong is in the report.
+    pub fn verify_log(dir: impl AsRef<Path>) -> Result<VerifyReport> {
+        Ok(Store::verify_log(dir.as_ref(), &pugmark_store::Options::default().storage)?)
     }
 
     /// What the store holds.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pugmark_store::redb::{ReadTransaction, WriteTransaction};
-use pugmark_store::{Committed, Fold, Result};
+use pugmark_store::{Committed, Findings, Fold, Result, Verifier};
 
 use crate::column::ColumnType;
 use crate::registry::{EventRow, KindCounts, PropertyRow, Registry};
@@ -217,9 +217,60 @@ impl Fold for RegistryFold {
         saved::copy(from, to)
     }
 
+    fn verifier<'a>(&'a self, index: Option<&ReadTransaction>) -> Result<Option<Box<dyn Verifier + 'a>>> {
+        let stored = match index {
+            Some(index) => {
+                let mut stored = Self::new(self.options);
+                stored.load(index)?;
+                Some(stored)
+            }
+            None => None,
+        };
+        Ok(Some(Box::new(RegistryVerifier { live: self, stored, replayed: Self::new(self.options) })))
+    }
+
     fn reset(&mut self, txn: &WriteTransaction) -> Result<()> {
         saved::delete(txn)?;
         *self = Self::new(self.options);
+        Ok(())
+    }
+}
+
+/// Compares a registry with one made of the log alone.
+struct RegistryVerifier<'a> {
+    live: &'a RegistryFold,
+    stored: Option<RegistryFold>,
+    replayed: RegistryFold,
+}
+
+impl Verifier for RegistryVerifier<'_> {
+    fn apply(&mut self, batch: &Committed<'_>, _found: &mut Findings<'_>) -> Result<()> {
+        self.replayed.apply(batch)
+    }
+
+    fn finish(&mut self, found: &mut Findings<'_>) -> Result<()> {
+        let expected = &self.replayed.state;
+        for (place, state) in [("in memory", Some(self.live)), ("index.redb", self.stored.as_ref())] {
+            let Some(RegistryFold { state, .. }) = state else { continue };
+            if state.events.len() != expected.events.len() {
+                let (count, expected) = (state.events.len(), expected.events.len());
+                found.add(format!("{place}: {count} event names but the log has {expected}"));
+            }
+            for (row, expected) in state.events.iter().zip(expected.events.iter()).filter(|(row, other)| row != other) {
+                found.add(format!("{place}: {row:?} but the log says {expected:?}"));
+            }
+            if state.properties.len() != expected.properties.len() {
+                let (count, expected) = (state.properties.len(), expected.properties.len());
+                found.add(format!("{place}: {count} properties but the log has {expected}"));
+            }
+            let rows = |state: &'_ Registry| {
+                let definitions = state.schema.definitions.iter().cloned();
+                definitions.zip(state.properties.iter().copied()).collect::<Vec<_>>()
+            };
+            for (row, expected) in rows(state).into_iter().zip(rows(expected)).filter(|(row, other)| row != other) {
+                found.add(format!("{place}: {row:?} but the log says {expected:?}"));
+            }
+        }
         Ok(())
     }
 }

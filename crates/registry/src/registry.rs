@@ -59,7 +59,7 @@ pub struct ObservedProperty<'a> {
     pub last_seen: Timestamp,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EventRow {
     pub(crate) name: Arc<str>,
     pub(crate) count: u64,
@@ -67,7 +67,7 @@ pub(crate) struct EventRow {
     pub(crate) last_seen: i64,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PropertyRow {
     pub(crate) kinds: KindCounts,
     pub(crate) first_seen: i64,

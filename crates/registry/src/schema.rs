@@ -48,7 +48,7 @@ impl<'a> PropertyRef<'a> {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Definition {
     pub(crate) name: Arc<str>,
     pub(crate) column: Option<ColumnType>,

@@ -115,6 +115,11 @@ impl Catalog {
         self.spans.get(&segment).filter(|span| span.last >= last)
     }
 
+    /// What is known, by first sequence.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (Sequence, &SegmentSpan)> {
+        self.spans.iter().map(|(segment, span)| (*segment, span))
+    }
+
     /// Writes what changed since the last time.
     pub(crate) fn checkpoint(&mut self, txn: &redb::WriteTransaction) -> Result<()> {
         let changed = std::mem::take(&mut self.changed);

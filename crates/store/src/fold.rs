@@ -8,6 +8,7 @@ use redb::ReadableTable as _;
 use crate::error::{Error, Result};
 use crate::id::{Sequence, SubjectId};
 use crate::record::{Payload, Verdict};
+use crate::verify::Findings;
 
 /// One committed batch, as every fold sees it: on the way in, on replay and on rebuild alike.
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +107,15 @@ pub trait Fold: Any + Send {
     /// and replays the log.
     fn load(&mut self, txn: &redb::ReadTransaction) -> Result<()>;
 
+    /// Begins a comparison with the log, of what the fold holds and, where `index` is given, of what it has written there too: that is then as new as the log.
+    /// `None` for a fold that knows none.
+    ///
+    /// # Errors
+    /// Errors of the index; [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for a state that does not load is a finding.
+    fn verifier<'a>(&'a self, _index: Option<&redb::ReadTransaction>) -> Result<Option<Box<dyn Verifier + 'a>>> {
+        Ok(None)
+    }
+
     /// Forgets everything: in memory, in the fold's tables, in its files.
     ///
     /// # Errors
@@ -155,4 +165,19 @@ pub fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
         copy.insert(key.value(), value.value()).map_err(|e| Error::index("copying a table", e))?;
     }
     Ok(())
+}
+
+/// Compares what a fold holds with what the log says.
+pub trait Verifier {
+    /// Takes in one batch. They come in order, from the first of the log.
+    ///
+    /// # Errors
+    /// As [`Fold::apply`]; [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) is a finding, and ends this comparison.
+    fn apply(&mut self, batch: &Committed<'_>, found: &mut Findings<'_>) -> Result<()>;
+
+    /// The log has ended: what differs now is wrong.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    fn finish(&mut self, found: &mut Findings<'_>) -> Result<()>;
 }

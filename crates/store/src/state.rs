@@ -30,11 +30,15 @@ use crate::time::Timestamp;
 pub(crate) const POSITION_EVERY: u64 = 65_536;
 
 /// What the store itself derives from the log, under names of its own beside the folds'.
-const SUBJECTS: (&str, u32) = ("subjects", 1);
-const IDS: (&str, u32) = ("ids", 1);
-const QUARANTINE: (&str, u32) = ("quarantine", 1);
-/// How many there are of these.
-const OWN: usize = 3;
+pub(crate) const SUBJECTS: (&str, u32) = ("subjects", 1);
+pub(crate) const IDS: (&str, u32) = ("ids", 1);
+pub(crate) const QUARANTINE: (&str, u32) = ("quarantine", 1);
+/// The places in the log that the index notes, which are no fold.
+pub(crate) const POSITIONS: &str = "positions";
+/// What the index knows of segments, no fold either.
+pub(crate) const SEGMENTS: &str = "segments";
+/// How many folds there are of these.
+pub(crate) const OWN: usize = 3;
 
 pub(crate) struct State {
     pub(crate) log: LogWriter,
@@ -46,7 +50,7 @@ pub(crate) struct State {
     /// The last sequence applied to everything, and written.
     pub(crate) applied: Sequence,
     /// How far each fold was applied when the index was last written, in the order subjects, ids, quarantine, folds.
-    watermarks: Vec<Sequence>,
+    pub(crate) watermarks: Vec<Sequence>,
     since_checkpoint: u64,
     last_received: Timestamp,
     positions: Vec<(Sequence, LogPosition)>,
@@ -56,7 +60,9 @@ pub(crate) struct State {
     /// Stopped when the state is dropped: what it writes is under the store's lock.
     merges: Option<MergeThread>,
     /// The first error of a write or sync: from then on what is in memory may not be on disk.
-    poison: Option<String>,
+    pub(crate) poison: Option<String>,
+    /// Parts that a verification found wrong and is to have derived again: nothing of them is written any more.
+    pub(crate) distrusted: Vec<String>,
 }
 
 impl State {
@@ -147,6 +153,7 @@ impl State {
             published: 0,
             merges: thread,
             poison: None,
+            distrusted: Vec::new(),
         })
     }
 
@@ -485,27 +492,40 @@ impl State {
     }
 
     fn try_checkpoint(&mut self, txn: redb::WriteTransaction) -> Result<()> {
-        self.subjects.checkpoint(&txn)?;
-        self.ids.checkpoint(&txn)?;
-        self.quarantine.checkpoint(&txn)?;
+        let trusted = |name: &str| !self.distrusted.iter().any(|distrusted| distrusted == name);
         let applied = self.applied;
         let mut marks = self.watermarks.iter().copied();
         let mut next = |reached: Sequence| marks.next().unwrap_or(Sequence::new(0)).max(reached);
-        let mut entries = vec![
-            (SUBJECTS.0, FoldEntry { version: SUBJECTS.1, watermark: next(applied) }),
-            (IDS.0, FoldEntry { version: IDS.1, watermark: next(applied) }),
-            (QUARANTINE.0, FoldEntry { version: QUARANTINE.1, watermark: next(applied) }),
-        ];
-        for fold in &mut self.folds {
-            fold.checkpoint(&txn)?;
-            entries
-                .push((fold.name(), FoldEntry { version: fold.version(), watermark: next(fold.watermark(applied)) }));
+        let mut entries = Vec::with_capacity(OWN + self.folds.len());
+        for (name, version) in [SUBJECTS, IDS, QUARANTINE] {
+            entries.push((name, FoldEntry { version, watermark: next(applied) }));
         }
-        for (name, entry) in &entries {
+        if trusted(SUBJECTS.0) {
+            self.subjects.checkpoint(&txn)?;
+        }
+        if trusted(IDS.0) {
+            self.ids.checkpoint(&txn)?;
+        }
+        if trusted(QUARANTINE.0) {
+            self.quarantine.checkpoint(&txn)?;
+        }
+        for fold in &mut self.folds {
+            let name = fold.name();
+            if trusted(name) {
+                fold.checkpoint(&txn)?;
+            }
+            entries.push((name, FoldEntry { version: fold.version(), watermark: next(fold.watermark(applied)) }));
+        }
+        let written = entries.iter().filter(|(name, _)| trusted(name));
+        for (name, entry) in written {
             Index::set_fold(&txn, name, *entry)?;
         }
-        Index::note_positions(&txn, &self.positions)?;
-        self.catalog.checkpoint(&txn)?;
+        if trusted(POSITIONS) {
+            Index::note_positions(&txn, &self.positions)?;
+        }
+        if trusted(SEGMENTS) {
+            self.catalog.checkpoint(&txn)?;
+        }
         Index::commit(txn)?;
         self.watermarks = entries.into_iter().map(|(_, entry)| entry.watermark).collect();
         self.positions.clear();

@@ -14,6 +14,7 @@ pub(crate) mod retention;
 pub(crate) mod retract;
 pub(crate) mod sql;
 pub(crate) mod trend;
+pub(crate) mod verify;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -40,6 +41,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Quarantine(args) => quarantine::run(&args, color),
         Command::Erase(args) => erase::run(&args),
         Command::Retract(args) => retract::run(&args),
+        Command::Verify(args) => verify::run(&args),
     }
 }
 

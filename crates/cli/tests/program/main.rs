@@ -7,3 +7,4 @@ mod bad_input;
 mod bench;
 mod demo;
 mod quarantine;
+mod verify;

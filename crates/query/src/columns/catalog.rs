@@ -122,7 +122,12 @@ impl ColumnFile {
         self.events.as_ref().is_none_or(|events| events.binary_search_by(|event| event.as_str().cmp(name)).is_ok())
     }
 
-    fn entry(&self) -> Entry {
+    /// Whether the catalog says the same of both.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id && self.checksums == other.checksums && self.entry() == other.entry()
+    }
+
+    pub(crate) fn entry(&self) -> Entry {
         Entry {
             rows: self.rows,
             bytes: self.bytes,
@@ -234,6 +239,7 @@ impl Catalog {
     /// Copies the catalog to another index.
     pub(crate) fn copy(from: &redb::ReadTransaction, to: &redb::WriteTransaction) -> Result<()> {
         copy_table(from, to, FILES)?;
+        copy_table(from, to, CHECKSUMS)?;
         copy_table(from, to, STATE)
     }
 

@@ -35,6 +35,14 @@ pub(crate) fn reading(path: &Path, source: ParquetError) -> Error {
     }
 }
 
+/// A Parquet file whose values do not read.
+pub(crate) fn reading_arrow(path: &Path, source: &ArrowError) -> Error {
+    match found(source) {
+        Some(own) => Error::new(own.kind(), own.to_string()),
+        None => corrupt(path.display(), source),
+    }
+}
+
 /// The store's error that caused `error`, or is it.
 pub(crate) fn found<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
     let mut next = Some(error);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pugmark_registry::{Registry, RegistryFold, RegistryOptions};
-use pugmark_store::{Committed, Fold, Record, Result, Sequence, redb};
+use pugmark_store::{Committed, Fold, Record, Result, Sequence, Verifier, redb};
 
 use super::build::Slots;
 use super::catalog::{Catalog, ColumnFile, remove_others};
@@ -13,6 +13,7 @@ use super::cell::{Cell, Part, Slice};
 use super::flush::Control;
 use super::schema::EventSchema;
 use super::state::{Columns, Schemas, Tail};
+use super::verify::ColumnsVerifier;
 use super::writer::write_file;
 
 /// A change of what files or catalog hold makes it another.
@@ -300,6 +301,21 @@ impl Fold for ColumnsFold {
 
     fn copy(&self, from: &redb::ReadTransaction, to: &redb::WriteTransaction) -> Result<()> {
         Catalog::copy(from, to)
+    }
+
+    fn verifier<'a>(&'a self, index: Option<&redb::ReadTransaction>) -> Result<Option<Box<dyn Verifier + 'a>>> {
+        if let Some(index) = index {
+            let stored = Catalog::load(index, &self.dir)?;
+            let differs = |(found, expected): (&Arc<ColumnFile>, &Arc<ColumnFile>)| !found.is_same(expected);
+            if stored.files.len() != self.files.len() || stored.files.iter().zip(self.files.iter()).any(differs) {
+                let (found, expected) = (stored.files.len(), self.files.len());
+                let what = format!("{found} files that are not the {expected} in use");
+                return Err(super::error::corrupt("index.redb: columns.files", what));
+            }
+        }
+        let tail = self.sealed.iter().chain([&self.open]).map(|part| part.rows.len() as u64).sum();
+        let registry = self.options.registry;
+        Ok(Some(Box::new(ColumnsVerifier::new(&self.files, self.flushed_through, tail, registry))))
     }
 
     fn reset(&mut self, txn: &redb::WriteTransaction) -> Result<()> {

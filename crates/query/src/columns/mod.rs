@@ -21,6 +21,7 @@ mod overflow;
 mod schema;
 mod state;
 mod values;
+mod verify;
 mod writer;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The columns of the table of events: those of every event, then one for each typed property, then the overflow.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -71,6 +72,27 @@ pub(crate) enum Column<'a> {
 impl EventSchema {
     /// The columns for `schema`. [`Columns::event_schema`](super::Columns::event_schema) keeps the last one.
     pub fn of(schema: &Schema) -> Arc<Self> {
+        Self::with_types(
+            schema.version(),
+            schema.columns().filter_map(|property| Some((property.name, property.column_name(), property.column?))),
+        )
+    }
+
+    /// The columns as they were when a file with those of `file` was written: what it holds as whole numbers may have widened since.
+    pub(crate) fn as_in(&self, file: &ArrowSchema) -> Arc<Self> {
+        let columns = self.properties.iter().zip(self.arrow.fields().iter().skip(system::COUNT));
+        Self::with_types(
+            self.version,
+            columns.map(|((name, column), field)| {
+                let was_int =
+                    file.field_with_name(field.name()).is_ok_and(|field| *field.data_type() == DataType::Int64);
+                let column = if *column == ColumnType::Float && was_int { ColumnType::Int } else { *column };
+                (name.as_ref(), Cow::Borrowed(field.name().as_str()), column)
+            }),
+        )
+    }
+
+    fn with_types<'a>(version: u64, typed: impl Iterator<Item = (&'a str, Cow<'a, str>, ColumnType)>) -> Arc<Self> {
         let mut fields = vec![
             Field::new(system::SEQUENCE.1, DataType::UInt64, false),
             Field::new(system::EVENT.1, DataType::Utf8View, false),
@@ -85,22 +107,15 @@ impl EventSchema {
         let mut properties = Vec::new();
         let mut columns = HashMap::new();
         let mut doubles = 0;
-        for property in schema.columns() {
-            let Some(column) = property.column else { continue };
+        for (name, column_name, column) in typed {
             doubles += usize::from(column == ColumnType::Float);
-            columns.insert(Box::from(property.name), fields.len());
-            fields.push(Field::new(property.column_name(), data_type(column), true));
-            properties.push((Box::from(property.name), column));
+            columns.insert(Box::from(name), fields.len());
+            fields.push(Field::new(column_name, data_type(column), true));
+            properties.push((Box::from(name), column));
         }
         fields.push(Field::new(system::OVERFLOW, DataType::Utf8View, true));
         let layout = Layout { columns: properties.len(), doubles };
-        Arc::new(Self {
-            arrow: Arc::new(ArrowSchema::new(fields)),
-            version: schema.version(),
-            layout,
-            properties,
-            columns,
-        })
+        Arc::new(Self { arrow: Arc::new(ArrowSchema::new(fields)), version, layout, properties, columns })
     }
 
     /// The Arrow schema: the columns of [`system`], then one for each typed property in the order of the registry, then `overflow`.

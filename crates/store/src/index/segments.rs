@@ -31,6 +31,12 @@ impl Index {
         Ok(segments)
     }
 
+    /// Forgets what is known of every segment: it is read again where it is asked for.
+    pub(crate) fn forget_segments(txn: &WriteTransaction) -> Result<()> {
+        txn.delete_table(SEGMENTS).map_err(|e| Error::index("writing store.segments", e))?;
+        Ok(())
+    }
+
     /// Says what is known of segments, or, where that is nothing, forgets them.
     pub(crate) fn set_segments<'a>(
         txn: &WriteTransaction,

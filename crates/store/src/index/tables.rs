@@ -110,6 +110,25 @@ impl Index {
         Ok(Some((Sequence::new(key.value()), LogPosition { segment: Sequence::new(segment), offset })))
     }
 
+    /// Every place noted, ascending.
+    pub(crate) fn positions(&self) -> Result<Vec<(Sequence, LogPosition)>> {
+        let txn = self.begin_read()?;
+        let Some(table) = existing(txn.open_table(POSITIONS))? else { return Ok(Vec::new()) };
+        let mut positions = Vec::new();
+        for row in table.iter().map_err(|e| Error::index("reading", e))? {
+            let (key, value) = row.map_err(|e| Error::index("reading", e))?;
+            let (segment, offset) = value.value();
+            positions.push((Sequence::new(key.value()), LogPosition { segment: Sequence::new(segment), offset }));
+        }
+        Ok(positions)
+    }
+
+    /// Forgets every place.
+    pub(crate) fn forget_all_positions(txn: &WriteTransaction) -> Result<()> {
+        txn.delete_table(POSITIONS).map_err(|e| Error::index("writing", e))?;
+        Ok(())
+    }
+
     pub(crate) fn set_store_id(txn: &WriteTransaction, id: [u8; 16]) -> Result<()> {
         let mut table = txn.open_table(META).map_err(|e| Error::index("writing", e))?;
         table.insert(STORE_ID, id.as_slice()).map_err(|e| Error::index("writing", e))?;

@@ -11,4 +11,5 @@ pub(crate) use dir::{LogDir, Segment};
 pub(crate) use recovery::{Recovery, recover};
 pub(crate) use rewrite::{Edit, Rewriting, Rewritten, Written, survey};
 pub use scan::{Frame, Scan, TimeScan};
+pub(crate) use segment::{Next, SegmentReader};
 pub(crate) use writer::{ActiveFile, LogPosition, LogWriter};

@@ -128,6 +128,13 @@ impl SegmentReader {
         Ok(())
     }
 
+    /// Goes to `offset`, wherever the file was read last.
+    pub(crate) fn resume(&mut self, offset: u64) -> Result<()> {
+        self.file.seek(SeekFrom::Start(offset)).map_err(|e| Error::io("reading", &self.path, e))?;
+        self.offset = offset;
+        Ok(())
+    }
+
     fn next_header(&mut self) -> Result<Next<FrameHeader>> {
         let left = self.len.saturating_sub(self.offset);
         if left == 0 {

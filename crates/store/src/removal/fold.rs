@@ -9,9 +9,10 @@ use roaring::{RoaringBitmap, RoaringTreemap};
 
 use super::hidden::{Hidden, OpenRemoval};
 use crate::error::{Error, Result};
-use crate::fold::{Committed, Fold, copy_table};
+use crate::fold::{Committed, Fold, Verifier, copy_table};
 use crate::id::Sequence;
 use crate::record::{Record, Retraction};
+use crate::verify::Findings;
 
 /// Key 0: every subject that was ever erased, a roaring bitmap.
 const ERASED: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("removal.erased");
@@ -25,6 +26,13 @@ pub(crate) struct Removals {
     open: BTreeMap<u64, (RoaringBitmap, RoaringTreemap)>,
     published: Option<Arc<Hidden>>,
     changed: bool,
+}
+
+impl Removals {
+    /// Whether one is not complete.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
 }
 
 impl Fold for Removals {
@@ -136,6 +144,14 @@ impl Fold for Removals {
         Ok(())
     }
 
+    fn verifier<'a>(&'a self, index: Option<&ReadTransaction>) -> Result<Option<Box<dyn Verifier + 'a>>> {
+        let mut stored = None;
+        if let Some(index) = index {
+            stored.insert(Self::default()).load(index)?;
+        }
+        Ok(Some(Box::new(RemovalsVerifier { live: self, stored, replayed: Self::default() })))
+    }
+
     fn fresh(&self) -> Box<dyn Fold> {
         Box::new(Self::default())
     }
@@ -143,6 +159,35 @@ impl Fold for Removals {
     fn copy(&self, from: &ReadTransaction, to: &WriteTransaction) -> Result<()> {
         copy_table(from, to, ERASED)?;
         copy_table(from, to, OPEN)
+    }
+}
+
+/// Compares removals with those that the log alone asks for.
+struct RemovalsVerifier<'a> {
+    live: &'a Removals,
+    stored: Option<Removals>,
+    replayed: Removals,
+}
+
+impl Verifier for RemovalsVerifier<'_> {
+    fn apply(&mut self, batch: &Committed<'_>, _found: &mut Findings<'_>) -> Result<()> {
+        self.replayed.apply(batch)
+    }
+
+    fn finish(&mut self, found: &mut Findings<'_>) -> Result<()> {
+        let Removals { erased, open, .. } = &self.replayed;
+        for (place, state) in [("in memory", Some(self.live)), ("index.redb", self.stored.as_ref())] {
+            let Some(state) = state else { continue };
+            if state.erased != *erased {
+                let (count, expected) = (state.erased.len(), erased.len());
+                found.add(format!("{place}: {count} subjects were erased that are not the {expected} of the log"));
+            }
+            if state.open != *open {
+                let (count, expected) = (state.open.len(), open.len());
+                found.add(format!("{place}: {count} removals are open that are not the {expected} of the log"));
+            }
+        }
+        Ok(())
     }
 }
 

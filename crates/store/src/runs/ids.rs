@@ -13,10 +13,12 @@ use super::list::Order;
 use super::manifest::{RunMeta, decode_manifest, encode_manifest};
 use super::set::{RECENT_MAX, RunSet, RunStats};
 use crate::error::{Error, Result};
-use crate::fold::copy_table;
+use crate::fold::{Committed, copy_table};
+use crate::id::Sequence;
 use crate::record::{Payload, Record, Tombstone};
 use crate::removal::RemovedIds;
 use crate::storage::Storage;
+use crate::verify::Findings;
 
 const RUNS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("ids.runs");
 /// An id is inserted only where it is not stored: no two runs give it different values.
@@ -93,19 +95,40 @@ impl MessageIds {
     /// `Corrupt` for a batch that refers to names which it does not have; errors of writing a run.
     pub(crate) fn apply(&mut self, payload: &Payload<'_>) -> Result<()> {
         self.make_room(payload.records.len())?;
-        for record in &payload.records {
-            match record {
-                Record::Event(event) => {
-                    let content = content_hash_of_record(event, payload)?;
-                    self.insert(Fingerprint::of_message_id(&event.message_id), content);
-                }
-                Record::Tombstone(Tombstone { message: Some(message), .. }) => {
-                    self.insert(Fingerprint::from_bytes(message.fingerprint), message.content);
-                }
-                _ => {}
-            }
+        // The sequences do not matter here.
+        for (_, fingerprint, content) in ids_of(&Committed { first_sequence: Sequence::FIRST, payload })? {
+            self.insert(fingerprint, content);
         }
         Ok(())
+    }
+
+    /// Compares the ids of a batch that was read back from the log with what is stored, and says how many there are.
+    ///
+    /// # Errors
+    /// `Corrupt` for a damaged file, and for a batch that refers to names which it does not have.
+    pub(crate) fn verify(&self, batch: &Committed<'_>, found: &mut Findings<'_>) -> Result<u64> {
+        let ids: Vec<(Sequence, Fingerprint, u64)> = ids_of(batch)?;
+        let fingerprints: Vec<Fingerprint> = ids.iter().map(|(_, fingerprint, _)| *fingerprint).collect();
+        let mut stored = Vec::new();
+        self.set.lookup_many(&fingerprints, &mut stored)?;
+        for ((sequence, fingerprint, content), stored) in ids.iter().zip(stored) {
+            match stored {
+                Some(stored) if stored == *content => {}
+                Some(stored) => found.add(format!(
+                    "message id {fingerprint:?} of sequence {sequence}: content {stored:#018x} but the log says {content:#018x}"
+                )),
+                None => found.add(format!("message id {fingerprint:?} of sequence {sequence} is missing")),
+            }
+        }
+        Ok(ids.len() as u64)
+    }
+
+    /// How many different ids are stored; reads every file.
+    ///
+    /// # Errors
+    /// `Corrupt` for a damaged file.
+    pub(crate) fn count_distinct(&self) -> Result<u64> {
+        self.set.count_distinct(|_| true)
     }
 
     fn make_room(&mut self, more: usize) -> Result<()> {
@@ -177,4 +200,22 @@ impl MessageIds {
     pub(crate) fn stats(&self) -> RunStats {
         self.set.stats()
     }
+}
+
+/// The ids that a batch stores, each with its sequence and the hash of its content.
+fn ids_of(batch: &Committed<'_>) -> Result<Vec<(Sequence, Fingerprint, u64)>> {
+    let mut ids = Vec::with_capacity(batch.payload.records.len());
+    for (sequence, record) in (batch.first_sequence.number()..).map(Sequence::new).zip(&batch.payload.records) {
+        match record {
+            Record::Event(event) => {
+                let content = content_hash_of_record(event, batch.payload)?;
+                ids.push((sequence, Fingerprint::of_message_id(&event.message_id), content));
+            }
+            Record::Tombstone(Tombstone { message: Some(message), .. }) => {
+                ids.push((sequence, Fingerprint::from_bytes(message.fingerprint), message.content));
+            }
+            _ => {}
+        }
+    }
+    Ok(ids)
 }

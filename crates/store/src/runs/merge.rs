@@ -135,7 +135,7 @@ pub(super) fn write_run(dir: &RunDir, entries: &FingerprintMap<u64>) -> Result<O
 }
 
 /// The least fingerprint, the first of equals, and its place.
-fn least(heads: &[(Fingerprint, u64)]) -> Option<(usize, (Fingerprint, u64))> {
+pub(super) fn least(heads: &[(Fingerprint, u64)]) -> Option<(usize, (Fingerprint, u64))> {
     let mut least = (0, *heads.first()?);
     for (place, head) in heads.iter().enumerate().skip(1) {
         if head.0 < least.1.0 {

@@ -9,8 +9,8 @@ use super::fingerprint::{Fingerprint, FingerprintMap};
 use super::layout::RunKind;
 use super::list::{Order, RunList};
 use super::manifest::RunMeta;
-use super::merge::{Edit, MergePlan, MergePolicy, Merged, SpillPlan, Tiered, write_run};
-use super::run::Run;
+use super::merge::{Edit, MergePlan, MergePolicy, Merged, SpillPlan, Tiered, least, write_run};
+use super::run::{Run, RunStream};
 use super::shard::Shard;
 use super::writer::{RunDir, SHARD_MAX_ENTRIES};
 use crate::error::{Error, Result};
@@ -209,6 +209,42 @@ impl RunSet {
     /// How many entries are in memory only; those that are being written are not counted.
     pub(crate) fn recent_len(&self) -> usize {
         self.recent.len()
+    }
+
+    /// How many different fingerprints there are whose value `counts`, in memory and on disk. It reads every block of every run.
+    ///
+    /// # Errors
+    /// `Corrupt` for a damaged block.
+    pub(crate) fn count_distinct(&self, counts: impl Fn(u64) -> bool) -> Result<u64> {
+        let mut streams = Vec::with_capacity(self.disk.runs.len());
+        let mut heads = Vec::with_capacity(self.disk.runs.len());
+        for run in &self.disk.runs {
+            let mut stream = RunStream::new(run);
+            if let Some(head) = stream.next()? {
+                streams.push(stream);
+                heads.push(head);
+            }
+        }
+        // Those in memory are counted where they are; those on disk unless they are in memory too.
+        let spilling = self.spilling.iter().flat_map(|spilling| spilling.entries.iter());
+        let older = spilling.filter(|(fingerprint, _)| !self.recent.contains_key(*fingerprint));
+        let mut count = self.recent.iter().chain(older).filter(|(_, value)| counts(**value)).count() as u64;
+        let mut last = None;
+        // Of equal ones the newest run's comes first, and stands.
+        while let Some((place, (fingerprint, value))) = least(&heads) {
+            if last != Some(fingerprint) {
+                count += u64::from(self.recent(&fingerprint).is_none() && counts(value));
+                last = Some(fingerprint);
+            }
+            match (streams.get_mut(place).map(RunStream::next).transpose()?.flatten(), heads.get_mut(place)) {
+                (Some(next), Some(head)) => *head = next,
+                _ => {
+                    streams.remove(place);
+                    heads.remove(place);
+                }
+            }
+        }
+        Ok(count)
     }
 
     /// Moves memory to disk, then [merges](Self::tend). Files that were merged stay until [`remove_unlisted`](Self::remove_unlisted).

@@ -16,6 +16,7 @@ use crate::runs::{
     Fingerprint, Merges, RECENT_MAX, RunKind, RunMeta, RunSet, RunStats, decode_manifest, encode_manifest,
 };
 use crate::storage::Storage;
+use crate::verify::Findings;
 
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("subjects.state");
 const COUNT: &str = "count";
@@ -383,6 +384,46 @@ impl Subjects {
                 self.write().set.swap(merged);
             }
         }
+    }
+
+    /// Compares subjects that were read back from the log with what is stored, both ways, and says how many of them have a distinct id. What is hot does not
+    /// count: it would hide what is on disk.
+    ///
+    /// # Errors
+    /// `Corrupt` for a damaged file and for a damaged block of the index; errors of reading them.
+    pub(crate) fn verify(&self, subjects: &[NewSubject<'_>], found: &mut Findings<'_>) -> Result<u64> {
+        let named: Vec<(u32, &str)> = subjects.iter().filter_map(|new| Some((new.subject, new.distinct_id?))).collect();
+        let fingerprints: Vec<Fingerprint> = named.iter().map(|(_, id)| Fingerprint::of(id)).collect();
+        let (mut stored, disk) = {
+            let state = self.read();
+            let recent = |fingerprint| state.set.recent(fingerprint);
+            (fingerprints.iter().map(recent).collect::<Vec<_>>(), Arc::clone(state.set.disk()))
+        };
+        disk.lookup_many(&fingerprints, &mut stored)?;
+        for ((subject, id), stored) in named.iter().zip(stored) {
+            match stored {
+                Some(stored) if stored == u64::from(*subject) => {}
+                Some(stored) => found.add(format!("\"{id}\" is subject {stored} but the log says {subject}")),
+                None => found.add(format!("\"{id}\", subject {subject}, is missing")),
+            }
+        }
+        let numbers: Vec<SubjectId> = subjects.iter().map(|new| SubjectId::new(new.subject)).collect();
+        for (new, name) in subjects.iter().zip(self.distinct_ids(&numbers)?) {
+            if name.as_deref() != new.distinct_id {
+                let shown = |name: Option<&str>| name.map_or_else(|| "no id".to_owned(), |name| format!("\"{name}\""));
+                let (stored, logged) = (shown(name.as_deref()), shown(new.distinct_id));
+                found.add(format!("subject {} has {stored} but the log says {logged}", new.subject));
+            }
+        }
+        Ok(named.len() as u64)
+    }
+
+    /// How many different distinct ids are stored that were not erased; reads every file.
+    ///
+    /// # Errors
+    /// `Corrupt` for a damaged file.
+    pub(crate) fn count_distinct(&self) -> Result<u64> {
+        self.read().set.count_distinct(|value| value != GONE)
     }
 
     /// Reads the state of the last checkpoint.

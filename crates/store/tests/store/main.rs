@@ -11,3 +11,4 @@ mod removal;
 mod segments;
 mod stops;
 mod subscribe;
+mod verify;

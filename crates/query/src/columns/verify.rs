@@ -1,0 +1,208 @@
+//! Compares columnar files with the log: every byte with its checksum, every value with the event that it is of.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef};
+use datafusion::arrow::compute::interleave;
+use datafusion::parquet::arrow::ProjectionMask;
+use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use pugmark_registry::{Registry, RegistryFold, RegistryOptions};
+use pugmark_store::{Committed, Findings, Fold, Record, Result, Sequence, Verifier};
+
+use super::build::Slots;
+use super::catalog::ColumnFile;
+use super::cell::{Cell, Slice};
+use super::error;
+use super::guard::Guarded;
+use super::order::Order;
+use super::schema::EventSchema;
+
+/// Rows of a chunk, as in the tail.
+const CHUNK_ROWS: usize = 65_536;
+/// Bytes of a chunk, as in the tail.
+const CHUNK_BYTES: usize = 16 << 20;
+/// Bytes of a file that are checked at a time.
+const READ_BYTES: u64 = 4 << 20;
+
+/// Makes the rows of one file after the other from the log. It takes the memory of one file.
+pub(super) struct ColumnsVerifier {
+    /// Those to come, by sequence.
+    files: VecDeque<Arc<ColumnFile>>,
+    flushed_through: Sequence,
+    /// Rows of the tail, and how many events the log has past the files.
+    tail_rows: u64,
+    tail_events: u64,
+    types: RegistryFold,
+    chunks: Vec<Slice>,
+    open: Arc<Cell>,
+    open_rows: usize,
+    slots: Slots,
+}
+
+impl ColumnsVerifier {
+    pub(super) fn new(
+        files: &[Arc<ColumnFile>],
+        flushed_through: Sequence,
+        tail_rows: u64,
+        registry: RegistryOptions,
+    ) -> Self {
+        let mut files: Vec<Arc<ColumnFile>> = files.to_vec();
+        files.sort_by_key(|file| file.first_sequence);
+        Self {
+            files: files.into(),
+            flushed_through,
+            tail_rows,
+            tail_events: 0,
+            types: RegistryFold::new(registry),
+            chunks: Vec::new(),
+            open: Cell::new(),
+            open_rows: 0,
+            slots: Slots::default(),
+        }
+    }
+
+    fn seal(&mut self) {
+        if self.open_rows > 0 {
+            let rows = std::mem::take(&mut self.open_rows);
+            self.open.seal();
+            self.chunks.push(Slice { chunk: self.open.chunk(rows), rows: 0..rows });
+            self.open = Cell::new();
+        }
+    }
+
+    /// The rows gathered are all that are to be in the next file.
+    fn finish_file(&mut self, found: &mut Findings<'_>) -> Result<()> {
+        self.seal();
+        let slices = std::mem::take(&mut self.chunks);
+        let Some(file) = self.files.pop_front() else { return Ok(()) };
+        let published = self.types.publish();
+        let registry = published.downcast_ref::<Registry>().expect("invariant: a registry fold publishes a registry");
+        // One damaged file says nothing about the others.
+        check_bytes(&file)
+            .and_then(|()| check_rows(&file, &slices, &EventSchema::of(registry.schema()), found))
+            .or_else(|e| found.add_damage(e))
+    }
+}
+
+impl Verifier for ColumnsVerifier {
+    fn apply(&mut self, batch: &Committed<'_>, found: &mut Findings<'_>) -> Result<()> {
+        self.types.apply(batch)?;
+        let is_event = |record: &&Record<'_>| matches!(record, Record::Event(_));
+        let events = batch.payload.records.iter().filter(is_event).count();
+        if batch.last_sequence() > self.flushed_through {
+            self.tail_events += events as u64;
+            return Ok(());
+        }
+        if events > 0 {
+            let extent = self.open.append(batch, Sequence::new(0), &mut self.slots)?;
+            self.open_rows = extent.rows;
+            if extent.rows >= CHUNK_ROWS || extent.bytes >= CHUNK_BYTES {
+                self.seal();
+            }
+        }
+        if self.files.front().is_some_and(|file| file.last_sequence <= batch.last_sequence()) {
+            self.finish_file(found)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, found: &mut Findings<'_>) -> Result<()> {
+        self.seal();
+        let rows: usize = self.chunks.iter().map(|slice| slice.rows.len()).sum();
+        if rows > 0 {
+            found.add(format!("{rows} events up to sequence {} are in no file", self.flushed_through));
+        }
+        for file in &self.files {
+            found.add(format!("{}: holds sequences that the log does not have", file.path.display()));
+        }
+        if self.tail_rows != self.tail_events {
+            found.add(format!(
+                "{} events in memory but the log has {} past sequence {}",
+                self.tail_rows, self.tail_events, self.flushed_through
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Reads all of a file, the parts that no column is made of included.
+fn check_bytes(file: &Arc<ColumnFile>) -> Result<()> {
+    let guarded = Guarded::open(Arc::clone(file))?;
+    let mut at = 0;
+    while at < file.bytes {
+        let end = file.bytes.min(at + READ_BYTES);
+        guarded.read(at..end)?;
+        at = end;
+    }
+    let length = std::fs::metadata(&file.path).map_err(|e| error::io("reading", &file.path, e))?.len();
+    if length != file.bytes {
+        return Err(error::corrupt(file.path.display(), format_args!("{length} bytes, expected {}", file.bytes)));
+    }
+    Ok(())
+}
+
+/// Compares a file with the rows that it is to hold, column by column.
+fn check_rows(file: &Arc<ColumnFile>, slices: &[Slice], types: &EventSchema, found: &mut Findings<'_>) -> Result<()> {
+    let path = file.path.display();
+    let Some(order) = Order::of(slices) else {
+        found.add(format!("{path}: {} rows but the log has no events there", file.rows));
+        return Ok(());
+    };
+    let mut entry = order.entry.clone();
+    entry.bytes = file.bytes;
+    if file.entry() != entry {
+        found.add(format!("{path}: the catalog says {:?} but the log {entry:?}", file.entry()));
+    }
+    if file.rows != order.rows.len() as u64 {
+        return Ok(());
+    }
+    let reader = || {
+        let guarded = Guarded::open(Arc::clone(file))?;
+        ParquetRecordBatchReaderBuilder::try_new(guarded).map_err(|e| error::reading(&file.path, e))
+    };
+    let arrow = Arc::clone(reader()?.schema());
+    let schema = types.as_in(&arrow);
+    for field in arrow.fields() {
+        if schema.arrow().index_of(field.name()).is_err() {
+            found.add(format!("{path}: a column {} but the log has no such property", field.name()));
+        }
+    }
+    for (place, field) in schema.arrow().fields().iter().enumerate() {
+        let arrays =
+            slices.iter().map(|slice| slice.chunk.convert(&schema, place)).collect::<Result<Vec<ArrayRef>>>()?;
+        let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+        let Ok(column) = arrow.index_of(field.name()) else {
+            // Columns without values are left out of a file.
+            let has_values = |(array, slice): (&&dyn Array, &Slice)| {
+                let Range { start, end } = slice.rows;
+                let own = array.slice(start, end - start);
+                own.null_count() < own.len()
+            };
+            if arrays.iter().zip(slices).any(has_values) {
+                found.add(format!("{path}: no column {} but the log has values for it", field.name()));
+            }
+            continue;
+        };
+        let expected = interleave(&arrays, &order.rows).map_err(error::arrow)?;
+        let builder = reader()?;
+        let projection = ProjectionMask::roots(builder.parquet_schema(), [column]);
+        let batches = builder.with_projection(projection).build().map_err(|e| error::reading(&file.path, e))?;
+        let mut at = 0;
+        for batch in batches {
+            let batch = batch.map_err(|e| error::reading_arrow(&file.path, &e))?;
+            let values = batch.column(0);
+            if at + values.len() > expected.len() || **values != *expected.slice(at, values.len()) {
+                found.add(format!(
+                    "{path}: column {}: rows {at} to {} are not those of the log",
+                    field.name(),
+                    at + values.len() - 1
+                ));
+                break;
+            }
+            at += values.len();
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Reads the whole log, and goes on behind damage.
+
+use super::report::{Findings, LogReport, VerifyReport};
+use crate::error::{ErrorKind, Result};
+use crate::fold::Committed;
+use crate::format::decode_payload;
+use crate::id::Sequence;
+use crate::log::{LogDir, LogPosition, Next, Segment, SegmentReader};
+
+/// Takes one batch as it stands in the log.
+pub(crate) type OnBatch<'a> = &'a mut dyn FnMut(&Committed<'_>, LogPosition, &mut VerifyReport) -> Result<()>;
+
+/// A walk through every frame of the log.
+pub(crate) struct LogWalk<'a> {
+    pub(crate) dir: &'a LogDir,
+    /// The last sequence of an open store; of one that is not, the last segment may end in what was never acknowledged.
+    pub(crate) last: Option<Sequence>,
+}
+
+/// Reads every frame with every checksum, in order, and reports what is missing or damaged with the sequences that went with it.
+///
+/// # Errors
+/// Errors of the disk and of `on_batch`; damage is a finding.
+pub(crate) fn walk_log(walk: &LogWalk<'_>, report: &mut VerifyReport, on_batch: OnBatch<'_>) -> Result<()> {
+    let segments = walk.dir.segments()?;
+    let mut next = Sequence::FIRST;
+    for (at, segment) in segments.iter().enumerate() {
+        let follower = segments.get(at + 1);
+        if segment.first > next {
+            let message = format!("{}: begins at sequence {}, expected {next}", segment.path.display(), segment.first);
+            let lost = Some((next, Sequence::new(segment.first.number() - 1)));
+            Findings::of(report, "log").add_lost(message, lost);
+        } else if segment.first < next {
+            let message = format!(
+                "{}: begins at sequence {}, but the segment before it ends at {}",
+                segment.path.display(),
+                segment.first,
+                next.number() - 1
+            );
+            Findings::of(report, "log").add(message);
+        }
+        next = walk_segment(walk, segment, follower, report, on_batch)?;
+        report.log.segments += 1;
+        report.log.bytes += segment.bytes;
+    }
+    if let Some(last) = walk.last
+        && next.number() <= last.number()
+    {
+        let lost = Some((next, last));
+        Findings::of(report, "log").add_lost(format!("ends at sequence {}, expected {last}", next.number() - 1), lost);
+    }
+    Ok(())
+}
+
+/// Reads one segment, and says which sequence the next one is to begin at.
+fn walk_segment(
+    walk: &LogWalk<'_>,
+    segment: &Segment,
+    follower: Option<&Segment>,
+    report: &mut VerifyReport,
+    on_batch: OnBatch<'_>,
+) -> Result<Sequence> {
+    let end = follower.map(|follower| Sequence::new(follower.first.number() - 1)).or(walk.last);
+    let lost_from = |next: Sequence| end.filter(|end| *end >= next).map(|end| (next, end));
+    let after = |next: Sequence| end.map_or(next, |end| next.max(end.plus(1)));
+    let mut reader = match SegmentReader::open(walk.dir, segment) {
+        Ok(reader) => reader,
+        Err(e) if e.kind() == ErrorKind::Corrupt => {
+            Findings::of(report, "log").add_lost(e.to_string(), lost_from(segment.first));
+            return Ok(after(segment.first));
+        }
+        Err(e) => return Err(e),
+    };
+    let mut next = segment.first;
+    let mut closed = false;
+    loop {
+        let offset = reader.offset();
+        let place = format!("{}: frame at byte {offset}", segment.path.display());
+        let what = match reader.next()? {
+            Next::End => break,
+            Next::Frame(frame) if closed => {
+                format!("sequence {} after the closing frame", frame.header.first_sequence)
+            }
+            Next::Frame(frame) if frame.header.first_sequence != next.number() => {
+                format!("sequence {} but {next} expected", frame.header.first_sequence)
+            }
+            Next::Frame(frame) if frame.header.closing => {
+                closed = true;
+                continue;
+            }
+            Next::Frame(frame) => {
+                let first_sequence = next;
+                next = next.plus(u64::from(frame.header.count));
+                match decode_payload(&frame.payload) {
+                    Ok(payload) if payload.records.len() == frame.header.count as usize => {
+                        report.log = LogReport {
+                            frames: report.log.frames + 1,
+                            records: report.log.records + u64::from(frame.header.count),
+                            ..report.log
+                        };
+                        let batch = Committed { first_sequence, payload: &payload };
+                        on_batch(&batch, LogPosition { segment: segment.first, offset }, report)?;
+                    }
+                    decoded => {
+                        let what = match decoded {
+                            Ok(payload) => {
+                                format!("{} records but the header says {}", payload.records.len(), frame.header.count)
+                            }
+                            Err(what) => what.to_string(),
+                        };
+                        let lost = Some((first_sequence, Sequence::new(next.number() - 1)));
+                        Findings::of(report, "log").add_lost(format!("{place}: {what}"), lost);
+                    }
+                }
+                continue;
+            }
+            Next::Bad(what) => what,
+        };
+        // What follows a bad frame is found by its header: those of later sequences go on from here.
+        let from = reader.offset().max(offset + 1);
+        let found = reader.find_header(from, |header| header.first_sequence >= next.number())?;
+        let Some((at, header)) = found else {
+            let torn = follower.is_none() && walk.last.is_none() && !closed;
+            if !torn {
+                Findings::of(report, "log").add_lost(format!("{place}: {what}"), lost_from(next));
+            }
+            return Ok(if torn { next } else { after(next) });
+        };
+        let known = follower.is_some() || walk.last.is_some() || header.synced_through >= next.number();
+        let resumed = Sequence::new(header.first_sequence);
+        if known {
+            let lost = (resumed > next).then(|| (next, Sequence::new(resumed.number() - 1)));
+            Findings::of(report, "log").add_lost(format!("{place}: {what}"), lost);
+        }
+        next = resumed;
+        reader.resume(at)?;
+    }
+    if let Some(follower) = follower
+        && !closed
+        && next == follower.first
+    {
+        let message = format!("{}: no closing frame, although a segment follows", segment.path.display());
+        Findings::of(report, "log").add(message);
+    }
+    Ok(next)
+}
