@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
 use crate::commands::{
-    demo, erase, export, funnel, import, info, quarantine, query, retention, retract, sql, trend, verify,
+    backup, demo, erase, export, funnel, import, info, quarantine, query, retention, retract, sql, trend, verify,
 };
 use crate::output::Output;
 use crate::render::ColorChoice;
@@ -51,6 +51,7 @@ pub(crate) enum Command {
     Erase(erase::Args),
     Retract(retract::Args),
     Verify(verify::Args),
+    Backup(backup::Args),
 }
 
 /// A store that is there already.

@@ -11,8 +11,8 @@ use pugmark_query::files::{Export, Exported, Import, Progress, Reject, Source, S
 use pugmark_query::{Engine, Error, ErrorKind, QueryResult, QuerySnapshot, Result};
 use pugmark_registry::RegistryFold;
 use pugmark_store::{
-    Entry, Event, ImportId, Operation, Outcome, Quarantined, Receipt, Sequence, Settle, Store, VerifyProgress,
-    VerifyReport,
+    BackupReport, Entry, Event, ImportId, Operation, Outcome, Quarantined, Receipt, Sequence, Settle, Store,
+    VerifyProgress, VerifyReport,
 };
 
 use crate::arrow::array::RecordBatch;
@@ -399,6 +399,29 @@ impl Pugmark {
     /// [`ErrorKind::Locked`] while it is open; [`ErrorKind::Invalid`] if it is no store; errors of the disk. What is wrong is in the report.
     pub fn verify_log(dir: impl AsRef<Path>) -> Result<VerifyReport> {
         Ok(Store::verify_log(dir.as_ref(), &pugmark_store::Options::default().storage)?)
+    }
+
+    /// Copies everything that is acknowledged to the directory `to` while the store is in use. The copy is a store without what is derived: to restore it, copy it
+    /// and open the copy, which derives the rest again.
+    ///
+    /// Into a directory with an earlier backup of this store only what has changed is copied; one that was interrupted is completed by the next.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if `to` holds something else, another store, or what was stored there since it was opened itself; [`ErrorKind::Locked`] while it is
+    /// open; [`ErrorKind::Corrupt`] for damage in the log, which is not copied; errors of the disk.
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, Pugmark};
+    /// # let (dir, to) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    /// let db = Pugmark::open(dir.path())?;
+    /// db.track(Event::new("view", "u1"))?;
+    /// db.backup(to.path())?;
+    /// assert_eq!(Pugmark::open(to.path())?.info()?.events, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn backup(&self, to: impl AsRef<Path>) -> Result<BackupReport> {
+        Ok(self.store.backup(to.as_ref())?)
     }
 
     /// What the store holds.

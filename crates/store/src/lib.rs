@@ -12,6 +12,7 @@
 //!
 //! The bytes on disk are defined in `docs/format.md`.
 
+mod backup;
 mod block;
 mod catalog;
 mod clock;
@@ -48,6 +49,7 @@ mod value;
 mod verify;
 mod view;
 
+pub use backup::BackupReport;
 pub use block::{EventBlock, EventDraft, PackedEvent};
 pub use catalog::{SegmentSpan, TimeRange};
 pub use clock::{Clock, ManualClock, SystemClock};

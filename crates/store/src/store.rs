@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::backup::{BackupReport, Extent, backup};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Entry;
@@ -416,6 +417,33 @@ impl Store {
         walk_log(&LogWalk { dir: &log_dir, last: None }, &mut report, &mut |_, _, _| Ok(()))?;
         report.unchecked.push("everything derived".to_owned());
         Ok(report)
+    }
+
+    /// Copies everything that is acknowledged to the directory `to`, while appends go on (removals wait): the log, and what stands for the parts of it that are gone. What is derived is left out, and
+    /// the visitors' salt. The copy is a store: to restore it, copy it and open the copy.
+    ///
+    /// Into a directory that holds an earlier backup of this store, only what has changed is copied. One that was interrupted is completed by the next.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if `to` holds something else, another store, or entries that were stored there since it was opened as a store;
+    /// [`ErrorKind::Locked`] while it is open; [`ErrorKind::Corrupt`] for damage in the log, which is not copied; errors of the disk.
+    pub fn backup(&self, to: &Path) -> Result<BackupReport> {
+        let storage = &self.shared.options.storage;
+        prepare_dir(storage.as_ref(), to, true)?;
+        let _lock = lock_dir(storage.as_ref(), to)?;
+        if let Some(parent) = to.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            storage.sync_dir(parent).map_err(|e| Error::io("syncing directory", parent, e))?;
+        }
+        // Sealed segments are not written anew meanwhile.
+        let _alone = lock(&self.shared.maintenance);
+        let extent = {
+            let state = lock(&self.shared.state);
+            state.check_poison()?;
+            // So that nothing is copied that a crash could take back from the store itself.
+            state.log.sync()?;
+            Extent { store_id: state.log.store_id(), last: state.applied, end: state.log.position() }
+        };
+        backup(storage, &self.shared.dir, to, extent)
     }
 
     /// The store's directory.

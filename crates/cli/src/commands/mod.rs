@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod ask;
+pub(crate) mod backup;
 pub(crate) mod demo;
 pub(crate) mod erase;
 pub(crate) mod export;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Erase(args) => erase::run(&args),
         Command::Retract(args) => retract::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Backup(args) => backup::run(&args),
     }
 }
 

@@ -53,6 +53,17 @@ fn a_damaged_columnar_file_fails_questions_and_is_repaired() {
 }
 
 #[test]
+fn a_backup_answers_as_the_store_does() {
+    let bench = filled();
+    let question = |dir: &str| bench.run(&["sql", dir, "SELECT count(*), sum(n) FROM events", "--format", "csv"]).ok();
+    assert!(bench.run(&["backup", "s", "copy"]).ok().contains("through sequence 5,000"));
+    assert_eq!(question("copy"), question("s"));
+    bench.run(&["verify", "copy"]).ok();
+    bench.run(&["backup", "s", "copy"]).ok();
+    assert!(bench.run(&["backup", "s", "events.ndjson"]).error(1).contains("events.ndjson"));
+}
+
+#[test]
 fn a_damaged_log_is_told_with_what_is_lost_and_left_alone() {
     let bench = filled();
     let segment = one_of(&bench.path("s/log"));

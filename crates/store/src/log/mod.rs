@@ -12,4 +12,4 @@ pub(crate) use recovery::{Recovery, recover};
 pub(crate) use rewrite::{Edit, Rewriting, Rewritten, Written, survey};
 pub use scan::{Frame, Scan, TimeScan};
 pub(crate) use segment::{Next, SegmentReader};
-pub(crate) use writer::{ActiveFile, LogPosition, LogWriter};
+pub(crate) use writer::{ActiveFile, LogPosition, LogWriter, closing_frame};

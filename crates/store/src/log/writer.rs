@@ -152,6 +152,10 @@ impl LogWriter {
         FrameSeed::of(&self.store_id)
     }
 
+    pub(crate) fn store_id(&self) -> [u8; 16] {
+        self.store_id
+    }
+
     /// The active segment's file.
     pub(crate) fn active(&self) -> &Arc<ActiveFile> {
         &self.active
@@ -207,7 +211,7 @@ impl LogWriter {
 }
 
 /// The frame that ends a segment whose last sequence is `last`.
-pub(super) fn closing_frame(store_id: &[u8; 16], last: Sequence) -> std::io::Result<Vec<u8>> {
+pub(crate) fn closing_frame(store_id: &[u8; 16], last: Sequence) -> std::io::Result<Vec<u8>> {
     let frame = FrameOf {
         first_sequence: last.plus(1).number(),
         count: 0,

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, reason = "a test program has no outside and fails by panicking")]
 
 mod append;
+mod backup;
 mod common;
 mod kills;
 mod quarantine;
