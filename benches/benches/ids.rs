@@ -2,6 +2,7 @@
 //! 31 bytes. `PUGMARK_BENCH_IDS` says how many are stored first (100,000 if it does not); bytes of memory and disk for each are printed.
 
 #![allow(missing_docs)]
+#![expect(clippy::print_stderr, reason = "sizes beside the times of the benches")]
 
 use std::fmt::Write;
 

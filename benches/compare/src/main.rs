@@ -1,5 +1,7 @@
 //! The same append-with-unique-id work on pugmark and on what a user would pick instead. README.md says what is measured and how.
 
+#![expect(clippy::disallowed_methods, reason = "a program that measures asks for the time")]
+
 mod cases;
 mod measure;
 mod peers;

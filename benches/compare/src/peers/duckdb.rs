@@ -65,7 +65,7 @@ impl Contender for DuckDb {
             writeln!(file, "{}", serde_json::to_string(&rows)?)?;
         }
         file.into_inner()?;
-        let limit = (case == Case::Single).then(|| limit.as_secs_f64());
+        let limit = (case == Case::Single).then_some(limit.as_secs_f64());
         let answer = self.ask(&json!({ "rows": path, "limit": limit }))?;
         std::fs::remove_file(&path)?;
         let seconds = |value: &Value| value.as_f64().map(Duration::from_secs_f64);
