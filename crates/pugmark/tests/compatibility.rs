@@ -1,0 +1,149 @@
+//! Stores that earlier versions wrote answer as they did, and one that a newer version wrote is refused and left alone.
+//!
+//! `fixtures/v1` is the log of a store of format version 1. It is never edited. A new format version adds a
+//! fixture of its own, written by `write` here with `PUGMARK_WRITE_FIXTURE` set to the folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pugmark::arrow::util::pretty::pretty_format_batches;
+use pugmark::{ErrorKind, Event, ManualClock, Options, Outcome, Pugmark, Settle, StoreOptions, Timestamp, Value};
+
+const MINUTE_US: i64 = 60_000_000;
+
+fn options(minute: i64) -> Options {
+    let now = Timestamp::from_microsecond(1_735_689_600_000_000 + minute * MINUTE_US);
+    let store =
+        StoreOptions { clock: Arc::new(ManualClock::new(now)), segment_max_bytes: 2_000, ..StoreOptions::default() };
+    Options { store, ..Options::default() }
+}
+
+fn event(number: i64) -> Event {
+    let name = ["view", "cart", "purchase"][usize::try_from(number % 3).unwrap()];
+    Event::new(name, format!("u{}", number % 7))
+        .message_id(format!("m{number}"))
+        .at(Timestamp::from_microsecond(1_735_689_600_000_000 + number * MINUTE_US))
+        .session(format!("s{}", number % 5))
+        .property("whole", number)
+        .property("part", 0.5 * f64::from(i32::try_from(number).unwrap()))
+        .property("yes", number % 2 == 0)
+        .property("text", format!("text {number} \"é\""))
+        .property("huge", Value::Number("123456789012345678901234567890".to_owned()))
+        .property("list", Value::Json("[1,\"a\"]".to_owned()))
+}
+
+/// Writes the store whose log is the fixture.
+fn write(dir: &Path) {
+    let db = Pugmark::open_with(dir, options(100)).unwrap();
+    for first in (0..60).step_by(6) {
+        db.track_many((first..first + 6).map(event).collect()).unwrap();
+    }
+    db.track(Event::new("keyed", "u1").key("order-1")).unwrap();
+    db.identify("anon", "u1").unwrap();
+    db.alias("other", "u2").unwrap();
+    assert!(matches!(db.identify("anon", "u2").unwrap(), Outcome::Refused(..)));
+    let conflict = |number: i64| {
+        let Outcome::Conflict(Some(kept)) = db.track(event(number).property("more", true)).unwrap() else {
+            panic!("it is kept aside")
+        };
+        kept
+    };
+    db.settle(conflict(8), Settle::Drop).unwrap();
+    db.settle(conflict(9), Settle::Store { message_id: "m9-again".to_owned() }).unwrap();
+    conflict(11);
+    db.erase(&["u3"]).unwrap();
+    db.blocking().unwrap().retract("whole >= 57").unwrap();
+    db.close().unwrap();
+}
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1")
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let name = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_dir(&path, &name);
+        } else {
+            std::fs::copy(&path, name).unwrap();
+        }
+    }
+}
+
+fn check(db: &Pugmark) {
+    let answer =
+        |statement: &str| pretty_format_batches(&db.blocking().unwrap().sql(statement).unwrap()).unwrap().to_string();
+    // 60 events of 7 people and 6 properties, without those of u3 (8 of the first 57) and the last three; one that was kept aside, one with a key.
+    let totals = answer(
+        "SELECT count(*) AS events, count(DISTINCT person) AS people, sum(whole) AS whole, sum(part) AS part, count(DISTINCT session_id) AS sessions, \
+         min(list) AS list, min(prop('huge')) AS huge, max(text) AS text FROM events",
+    );
+    let expected = "\
++--------+--------+-------+-------+----------+---------+--------------------------------+------------+
+| events | people | whole | part  | sessions | list    | huge                           | text       |
++--------+--------+-------+-------+----------+---------+--------------------------------+------------+
+| 51     | 6      | 1385  | 692.5 | 5        | [1,\"a\"] | 123456789012345678901234567890 | text 9 \"é\" |
++--------+--------+-------+-------+----------+---------+--------------------------------+------------+";
+    assert_eq!(totals, expected);
+    let people = answer("SELECT name, distinct_ids, known, events FROM persons ORDER BY name");
+    for row in ["| u1   | [\"u1\",\"anon\"]  | true  | 9  ", "| u2   | [\"u2\",\"other\"] | true  | 9  "] {
+        assert!(people.contains(row), "{row} in\n{people}");
+    }
+    assert!(!people.contains("u3"), "{people}");
+    let kept = db.quarantine().unwrap();
+    assert_eq!(kept.iter().map(|kept| kept.event.message_id.as_deref()).collect::<Vec<_>>(), [Some("m11")]);
+    // Stored, erased, stored from the quarantine, made of a key: taken. Retracted: free.
+    let again =
+        db.track_many(vec![event(8), event(3), event(9).message_id("m9-again").property("more", true)]).unwrap();
+    assert_eq!(again, [Outcome::Duplicate, Outcome::Duplicate, Outcome::Duplicate]);
+    assert!(matches!(db.track(Event::new("other", "u1").message_id("keyed:order-1")).unwrap(), Outcome::Conflict(_)));
+    assert!(matches!(db.track(event(58)).unwrap(), Outcome::Accepted(_)));
+}
+
+#[test]
+fn a_store_of_format_version_1_answers_as_it_did() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_dir(&fixture(), dir.path());
+    let db = Pugmark::open_with(dir.path(), options(200)).unwrap();
+    assert!(db.info().unwrap().sequence >= 60);
+    check(&db);
+    db.close().unwrap();
+}
+
+#[test]
+fn what_is_written_today_answers_like_the_fixture() {
+    if let Ok(to) = std::env::var("PUGMARK_WRITE_FIXTURE") {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path());
+        copy_dir(&dir.path().join("log"), &Path::new(&to).join("log"));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path());
+    check(&Pugmark::open_with(dir.path(), options(200)).unwrap());
+}
+
+#[test]
+fn a_segment_of_a_newer_version_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_dir(&fixture(), dir.path());
+    let first = dir.path().join("log/00000000000000000001.log");
+    let mut bytes = std::fs::read(&first).unwrap();
+    bytes[8] = 2;
+    let crc = crc32(&bytes[..60]);
+    bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+    std::fs::write(&first, &bytes).unwrap();
+    let error = Pugmark::open_with(dir.path(), options(200)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.to_string().contains("00000000000000000001.log: format version 2"), "{error}");
+    assert_eq!(std::fs::read(&first).unwrap(), bytes);
+}
+
+/// CRC-32 (IEEE), bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
+    })
+}
