@@ -132,6 +132,10 @@ impl Fold for IdentityFold {
         Ok(())
     }
 
+    fn apply_base(&mut self, batch: &Committed<'_>) -> Result<()> {
+        self.apply(batch)
+    }
+
     fn decides(&self) -> bool {
         true
     }

@@ -40,7 +40,7 @@ pub struct SegmentSpan {
     pub last: Sequence,
     /// Events that are still there.
     pub events: u64,
-    /// When these happened; `None` without any.
+    /// When these happened, and the events that are kept aside; `None` without any.
     pub happened: Option<TimeRange>,
     /// When the batches were received; `None` without any.
     pub received: Option<TimeRange>,
@@ -68,6 +68,13 @@ impl SegmentSpan {
                 self.events += 1;
             }
             self.happened = Some(self.happened.map_or(range, |before| before.hull(range)));
+        }
+        // A conflict counts for the time, so that no segment goes before it: somebody may still store it as an event.
+        for record in &batch.payload.records {
+            if let Record::Conflict(conflict) = record {
+                let range = TimeRange::of(batch.payload.time(conflict.time));
+                self.happened = Some(self.happened.map_or(range, |before| before.hull(range)));
+            }
         }
         self.compressed &= compressed;
         self.last = batch.last_sequence();
@@ -107,6 +114,11 @@ impl Catalog {
 
     pub(crate) fn set(&mut self, segment: Sequence, span: SegmentSpan) {
         self.spans.insert(segment, span);
+        self.changed.insert(segment);
+    }
+
+    pub(crate) fn remove(&mut self, segment: Sequence) {
+        self.spans.remove(&segment);
         self.changed.insert(segment);
     }
 

@@ -65,6 +65,17 @@ pub trait Fold: Any + Send {
     /// Only for damage of what the fold keeps on disk; a batch from the log is never at fault.
     fn apply(&mut self, batch: &Committed<'_>) -> Result<()>;
 
+    /// Takes in what a base says: a record that outlived its segment, as a batch of its own. They come in order, before any batch of the log, and
+    /// between their sequences are gaps, where events were that have expired.
+    ///
+    /// A fold that keeps identities, profiles, settings or definitions treats it as [`Fold::apply`] does; one of events alone needs none of it.
+    ///
+    /// # Errors
+    /// As [`Fold::apply`].
+    fn apply_base(&mut self, _batch: &Committed<'_>) -> Result<()> {
+        Ok(())
+    }
+
     /// Decides an identity operation against everything applied so far and everything decided since; `None` leaves it to another fold.
     ///
     /// The verdict is recorded in the log with the operation, whose batch is applied next.

@@ -13,6 +13,7 @@
 //! The bytes on disk are defined in `docs/format.md`.
 
 mod backup;
+mod base;
 mod block;
 mod catalog;
 mod clock;
@@ -60,7 +61,7 @@ pub use fold::{Committed, Fold, Proposal, Verifier, copy_table};
 pub use format::FORMAT_VERSION;
 pub use id::{ImportId, Sequence, SubjectId};
 pub use log::{Frame, Scan, TimeScan};
-pub use maintain::SegmentInfo;
+pub use maintain::{Expired, SegmentInfo};
 pub use options::{AppendOptions, Durability, Options, WhenFull};
 pub use outcome::{Outcome, Rejection};
 pub use quarantine::{QuarantineStats, Quarantined, Settle};

@@ -121,6 +121,8 @@ pub(crate) struct Context<'s> {
     pub(crate) folds: &'s mut [Box<dyn Fold>],
     pub(crate) first_sequence: Sequence,
     pub(crate) received_at: Timestamp,
+    /// Events that happened earlier have expired.
+    pub(crate) expired_before: Option<Timestamp>,
 }
 
 /// Builds the batch of what was `prepared`, and says what becomes of each entry. Ids and subjects are taken as the batch goes: the caller applies
@@ -178,6 +180,14 @@ pub(crate) fn build<'a>(
         });
     }
     Ok((batch.payload, outcomes))
+}
+
+/// Why an event comes too late, if it does: its time has expired.
+fn expired(context: &Context<'_>, event: EventView<'_>) -> Option<Rejection> {
+    let before = context.expired_before?;
+    let happened = event.timestamp.unwrap_or(context.received_at);
+    let why = || format!("{happened} but events before {before} have expired");
+    (happened < before).then(|| Rejection::new("timestamp", why()))
 }
 
 struct Batch<'a> {
@@ -238,6 +248,9 @@ impl<'a> Batch<'a> {
             let same = content == CONTENT_GONE || subject.is_some_and(|subject| hash_of(subject) == content);
             return Ok(if same { Outcome::Duplicate } else { self.keep_aside(context, event, check, sequence) });
         }
+        if let Some(too_late) = expired(context, event) {
+            return Ok(Outcome::Rejected(too_late));
+        }
         let subject = match subject {
             Some(subject) => subject,
             None => self.subject(context.subjects, check.sender, event.distinct_id)?,
@@ -274,6 +287,10 @@ impl<'a> Batch<'a> {
         let content = check.properties.content_aside(event.name, &check.sender, event.timestamp);
         if let Some(kept) = context.quarantine.find(check.fingerprint, content) {
             return Outcome::Conflict(Some(kept));
+        }
+        // Of what has expired nothing is kept.
+        if expired(context, event).is_some() {
+            return Outcome::Conflict(None);
         }
         let message_id = check.message_id(event);
         let (session_id, about) = (event.session_id, event.context);

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::base::{BaseReader, each_operation};
 use crate::error::Result;
 use crate::fold::{Committed, Fold};
 use crate::id::Sequence;
 use crate::log::Scan;
 use crate::queue::lock;
+use crate::record::BaseSection;
 use crate::store::Store;
 
 /// What is left of the log when commits are held up for the rest.
@@ -21,7 +23,17 @@ impl Store {
     pub fn reprocess(&self, wanted: impl Fn(&str) -> bool) -> Result<()> {
         let mut built: Vec<Box<dyn Fold>> =
             lock(&self.shared.state).folds.iter().filter(|fold| wanted(fold.name())).map(|fold| fold.fresh()).collect();
+        // Held, so that no segment goes between what the bases say and what the log does.
+        let _alone = lock(&self.shared.maintenance);
         let mut next = Sequence::FIRST;
+        for base in self.shared.base_dir.bases()? {
+            let mut reader = BaseReader::open(&self.shared.base_dir, &base)?;
+            while let Some(section) = reader.next()? {
+                let BaseSection::Operations { names, records } = section.decode()? else { continue };
+                each_operation(&names, records, |batch| built.iter_mut().try_for_each(|fold| fold.apply_base(batch)))?;
+            }
+            next = base.end;
+        }
         while self.snapshot().sequence().number() + 1 > next.number() + HELD_UP_FOR {
             next = apply(self.scan(next)?, &mut built, next)?;
         }
@@ -34,7 +46,7 @@ impl Store {
         state.succeed(built)?;
         let snapshot = Arc::new(state.publish());
         drop(state);
-        self.shared.show(snapshot);
+        self.shared.show_durable(snapshot);
         self.shared.room.notify_all();
         Ok(())
     }

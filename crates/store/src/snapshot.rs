@@ -4,7 +4,9 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::id::Sequence;
+use crate::removal::Hidden;
 use crate::subjects::Subjects;
+use crate::time::Timestamp;
 
 /// The published state of a store at one sequence. It never changes; keeping it keeps what it refers to.
 #[derive(Clone)]
@@ -31,6 +33,11 @@ impl Snapshot {
     /// Distinct ids by subject, and subjects by distinct id.
     pub fn subjects(&self) -> &Arc<Subjects> {
         &self.subjects
+    }
+
+    /// Events that happened before this have expired: no answer may show them, also where they are still on disk.
+    pub fn expired_before(&self) -> Option<Timestamp> {
+        self.state::<Hidden>().and_then(|hidden| hidden.expired_before())
     }
 
     /// What the fold that publishes a `T` published; `None` when the store was opened without that fold.

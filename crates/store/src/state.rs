@@ -5,21 +5,22 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::catalog::Catalog;
+use crate::base::{BaseReader, each_operation};
+use crate::catalog::{Catalog, SegmentSpan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flight::{Flight, Landing};
 use crate::fold::{Committed, Fold};
 use crate::format::{FrameOf, encode_frame_into, encode_payload};
 use crate::id::Sequence;
 use crate::index::{FoldEntry, Index};
-use crate::log::{LogPosition, LogWriter, Rewritten};
+use crate::log::{LogDir, LogPosition, LogWriter, Rewritten, Segment};
 use crate::options::{Durability, Options};
 use crate::outcome::Outcome;
 use crate::prepare::{Context, Prepared, build};
 use crate::quarantine::{Quarantine, Quarantined, Settle};
 use crate::queue::Submission;
-use crate::record::{Payload, Record};
-use crate::removal::RemovedIds;
+use crate::record::{BaseSection, Payload, Record};
+use crate::removal::{Removals, RemovedIds};
 use crate::runs::{Fingerprint, MergeThread, MessageIds};
 use crate::snapshot::Snapshot;
 use crate::storage::Storage;
@@ -195,6 +196,75 @@ impl State {
         if self.since_checkpoint >= options.checkpoint_every { self.checkpoint() } else { Ok(()) }
     }
 
+    /// Applies a base to whatever has not seen all that it covers, which is everything before `end`.
+    pub(crate) fn replay_base(&mut self, mut base: BaseReader, end: Sequence, options: &Options) -> Result<()> {
+        let covered = Sequence::new(end.number() - 1);
+        let seen = |mark: Option<&Sequence>| mark.is_some_and(|mark| *mark >= covered);
+        let (subjects_seen, ids_seen) = (seen(self.watermarks.first()), seen(self.watermarks.get(1)));
+        while let Some(section) = base.next()? {
+            match section.decode()? {
+                BaseSection::Subjects(subjects) if !subjects_seen => self.subjects.apply(&subjects)?,
+                BaseSection::MessageIds(ids) if !ids_seen => {
+                    self.since_checkpoint += ids.len() as u64;
+                    self.ids.take_over(&ids)?;
+                }
+                BaseSection::Operations { names, records } => {
+                    each_operation(&names, records, |batch| {
+                        if !subjects_seen {
+                            self.subjects.apply_erasures(batch.payload)?;
+                        }
+                        for (fold, mark) in self.folds.iter_mut().zip(self.watermarks.iter().skip(OWN)) {
+                            if *mark < batch.first_sequence {
+                                fold.apply_base(batch)?;
+                            }
+                        }
+                        Ok(())
+                    })?;
+                }
+                BaseSection::Subjects(_) | BaseSection::MessageIds(_) => {}
+            }
+        }
+        self.applied = covered;
+        // Not before: half a base is no state that a watermark could stand for.
+        if self.since_checkpoint >= options.checkpoint_every { self.checkpoint() } else { Ok(()) }
+    }
+
+    /// Forgets what is known of segments before the first of the log: a crash may have come between their removal and that.
+    pub(crate) fn forget_before(&mut self, log: &LogDir) -> Result<()> {
+        let Some(first) = log.segments()?.first().map(|first| first.first) else { return Ok(()) };
+        let gone: Vec<Sequence> =
+            self.catalog.spans().map(|(segment, _)| segment).filter(|segment| *segment < first).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let txn = self.index.begin_write()?;
+        for segment in gone {
+            Index::forget_positions(&txn, segment, Sequence::new(first.number() - 1))?;
+            self.catalog.remove(segment);
+        }
+        self.catalog.checkpoint(&txn)?;
+        Index::commit(txn)
+    }
+
+    /// Forgets segments whose content a base has taken over and removes their files, in this order and durably. Whoever has such a file open goes on reading it.
+    pub(crate) fn drop_segments(&mut self, segments: &[(Segment, Sequence)], conflicts: &BTreeSet<u64>) -> Result<()> {
+        self.check_poison()?;
+        self.quarantine.forget_all(conflicts);
+        let txn = self.index.begin_write()?;
+        for (segment, last) in segments {
+            Index::forget_positions(&txn, segment.first, *last)?;
+            self.positions.retain(|(_, position)| position.segment != segment.first);
+            self.catalog.remove(segment.first);
+        }
+        self.checkpoint_in(txn)?;
+        let dir = self.log.dir();
+        for (segment, _) in segments {
+            dir.remove(segment)?;
+        }
+        // After a failed sync the names are gone and perhaps still on the disk, and no later sync would say so.
+        dir.sync().inspect_err(|e| self.poison = Some(e.to_string()))
+    }
+
     fn note_position(&mut self, position: (Sequence, LogPosition)) {
         let due = self.positions.last().is_none_or(|(last, _)| last.number() + POSITION_EVERY <= position.0.number());
         if due {
@@ -207,6 +277,11 @@ impl State {
         self.positions.push(position);
     }
 
+    /// What is on disk is known only after the store is opened again.
+    pub(crate) fn poison_by(&mut self, error: &Error) {
+        self.poison = Some(error.to_string());
+    }
+
     pub(crate) fn check_poison(&self) -> Result<()> {
         match &self.poison {
             None => self.log.active().check(),
@@ -215,6 +290,14 @@ impl State {
                 format!("an earlier write failed ({first}); open the store again to go on"),
             )),
         }
+    }
+
+    /// Events that happened earlier have expired.
+    pub(crate) fn expired_before(&self) -> Option<Timestamp> {
+        self.folds.iter().find_map(|fold| {
+            let fold: &dyn Any = fold.as_ref();
+            fold.downcast_ref::<Removals>()?.expired_before()
+        })
     }
 
     pub(crate) fn has_room(&self) -> Result<bool> {
@@ -282,6 +365,12 @@ impl State {
                 }
                 let mut event = kept.event;
                 event.message_id = Some(message_id);
+                if let Some(before) = self.expired_before()
+                    && event.timestamp.unwrap_or(kept.received_at) < before
+                {
+                    let message = format!("the event has expired: it happened before {before}; it can be dropped");
+                    return Err(Error::new(ErrorKind::Invalid, message));
+                }
                 // It happened when it first came, not when somebody decided about it; and what was not too late then is not now.
                 let latest = *event.timestamp.get_or_insert(kept.received_at);
                 event.view().validate(latest).map_err(|why| Error::new(ErrorKind::Invalid, why.to_string()))?;
@@ -316,6 +405,7 @@ impl State {
         // While the store is open, time of receipt never goes back, also when the clock does.
         let now = options.clock.now().max(self.last_received);
         let first_sequence = self.applied.plus(1);
+        let expired_before = self.expired_before();
         let mut context = Context {
             subjects: &self.subjects,
             ids: &mut self.ids,
@@ -323,6 +413,7 @@ impl State {
             folds: &mut self.folds,
             first_sequence,
             received_at: now,
+            expired_before,
         };
         let (mut payload, outcomes) = build(prepared, import, &mut context)?;
         payload.records.extend(after);
@@ -377,7 +468,14 @@ impl State {
         self.check_poison()?;
         let segment = rewritten.first();
         let txn = self.index.begin_write()?;
-        if Index::forget_positions(&txn, segment, rewritten.last())? {
+        // What was known of the old file would be wrong of the new one, but for its compression.
+        let compressed = true;
+        let same = |known: &SegmentSpan| SegmentSpan { compressed, ..*known } == rewritten.span();
+        let stale = !self.catalog.whole(segment, rewritten.last()).is_some_and(same);
+        if stale {
+            Index::set_segments(&txn, std::iter::once((segment, None)))?;
+        }
+        if Index::forget_positions(&txn, segment, rewritten.last())? || stale {
             // Durable before the rename: no place in the old file may ever be looked up in the new one.
             Index::commit(txn)?;
         } else {

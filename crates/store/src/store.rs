@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::backup::{BackupReport, Extent, backup};
+use crate::base::{BaseDir, BaseReader};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Entry;
@@ -32,7 +33,7 @@ use crate::storage::{LockAttempt, OpenMode, Storage};
 use crate::subjects::SubjectStats;
 use crate::subscribe::Feed;
 use crate::time::Timestamp;
-use crate::verify::{LogWalk, VerifyProgress, VerifyReport, walk_log};
+use crate::verify::{LogWalk, VerifyProgress, VerifyReport, walk_bases, walk_log};
 
 /// A committer that waits for room looks again this often, also when nobody wakes it.
 const ROOM_LOOKED_AT_EVERY: Duration = Duration::from_millis(100);
@@ -69,13 +70,14 @@ struct Threads {
 pub(crate) struct Shared {
     pub(crate) dir: PathBuf,
     pub(crate) log_dir: LogDir,
+    pub(crate) base_dir: BaseDir,
     pub(crate) options: Options,
     queue: Queue,
     flights: Flights,
     pub(crate) state: Mutex<State>,
     /// Signalled when a fold may have room again.
     pub(crate) room: Condvar,
-    snapshot: RwLock<Arc<Snapshot>>,
+    pub(crate) snapshot: RwLock<Arc<Snapshot>>,
     /// Held by whoever rewrites or removes sealed segments: one at a time.
     pub(crate) maintenance: Mutex<()>,
     pub(crate) upkeep: Upkeep,
@@ -131,6 +133,8 @@ impl Store {
         storage.sync_dir(dir).map_err(|e| Error::io("syncing directory", dir, e))?;
         let index = Index::open(storage.as_ref(), &dir.join("index.redb"), options.index_cache_bytes)?;
         let index_id = index.store_id()?;
+        let base_dir = BaseDir::new(Arc::clone(storage), dir);
+        base_dir.check(&log_dir)?;
         let has_log = !log_dir.segments()?.is_empty();
         if !has_log && index_id.is_some() {
             return Err(Error::new(
@@ -167,6 +171,12 @@ impl Store {
         let folds: Vec<Box<dyn Fold>> =
             std::iter::once(Box::new(Removals::default()) as Box<dyn Fold>).chain(folds).collect();
         let mut state = State::load(recovered.writer, index, &options, &runs_dir, folds, last)?;
+        state.forget_before(&log_dir)?;
+        for base in base_dir.bases()? {
+            if state.replay_after().plus(1) < base.end {
+                state.replay_base(BaseReader::open(&base_dir, &base)?, base.end, &options)?;
+            }
+        }
         let after = state.replay_after();
         if after < last {
             let near = state.index.position(after.plus(1))?;
@@ -182,6 +192,7 @@ impl Store {
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
             log_dir,
+            base_dir,
             queue: Queue::new(options.queue_max_bytes),
             flights: Flights::new(options.buffered_sync_after),
             options,
@@ -274,9 +285,7 @@ impl Store {
         drop(state);
         // What is in flight is durable now too: the index is never ahead of the log.
         if let Some(snapshot) = snapshot {
-            let through = snapshot.sequence();
-            self.shared.show(snapshot);
-            self.shared.feed.advance(through);
+            self.shared.show_durable(snapshot);
         }
         // Also after a failure, which whoever waits is then told.
         self.shared.room.notify_all();
@@ -379,7 +388,7 @@ impl Store {
         let snapshot = Arc::new(state.publish());
         drop(state);
         // All that is in flight before it is durable with it.
-        self.shared.show(snapshot);
+        self.shared.show_durable(snapshot);
         Ok(settled)
     }
 
@@ -402,7 +411,7 @@ impl Store {
     /// # Errors
     /// Errors of the disk and of the index; [`ErrorKind::Poisoned`] after a failed write. What is wrong is in the report.
     pub fn verify(&self, repair: bool, on_progress: &mut dyn FnMut(&VerifyProgress)) -> Result<VerifyReport> {
-        lock(&self.shared.state).verify(&self.shared.log_dir, repair, on_progress)
+        lock(&self.shared.state).verify(&self.shared.log_dir, &self.shared.base_dir, repair, on_progress)
     }
 
     /// Reads the log of a store that is not open, and perhaps cannot be: every frame with every checksum, also behind damage.
@@ -414,7 +423,8 @@ impl Store {
         let _lock = lock_dir(storage.as_ref(), dir)?;
         let log_dir = LogDir::new(Arc::clone(storage), dir.join("log"));
         let mut report = VerifyReport::default();
-        walk_log(&LogWalk { dir: &log_dir, last: None }, &mut report, &mut |_, _, _| Ok(()))?;
+        let first = walk_bases(&BaseDir::new(Arc::clone(storage), dir), &mut report, &mut |_, _| Ok(()))?;
+        walk_log(&LogWalk { dir: &log_dir, first, last: None }, &mut report, &mut |_, _, _| Ok(()))?;
         report.unchecked.push("everything derived".to_owned());
         Ok(report)
     }
@@ -612,8 +622,15 @@ impl Shared {
         }
     }
 
+    /// As [`show`](Self::show), of what is durable, so that those who follow the log may have it too.
+    pub(crate) fn show_durable(&self, snapshot: Arc<Snapshot>) {
+        let through = snapshot.sequence();
+        self.show(snapshot);
+        self.feed.advance(through);
+    }
+
     /// Readers see `snapshot` from now on, unless they see a later one already.
-    pub(crate) fn show(&self, snapshot: Arc<Snapshot>) {
+    fn show(&self, snapshot: Arc<Snapshot>) {
         let mut shown = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
         if shown.number < snapshot.number {
             *shown = snapshot;

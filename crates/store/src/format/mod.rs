@@ -10,7 +10,7 @@ pub(crate) use frame::{
     FRAME_HEADER_BYTES, FrameHeader, FrameOf, FrameSeed, HeaderVerdict, decode_payload_bytes, encode_frame,
     encode_frame_into,
 };
-pub(crate) use payload::{decode_base, decode_payload, encode_payload};
+pub(crate) use payload::{decode_base, decode_payload, encode_base, encode_payload};
 pub(crate) use segment::{FileHeader, FileKind, HEADER_BYTES, HeaderError};
 
 /// The version that this code writes, and the newest that it reads.

@@ -27,7 +27,6 @@ pub(crate) fn decode_payload(bytes: &[u8]) -> Result<Payload<'_>, String> {
     deserialize_exact(bytes, configuration!()).map_err(|e| e.to_string())
 }
 
-#[cfg(test)]
 pub(crate) fn encode_base(section: &BaseSection<'_>) -> Result<Vec<u8>, String> {
     serialize(section, configuration!()).map_err(|e| e.to_string())
 }

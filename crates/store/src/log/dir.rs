@@ -72,6 +72,20 @@ impl LogDir {
         Ok(())
     }
 
+    /// The store that the first of these segments belongs to.
+    pub(crate) fn store_id(&self, segments: &[Segment]) -> Result<Option<[u8; 16]>> {
+        let Some(first) = segments.first() else { return Ok(None) };
+        Ok(Some(super::segment::SegmentReader::open(self, first)?.header.store_id))
+    }
+
+    /// Removes a segment. The directory is still to be synced.
+    pub(crate) fn remove(&self, segment: &Segment) -> Result<()> {
+        match self.storage.remove(&segment.path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("removing", &segment.path, e)),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes the names durable.
     pub(crate) fn sync(&self) -> Result<()> {
         self.storage.sync_dir(&self.path).map_err(|e| Error::io("syncing directory", &self.path, e))

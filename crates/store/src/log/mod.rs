@@ -9,7 +9,7 @@ mod writer;
 
 pub(crate) use dir::{LogDir, Segment};
 pub(crate) use recovery::{Recovery, recover};
-pub(crate) use rewrite::{Edit, Rewriting, Rewritten, Written, survey};
+pub(crate) use rewrite::{Edit, Rewriting, Rewritten, Written, drop_unused_names, read_sealed, survey};
 pub use scan::{Frame, Scan, TimeScan};
 pub(crate) use segment::{Next, SegmentReader};
 pub(crate) use writer::{ActiveFile, LogPosition, LogWriter, closing_frame};

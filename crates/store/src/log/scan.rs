@@ -60,6 +60,20 @@ pub struct Scan {
     last: Sequence,
     /// Whether segments are left out, so that there are gaps between them.
     sparse: bool,
+    /// Whether a segment went since the scan began: there is a gap then, too.
+    expired: bool,
+}
+
+/// Opens a segment; `None` if it expired since it was listed.
+fn open_unless_expired(dir: &LogDir, segment: &Segment) -> Result<Option<SegmentReader>> {
+    match SegmentReader::open(dir, segment) {
+        Ok(reader) => Ok(Some(reader)),
+        Err(error) => {
+            // Segments go from the front only.
+            let first = dir.segments()?.first().map(|first| first.first);
+            if first.is_some_and(|first| first > segment.first) { Ok(None) } else { Err(error) }
+        }
+    }
 }
 
 impl Scan {
@@ -91,14 +105,14 @@ impl Scan {
             }
             reader = Some(opened);
         }
-        Ok(Self { dir: dir.clone(), segments, reader, next, from, last, sparse: false })
+        Ok(Self { dir: dir.clone(), segments, reader, next, from, last, sparse: false, expired: false })
     }
 
     /// The batches of `segments`, through `last`.
     pub(crate) fn of_segments(dir: &LogDir, segments: Vec<Segment>, last: Sequence) -> Self {
         let first = segments.first().map_or(last.plus(1), |segment| segment.first);
         let (dir, segments) = (dir.clone(), segments.into_iter());
-        Self { dir, segments, reader: None, next: first, from: first, last, sparse: true }
+        Self { dir, segments, reader: None, next: first, from: first, last, sparse: true, expired: false }
     }
 
     /// The sequence after the last batch that was read.
@@ -130,7 +144,7 @@ impl Scan {
             if self.reader.is_none() && self.sparse {
                 let Some(segment) = self.segments.next() else { return Ok(None) };
                 self.next = segment.first;
-                self.reader = Some(SegmentReader::open(&self.dir, &segment)?);
+                self.reader = open_unless_expired(&self.dir, &segment)?;
                 continue;
             }
             let Some(reader) = &mut self.reader else {
@@ -161,8 +175,14 @@ impl Scan {
             let Some(frame) = frame else {
                 self.reader = None;
                 if !self.sparse {
-                    let following = self.segments.next();
-                    self.reader = following.map(|segment| SegmentReader::open(&self.dir, &segment)).transpose()?;
+                    for segment in self.segments.by_ref() {
+                        self.reader = open_unless_expired(&self.dir, &segment)?;
+                        if self.reader.is_some() {
+                            self.next = if self.expired { segment.first } else { self.next };
+                            break;
+                        }
+                        self.expired = true;
+                    }
                 }
                 continue;
             };

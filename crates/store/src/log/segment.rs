@@ -11,7 +11,8 @@ use crate::format::{
     FRAME_HEADER_BYTES, FileHeader, FileKind, FrameHeader, FrameSeed, HEADER_BYTES, HeaderError, HeaderVerdict,
     decode_payload_bytes,
 };
-use crate::storage::{FileReader, OpenMode};
+use crate::id::Sequence;
+use crate::storage::{FileReader, OpenMode, Storage};
 
 /// A frame as it was read: its place, its header, its payload decompressed.
 #[derive(Debug)]
@@ -60,9 +61,14 @@ pub(crate) struct SegmentReader {
 impl SegmentReader {
     /// Opens a segment and reads its header, which must be whole, of a known version and of `segment`'s first sequence.
     pub(crate) fn open(dir: &LogDir, segment: &Segment) -> Result<Self> {
-        let path = segment.path.clone();
-        let failed = |e| Error::io("reading", &segment.path, e);
-        let file = dir.storage.open(&path, OpenMode::Read).and_then(FileReader::new).map_err(failed)?;
+        Self::open_file(dir.storage.as_ref(), &segment.path, FileKind::Segment, segment.first)
+    }
+
+    /// As [`open`](Self::open), of a file of either kind that is named by `first`.
+    pub(crate) fn open_file(storage: &dyn Storage, path: &Path, kind: FileKind, first: Sequence) -> Result<Self> {
+        let failed = |e| Error::io("reading", path, e);
+        let path = path.to_owned();
+        let file = storage.open(&path, OpenMode::Read).and_then(FileReader::new).map_err(failed)?;
         let len = file.file_len();
         let mut file = BufReader::with_capacity(1 << 18, file);
         let mut bytes = [0; HEADER_BYTES];
@@ -73,7 +79,7 @@ impl SegmentReader {
             ));
         }
         file.read_exact(&mut bytes).map_err(failed)?;
-        let header = FileHeader::decode(FileKind::Segment, &bytes).map_err(|e| match e {
+        let header = FileHeader::decode(kind, &bytes).map_err(|e| match e {
             HeaderError::Damaged(what) => Error::corrupt(format!("{}: byte 0", path.display()), what),
             HeaderError::Newer(version) => Error::new(
                 ErrorKind::Unsupported,
@@ -84,10 +90,10 @@ impl SegmentReader {
                 ),
             ),
         })?;
-        if header.first_sequence != segment.first.number() {
+        if header.first_sequence != first.number() {
             return Err(Error::corrupt(
                 path.display(),
-                format!("the header says first sequence {} but the name says {}", header.first_sequence, segment.first),
+                format!("the header says first sequence {} but the name says {}", header.first_sequence, first),
             ));
         }
         Ok(Self { path, file, len, offset: HEADER_BYTES as u64, header, seed: FrameSeed::of(&header.store_id) })

@@ -9,7 +9,7 @@ use crate::queue::lock;
 use crate::store::Shared;
 
 /// The level of zstd for sealed segments.
-const SEALED_LEVEL: i32 = 3;
+pub(crate) const SEALED_LEVEL: i32 = 3;
 
 /// What became of segments that were to be rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

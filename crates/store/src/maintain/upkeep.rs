@@ -1,4 +1,4 @@
-//! What is due without anybody asking: segments whose content is not known are read, and sealed ones compressed.
+//! What is due without anybody asking: segments whose content is not known are read, sealed ones compressed, and an expiry that was interrupted is finished.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -69,6 +69,8 @@ impl Upkeep {
 
 /// A piece of work.
 enum Piece {
+    /// Go on with what is to expire.
+    Expire,
     /// Find out what a segment holds.
     Survey(Segment),
     /// Compress a segment.
@@ -103,6 +105,9 @@ impl Shared {
         let _alone = lock(&self.maintenance);
         let Some(piece) = self.due()?.into_iter().next() else { return Ok(false) };
         match piece {
+            Piece::Expire => {
+                self.finish_expiry(go_on)?;
+            }
             Piece::Survey(segment) => {
                 if let Some(span) = survey(&self.log_dir, &segment, go_on)? {
                     lock(&self.state).catalog.set(segment.first, span);
@@ -126,6 +131,10 @@ impl Shared {
                 Some(_) => None,
             })
             .collect();
+        drop(state);
+        if !self.hidden().expiring().is_empty() {
+            pieces.push(Piece::Expire);
+        }
         // What is to be read is soon done, and scans by time are the better for it.
         pieces.sort_by_key(|piece| matches!(piece, Piece::Compress(..)));
         Ok(pieces)

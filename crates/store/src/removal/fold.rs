@@ -1,4 +1,4 @@
-//! The fold of erasures and retractions.
+//! The fold of erasures, retractions and expiries.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::fold::{Committed, Fold, Verifier, copy_table};
 use crate::id::Sequence;
 use crate::record::{Record, Retraction};
+use crate::time::Timestamp;
 use crate::verify::Findings;
 
 /// Key 0: every subject that was ever erased, a roaring bitmap.
@@ -19,11 +20,16 @@ const ERASED: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("removal.era
 /// Sequence of the record → subjects, a roaring bitmap, and sequences, a roaring treemap, one of them empty.
 const OPEN: TableDefinition<'_, u64, (&[u8], &[u8])> = TableDefinition::new("removal.open");
 
+/// Sequence of an expiry that is not complete → the time before which events have expired. Key 0: the latest of all of them.
+const EXPIRY: TableDefinition<'_, u64, i64> = TableDefinition::new("removal.expiry");
+
 /// Which removals the log asks for, and which are complete.
 #[derive(Debug, Default)]
 pub(crate) struct Removals {
     erased: RoaringBitmap,
     open: BTreeMap<u64, (RoaringBitmap, RoaringTreemap)>,
+    expired_before: Option<i64>,
+    expiring: BTreeMap<u64, i64>,
     published: Option<Arc<Hidden>>,
     changed: bool,
 }
@@ -32,6 +38,11 @@ impl Removals {
     /// Whether one is not complete.
     pub(crate) fn is_open(&self) -> bool {
         !self.open.is_empty()
+    }
+
+    /// Events that happened earlier have expired.
+    pub(crate) fn expired_before(&self) -> Option<Timestamp> {
+        self.expired_before.map(Timestamp::from_microsecond)
     }
 }
 
@@ -59,8 +70,13 @@ impl Fold for Removals {
                     }
                     self.open.insert(sequence, (RoaringBitmap::new(), withdrawn));
                 }
+                Record::Expiry { before } => {
+                    self.expired_before = self.expired_before.max(Some(*before));
+                    self.expiring.insert(sequence, *before);
+                }
                 Record::Completion { sequence, .. } => {
                     self.open.remove(sequence);
+                    self.expiring.remove(sequence);
                 }
                 _ => continue,
             }
@@ -70,8 +86,13 @@ impl Fold for Removals {
         Ok(())
     }
 
+    fn apply_base(&mut self, batch: &Committed<'_>) -> Result<()> {
+        self.apply(batch)
+    }
+
     fn publish(&mut self) -> Arc<dyn Any + Send + Sync> {
-        let Self { erased, open, published, .. } = self;
+        let expired_before = self.expired_before();
+        let Self { erased, open, published, expiring, .. } = self;
         let state = published.get_or_insert_with(|| {
             let mut hidden = Hidden { erased: erased.clone(), ..Hidden::default() };
             for (sequence, (subjects, sequences)) in open.iter() {
@@ -83,6 +104,8 @@ impl Fold for Removals {
                     events: sequences.len(),
                 });
             }
+            hidden.expired_before = expired_before;
+            hidden.expiring = expiring.keys().copied().map(Sequence::new).collect();
             Arc::new(hidden)
         });
         Arc::clone(state) as Arc<dyn Any + Send + Sync>
@@ -103,6 +126,12 @@ impl Fold for Removals {
             table
                 .insert(sequence, (bytes_of(subjects)?.as_slice(), withdrawn.as_slice()))
                 .map_err(|e| Error::index("writing removal.open", e))?;
+        }
+        txn.delete_table(EXPIRY).map_err(|e| Error::index("emptying removal.expiry", e))?;
+        let mut table = txn.open_table(EXPIRY).map_err(|e| Error::index("opening removal.expiry", e))?;
+        let latest = self.expired_before.map(|before| (0, before));
+        for (sequence, before) in latest.into_iter().chain(self.expiring.iter().map(|(at, before)| (*at, *before))) {
+            table.insert(sequence, before).map_err(|e| Error::index("writing removal.expiry", e))?;
         }
         self.changed = false;
         Ok(())
@@ -133,6 +162,20 @@ impl Fold for Removals {
             Err(TableError::TableDoesNotExist(_)) => {}
             Err(e) => return Err(Error::index("opening removal.open", e)),
         }
+        match txn.open_table(EXPIRY) {
+            Ok(table) => {
+                for row in table.iter().map_err(|e| Error::index("reading removal.expiry", e))? {
+                    let (sequence, before) = row.map_err(|e| Error::index("reading removal.expiry", e))?;
+                    if sequence.value() == 0 {
+                        loaded.expired_before = Some(before.value());
+                    } else {
+                        loaded.expiring.insert(sequence.value(), before.value());
+                    }
+                }
+            }
+            Err(TableError::TableDoesNotExist(_)) => {}
+            Err(e) => return Err(Error::index("opening removal.expiry", e)),
+        }
         *self = loaded;
         Ok(())
     }
@@ -140,6 +183,7 @@ impl Fold for Removals {
     fn reset(&mut self, txn: &WriteTransaction) -> Result<()> {
         txn.delete_table(ERASED).map_err(|e| Error::index("deleting removal.erased", e))?;
         txn.delete_table(OPEN).map_err(|e| Error::index("deleting removal.open", e))?;
+        txn.delete_table(EXPIRY).map_err(|e| Error::index("deleting removal.expiry", e))?;
         *self = Self::default();
         Ok(())
     }
@@ -158,7 +202,8 @@ impl Fold for Removals {
 
     fn copy(&self, from: &ReadTransaction, to: &WriteTransaction) -> Result<()> {
         copy_table(from, to, ERASED)?;
-        copy_table(from, to, OPEN)
+        copy_table(from, to, OPEN)?;
+        copy_table(from, to, EXPIRY)
     }
 }
 

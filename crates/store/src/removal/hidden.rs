@@ -3,6 +3,7 @@
 use roaring::{RoaringBitmap, RoaringTreemap};
 
 use crate::id::{Sequence, SubjectId};
+use crate::time::Timestamp;
 
 /// What no answer may show although it may still be on disk. A snapshot has it as its state: `snapshot.state::<Hidden>()`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -11,6 +12,8 @@ pub struct Hidden {
     pub(super) subjects: RoaringBitmap,
     pub(super) sequences: RoaringTreemap,
     pub(super) open: Vec<OpenRemoval>,
+    pub(super) expired_before: Option<Timestamp>,
+    pub(super) expiring: Vec<Sequence>,
 }
 
 /// A removal that is not complete: hidden, and perhaps still on disk.
@@ -43,6 +46,16 @@ impl Hidden {
     /// Whether nobody was ever erased.
     pub fn nobody_erased(&self) -> bool {
         self.erased.is_empty()
+    }
+
+    /// Events that happened earlier have expired, and are in no answer.
+    pub fn expired_before(&self) -> Option<Timestamp> {
+        self.expired_before
+    }
+
+    /// The expiries that are not complete: what they name may still be on disk.
+    pub fn expiring(&self) -> &[Sequence] {
+        &self.expiring
     }
 
     /// The removals that are not complete, in the order in which they were asked for.

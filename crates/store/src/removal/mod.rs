@@ -11,4 +11,4 @@ mod plan;
 pub(crate) use fold::Removals;
 pub use hidden::{Hidden, OpenRemoval};
 pub use plan::Receipt;
-pub(crate) use plan::RemovedIds;
+pub(crate) use plan::{RemovedIds, remove};

@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::hidden::Hidden;
+use crate::base::rewrite_base;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ImportId, Sequence, SubjectId};
 use crate::limits::{ERASURE_MAX_SUBJECTS, RETRACTION_MAX_RANGES};
+use crate::log::drop_unused_names;
+use crate::maintain::SEALED_LEVEL;
 use crate::queue::lock;
 use crate::record::{
-    EventRecord, Link, Merge, Payload, Profile, Record, Removal, RemovedMessage, Retraction, Tombstone,
+    BaseRecord, BaseSection, EventRecord, Link, Merge, Payload, Profile, Record, Removal, RemovedMessage, Retraction,
+    Tombstone,
 };
 use crate::runs::{CONTENT_GONE, Fingerprint, FingerprintSet};
 use crate::store::Store;
@@ -167,6 +171,7 @@ impl Store {
             Ok(removed > 0)
         };
         let rewritten = self.shared.rewrite_segments(Sequence::FIRST..=through, Some(&mut edit), &|| true)?;
+        self.rewrite_bases(&hidden)?;
         lock(&self.shared.state).forget_conflicts(&settled)?;
         (receipt.records, receipt.segments) = (records, rewritten.segments as u64);
         self.reprocess(|name| name != "removal")?;
@@ -205,8 +210,38 @@ impl Store {
         let sequence = state.record(records, &self.shared.options)?;
         let snapshot = Arc::new(state.publish());
         drop(state);
-        self.shared.show(snapshot);
+        self.shared.show_durable(snapshot);
         Ok(sequence)
+    }
+
+    /// Removes from the bases what is erased: ids, and the operations that speak of them.
+    fn rewrite_bases(&self, hidden: &Hidden) -> Result<()> {
+        let _alone = lock(&self.shared.maintenance);
+        let nothing_settled = BTreeSet::new();
+        let edit = |section: &mut BaseSection<'_>| match section {
+            BaseSection::Subjects(subjects) => {
+                let mut changed = false;
+                for new in subjects.iter_mut().filter(|new| hidden.subjects.contains(new.subject)) {
+                    changed |= new.distinct_id.take().is_some();
+                }
+                Ok(changed)
+            }
+            BaseSection::Operations { names, records } => {
+                let before = records.len();
+                records.retain(|kept| tombstone(hidden, &nothing_settled, kept.sequence, &kept.record).is_none());
+                if records.len() < before {
+                    forget_names(names, records)?;
+                }
+                Ok(records.len() < before)
+            }
+            BaseSection::MessageIds(_) => Ok(false),
+        };
+        for base in self.shared.base_dir.bases()? {
+            if rewrite_base(&self.shared.base_dir, &base, SEALED_LEVEL, self.clock().now(), &edit)? {
+                self.shared.sync_bases()?;
+            }
+        }
+        Ok(())
     }
 
     fn renew_index(&self) -> Result<()> {
@@ -217,7 +252,7 @@ impl Store {
 }
 
 /// Puts tombstones in the places of what is hidden in a batch, and forgets the distinct ids of who was erased; how many records went.
-fn remove(hidden: &Hidden, settled: &BTreeSet<u64>, first: Sequence, payload: &mut Payload<'_>) -> u64 {
+pub(crate) fn remove(hidden: &Hidden, settled: &BTreeSet<u64>, first: Sequence, payload: &mut Payload<'_>) -> u64 {
     let mut removed = 0;
     for (sequence, record) in (first.number()..).zip(&mut payload.records) {
         if let Some(tombstone) = tombstone(hidden, settled, sequence, record) {
@@ -232,6 +267,19 @@ fn remove(hidden: &Hidden, settled: &BTreeSet<u64>, first: Sequence, payload: &m
         }
     }
     removed
+}
+
+/// Removes the names that no record of a section of operations refers to any more.
+fn forget_names<'a>(names: &mut Vec<&'a str>, kept: &mut Vec<BaseRecord<'a>>) -> Result<()> {
+    let (about, records): (Vec<_>, Vec<_>) =
+        kept.drain(..).map(|kept| ((kept.sequence, kept.received_at), kept.record)).unzip();
+    let (names_of, subjects) = (std::mem::take(names), Vec::new());
+    let mut payload = Payload { received_at: 0, import: None, base_time: 0, names: names_of, subjects, records };
+    drop_unused_names(&mut payload).map_err(|what| Error::new(ErrorKind::Corrupt, format!("base: {what}")))?;
+    *names = payload.names;
+    let about = about.into_iter().zip(payload.records);
+    kept.extend(about.map(|((sequence, received_at), record)| BaseRecord { sequence, received_at, record }));
+    Ok(())
 }
 
 fn tombstone(hidden: &Hidden, settled: &BTreeSet<u64>, sequence: u64, record: &Record<'_>) -> Option<Tombstone> {

@@ -131,6 +131,18 @@ impl MessageIds {
         self.set.count_distinct(|_| true)
     }
 
+    /// Stores ids that outlived their segment: fingerprint and content hash.
+    ///
+    /// # Errors
+    /// Errors of writing a run.
+    pub(crate) fn take_over(&mut self, ids: &[([u8; 16], u64)]) -> Result<()> {
+        self.make_room(ids.len())?;
+        for (fingerprint, content) in ids {
+            self.insert(Fingerprint::from_bytes(*fingerprint), *content);
+        }
+        Ok(())
+    }
+
     fn make_room(&mut self, more: usize) -> Result<()> {
         if self.set.recent_len() + more > self.recent_max {
             self.set.make_room()

@@ -20,7 +20,7 @@ mod tests;
 mod writer;
 
 pub(crate) use background::{MergeThread, Merges};
-pub(crate) use content::{CONTENT_GONE, PropertiesHash, content_hash_of_conflict};
+pub(crate) use content::{CONTENT_GONE, PropertiesHash, content_hash_of_conflict, content_hash_of_record};
 pub(crate) use fingerprint::{Fingerprint, FingerprintMap, FingerprintSet};
 pub(crate) use ids::MessageIds;
 pub(crate) use layout::RunKind;

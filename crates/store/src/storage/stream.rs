@@ -73,6 +73,11 @@ impl FileWriter {
         Self { file, offset }
     }
 
+    /// Where the next byte goes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// The file.
     pub fn file(&self) -> &Arc<dyn StorageFile> {
         &self.file

@@ -1,11 +1,13 @@
 //! Reads the whole log, and goes on behind damage.
 
 use super::report::{Findings, LogReport, VerifyReport};
+use crate::base::{BaseDir, BaseReader};
 use crate::error::{ErrorKind, Result};
 use crate::fold::Committed;
 use crate::format::decode_payload;
 use crate::id::Sequence;
 use crate::log::{LogDir, LogPosition, Next, Segment, SegmentReader};
+use crate::record::BaseSection;
 
 /// Takes one batch as it stands in the log.
 pub(crate) type OnBatch<'a> = &'a mut dyn FnMut(&Committed<'_>, LogPosition, &mut VerifyReport) -> Result<()>;
@@ -13,8 +15,40 @@ pub(crate) type OnBatch<'a> = &'a mut dyn FnMut(&Committed<'_>, LogPosition, &mu
 /// A walk through every frame of the log.
 pub(crate) struct LogWalk<'a> {
     pub(crate) dir: &'a LogDir,
+    /// Where the bases end.
+    pub(crate) first: Sequence,
     /// The last sequence of an open store; of one that is not, the last segment may end in what was never acknowledged.
     pub(crate) last: Option<Sequence>,
+}
+
+/// Gives every section of the bases to `on_section`, and says where they end. Damage is a finding of the log, whose part they are.
+///
+/// # Errors
+/// Errors of the disk.
+pub(crate) fn walk_bases(
+    dir: &BaseDir,
+    report: &mut VerifyReport,
+    on_section: &mut dyn FnMut(&BaseSection<'_>, &mut VerifyReport) -> Result<()>,
+) -> Result<Sequence> {
+    let mut next = Sequence::FIRST;
+    for base in dir.bases()? {
+        let mut walk = |report: &mut VerifyReport| {
+            let mut reader = BaseReader::open(dir, &base)?;
+            if reader.from() != next {
+                let message = format!("{}: begins at sequence {}, expected {next}", base.path.display(), reader.from());
+                Findings::of(report, "log").add(message);
+            }
+            while let Some(section) = reader.next()? {
+                on_section(&section.decode()?, report)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = walk(report) {
+            Findings::of(report, "log").add_damage(error)?;
+        }
+        next = base.end;
+    }
+    Ok(next)
 }
 
 /// Reads every frame with every checksum, in order, and reports what is missing or damaged with the sequences that went with it.
@@ -22,8 +56,10 @@ pub(crate) struct LogWalk<'a> {
 /// # Errors
 /// Errors of the disk and of `on_batch`; damage is a finding.
 pub(crate) fn walk_log(walk: &LogWalk<'_>, report: &mut VerifyReport, on_batch: OnBatch<'_>) -> Result<()> {
-    let segments = walk.dir.segments()?;
-    let mut next = Sequence::FIRST;
+    let mut segments = walk.dir.segments()?;
+    // What bases have taken over, and a removal that was interrupted left.
+    segments.retain(|segment| segment.first >= walk.first);
+    let mut next = walk.first;
     for (at, segment) in segments.iter().enumerate() {
         let follower = segments.get(at + 1);
         if segment.first > next {

@@ -4,5 +4,5 @@ mod log;
 mod report;
 mod state;
 
-pub(crate) use log::{LogWalk, walk_log};
+pub(crate) use log::{LogWalk, walk_bases, walk_log};
 pub use report::{Finding, Findings, LogReport, VerifyProgress, VerifyReport};

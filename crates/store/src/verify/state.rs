@@ -3,8 +3,9 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 
-use super::log::{LogWalk, walk_log};
+use super::log::{LogWalk, walk_bases, walk_log};
 use super::report::{Findings, VerifyProgress, VerifyReport};
+use crate::base::{BaseDir, each_operation};
 use crate::catalog::{Catalog, SegmentSpan};
 use crate::error::Result;
 use crate::fold::{Committed, Verifier};
@@ -12,6 +13,7 @@ use crate::id::Sequence;
 use crate::index::Index;
 use crate::log::{LogDir, LogPosition};
 use crate::quarantine::Quarantine;
+use crate::record::{BaseSection, Payload, Record, Removal, RemovedMessage, Tombstone};
 use crate::removal::Removals;
 use crate::runs::MessageIds;
 use crate::state::{IDS, OWN, POSITIONS, QUARANTINE, SEGMENTS, SUBJECTS, State};
@@ -49,12 +51,13 @@ impl State {
     pub(crate) fn verify(
         &mut self,
         log_dir: &LogDir,
+        base_dir: &BaseDir,
         repair: bool,
         on_progress: &mut dyn FnMut(&VerifyProgress),
     ) -> Result<VerifyReport> {
         self.check_poison()?;
         let mut report = VerifyReport::default();
-        self.compare(log_dir, &mut report, on_progress)?;
+        self.compare(log_dir, base_dir, &mut report, on_progress)?;
         if report.is_log_damaged() {
             // Against a log with holes everything would differ.
             report.give_up(|part| part == "log");
@@ -79,6 +82,7 @@ impl State {
     fn compare(
         &self,
         log_dir: &LogDir,
+        base_dir: &BaseDir,
         report: &mut VerifyReport,
         on_progress: &mut dyn FnMut(&VerifyProgress),
     ) -> Result<()> {
@@ -112,7 +116,14 @@ impl State {
         let mut spans = BTreeMap::new();
         let of = self.applied.number();
         let mut told = 0;
-        let walk = LogWalk { dir: log_dir, last: Some(self.applied) };
+        let first = walk_bases(base_dir, report, &mut |section, report| {
+            each_batch(section, &mut |batch| {
+                comparisons
+                    .iter_mut()
+                    .try_for_each(|comparison| comparison.step(report, |verifier, found| verifier.apply(batch, found)))
+            })
+        })?;
+        let walk = LogWalk { dir: log_dir, first, last: Some(self.applied) };
         walk_log(&walk, report, &mut |batch, position, report| {
             for comparison in &mut comparisons {
                 comparison.step(report, |verifier, found| verifier.apply(batch, found))?;
@@ -256,6 +267,23 @@ impl Positions {
             found.add(format!("sequence {sequence} is noted, and begins no batch of the log"));
         }
     }
+}
+
+/// What a section of a base says, as batches: what stands in it stood in such.
+fn each_batch(section: &BaseSection<'_>, each: &mut dyn FnMut(&Committed<'_>) -> Result<()>) -> Result<()> {
+    let (subjects, records) = match section {
+        BaseSection::Operations { names, records } => return each_operation(names, records.clone(), each),
+        BaseSection::Subjects(subjects) => (subjects.clone(), Vec::new()),
+        BaseSection::MessageIds(ids) => {
+            let record = |(fingerprint, content): &([u8; 16], u64)| {
+                let message = Some(RemovedMessage { fingerprint: *fingerprint, content: *content });
+                Record::Tombstone(Tombstone { why: Removal::Expired, message })
+            };
+            (Vec::new(), ids.iter().map(record).collect())
+        }
+    };
+    let payload = Payload { received_at: 0, import: None, base_time: 0, names: Vec::new(), subjects, records };
+    each(&Committed { first_sequence: Sequence::FIRST, payload: &payload })
 }
 
 /// Compares what is known of segments with what they hold.

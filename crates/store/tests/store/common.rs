@@ -136,6 +136,8 @@ pub fn copy_dir(from: &Path, to: &Path) {
 
 pub fn segments(dir: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = fs::read_dir(dir.join("log")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // One may be in the making, in the background.
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
     paths.sort();
     paths
 }

@@ -7,6 +7,7 @@ use crate::format::{FrameSeed, decode_payload};
 use crate::id::Sequence;
 use crate::log::dir::{LogDir, Segment};
 use crate::log::segment::{Next, SegmentReader, StoredFrame};
+use crate::record::Payload;
 
 pub(super) struct SealedFrames {
     pub(super) reader: SegmentReader,
@@ -56,17 +57,33 @@ impl SealedFrames {
 /// # Errors
 /// `Corrupt` for a segment that is not whole, naming the place.
 pub(crate) fn survey(dir: &LogDir, segment: &Segment, go_on: &dyn Fn() -> bool) -> Result<Option<SegmentSpan>> {
-    let mut frames = SealedFrames::open(dir, segment)?;
     let mut span = SegmentSpan::empty(segment.first);
+    let whole = read_sealed(dir, segment, go_on, |first_sequence, payload, compressed| {
+        span.add(&Committed { first_sequence, payload }, compressed);
+        Ok(())
+    })?;
+    Ok(whole.then_some(span))
+}
+
+/// Gives each batch of a sealed segment to `each`, with whether it is compressed; whether that was all, or it was told to stop.
+///
+/// # Errors
+/// `Corrupt` for a segment that is not whole, naming the place; what `each` returns.
+pub(crate) fn read_sealed(
+    dir: &LogDir,
+    segment: &Segment,
+    go_on: &dyn Fn() -> bool,
+    mut each: impl FnMut(Sequence, &mut Payload<'_>, bool) -> Result<()>,
+) -> Result<bool> {
+    let mut frames = SealedFrames::open(dir, segment)?;
     while go_on() {
         let frame = frames.next()?;
         if frame.header.closing {
-            return Ok(Some(span));
+            return Ok(true);
         }
         let raw = frame.payload().map_err(|what| frames.damaged(&frame, &what))?;
-        let payload = decode_payload(&raw).map_err(|what| frames.damaged(&frame, &what))?;
-        let first_sequence = Sequence::new(frame.header.first_sequence);
-        span.add(&Committed { first_sequence, payload: &payload }, frame.header.is_compressed());
+        let mut payload = decode_payload(&raw).map_err(|what| frames.damaged(&frame, &what))?;
+        each(Sequence::new(frame.header.first_sequence), &mut payload, frame.header.is_compressed())?;
     }
-    Ok(None)
+    Ok(false)
 }

@@ -20,10 +20,10 @@ use crate::id::Sequence;
 use crate::record::Payload;
 use crate::state::POSITION_EVERY;
 use frames::SealedFrames;
-use names::drop_unused_names;
 use output::Output;
 
-pub(crate) use frames::survey;
+pub(crate) use frames::{read_sealed, survey};
+pub(crate) use names::drop_unused_names;
 
 /// Changes the batch that begins with a sequence, and says whether it did. A record that goes becomes a tombstone: their number
 /// stays. A subject that is forgotten loses its distinct id. Names that nothing refers to any more go by themselves.

@@ -5,7 +5,7 @@ use crate::value::ValueRef;
 
 /// Removes the names that no record refers to, and has the records refer to where the others are then. Says what is wrong with a
 /// record that refers to a name which is not there.
-pub(super) fn drop_unused_names(payload: &mut Payload<'_>) -> Result<(), String> {
+pub(crate) fn drop_unused_names(payload: &mut Payload<'_>) -> Result<(), String> {
     let count = payload.names.len();
     let mut used = vec![false; count];
     visit(&mut payload.records, |place| match used.get_mut(*place as usize) {

@@ -1,0 +1,336 @@
+//! Events of an age go; their message ids, the people and everything newer stay.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pugmark_store::simulated::{Failure, Loss, OperationKind};
+use pugmark_store::{
+    Entry, ErrorKind, Event, Hidden, ManualClock, Options, Outcome, Record, Removal, Result, SeededEntropy, Sequence,
+    SimulatedStorage, Storage, Store, Timestamp,
+};
+
+use crate::common::open_with;
+
+const DIR: &str = "/store";
+const DAY: i64 = 86_400_000_000;
+const BATCHES: i64 = 24;
+const BATCH: i64 = 5;
+
+fn day(number: i64) -> Timestamp {
+    Timestamp::from_microsecond(1_700_000_000_000_000 + number * DAY)
+}
+
+fn options(storage: &SimulatedStorage) -> Options {
+    Options {
+        storage: Arc::new(storage.clone()),
+        clock: Arc::new(ManualClock::new(day(1_000))),
+        entropy: Arc::new(SeededEntropy::new(1)),
+        segment_max_bytes: 1_200,
+        checkpoint_every: 15,
+        index_cache_bytes: 1 << 20,
+        buffered_sync_after: Duration::from_secs(3_600),
+        background: false,
+        ..Options::default()
+    }
+}
+
+fn disk() -> SimulatedStorage {
+    let storage = SimulatedStorage::new();
+    storage.create_dir_all(Path::new(DIR)).unwrap();
+    storage.sync_dir(Path::new("/")).unwrap();
+    storage
+}
+
+fn open(storage: &SimulatedStorage) -> Result<Store> {
+    open_with(Path::new(DIR), options(storage))
+}
+
+fn happened(batch: i64, nth: i64) -> Timestamp {
+    // Some of the later batches hold mostly what is old.
+    if (17..20).contains(&batch) && nth > 0 { day(batch - 14) } else { day(batch) }
+}
+
+fn event(batch: i64, nth: i64) -> Event {
+    let event = Event::new("view", format!("u{}", (batch * BATCH + nth) % 17)).message_id(format!("{batch}-{nth}"));
+    event.at(happened(batch, nth)).property("where", "in the long grass by the river")
+}
+
+fn batch(number: i64) -> Vec<Entry> {
+    (0..BATCH).map(|nth| event(number, nth).into()).collect()
+}
+
+fn filled(storage: &SimulatedStorage) -> Result<Store> {
+    let store = open(storage)?;
+    for number in 1..=BATCHES {
+        store.append(batch(number))?;
+    }
+    Ok(store)
+}
+
+/// The events of the log by sequence, and how many tombstones of expired ones there are.
+fn events(store: &Store) -> (Vec<(u64, String)>, usize) {
+    let (mut events, mut expired) = (Vec::new(), 0);
+    for frame in store.scan(Sequence::FIRST).unwrap() {
+        let frame = frame.unwrap();
+        for (at, record) in (frame.first_sequence().number()..).zip(&frame.payload().unwrap().records) {
+            match record {
+                Record::Event(event) => events.push((at, event.message_id.to_string())),
+                Record::Tombstone(tombstone) => expired += usize::from(tombstone.why == Removal::Expired),
+                _ => {}
+            }
+        }
+    }
+    (events, expired)
+}
+
+/// What holds whatever has been removed: every message id is taken, every subject has its number, and what is newer is in the log.
+fn check(store: &Store, before: Timestamp, what: &str) {
+    let report = store.verify(false, &mut |_| {}).unwrap_or_else(|e| panic!("{what}: {e}"));
+    assert!(report.is_clean(), "{what}: {report:?}");
+    assert!(["subjects", "ids", "removal"].iter().all(|part| report.checked.iter().any(|checked| checked == part)));
+    let (held, _) = events(store);
+    let expected = (1..=BATCHES).flat_map(|number| (0..BATCH).map(move |nth| (number, nth)));
+    for (sequence, (number, nth)) in (1..).zip(expected) {
+        let entry = (sequence, format!("{number}-{nth}"));
+        assert!(held.contains(&entry) || happened(number, nth) < before, "{what}: {entry:?} is gone");
+    }
+    for number in 1..=BATCHES {
+        let again = store.append(batch(number)).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!(again, vec![Outcome::Duplicate; BATCH as usize], "{what}: batch {number}");
+        let other = event(number, 1).property("where", "elsewhere");
+        let outcome = store.append(vec![other.into()]).unwrap();
+        assert!(matches!(outcome[..], [Outcome::Conflict(_)]), "{what}: batch {number}: {outcome:?}");
+    }
+    let snapshot = store.snapshot();
+    assert_eq!(snapshot.subject_count(), 17, "{what}");
+    let numbers: Vec<_> = (0..17).map(pugmark_store::SubjectId::new).collect();
+    let names = snapshot.subjects().distinct_ids(&numbers).unwrap();
+    // In the order of their first event.
+    let expected: Vec<_> = (0..17).map(|nth| Some(format!("u{}", (BATCH + nth) % 17))).collect();
+    assert_eq!(names, expected, "{what}");
+}
+
+fn firsts(store: &Store) -> Vec<u64> {
+    store.segments().unwrap().iter().map(|segment| segment.first.number()).collect()
+}
+
+#[test]
+fn what_has_expired_is_gone_and_its_ids_are_taken_also_after_a_rebuild() {
+    let storage = disk();
+    let store = filled(&storage).unwrap();
+    let before = day(9);
+    assert_eq!(store.snapshot().expired_before(), None);
+    let segments = store.log_stats().unwrap().segments as u64;
+    let expired = store.expire(before).unwrap();
+    assert!(expired.segments_removed >= 2 && expired.segments_rewritten >= 1, "{expired:?}");
+    assert_eq!(store.log_stats().unwrap().segments as u64, segments - expired.segments_removed);
+    assert_eq!(store.snapshot().expired_before(), Some(before));
+    assert!(store.snapshot().state::<Hidden>().unwrap().expiring().is_empty());
+    let (held, tombstones) = events(&store);
+    assert!(tombstones >= 4);
+    assert_eq!(held.len() as u64, (BATCHES * BATCH) as u64 - expired.records);
+    check(&store, before, "live");
+    assert!(firsts(&store)[0] > 1);
+
+    // What comes later of that time is too late.
+    let late = |time| vec![Event::new("late", "u1").message_id("late").at(time).into()];
+    let outcome = store.append(late(day(8))).unwrap();
+    let [Outcome::Rejected(rejection)] = &outcome[..] else { panic!("{outcome:?}") };
+    assert_eq!(rejection.field, "timestamp");
+    assert!(rejection.reason.contains("have expired") && rejection.reason.contains(&before.to_string()), "{rejection}");
+    assert!(matches!(store.append(late(before)).unwrap()[..], [Outcome::Accepted(_)]));
+    let held = events(&store);
+    store.close().unwrap();
+
+    for lost in ["nothing", "index", "runs", "both"] {
+        let copy = storage.stopped(Loss::Nothing, 0);
+        for (path, _) in copy.files(pugmark_store::simulated::Image::Live) {
+            let name = path.to_string_lossy().into_owned();
+            if (lost != "runs" && lost != "nothing" && name.ends_with("index.redb"))
+                || (lost != "index" && lost != "nothing" && name.ends_with(".run"))
+            {
+                copy.lose(&path).unwrap();
+            }
+        }
+        let store = open(&copy).unwrap_or_else(|e| panic!("{lost}: {e}"));
+        assert_eq!(events(&store), held, "{lost}");
+        assert_eq!(store.snapshot().expired_before(), Some(before), "{lost}");
+        check(&store, before, lost);
+        assert!(matches!(
+            store.append(vec![Event::new("late", "u").at(day(8)).into()]).unwrap()[..],
+            [Outcome::Rejected(_)]
+        ));
+        // And once more, from there.
+        let expired = store.expire(day(14)).unwrap();
+        assert!(expired.segments_removed > 0, "{lost}: {expired:?}");
+        check(&store, day(14), lost);
+        store.close().unwrap();
+        check(&open(&copy).unwrap(), day(14), lost);
+    }
+}
+
+#[test]
+fn a_base_that_is_missing_or_damaged_is_named() {
+    let storage = disk();
+    let store = filled(&storage).unwrap();
+    store.expire(day(5)).unwrap();
+    store.expire(day(9)).unwrap();
+    store.close().unwrap();
+    let bases: Vec<_> = storage
+        .files(pugmark_store::simulated::Image::Live)
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| path.extension().is_some_and(|extension| extension == "base"))
+        .collect();
+    assert_eq!(bases.len(), 2);
+    for (lost, says) in [(&bases[0], "a base is missing"), (&bases[1], "a base or a segment is missing")] {
+        let copy = storage.stopped(Loss::Nothing, 0);
+        copy.lose(lost).unwrap();
+        let error = open(&copy).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    // The payload of the first section, which is read when the index is rebuilt.
+    let copy = storage.stopped(Loss::Nothing, 0);
+    copy.flip(&bases[0], 64 + 44 + 3, 1).unwrap();
+    copy.lose(Path::new("/store/index.redb")).unwrap();
+    let error = open(&copy).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains(&format!("{}: frame at byte 64", bases[0].display())), "{error}");
+}
+
+#[test]
+fn a_scan_goes_on_behind_what_expires_meanwhile() {
+    let storage = disk();
+    let store = filled(&storage).unwrap();
+    let mut scan = store.scan(Sequence::FIRST).unwrap();
+    let mut subscription = store.subscribe(Sequence::FIRST).unwrap();
+    let first = scan.next().unwrap().unwrap();
+    assert_eq!(subscription.recv().unwrap().unwrap().first_sequence(), first.first_sequence());
+    store.expire(day(9)).unwrap();
+    let begins = firsts(&store)[0];
+    let last = store.snapshot().sequence();
+    // The rest of the segment that it was in, then the log as it is now.
+    let rest: Vec<u64> = scan.map(|frame| frame.unwrap().first_sequence().number()).collect();
+    assert!(rest.contains(&begins) && rest.is_sorted(), "{rest:?}");
+    let mut followed = Vec::new();
+    while followed.last() != Some(&last) {
+        let frame = subscription.recv().unwrap().unwrap();
+        followed.push(frame.first_sequence().plus(frame.payload().unwrap().records.len() as u64 - 1));
+    }
+}
+
+#[test]
+fn a_conflict_of_what_has_expired_cannot_be_stored_any_more() {
+    let storage = disk();
+    let store = open(&storage).unwrap();
+    let conflict = event(3, 0).property("where", "elsewhere");
+    store.append(vec![event(3, 0).into(), conflict.into()]).unwrap();
+    for number in 4..=BATCHES {
+        store.append(batch(number)).unwrap();
+    }
+    let kept = store.quarantine().unwrap().next().unwrap().unwrap();
+    store.expire(day(9)).unwrap();
+    // It went with its segment.
+    assert_eq!(store.quarantine().unwrap().count(), 0);
+    let settle = pugmark_store::Settle::Store { message_id: "new".to_owned() };
+    let error = store.settle(kept.sequence, settle).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    // The same once more is a conflict still, of which nothing is kept.
+    let again = event(3, 0).property("where", "elsewhere");
+    assert_eq!(store.append(vec![again.into()]).unwrap(), [Outcome::Conflict(None)]);
+}
+
+#[test]
+fn a_stop_at_every_operation_of_an_expiry_loses_nothing_that_stays() {
+    let storage = disk();
+    let store = filled(&storage).unwrap();
+    let before = storage.operations();
+    store.expire(day(5)).unwrap();
+    storage.mark(5);
+    store.expire(day(9)).unwrap();
+    storage.mark(9);
+    store.close().unwrap();
+    let journal = storage.journal();
+    let mut stops = 0;
+    for (loss, seed) in
+        [(Loss::Nothing, 0), (Loss::Everything, 0), (Loss::Prefix, 0), (Loss::Random, 0), (Loss::Random, 1)]
+    {
+        for number in before..=journal.operations() {
+            let step = journal.step(number).unwrap();
+            let what = format!("{loss:?} with seed {seed} after operation {number} ({step})");
+            let found = journal.stop_after(number, loss, seed);
+            let store = open(&found).unwrap_or_else(|e| panic!("{what}: {e}"));
+            let expired = store.snapshot().expired_before();
+            for mark in journal.marks_through(number) {
+                assert!(expired >= Some(day(*mark as i64)), "{what}: {expired:?}");
+            }
+            // What was begun is finished, by whoever keeps the store up.
+            store.compact().unwrap_or_else(|e| panic!("{what}: {e}"));
+            assert!(store.snapshot().state::<Hidden>().unwrap().expiring().is_empty(), "{what}");
+            if let Some(expired) = expired {
+                let front = store.segments().unwrap().remove(0);
+                let newest = front.span.unwrap().happened.map(|range| range.last);
+                assert!(newest.is_none_or(|newest| newest >= expired) || !front.sealed, "{what}: {front:?}");
+            }
+            check(&store, day(9), &what);
+            store.close().unwrap_or_else(|e| panic!("{what}: {e}"));
+            // The same from base and log alone.
+            if stops % 7 == 0 {
+                found.lose(Path::new("/store/index.redb")).unwrap();
+                check(&open(&found).unwrap_or_else(|e| panic!("{what}: {e}")), day(9), &what);
+            }
+            stops += 1;
+        }
+    }
+    assert!(stops > 300, "{stops}");
+}
+
+#[test]
+fn a_failure_of_an_expiry_is_told_and_made_up_for() {
+    for (kind, path) in [
+        (OperationKind::Write, ".base.tmp"),
+        (OperationKind::SyncData, ".base.tmp"),
+        (OperationKind::Rename, ".base"),
+        (OperationKind::Remove, ".log"),
+        (OperationKind::Write, "81.log.tmp"),
+    ] {
+        let storage = disk();
+        let store = filled(&storage).unwrap();
+        storage.fail_on(kind, path, 1, Failure::Error(std::io::ErrorKind::Other));
+        store.expire(day(9)).unwrap_err();
+        assert_eq!(storage.failures_to_come(), 0, "{kind:?} {path}");
+        check(&store, day(9), &format!("{kind:?} {path}"));
+        drop(store);
+        let store = open(&storage).unwrap();
+        store.compact().unwrap();
+        check(&store, day(9), &format!("{kind:?} {path}, opened again"));
+        assert!(store.snapshot().state::<Hidden>().unwrap().expiring().is_empty());
+    }
+}
+
+#[test]
+fn an_erasure_reaches_what_outlived_its_segment() {
+    let storage = disk();
+    let store = filled(&storage).unwrap();
+    store.expire(day(9)).unwrap();
+    // Of the first batch: no segment holds the id any more.
+    let subject = pugmark_store::SubjectId::new(2);
+    assert!(firsts(&store)[0] > 17);
+    store.erase(&[subject]).unwrap();
+    store.finish_removals().unwrap();
+    store.close().unwrap();
+    storage.lose(Path::new("/store/index.redb")).unwrap();
+    let store = open(&storage).unwrap();
+    let numbers: Vec<_> = (0..4).map(pugmark_store::SubjectId::new).collect();
+    let names = store.snapshot().subjects().distinct_ids(&numbers).unwrap();
+    let name = |id: &str| Some(id.to_owned());
+    assert_eq!(names, [name("u5"), name("u6"), None, name("u8")]);
+    // Its ids stay taken, those of the expired events too.
+    assert!(matches!(
+        store.append(vec![event(1, 2).into()]).unwrap()[..],
+        [Outcome::Duplicate | Outcome::Conflict(None)]
+    ));
+    assert_eq!(store.append(vec![event(1, 1).into()]).unwrap(), [Outcome::Duplicate]);
+}
