@@ -74,3 +74,16 @@ fn a_damaged_log_is_told_with_what_is_lost_and_left_alone() {
     assert!(run.stdout.contains("are lost") && run.stdout.contains("backup"), "{}", run.stdout);
     assert_eq!(fs::read(&segment).unwrap(), before);
 }
+
+#[test]
+fn a_log_that_does_not_open_is_read_all_the_same() {
+    let bench = filled();
+    // The closing frame says that everything before it was durable.
+    let segments = bench.path("s/log");
+    let last = fs::read_dir(&segments).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
+    flip(&last, 64 + 44 + 300);
+    fs::remove_file(bench.path("s/index.redb")).unwrap();
+    let run = bench.run(&["verify", "s"]);
+    assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("does not open") && run.stdout.contains("wrong: log: "), "{}", run.stdout);
+}
