@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
 use crate::commands::{
-    backup, demo, erase, export, funnel, import, info, quarantine, query, retention, retract, sql, trend, verify,
+    backup, demo, erase, expire, export, funnel, import, info, quarantine, query, retention, retract, sql, trend,
+    verify,
 };
 use crate::output::Output;
 use crate::render::ColorChoice;
@@ -50,6 +51,7 @@ pub(crate) enum Command {
     Quarantine(quarantine::Args),
     Erase(erase::Args),
     Retract(retract::Args),
+    Expire(expire::Args),
     Verify(verify::Args),
     Backup(backup::Args),
 }

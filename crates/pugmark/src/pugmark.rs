@@ -11,8 +11,8 @@ use pugmark_query::files::{Export, Exported, Import, Progress, Reject, Source, S
 use pugmark_query::{Engine, Error, ErrorKind, QueryResult, QuerySnapshot, Result};
 use pugmark_registry::RegistryFold;
 use pugmark_store::{
-    BackupReport, Entry, Event, ImportId, Operation, Outcome, Quarantined, Receipt, Sequence, Settle, Store,
-    VerifyProgress, VerifyReport,
+    BackupReport, Entry, Event, Expired, ImportId, Operation, Outcome, Quarantined, Receipt, Sequence, Settle, Store,
+    Timestamp, VerifyProgress, VerifyReport,
 };
 
 use crate::arrow::array::RecordBatch;
@@ -334,6 +334,30 @@ impl Pugmark {
             self.store.erase(&subjects)?;
         }
         Ok(self.store.finish_removals()?)
+    }
+
+    /// Lets events expire that happened before an instant, for good: no answer shows them from now on, none that happened earlier is accepted any more, and segments of the log and columnar
+    /// files of their age go. Their message ids stay taken, and people and links stay.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] and [`ErrorKind::Full`] from the disk; [`ErrorKind::Corrupt`] for damage in the log. What expired stays hidden, and the next call goes on.
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, Pugmark, Timestamp, Trend};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// db.track(Event::new("view", "ann").at("2024-05-01T00:00:00Z".parse()?))?;
+    /// db.track(Event::new("view", "ann").at("2025-05-01T00:00:00Z".parse()?))?;
+    /// db.expire("2025-01-01T00:00:00Z".parse()?)?;
+    /// assert_eq!(db.blocking()?.trend(&Trend::of("view"))?.series[0].total, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn expire(&self, before: Timestamp) -> Result<Expired> {
+        let expired = self.store.expire(before)?;
+        // What was derived from events that are gone is made anew from those that stay.
+        self.store.reprocess(|name| matches!(name, "registry" | "columns"))?;
+        Ok(expired)
     }
 
     /// Withdraws the events that a filter matches, such as `"event = 'purchase' and amount > 1000000"`: when this returns, they are in no file, and their message

@@ -167,3 +167,41 @@ fn a_retraction_takes_back_what_a_filter_matches_and_nothing_else() {
     // 1,003 is a cart beyond 1,000: its id is free again.
     assert!(matches!(db.track(event(1_003)).unwrap(), Outcome::Accepted(_)));
 }
+
+#[test]
+fn what_has_expired_is_in_no_answer_and_its_files_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = filled(dir.path());
+    // Events are a second apart.
+    let before = Timestamp::from_microsecond(1_735_689_600_000_000 + 2_500 * 1_000_000);
+    let left =
+        answer(&db, "SELECT event, count(*), sum(amount) FROM events WHERE amount >= 2500 GROUP BY 1 ORDER BY 1");
+    let people = answer(&db, "SELECT name, distinct_ids, known FROM persons ORDER BY name");
+    let size = |db: &Pugmark| db.info().unwrap().columns.rows;
+    assert_eq!(size(&db), EVENTS);
+    let expired = db.expire(before).unwrap();
+    assert!(expired.segments_removed > 0 && expired.records > 0, "{expired:?}");
+    let now = answer(&db, "SELECT event, count(*), sum(amount) FROM events GROUP BY 1 ORDER BY 1");
+    assert_eq!(now, left);
+    assert!(size(&db) < EVENTS);
+    assert_eq!(answer(&db, "SELECT name, distinct_ids, known FROM persons ORDER BY name"), people);
+    assert_eq!(
+        answer(&db, "SELECT count(*) FROM (SELECT * FROM events LIMIT 1500)"),
+        answer(&db, "SELECT count(*) FROM events")
+    );
+    assert_eq!(db.track(event(5)).unwrap(), Outcome::Duplicate);
+    assert!(matches!(db.track(event(5).message_id("new")).unwrap(), Outcome::Rejected(_)));
+    db.close().unwrap();
+
+    // The same from log and bases alone.
+    for derived in ["index.redb", "columns", "runs"] {
+        let path = dir.path().join(derived);
+        if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
+    }
+    let db = Pugmark::open_with(dir.path(), options()).unwrap();
+    assert_eq!(answer(&db, "SELECT event, count(*), sum(amount) FROM events GROUP BY 1 ORDER BY 1"), left);
+    assert_eq!(answer(&db, "SELECT name, distinct_ids, known FROM persons ORDER BY name"), people);
+    assert_eq!(db.track(event(5)).unwrap(), Outcome::Duplicate);
+    let report = db.verify(false, |_| {}).unwrap();
+    assert!(report.findings.is_empty(), "{report:?}");
+}

@@ -4,6 +4,7 @@ mod ask;
 pub(crate) mod backup;
 pub(crate) mod demo;
 pub(crate) mod erase;
+pub(crate) mod expire;
 pub(crate) mod export;
 pub(crate) mod funnel;
 pub(crate) mod import;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Quarantine(args) => quarantine::run(&args, color),
         Command::Erase(args) => erase::run(&args),
         Command::Retract(args) => retract::run(&args),
+        Command::Expire(args) => expire::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Backup(args) => backup::run(&args),
     }

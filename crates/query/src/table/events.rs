@@ -209,11 +209,20 @@ impl TableProvider for EventsTable {
             made_at.subject = Some(place_of(system::SUBJECT.0));
             made_at.sequence = Some(place_of(system::SEQUENCE.0));
         }
+        let expired_before = self.snapshot.hidden.expired_before();
+        if expired_before.is_some() {
+            made_at.timestamp = Some(place_of(system::TIMESTAMP.0));
+        }
         // Of the first rows some may be hidden.
-        let limit = limit.filter(|_| !hides);
+        let limit = limit.filter(|_| !hides && expired_before.is_none());
 
-        let stored: Vec<Expr> =
+        let mut stored: Vec<Expr> =
             filters.iter().filter_map(|filter| self.stored_filter(filter).transpose()).collect::<Result<_>>()?;
+        // What has expired is pruned like anything else that is not asked for.
+        stored.extend(expired_before.map(|before| {
+            let before = ScalarValue::TimestampMicrosecond(Some(before.as_microsecond()), Some("+00:00".into()));
+            col(system::TIMESTAMP.1).gt_eq(lit(before))
+        }));
         let stored_schema = DFSchema::try_from(Arc::clone(self.columns.arrow()))?;
         let predicate =
             conjunction(stored).map(|filter| state.create_physical_expr(filter, &stored_schema)).transpose()?;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringBuilder, UInt32Array,
 };
-use datafusion::arrow::compute::filter_record_batch;
-use datafusion::arrow::datatypes::{SchemaRef, UInt32Type, UInt64Type};
+use datafusion::arrow::compute::{and, filter_record_batch};
+use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -38,6 +38,7 @@ pub(super) enum Output {
 pub(super) struct Places {
     pub(super) subject: Option<usize>,
     pub(super) sequence: Option<usize>,
+    pub(super) timestamp: Option<usize>,
 }
 
 /// What a scan left unread.
@@ -191,12 +192,12 @@ struct Maker {
 impl Maker {
     fn make(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let shown;
-        let batch = match (self.places.subject, self.places.sequence) {
-            (Some(subject), Some(sequence)) if self.snapshot.hidden.hides_events() => {
-                shown = self.shown(batch, subject, sequence)?;
+        let batch = match self.shown(batch)? {
+            Some(rows) => {
+                shown = rows;
                 &shown
             }
-            _ => batch,
+            None => batch,
         };
         let subjects = self.places.subject.map(|at| batch.column(at));
         let columns = self
@@ -213,17 +214,30 @@ impl Maker {
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
 
-    /// The rows that are not hidden.
-    fn shown(&self, batch: &RecordBatch, subject: usize, sequence: usize) -> Result<RecordBatch> {
+    /// The rows that are not hidden, where some may be.
+    fn shown(&self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
         let hidden = &self.snapshot.hidden;
-        let subjects = batch.column(subject).as_primitive::<UInt32Type>().values();
-        let sequences = batch.column(sequence).as_primitive::<UInt64Type>().values();
-        let kept: BooleanArray = subjects
-            .iter()
-            .zip(sequences)
-            .map(|(subject, sequence)| Some(!hidden.hides(SubjectId::new(*subject), Sequence::new(*sequence))))
-            .collect();
-        Ok(filter_record_batch(batch, &kept)?)
+        let mut kept: Option<BooleanArray> = None;
+        if let (Some(subject), Some(sequence)) = (self.places.subject, self.places.sequence)
+            && hidden.hides_events()
+        {
+            let subjects = batch.column(subject).as_primitive::<UInt32Type>().values();
+            let sequences = batch.column(sequence).as_primitive::<UInt64Type>().values();
+            let shown = subjects
+                .iter()
+                .zip(sequences)
+                .map(|(subject, sequence)| Some(!hidden.hides(SubjectId::new(*subject), Sequence::new(*sequence))));
+            kept = Some(shown.collect());
+        }
+        if let (Some(timestamp), Some(before)) = (self.places.timestamp, hidden.expired_before()) {
+            let timestamps = batch.column(timestamp).as_primitive::<TimestampMicrosecondType>().values();
+            let young: BooleanArray = timestamps.iter().map(|at| Some(*at >= before.as_microsecond())).collect();
+            kept = Some(match kept {
+                Some(kept) => and(&kept, &young)?,
+                None => young,
+            });
+        }
+        Ok(kept.map(|kept| filter_record_batch(batch, &kept)).transpose()?)
     }
 
     fn persons(&self, subjects: &ArrayRef) -> ArrayRef {

@@ -311,6 +311,42 @@ fn a_failure_of_an_expiry_is_told_and_made_up_for() {
 }
 
 #[test]
+fn a_name_that_is_on_no_disk_is_not_built_upon() {
+    for (dir, occurrence) in [("/store", 1), ("base", 1), ("log", 1)] {
+        let storage = disk();
+        let store = filled(&storage).unwrap();
+        storage.fail_on(OperationKind::SyncDir, dir, occurrence, Failure::Error(std::io::ErrorKind::Other));
+        store.expire(day(9)).unwrap_err();
+        assert_eq!(storage.failures_to_come(), 0, "{dir}");
+        drop(store);
+        let restarted = storage.stopped(Loss::Nothing, 0);
+        let store = open(&restarted).unwrap();
+        store.compact().unwrap();
+        check(&store, day(9), &format!("{dir}, restarted"));
+        drop(store);
+        for (loss, seed) in [(Loss::Everything, 0), (Loss::Random, 1), (Loss::Random, 2)] {
+            let what = format!("{dir}, restarted, then {loss:?} with seed {seed}");
+            check(&open(&restarted.stopped(loss, seed)).unwrap_or_else(|e| panic!("{what}: {e}")), day(9), &what);
+        }
+    }
+}
+
+#[test]
+fn a_backup_holds_what_outlived_its_segment() {
+    let storage = disk();
+    let store = filled(&storage).unwrap();
+    store.backup(Path::new("/copy")).unwrap();
+    store.expire(day(5)).unwrap();
+    store.expire(day(9)).unwrap();
+    let report = store.backup(Path::new("/copy")).unwrap();
+    assert!(report.removed >= 2, "{report:?}");
+    let copy = open_with(Path::new("/copy"), options(&storage)).unwrap();
+    assert_eq!(events(&copy), events(&store));
+    assert_eq!(copy.snapshot().expired_before(), Some(day(9)));
+    check(&copy, day(9), "the copy");
+}
+
+#[test]
 fn an_erasure_reaches_what_outlived_its_segment() {
     let storage = disk();
     let store = filled(&storage).unwrap();

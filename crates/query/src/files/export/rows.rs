@@ -76,6 +76,13 @@ fn each_row_of(
             break;
         }
         let row = match record {
+            Record::Event(event)
+                if hidden
+                    .expired_before()
+                    .is_some_and(|before| batch.payload.base_time + event.time < before.as_microsecond()) =>
+            {
+                None
+            }
             Record::Event(event) if hidden.hides(SubjectId::new(event.subject), batch.first_sequence.plus(place)) => {
                 None
             }
