@@ -3,6 +3,8 @@
 //! `fixtures/v1` is the log of a store of format version 1. It is never edited. A new format version adds a
 //! fixture of its own, written by `write` here with `PUGMARK_WRITE_FIXTURE` set to the folder.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -47,9 +47,11 @@ enum DraftId {
 impl Prepared {
     /// Validates entries and makes the ids that are missing. `latest` bounds the timestamps.
     pub(crate) fn new(entries: Vec<Entry>, now: Timestamp, latest: Timestamp, entropy: &dyn Entropy) -> Self {
-        let event =
-            |event: EventView<'_>| event.validate(latest).map(|()| Check::Event(EventCheck::new(event, now, entropy)));
-        let check = |entry: &Entry| match entry {
+        let mut hashed = Vec::with_capacity(128);
+        let mut event = |event: EventView<'_>| {
+            event.validate(latest).map(|()| Check::Event(EventCheck::new(event, now, entropy, &mut hashed)))
+        };
+        let mut check = |entry: &Entry| match entry {
             Entry::Operation(operation) => operation.validate().map(|()| Check::Operation),
             Entry::Event(listed) => event(listed.view()),
             Entry::Packed(packed) => event(packed.view()),
@@ -73,7 +75,8 @@ impl Prepared {
 }
 
 impl EventCheck {
-    fn new(event: EventView<'_>, now: Timestamp, entropy: &dyn Entropy) -> Self {
+    /// `hashed` is room to work in.
+    fn new(event: EventView<'_>, now: Timestamp, entropy: &dyn Entropy, hashed: &mut Vec<u8>) -> Self {
         let (id, fingerprint) = match (event.message_id, event.keyed_message_id()) {
             (Some(id), _) => (DraftId::Sent, Fingerprint::of(id)),
             (None, Some(id)) => {
@@ -89,7 +92,7 @@ impl EventCheck {
             id,
             fingerprint,
             sender: Fingerprint::of(event.distinct_id),
-            properties: PropertiesHash::of(event.properties()),
+            properties: PropertiesHash::of(event.properties(), hashed),
         }
     }
 }
@@ -164,6 +167,7 @@ pub(crate) fn build<'a>(
         },
         names: HashMap::with_hasher(FixedState::default()),
         expected: Vec::new(),
+        hashed: Vec::with_capacity(128),
     };
     for (entry, check) in all() {
         let sequence = context.first_sequence.plus(batch.payload.records.len() as u64);
@@ -195,6 +199,8 @@ struct Batch<'a> {
     names: HashMap<&'a str, u32, FixedState>,
     /// The name at each property position of the event before: events of one sender mostly repeat it.
     expected: Vec<u32>,
+    /// Room for what is hashed of an event.
+    hashed: Vec<u8>,
 }
 
 impl<'a> Batch<'a> {
@@ -238,7 +244,7 @@ impl<'a> Batch<'a> {
         sequence: Sequence,
     ) -> Result<Outcome> {
         let (content, subject) = known;
-        let hash_of = |subject| check.properties.content(event.name, subject, event.timestamp);
+        let mut hash_of = |subject| check.properties.content(event.name, subject, event.timestamp, &mut self.hashed);
         // An earlier entry of this batch may have brought the id: that is not on disk yet, but in memory.
         if let Some(content) = content.or_else(|| context.ids.recent(check.fingerprint)) {
             let subject = match subject {
@@ -255,7 +261,8 @@ impl<'a> Batch<'a> {
             Some(subject) => subject,
             None => self.subject(context.subjects, check.sender, event.distinct_id)?,
         };
-        context.ids.insert(check.fingerprint, hash_of(subject));
+        let content = check.properties.content(event.name, subject, event.timestamp, &mut self.hashed);
+        context.ids.insert(check.fingerprint, content);
         let (name, properties) = self.names_of(event);
         self.payload.records.push(Record::Event(EventRecord {
             name,

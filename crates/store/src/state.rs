@@ -10,7 +10,7 @@ use crate::catalog::{Catalog, SegmentSpan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flight::{Flight, Landing};
 use crate::fold::{Committed, Fold};
-use crate::format::{FrameOf, encode_frame_into, encode_payload};
+use crate::format::encode_batch;
 use crate::id::Sequence;
 use crate::index::{FoldEntry, Index};
 use crate::log::{LogDir, LogPosition, LogWriter, Rewritten, Segment};
@@ -430,18 +430,9 @@ impl State {
 
     fn write(&mut self, first_sequence: Sequence, payload: &Payload<'_>) -> Result<()> {
         let refused = |what: String| Error::new(ErrorKind::Invalid, format!("the batch cannot be encoded: {what}"));
-        let bytes = encode_payload(payload).map_err(refused)?;
-        let count = u32::try_from(payload.records.len()).map_err(|e| refused(e.to_string()))?;
-        let mut frame = Vec::with_capacity(bytes.len() + 64);
-        let spec = FrameOf {
-            first_sequence: first_sequence.number(),
-            count,
-            synced_through: self.log.active().synced_through().number(),
-            closing: false,
-            payload: &bytes,
-            compress: None,
-        };
-        encode_frame_into(&mut frame, self.log.frame_seed(), &spec).map_err(|e| refused(e.to_string()))?;
+        let synced_through = self.log.active().synced_through().number();
+        let frame = encode_batch(self.log.frame_seed(), first_sequence.number(), synced_through, payload);
+        let frame = frame.map_err(refused)?;
         let place = self.log.position();
         self.note_position((first_sequence, place));
         let batch = Committed { first_sequence, payload };
@@ -453,7 +444,7 @@ impl State {
             fold.apply(&batch)?;
         }
         self.applied = batch.last_sequence();
-        self.since_checkpoint += u64::from(count);
+        self.since_checkpoint += payload.records.len() as u64;
         Ok(())
     }
 

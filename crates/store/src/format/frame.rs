@@ -1,7 +1,9 @@
 //! Header of a frame, and the payload's envelope: docs/format.md, Frame.
 
+use super::payload::encode_payload_into;
 use super::segment::{put, take};
 use crate::limits::{FRAME_MAX_BYTES, FRAME_MAX_RECORDS};
+use crate::record::Payload;
 
 const MAGIC: usize = 0;
 const HEADER_CRC: usize = MAGIC + 4;
@@ -20,6 +22,9 @@ pub(crate) const FRAME_HEADER_BYTES: usize = PAYLOAD_CRC + 4;
 const FRAME_MAGIC: u32 = u32::from_le_bytes(*b"PUGF");
 const FRAME_VERSION: u8 = 1;
 const FLAG_CLOSING: u16 = 1;
+
+/// An event of a few properties takes about as much; a batch of larger ones has its buffer moved a few times.
+const RECORD_BYTES_GUESSED: usize = 128;
 
 const CODEC_RAW: u8 = 0;
 const CODEC_ZSTD: u8 = 1;
@@ -165,12 +170,6 @@ pub(crate) fn encode_frame_into(out: &mut Vec<u8>, seed: FrameSeed, frame: &Fram
         Some(packed) => (CODEC_ZSTD, packed.as_slice()),
         None => (CODEC_RAW, payload),
     };
-    let length = |bytes: &[u8]| {
-        u32::try_from(bytes.len())
-            .ok()
-            .filter(|len| *len as usize <= FRAME_MAX_BYTES)
-            .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidInput, "a frame's payload exceeds its limit"))
-    };
     let header = FrameHeader {
         len: length(stored)?,
         raw_len: length(payload)?,
@@ -184,6 +183,40 @@ pub(crate) fn encode_frame_into(out: &mut Vec<u8>, seed: FrameSeed, frame: &Fram
     out.extend_from_slice(&header.encode(seed));
     out.extend_from_slice(stored);
     Ok(())
+}
+
+fn length(bytes: &[u8]) -> std::io::Result<u32> {
+    u32::try_from(bytes.len())
+        .ok()
+        .filter(|len| *len as usize <= FRAME_MAX_BYTES)
+        .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidInput, "a frame's payload exceeds its limit"))
+}
+
+/// The bytes of a frame that holds `payload` as it is encoded: this goes straight behind the room for the header.
+pub(crate) fn encode_batch(
+    seed: FrameSeed,
+    first_sequence: u64,
+    synced_through: u64,
+    payload: &Payload<'_>,
+) -> Result<Vec<u8>, String> {
+    let count = u32::try_from(payload.records.len()).map_err(|e| e.to_string())?;
+    let mut out = Vec::with_capacity(FRAME_HEADER_BYTES + payload.records.len() * RECORD_BYTES_GUESSED);
+    out.resize(FRAME_HEADER_BYTES, 0);
+    encode_payload_into(&mut out, payload)?;
+    let (room, stored) = out.split_at_mut(FRAME_HEADER_BYTES);
+    let len = length(stored).map_err(|e| e.to_string())?;
+    let header = FrameHeader {
+        len,
+        raw_len: len,
+        codec: CODEC_RAW,
+        closing: false,
+        first_sequence,
+        count,
+        synced_through,
+        payload_crc: crc32fast::hash(stored),
+    };
+    room.copy_from_slice(&header.encode(seed));
+    Ok(out)
 }
 
 /// The bytes of a frame.

@@ -7,8 +7,8 @@ mod segment;
 mod tests;
 
 pub(crate) use frame::{
-    FRAME_HEADER_BYTES, FrameHeader, FrameOf, FrameSeed, HeaderVerdict, decode_payload_bytes, encode_frame,
-    encode_frame_into,
+    FRAME_HEADER_BYTES, FrameHeader, FrameOf, FrameSeed, HeaderVerdict, decode_payload_bytes, encode_batch,
+    encode_frame,
 };
 pub(crate) use payload::{decode_base, decode_payload, encode_base, encode_payload};
 pub(crate) use segment::{FileHeader, FileKind, HEADER_BYTES, HeaderError};

@@ -1,6 +1,6 @@
 //! Payload of a frame: docs/format.md, Payload.
 
-use wincode::config::{Configuration, deserialize_exact, serialize};
+use wincode::config::{Configuration, deserialize_exact, serialize, serialize_into};
 
 use crate::limits::FRAME_MAX_BYTES;
 use crate::record::{BaseSection, Payload};
@@ -21,6 +21,11 @@ macro_rules! configuration {
 
 pub(crate) fn encode_payload(payload: &Payload<'_>) -> Result<Vec<u8>, String> {
     serialize(payload, configuration!()).map_err(|e| e.to_string())
+}
+
+/// Appends the payload's bytes to `out`.
+pub(crate) fn encode_payload_into(out: &mut Vec<u8>, payload: &Payload<'_>) -> Result<(), String> {
+    serialize_into(out, payload, configuration!()).map_err(|e| e.to_string())
 }
 
 pub(crate) fn decode_payload(bytes: &[u8]) -> Result<Payload<'_>, String> {

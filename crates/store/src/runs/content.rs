@@ -19,31 +19,37 @@ pub(crate) const CONTENT_GONE: u64 = 0;
 pub(crate) struct PropertiesHash(u64);
 
 impl PropertiesHash {
-    pub(crate) fn of<'a>(properties: impl IntoIterator<Item = (&'a str, ValueRef<'a>)>) -> Self {
-        let mut bytes = Vec::with_capacity(128);
+    /// `bytes` is room to work in: a batch hashes all its events in one allocation.
+    pub(crate) fn of<'a>(properties: impl IntoIterator<Item = (&'a str, ValueRef<'a>)>, bytes: &mut Vec<u8>) -> Self {
         let mut sum = 0_u64;
         for (name, value) in properties {
             bytes.clear();
             bytes.extend_from_slice(name.as_bytes());
             bytes.push(SEPARATOR);
-            push_value(value, &mut bytes);
-            sum = sum.wrapping_add(xxh3_64(&bytes));
+            push_value(value, bytes);
+            sum = sum.wrapping_add(xxh3_64(bytes));
         }
         Self(sum)
     }
 
-    /// The hash of the whole content.
-    pub(crate) fn content(self, name: &str, subject: SubjectId, timestamp: Option<Timestamp>) -> u64 {
-        self.content_of(name, &subject.number().to_le_bytes(), timestamp)
+    /// The hash of the whole content; `bytes` as in [`of`](Self::of).
+    pub(crate) fn content(
+        self,
+        name: &str,
+        subject: SubjectId,
+        timestamp: Option<Timestamp>,
+        bytes: &mut Vec<u8>,
+    ) -> u64 {
+        self.content_of(name, &subject.number().to_le_bytes(), timestamp, bytes)
     }
 
     /// The hash of the content of an event that is kept aside: its distinct id, whose fingerprint is `sender`, may have no subject.
     pub(crate) fn content_aside(self, name: &str, sender: &Fingerprint, timestamp: Option<Timestamp>) -> u64 {
-        self.content_of(name, sender.as_bytes(), timestamp)
+        self.content_of(name, sender.as_bytes(), timestamp, &mut Vec::new())
     }
 
-    fn content_of(self, name: &str, who: &[u8], timestamp: Option<Timestamp>) -> u64 {
-        let mut bytes = Vec::with_capacity(name.len() + who.len() + 18);
+    fn content_of(self, name: &str, who: &[u8], timestamp: Option<Timestamp>, bytes: &mut Vec<u8>) -> u64 {
+        bytes.clear();
         bytes.extend_from_slice(name.as_bytes());
         bytes.push(SEPARATOR);
         bytes.extend_from_slice(who);
@@ -55,7 +61,7 @@ impl PropertiesHash {
             None => bytes.push(0),
         }
         bytes.extend_from_slice(&self.0.to_le_bytes());
-        xxh3_64(&bytes)
+        xxh3_64(bytes)
     }
 }
 
@@ -66,7 +72,8 @@ pub(crate) fn content_hash<'a>(
     timestamp: Option<Timestamp>,
     properties: impl IntoIterator<Item = (&'a str, ValueRef<'a>)>,
 ) -> u64 {
-    PropertiesHash::of(properties).content(name, subject, timestamp)
+    let mut bytes = Vec::new();
+    PropertiesHash::of(properties, &mut bytes).content(name, subject, timestamp, &mut bytes)
 }
 
 /// The tags are those of docs/format.md, Records.
@@ -100,7 +107,7 @@ pub(crate) fn content_hash_of_record(event: &EventRecord<'_>, payload: &Payload<
 /// # Errors
 /// `Corrupt` for a record that refers to a name which its payload does not have.
 pub(crate) fn content_hash_of_conflict(event: &Conflict<'_>, payload: &Payload<'_>) -> Result<u64> {
-    let properties = PropertiesHash::of(named(&event.properties, payload)?);
+    let properties = PropertiesHash::of(named(&event.properties, payload)?, &mut Vec::new());
     let timestamp = event.time_sent.then(|| payload.time(event.time));
     Ok(properties.content_aside(payload.name(event.name)?, &Fingerprint::of(event.distinct_id), timestamp))
 }
@@ -211,8 +218,8 @@ mod tests {
         let mut bytes = b"buy\xFF".to_vec();
         bytes.extend_from_slice(sender.as_bytes());
         bytes.push(0);
-        bytes.extend_from_slice(&PropertiesHash::of([]).0.to_le_bytes());
-        assert_eq!(PropertiesHash::of([]).content_aside("buy", &sender, None), xxh3_64(&bytes));
+        bytes.extend_from_slice(&PropertiesHash::of([], &mut Vec::new()).0.to_le_bytes());
+        assert_eq!(PropertiesHash::of([], &mut Vec::new()).content_aside("buy", &sender, None), xxh3_64(&bytes));
     }
 
     #[test]
