@@ -19,7 +19,7 @@ use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_grou
 use pugmark_benches::{Dice, shop_events};
 use pugmark_identity::{IdentityFold, IdentityOptions};
 use pugmark_registry::{RegistryFold, RegistryOptions};
-use pugmark_store::{AppendOptions, Durability, Entry, Fold, Options, Store};
+use pugmark_store::{AppendOptions, Durability, Entry, EventBlock, Fold, Options, Store};
 
 const BATCH: usize = 1_000;
 /// Batches under way at once when appends are pipelined.
@@ -59,6 +59,17 @@ fn append(c: &mut Criterion) {
     store.close().expect("closes");
 }
 
+/// The same events in few allocations.
+fn packed(entries: &[Entry]) -> Vec<Entry> {
+    let mut block = EventBlock::with_capacity(256 * entries.len());
+    for entry in entries {
+        if let Entry::Event(event) = entry {
+            block.push(event);
+        }
+    }
+    block.into_events().map(Entry::from).collect()
+}
+
 /// S: what the same bytes take without any structure.
 fn plain(group: &mut BenchmarkGroup<'_, WallTime>, mut file: &File) {
     for (events, name) in [(BATCH, "plain_write_and_fdatasync_1000"), (1, "plain_write_and_fdatasync_1")] {
@@ -77,6 +88,10 @@ fn batches(group: &mut BenchmarkGroup<'_, WallTime>, store: &Store, source: &Sou
     group.bench_function("blocking_1000", |b| {
         let append = |entries| store.append(entries).expect("appends");
         b.iter_batched(|| source.take(BATCH), append, BatchSize::PerIteration);
+    });
+    group.bench_function("blocking_1000_packed", |b| {
+        let append = |entries| store.append(entries).expect("appends");
+        b.iter_batched(|| packed(&source.take(BATCH)), append, BatchSize::PerIteration);
     });
     let again = source.take(BATCH);
     store.append(again.clone()).expect("appends");

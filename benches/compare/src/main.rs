@@ -39,7 +39,7 @@ pub struct Args {
     /// Threads of the case `threads`.
     #[arg(long, default_value_t = 64)]
     threads: usize,
-    /// Only these contenders, by comma: plain, pugmark, sqlite, redb, fjall, duckdb.
+    /// Only these contenders, by comma: plain, pugmark, pugmark-packed, sqlite, redb, fjall, duckdb.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where the files are written for the time of the run: what is measured is the disk under it.

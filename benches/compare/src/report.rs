@@ -12,7 +12,7 @@ use crate::peers::PLAIN;
 use crate::work::Works;
 
 /// In the order of the table.
-const NAMES: [&str; 6] = ["pugmark", "sqlite", "redb", "fjall", "duckdb", PLAIN];
+const NAMES: [&str; 7] = ["pugmark", "pugmark-packed", "sqlite", "redb", "fjall", "duckdb", PLAIN];
 
 pub struct Report {
     measured: Measured,

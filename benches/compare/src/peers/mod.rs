@@ -86,6 +86,11 @@ pub fn open(args: &Args, dir: &Path) -> Result<Vec<Box<dyn Contender>>> {
         let dir = here("pugmark")?;
         all.push(Box::new(Here { name: "pugmark", peer: pugmark::open(&dir)?, dir, cases: &Case::ALL }));
     }
+    if wanted("pugmark-packed") {
+        let dir = here("pugmark-packed")?;
+        let cases = &[Case::Batches, Case::Duplicates];
+        all.push(Box::new(Here { name: "pugmark-packed", peer: pugmark::Packed(pugmark::open(&dir)?), dir, cases }));
+    }
     if wanted("sqlite") {
         let dir = here("sqlite")?;
         all.push(Box::new(Here { name: "sqlite", peer: sqlite::Sqlite::open(&dir)?, dir, cases: &Case::ALL }));

@@ -159,32 +159,6 @@ impl FrameHeader {
     }
 }
 
-/// Appends a frame to `out`.
-pub(crate) fn encode_frame_into(out: &mut Vec<u8>, seed: FrameSeed, frame: &FrameOf<'_>) -> std::io::Result<()> {
-    let FrameOf { first_sequence, count, synced_through, closing, payload, compress } = *frame;
-    let packed = match compress {
-        Some(level) => Some(zstd::bulk::compress(payload, level)?).filter(|packed| packed.len() < payload.len()),
-        None => None,
-    };
-    let (codec, stored) = match &packed {
-        Some(packed) => (CODEC_ZSTD, packed.as_slice()),
-        None => (CODEC_RAW, payload),
-    };
-    let header = FrameHeader {
-        len: length(stored)?,
-        raw_len: length(payload)?,
-        codec,
-        closing,
-        first_sequence,
-        count,
-        synced_through,
-        payload_crc: crc32fast::hash(stored),
-    };
-    out.extend_from_slice(&header.encode(seed));
-    out.extend_from_slice(stored);
-    Ok(())
-}
-
 fn length(bytes: &[u8]) -> std::io::Result<u32> {
     u32::try_from(bytes.len())
         .ok()
@@ -221,8 +195,28 @@ pub(crate) fn encode_batch(
 
 /// The bytes of a frame.
 pub(crate) fn encode_frame(seed: FrameSeed, frame: &FrameOf<'_>) -> std::io::Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(FRAME_HEADER_BYTES + frame.payload.len());
-    encode_frame_into(&mut out, seed, frame)?;
+    let FrameOf { first_sequence, count, synced_through, closing, payload, compress } = *frame;
+    let packed = match compress {
+        Some(level) => Some(zstd::bulk::compress(payload, level)?).filter(|packed| packed.len() < payload.len()),
+        None => None,
+    };
+    let (codec, stored) = match &packed {
+        Some(packed) => (CODEC_ZSTD, packed.as_slice()),
+        None => (CODEC_RAW, payload),
+    };
+    let header = FrameHeader {
+        len: length(stored)?,
+        raw_len: length(payload)?,
+        codec,
+        closing,
+        first_sequence,
+        count,
+        synced_through,
+        payload_crc: crc32fast::hash(stored),
+    };
+    let mut out = Vec::with_capacity(FRAME_HEADER_BYTES + stored.len());
+    out.extend_from_slice(&header.encode(seed));
+    out.extend_from_slice(stored);
     Ok(out)
 }
 

@@ -1,7 +1,8 @@
 //! Golden bytes: what is written today is what every later version reads.
 
 use super::frame::{
-    FRAME_HEADER_BYTES, FrameHeader, FrameOf, FrameSeed, HeaderVerdict, decode_payload_bytes, encode_frame,
+    FRAME_HEADER_BYTES, FrameHeader, FrameOf, FrameSeed, HeaderVerdict, decode_payload_bytes, encode_batch,
+    encode_frame,
 };
 use super::payload::{decode_base, decode_payload, encode_base, encode_payload};
 use super::segment::{FileHeader, FileKind, HEADER_BYTES, HeaderError};
@@ -148,6 +149,16 @@ fn base_bytes_are_frozen() {
     assert_eq!(lines.join("\n"), BASE.trim());
     for (bytes, section) in bytes.iter().zip(&sections) {
         assert_eq!(&decode_base(bytes).expect("decodes"), section);
+    }
+}
+
+#[test]
+fn a_batch_is_the_frame_of_its_encoded_payload() {
+    for payload in [one_of_each_record(), Payload { records: Vec::new(), ..one_of_each_record() }] {
+        let count = u32::try_from(payload.records.len()).expect("a few");
+        let bytes = encode_payload(&payload).expect("encodes");
+        let frame = encode(5, count, 4, false, &bytes, None).expect("encodes");
+        assert_eq!(encode_batch(seed(), 5, 4, &payload).expect("encodes"), frame);
     }
 }
 
