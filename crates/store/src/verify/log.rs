@@ -154,6 +154,8 @@ fn walk_segment(
         };
         // What follows a bad frame is found by its header: those of later sequences go on from here.
         let from = reader.offset().max(offset + 1);
+        // Any later frame may say that this one was durable, not only the next: several are under way at once.
+        let was_durable = reader.find_header(from, |header| header.synced_through >= next.number())?.is_some();
         let found = reader.find_header(from, |header| header.first_sequence >= next.number())?;
         let Some((at, header)) = found else {
             let torn = follower.is_none() && walk.last.is_none() && !closed;
@@ -162,7 +164,7 @@ fn walk_segment(
             }
             return Ok(if torn { next } else { after(next) });
         };
-        let known = follower.is_some() || walk.last.is_some() || header.synced_through >= next.number();
+        let known = follower.is_some() || walk.last.is_some() || was_durable;
         let resumed = Sequence::new(header.first_sequence);
         if known {
             let lost = (resumed > next).then(|| (next, Sequence::new(resumed.number() - 1)));
