@@ -6,7 +6,7 @@ use pugmark_identity::Persons;
 use pugmark_query::columns::Columns;
 use pugmark_query::{Error, Result};
 use pugmark_registry::{ColumnType, Registry};
-use pugmark_store::{Store, Timestamp};
+use pugmark_store::{Hidden, Store, SubjectId, Timestamp};
 use serde::{Serialize, Serializer};
 
 /// What a store holds, at one sequence.
@@ -144,7 +144,11 @@ pub(crate) fn info(store: &Store) -> Result<Info> {
         .collect();
     // A person is its smallest subject: every other subject of it is one person less.
     let joined = persons.merged_subjects().filter(|(subject, person)| subject.number() != person.number()).count();
-    let distinct_ids = u64::from(snapshot.subject_count());
+    // Who was erased keeps a number, and has neither id nor links.
+    let hidden = snapshot.state::<Hidden>().unwrap_or_default();
+    let is_erased = |subject: &u32| hidden.is_erased(SubjectId::new(*subject));
+    let erased = if hidden.nobody_erased() { 0 } else { (0..snapshot.subject_count()).filter(is_erased).count() };
+    let distinct_ids = u64::from(snapshot.subject_count()) - erased as u64;
     Ok(Info {
         sequence: snapshot.sequence().number(),
         events: event_names.iter().map(|event| event.count).sum(),

@@ -134,6 +134,8 @@ fn of_an_erased_person_no_byte_is_left_and_all_other_answers_stay() {
     let db = Pugmark::open_with(dir.path(), options()).unwrap();
     let receipt = db.erase(&["anon-of-005"]).unwrap();
     assert_eq!(receipt.subjects, 2, "the person goes with every id: {receipt:?}");
+    let info = db.info().unwrap();
+    assert_eq!((info.people, info.distinct_ids), (PEOPLE - 1, PEOPLE - 1 + 2), "two of those left have a second id");
     assert_eq!(everybody.each_ref().map(|statement| answer(&db, statement)), before);
     assert_eq!(db.track(event(5)).unwrap(), Outcome::Duplicate);
     assert_eq!(db.erase(&["person-005@example.org", "nobody"]).unwrap().subjects, 0);
