@@ -160,7 +160,7 @@ impl Store {
         receipt.subjects = hidden.subjects.len();
         self.shared.seal_active()?;
         let through = self.snapshot().sequence();
-        let removed = self.removed_ids(&hidden, through)?;
+        let removed = self.removed_ids(&hidden)?;
         lock(&self.shared.state).purge_ids(&removed)?;
         drop(removed);
         let settled = lock(&self.shared.state).quarantine.settled().clone();
@@ -183,14 +183,11 @@ impl Store {
         Ok(receipt)
     }
 
-    /// The message ids of the events that `hidden` hides, and of those erased earlier, through a sequence.
-    fn removed_ids(&self, hidden: &Hidden, through: Sequence) -> Result<RemovedIds> {
+    /// The message ids of the events that `hidden` hides, but for those that a later event has taken again.
+    fn removed_ids(&self, hidden: &Hidden) -> Result<RemovedIds> {
         let mut removed = RemovedIds::default();
         for frame in self.scan(Sequence::FIRST)? {
             let frame = frame?;
-            if frame.first_sequence() > through {
-                break;
-            }
             for (sequence, record) in (frame.first_sequence().number()..).zip(&frame.payload()?.records) {
                 let Record::Event(event) = record else { continue };
                 // Who is erased is erased whole, also of what is retracted besides.
@@ -198,6 +195,9 @@ impl Store {
                     removed.erased.insert(Fingerprint::of_message_id(&event.message_id));
                 } else if hidden.sequences.contains(sequence) {
                     removed.retracted.insert(Fingerprint::of_message_id(&event.message_id));
+                } else if !removed.retracted.is_empty() {
+                    // Freed before a stop, and taken again since: the later event keeps its id.
+                    removed.retracted.remove(&Fingerprint::of_message_id(&event.message_id));
                 }
             }
         }
