@@ -6,9 +6,13 @@ use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use pugmark_store::redb::{self, ReadableTable as _, TableDefinition};
-use pugmark_store::{Committed, Entry, Event, Fold, Options, Outcome, Record, Result, Sequence, Store, copy_table};
+use pugmark_store::{
+    Committed, Entry, Event, Fold, ManualClock, Options, Outcome, Record, Result, SeededEntropy, Sequence,
+    SimulatedStorage, Storage, Store, Timestamp, copy_table,
+};
 
 /// Counts events by name; its state is a table of the index.
 #[derive(Default)]
@@ -157,4 +161,28 @@ pub fn stops_of(operations: RangeInclusive<u64>, sweep: usize) -> impl Iterator<
     let all = std::env::var("PUGMARK_STOPS").is_ok_and(|stops| stops == "all");
     let (skip, step) = if all { (0, 1) } else { (sweep % 7, 7) };
     operations.skip(skip).step_by(step)
+}
+
+/// Where a store lies on a simulated disk.
+pub const DIR: &str = "/store";
+
+/// Options under which the same operations happen in every run, at an instant: syncs come from appends alone, and nothing happens in the background.
+pub fn simulated(storage: &SimulatedStorage, now_us: i64) -> Options {
+    Options {
+        storage: Arc::new(storage.clone()),
+        clock: Arc::new(ManualClock::new(Timestamp::from_microsecond(now_us))),
+        entropy: Arc::new(SeededEntropy::new(1)),
+        index_cache_bytes: 1 << 20,
+        buffered_sync_after: Duration::from_secs(3_600),
+        background: false,
+        ..Options::default()
+    }
+}
+
+/// A disk with the store's directory, whose own name is not the store's to make durable.
+pub fn disk() -> SimulatedStorage {
+    let storage = SimulatedStorage::new();
+    storage.create_dir_all(Path::new(DIR)).unwrap();
+    storage.sync_dir(Path::new("/")).unwrap();
+    storage
 }

@@ -1,18 +1,15 @@
 //! Events of an age go; their message ids, the people and everything newer stay.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use pugmark_store::simulated::{Failure, Loss, OperationKind};
 use pugmark_store::{
-    Entry, ErrorKind, Event, Hidden, ManualClock, Options, Outcome, Record, Removal, Result, SeededEntropy, Sequence,
-    SimulatedStorage, Storage, Store, Timestamp,
+    Entry, ErrorKind, Event, Hidden, Options, Outcome, Record, Removal, Result, Sequence, SimulatedStorage, Store,
+    Timestamp,
 };
 
-use crate::common::open_with;
+use crate::common::{DIR, disk, open_with, simulated};
 
-const DIR: &str = "/store";
 const DAY: i64 = 86_400_000_000;
 const BATCHES: i64 = 24;
 const BATCH: i64 = 5;
@@ -22,24 +19,7 @@ fn day(number: i64) -> Timestamp {
 }
 
 fn options(storage: &SimulatedStorage) -> Options {
-    Options {
-        storage: Arc::new(storage.clone()),
-        clock: Arc::new(ManualClock::new(day(1_000))),
-        entropy: Arc::new(SeededEntropy::new(1)),
-        segment_max_bytes: 1_200,
-        checkpoint_every: 15,
-        index_cache_bytes: 1 << 20,
-        buffered_sync_after: Duration::from_secs(3_600),
-        background: false,
-        ..Options::default()
-    }
-}
-
-fn disk() -> SimulatedStorage {
-    let storage = SimulatedStorage::new();
-    storage.create_dir_all(Path::new(DIR)).unwrap();
-    storage.sync_dir(Path::new("/")).unwrap();
-    storage
+    Options { segment_max_bytes: 1_200, checkpoint_every: 15, ..simulated(storage, day(1_000).as_microsecond()) }
 }
 
 fn open(storage: &SimulatedStorage) -> Result<Store> {

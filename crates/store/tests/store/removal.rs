@@ -1,40 +1,20 @@
 //! What is erased or retracted is hidden at once, and then on no disk, whenever the machine stops on the way.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use pugmark_store::simulated::Loss;
 use pugmark_store::{
-    AppendOptions, Entry, ErrorKind, Event, Hidden, ImportId, ManualClock, Options, Outcome, Record, Result,
-    SeededEntropy, Sequence, SimulatedStorage, Storage, Store, SubjectId, Timestamp,
+    AppendOptions, Entry, ErrorKind, Event, Hidden, ImportId, Options, Outcome, Record, Result, Sequence,
+    SimulatedStorage, Store, SubjectId,
 };
 
-use crate::common::{counts, open_with, stops_of};
+use crate::common::{DIR, counts, disk, open_with, simulated, stops_of};
 
-const DIR: &str = "/store";
 const PEOPLE: u64 = 12;
 const EVENTS: u64 = 120;
 
 fn options(storage: &SimulatedStorage) -> Options {
-    Options {
-        storage: Arc::new(storage.clone()),
-        clock: Arc::new(ManualClock::new(Timestamp::from_microsecond(1_700_000_000_000_000))),
-        entropy: Arc::new(SeededEntropy::new(1)),
-        segment_max_bytes: 3_000,
-        checkpoint_every: 50,
-        index_cache_bytes: 1 << 20,
-        buffered_sync_after: Duration::from_secs(3_600),
-        background: false,
-        ..Options::default()
-    }
-}
-
-fn disk() -> SimulatedStorage {
-    let storage = SimulatedStorage::new();
-    storage.create_dir_all(Path::new(DIR)).unwrap();
-    storage.sync_dir(Path::new("/")).unwrap();
-    storage
+    Options { segment_max_bytes: 3_000, checkpoint_every: 50, ..simulated(storage, 1_700_000_000_000_000) }
 }
 
 fn open(storage: &SimulatedStorage) -> Store {

@@ -2,43 +2,18 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use pugmark_store::simulated::{Failure, Loss};
-use pugmark_store::{
-    Entry, ManualClock, Options, Outcome, Result, SeededEntropy, SimulatedStorage, Storage, Timestamp,
-};
+use pugmark_store::{Entry, Options, Outcome, Result, SimulatedStorage};
 
-use crate::common::{counts, event, message_ids, open_with};
+use crate::common::{DIR, counts, disk, event, message_ids, open_with, simulated};
 
-const DIR: &str = "/store";
 const BATCHES: u64 = 20;
 const BATCH: u64 = 5;
 
 /// Small enough that segments rotate, and often enough that the index is written between them.
 fn options(storage: &SimulatedStorage) -> Options {
-    Options {
-        storage: Arc::new(storage.clone()),
-        clock: Arc::new(ManualClock::new(Timestamp::from_microsecond(1_700_000_000_000_000))),
-        entropy: Arc::new(SeededEntropy::new(1)),
-        segment_max_bytes: 2_000,
-        checkpoint_every: 25,
-        index_cache_bytes: 1 << 20,
-        // Syncs come from appends alone, at the same operations in every run.
-        buffered_sync_after: Duration::from_secs(3_600),
-        // As do merges of runs.
-        background: false,
-        ..Options::default()
-    }
-}
-
-/// A disk with the store's directory, whose own name is not the store's to make durable.
-fn disk() -> SimulatedStorage {
-    let storage = SimulatedStorage::new();
-    storage.create_dir_all(Path::new(DIR)).unwrap();
-    storage.sync_dir(Path::new("/")).unwrap();
-    storage
+    Options { segment_max_bytes: 2_000, checkpoint_every: 25, ..simulated(storage, 1_700_000_000_000_000) }
 }
 
 fn batch(number: u64) -> Vec<Entry> {
