@@ -1,7 +1,5 @@
 //! What a store holds, for people.
 
-use std::path::Path;
-
 use pugmark_identity::Persons;
 use pugmark_query::columns::Columns;
 use pugmark_query::{Error, Result};
@@ -166,24 +164,8 @@ pub(crate) fn info(store: &Store) -> Result<Info> {
             tail_bytes: columns.tail_bytes,
         },
         quarantine: QuarantineInfo { waiting: stats.quarantine.waiting, turned_away: stats.quarantine.turned_away },
-        index_bytes: bytes_of(&store.dir().join("index.redb"))? + bytes_of(&store.dir().join("runs"))?,
+        index_bytes: stats.index_bytes,
         event_names,
         properties,
     })
-}
-
-/// Bytes of a file, or of the files directly in a directory.
-fn bytes_of(path: &Path) -> Result<u64> {
-    let failed = |e: std::io::Error| {
-        Error::new(pugmark_store::ErrorKind::Io, format!("reading the size of {}: {e}", path.display())).caused_by(e)
-    };
-    let metadata = path.metadata().map_err(failed)?;
-    if !metadata.is_dir() {
-        return Ok(metadata.len());
-    }
-    let mut bytes = 0;
-    for entry in path.read_dir().map_err(failed)? {
-        bytes += entry.and_then(|entry| entry.metadata()).map_err(failed)?.len();
-    }
-    Ok(bytes)
 }

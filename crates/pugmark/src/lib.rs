@@ -59,9 +59,10 @@ pub use pugmark_query::trend::{Measure, Series, Trend, TrendResult};
 pub use pugmark_query::{EngineOptions, Error, QueryResult, Result};
 pub use pugmark_registry::RegistryOptions;
 pub use pugmark_store::{
-    BackupReport, Clock, Entry, ErrorKind, Event, EventBlock, EventDraft, EventView, Expired, Finding, ImportId,
-    ManualClock, Operation, Options as StoreOptions, Outcome, PackedEvent, QuarantineStats, Quarantined, Receipt,
-    Refusal, Rejection, Sequence, Settle, SystemClock, Timestamp, Value, ValueRef, VerifyProgress, VerifyReport,
+    AppendOptions, BackupReport, Clock, Durability, Entry, ErrorKind, Event, EventBlock, EventDraft, EventView,
+    Expired, Finding, ImportId, ManualClock, Operation, Options as StoreOptions, Outcome, PackedEvent, Pending,
+    QuarantineStats, Quarantined, Receipt, Refusal, Rejection, Sequence, Settle, SystemClock, Timestamp, Value,
+    ValueRef, VerifyProgress, VerifyReport, WhenFull,
 };
 
 /// The code in the README compiles.

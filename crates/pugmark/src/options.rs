@@ -1,5 +1,7 @@
 //! How a directory is opened.
 
+use std::sync::Arc;
+
 use pugmark_identity::IdentityOptions;
 use pugmark_query::EngineOptions;
 use pugmark_query::columns::ColumnsOptions;
@@ -52,6 +54,11 @@ impl Options {
     }
 
     pub(crate) fn columns(&self) -> ColumnsOptions {
-        ColumnsOptions { flush_rows: self.flush_rows, flush_bytes: self.flush_bytes, registry: self.registry }
+        ColumnsOptions {
+            flush_rows: self.flush_rows,
+            flush_bytes: self.flush_bytes,
+            registry: self.registry,
+            storage: Arc::clone(&self.store.storage),
+        }
     }
 }

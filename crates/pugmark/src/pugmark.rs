@@ -11,8 +11,8 @@ use pugmark_query::files::{Export, Exported, Import, Progress, Reject, Source, S
 use pugmark_query::{Engine, Error, ErrorKind, QueryResult, QuerySnapshot, Result};
 use pugmark_registry::RegistryFold;
 use pugmark_store::{
-    BackupReport, Entry, Event, Expired, ImportId, Operation, Outcome, Quarantined, Receipt, Sequence, Settle, Store,
-    Timestamp, VerifyProgress, VerifyReport,
+    AppendOptions, BackupReport, Entry, Event, Expired, ImportId, Operation, Outcome, Pending, Quarantined, Receipt,
+    Sequence, Settle, Store, Timestamp, VerifyProgress, VerifyReport,
 };
 
 use crate::arrow::array::RecordBatch;
@@ -79,9 +79,9 @@ impl Pugmark {
                 Box::new(ColumnsFold::new(&columns_of, columns)),
             ],
         )?);
-        let flusher = Flusher::start(Arc::clone(&store))?;
         // What a stop interrupted. Nothing, as a rule.
         store.finish_removals()?;
+        let flusher = Flusher::start(Arc::clone(&store))?;
         Ok(Self { runtime: LazyRuntime::default(), engine, engine_threads: options.engine.threads, flusher, store })
     }
 
@@ -139,6 +139,27 @@ impl Pugmark {
     /// As [`track_many`](Self::track_many).
     pub fn append(&self, entries: Vec<Entry>) -> Result<Vec<Outcome>> {
         Ok(self.store.append(entries)?)
+    }
+
+    /// Hands events and operations over and returns at once, so that several appends can be under way; what is returned can be waited for, or awaited on any
+    /// runtime. The options say what an acknowledgement promises, what becomes of it when too much waits, and which import it is part of.
+    ///
+    /// # Errors
+    /// As [`track_many`](Self::track_many), and [`ErrorKind::Busy`] when the queue is full and the options say to refuse.
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{AppendOptions, Durability, Event, Pugmark};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// let buffered = AppendOptions { durability: Durability::Buffered, ..AppendOptions::default() };
+    /// let view = db.submit(vec![Event::new("view", "ann").into()], &buffered)?;
+    /// let order = db.submit(vec![Event::new("order", "ann").into()], &AppendOptions::default())?;
+    /// assert!(view.wait()?[0].is_stored() && order.wait()?[0].is_stored());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn submit(&self, entries: Vec<Entry>, options: &AppendOptions) -> Result<Pending> {
+        Ok(self.store.submit(entries, options)?)
     }
 
     fn one(&self, entry: Entry) -> Result<Outcome> {
@@ -308,7 +329,8 @@ impl Pugmark {
     /// file of the store. Nobody of that name is no error, and erases nobody: the receipt says how many subjects were erased.
     ///
     /// It takes about the same time for one person as for a thousand: name them together. A message id of theirs stays taken for good, and an id that comes back
-    /// is somebody new. What was exported or backed up before is not this store's to erase.
+    /// is somebody new. What was exported or backed up before is not this store's to erase, and a query that is under way keeps the columnar files that it reads
+    /// until it ends.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] and [`ErrorKind::Full`] from the disk. Once the people are hidden an error takes nothing back: the next call, or the next
@@ -333,7 +355,14 @@ impl Pugmark {
         if !subjects.is_empty() {
             self.store.erase(&subjects)?;
         }
-        Ok(self.store.finish_removals()?)
+        self.finish_removals()
+    }
+
+    fn finish_removals(&self) -> Result<Receipt> {
+        let receipt = self.store.finish_removals()?;
+        // A file that was being written of what they had before it was removed.
+        self.flusher.wait_for_present();
+        Ok(receipt)
     }
 
     /// Lets events expire that happened before an instant, for good: no answer shows them from now on, none that happened earlier is accepted any more, and segments of the log and columnar
@@ -357,6 +386,7 @@ impl Pugmark {
         let expired = self.store.expire(before)?;
         // What was derived from events that are gone is made anew from those that stay.
         self.store.reprocess(|name| matches!(name, "registry" | "columns"))?;
+        self.flusher.wait_for_present();
         Ok(expired)
     }
 
@@ -373,7 +403,7 @@ impl Pugmark {
         if !rows.is_empty() {
             self.store.retract(Some(filter), rows)?;
         }
-        Ok(self.store.finish_removals()?)
+        self.finish_removals()
     }
 
     /// Withdraws every event that an import brought, as if the file had not been loaded: when this returns, they are in no file, and their message ids are free
@@ -384,7 +414,7 @@ impl Pugmark {
     #[doc(alias = "undo")]
     pub fn retract_import(&self, import: ImportId) -> Result<Receipt> {
         self.store.retract_import(import)?;
-        Ok(self.store.finish_removals()?)
+        self.finish_removals()
     }
 
     /// Writes all events that are in memory and in the log only to a columnar file, and waits for it. Answers do not

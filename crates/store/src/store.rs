@@ -105,7 +105,7 @@ pub struct StoreStats {
     pub subjects: SubjectStats,
     /// The events that are kept aside.
     pub quarantine: QuarantineStats,
-    /// Bytes of the index file.
+    /// Bytes of the index file, and of the runs of message ids and distinct ids.
     pub index_bytes: u64,
     /// What last went wrong in the background and was not made up for; [`Store::compact`] tries again. Nothing is lost by it.
     pub background_error: Option<String>,
@@ -472,9 +472,12 @@ impl Store {
     /// Errors of the disk.
     pub fn stats(&self) -> Result<StoreStats> {
         let log = self.log_stats()?;
-        let index = self.shared.dir.join("index.redb");
-        let index_bytes = self.shared.options.storage.open(&index, OpenMode::Read).and_then(|file| file.len());
-        let index_bytes = index_bytes.map_err(|e| Error::io("reading", &index, e))?;
+        let storage = &self.shared.options.storage;
+        let (index, runs) = (self.shared.dir.join("index.redb"), self.shared.dir.join("runs"));
+        let file_bytes = storage.open(&index, OpenMode::Read).and_then(|file| file.len());
+        let file_bytes = file_bytes.map_err(|e| Error::io("reading", &index, e))?;
+        let run_files = storage.list(&runs).map_err(|e| Error::io("listing", &runs, e))?;
+        let index_bytes = file_bytes + run_files.iter().map(|file| file.bytes).sum::<u64>();
         let state = lock(&self.shared.state);
         Ok(StoreStats {
             log,

@@ -1,15 +1,15 @@
 //! The columnar files and what is known about each without opening it.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::parquet::file::metadata::ParquetMetaDataReader;
 use pugmark_store::redb::{self, ReadableTable, TableDefinition};
-use pugmark_store::{Result, Sequence, SubjectId, Timestamp, copy_table};
+use pugmark_store::{Result, Sequence, Storage, SubjectId, Timestamp, copy_table};
 use serde::{Deserialize, Serialize};
 
+use super::dir::ColumnDir;
 use super::error;
 use super::guard::Guarded;
 
@@ -81,6 +81,7 @@ pub struct ColumnFile {
     pub events: Option<Vec<String>>,
     /// The checksum of each of its blocks.
     pub(crate) checksums: Box<[u32]>,
+    pub(crate) storage: Arc<dyn Storage>,
     dropped: AtomicBool,
 }
 
@@ -99,10 +100,10 @@ pub(crate) struct Entry {
 }
 
 impl ColumnFile {
-    pub(crate) fn new(dir: &Path, id: FileId, entry: Entry, checksums: Vec<u32>) -> Self {
+    pub(crate) fn new(dir: &ColumnDir, id: FileId, entry: Entry, checksums: Vec<u32>) -> Self {
         Self {
             id,
-            path: dir.join(id.file_name()),
+            path: dir.path().join(id.file_name()),
             rows: entry.rows,
             bytes: entry.bytes,
             first_sequence: Sequence::new(entry.first_sequence),
@@ -113,6 +114,7 @@ impl ColumnFile {
             max_timestamp: Timestamp::from_microsecond(entry.max_timestamp),
             events: entry.events,
             checksums: checksums.into(),
+            storage: Arc::clone(dir.storage()),
             dropped: AtomicBool::new(false),
         }
     }
@@ -148,11 +150,9 @@ impl ColumnFile {
 
     /// Fails unless the file is there, is as long as it was, and has the footer that it was written with.
     fn check(self: &Arc<Self>) -> Result<()> {
-        let bytes = std::fs::metadata(&self.path).map_err(|e| error::corrupt(self.path.display(), e))?.len();
-        if bytes != self.bytes {
-            return Err(error::corrupt(self.path.display(), format_args!("{bytes} bytes, expected {}", self.bytes)));
-        }
-        let footer = ParquetMetaDataReader::new().parse_and_finish(&Guarded::open(Arc::clone(self))?);
+        let guarded = Guarded::open(Arc::clone(self))?;
+        guarded.check_length()?;
+        let footer = ParquetMetaDataReader::new().parse_and_finish(&guarded);
         let rows = footer.map_err(|e| error::reading(&self.path, e))?.file_metadata().num_rows();
         if u64::try_from(rows) != Ok(self.rows) {
             return Err(error::corrupt(self.path.display(), format_args!("{rows} rows, expected {}", self.rows)));
@@ -164,8 +164,9 @@ impl ColumnFile {
 impl Drop for ColumnFile {
     fn drop(&mut self) {
         if self.dropped.load(Ordering::Acquire) {
-            // What stays behind is named nowhere, and removed when the store is next opened.
-            let _removed = std::fs::remove_file(&self.path);
+            // What stays behind is named nowhere, and removed when the store is next opened. That it is gone is made durable: it may hold who was erased.
+            let dir = self.path.parent().unwrap_or(&self.path);
+            let _removed = self.storage.remove(&self.path).and_then(|()| self.storage.sync_dir(dir));
         }
     }
 }
@@ -180,7 +181,7 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     /// Reads the catalog, and makes sure that its files are there.
-    pub(crate) fn load(txn: &redb::ReadTransaction, dir: &Path) -> Result<Self> {
+    pub(crate) fn load(txn: &redb::ReadTransaction, dir: &ColumnDir) -> Result<Self> {
         let mut catalog = Self::default();
         if let Some(table) = open(txn, FILES)? {
             let checksums = open(txn, CHECKSUMS)?;
@@ -266,35 +267,4 @@ fn open<K: redb::Key + 'static, V: redb::Value + 'static>(
         Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
         Err(e) => Err(error::index("opening a table of the columns", e)),
     }
-}
-
-/// The columnar files in `dir` by id, whole ones and those left behind in the middle of writing.
-pub(crate) fn files_in(dir: &Path) -> Result<BTreeMap<PathBuf, FileId>> {
-    let mut files = BTreeMap::new();
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(files),
-        Err(e) => return Err(error::io("listing", dir, e)),
-    };
-    for entry in entries {
-        let path = entry.map_err(|e| error::io("listing", dir, e))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let digits = name.strip_suffix(".tmp").unwrap_or(name).strip_suffix(".parquet");
-        if let Some(id) = digits.filter(|digits| digits.len() == 20).and_then(|digits| digits.parse().ok()) {
-            files.insert(path, FileId::new(id));
-        }
-    }
-    Ok(files)
-}
-
-/// Removes every columnar file in `dir` that `keep` does not hold, and answers with the highest id that there was.
-pub(crate) fn remove_others(dir: &Path, keep: &[Arc<ColumnFile>]) -> Result<u64> {
-    let mut highest = 0;
-    for (path, id) in files_in(dir)? {
-        highest = highest.max(id.number());
-        if !keep.iter().any(|file| file.path == path) {
-            std::fs::remove_file(&path).map_err(|e| error::io("removing", &path, e))?;
-        }
-    }
-    Ok(highest)
 }

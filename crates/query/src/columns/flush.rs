@@ -38,6 +38,9 @@ struct Work {
     /// How many flushes of everything have been asked for, and answered.
     wanted: u64,
     answered: u64,
+    /// How many flushes were begun, and how many of them have ended.
+    begun: u64,
+    ended: u64,
     /// Why the last flush failed.
     failure: Option<(ErrorKind, String)>,
     stopping: bool,
@@ -104,12 +107,14 @@ impl Control {
         let mut work = self.lock();
         loop {
             if work.wanted > work.answered {
+                work.begun += 1;
                 return Task::Everything(work.wanted);
             }
             if work.stopping {
                 return Task::Stop;
             }
             if work.due {
+                work.begun += 1;
                 return Task::Due;
             }
             work = self.wake.wait(work).unwrap_or_else(PoisonError::into_inner);
@@ -123,7 +128,10 @@ impl Control {
     }
 
     fn note(&self, result: &Result<bool>) {
-        self.lock().failure = result.as_ref().err().map(|e| (e.kind(), e.to_string()));
+        let mut work = self.lock();
+        work.failure = result.as_ref().err().map(|e| (e.kind(), e.to_string()));
+        work.ended += 1;
+        self.answered.notify_all();
     }
 
     fn answer(&self, request: u64) {
@@ -211,6 +219,15 @@ impl Flusher {
         }
     }
 
+    /// Waits until no file is being written of what the store showed before the call: of rows that were removed since, none is left behind.
+    pub fn wait_for_present(&self) {
+        let mut work = self.control.lock();
+        let begun = work.begun;
+        while work.ended < begun && !work.stopped {
+            work = self.control.answered.wait(work).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Writes what is left to a file and ends the thread.
     ///
     /// # Errors
@@ -283,7 +300,7 @@ impl Running {
         }
         let schema = columns.event_schema(registry.schema());
         let slices: Vec<Slice> = parts.iter().map(Part::slice).collect();
-        let file = write_file(columns.dir(), self.0.next_file(), &slices, &schema)?;
+        let file = write_file(&columns.dir, self.0.next_file(), &slices, &schema)?;
         drop(slices);
         store.update(|fold: &mut ColumnsFold, _| {
             fold.install(file, &parts);

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pugmark_registry::{Registry, RegistryFold, RegistryOptions};
-use pugmark_store::{Committed, Fold, Record, Result, Sequence, Verifier, redb};
+use pugmark_store::{Committed, Disk, Fold, Record, Result, Sequence, Storage, Verifier, redb};
 
 use super::build::Slots;
-use super::catalog::{Catalog, ColumnFile, remove_others};
+use super::catalog::{Catalog, ColumnFile};
 use super::cell::{Cell, Part, Slice};
+use super::dir::ColumnDir;
 use super::flush::Control;
 use super::schema::EventSchema;
 use super::state::{Columns, Schemas, Tail};
@@ -32,12 +33,19 @@ pub struct ColumnsOptions {
     pub flush_bytes: usize,
     /// Those that the store's registry was made with: files that are written while a store opens take their types from a registry of the fold's own.
     pub registry: RegistryOptions,
+    /// Where the store is.
+    pub storage: Arc<dyn Storage>,
 }
 
 impl Default for ColumnsOptions {
-    /// A million rows (1,048,576) or 256 MiB.
+    /// A million rows (1,048,576) or 256 MiB, on the machine's file system.
     fn default() -> Self {
-        Self { flush_rows: 1 << 20, flush_bytes: 256 << 20, registry: RegistryOptions::default() }
+        Self {
+            flush_rows: 1 << 20,
+            flush_bytes: 256 << 20,
+            registry: RegistryOptions::default(),
+            storage: Arc::new(Disk),
+        }
     }
 }
 
@@ -72,7 +80,7 @@ struct Extent {
 /// What the index holds is the catalog and the sequence up to which events are in files; the store applies the log past it again.
 /// A file that is missing or damaged makes the store rebuild all of them from the log.
 pub struct ColumnsFold {
-    dir: Arc<Path>,
+    dir: ColumnDir,
     options: ColumnsOptions,
     version: u32,
     files: Arc<[Arc<ColumnFile>]>,
@@ -94,10 +102,11 @@ pub struct ColumnsFold {
 impl ColumnsFold {
     /// A fold for the store in `store_dir`: its files are in the directory `columns` there.
     pub fn new(store_dir: &Path, options: ColumnsOptions) -> Self {
-        Self::in_dir(store_dir.join("columns").into(), options, Arc::default())
+        let dir = ColumnDir::new(Arc::clone(&options.storage), store_dir.join("columns"));
+        Self::in_dir(dir, options, Arc::default())
     }
 
-    fn in_dir(dir: Arc<Path>, options: ColumnsOptions, control: Arc<Control>) -> Self {
+    fn in_dir(dir: ColumnDir, options: ColumnsOptions, control: Arc<Control>) -> Self {
         let types = RegistryFold::new(options.registry);
         Self {
             dir,
@@ -244,7 +253,7 @@ impl Fold for ColumnsFold {
         self.control.set_due(self.options.is_due(self.sealed_extent()));
         let open = (!self.open.rows.is_empty()).then(|| self.open.clone());
         Arc::new(Columns {
-            dir: Arc::clone(&self.dir),
+            dir: self.dir.clone(),
             files: Arc::clone(&self.files),
             tail: Tail { sealed: Arc::clone(&self.sealed), open },
             schemas: Arc::clone(&self.schemas),
@@ -274,7 +283,7 @@ impl Fold for ColumnsFold {
         if let Some(types) = &mut self.types {
             types.load(txn)?;
         }
-        let highest = remove_others(&self.dir, &catalog.files)?;
+        let highest = self.dir.remove_others(&catalog.files)?;
         self.control.count_files(catalog.next_file.max(highest));
         self.flushed_through = Sequence::new(catalog.flushed_through);
         self.files = catalog.files.into();
@@ -283,7 +292,7 @@ impl Fold for ColumnsFold {
     }
 
     fn fresh(&self) -> Box<dyn Fold> {
-        Box::new(Self::in_dir(Arc::clone(&self.dir), self.options.clone(), Arc::new(Control::beside(&self.control))))
+        Box::new(Self::in_dir(self.dir.clone(), self.options.clone(), Arc::new(Control::beside(&self.control))))
     }
 
     fn succeed(&mut self, before: &mut dyn Fold, txn: &redb::WriteTransaction) -> Result<()> {
@@ -322,7 +331,7 @@ impl Fold for ColumnsFold {
         for file in self.files.iter() {
             file.drop_with_last_reader();
         }
-        self.control.count_files(remove_others(&self.dir, &self.files)?);
+        self.control.count_files(self.dir.remove_others(&self.files)?);
         Catalog::clear(txn)?;
         self.files = Arc::default();
         self.unsaved = 0;
@@ -336,6 +345,9 @@ impl Fold for ColumnsFold {
 
 impl std::fmt::Debug for ColumnsFold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ColumnsFold").field("dir", &self.dir).field("files", &self.files.len()).finish_non_exhaustive()
+        f.debug_struct("ColumnsFold")
+            .field("dir", &self.dir.path())
+            .field("files", &self.files.len())
+            .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,6 @@
 //! Parquet has checksums for pages, which no writer of ours can make, and none for headers, indexes and footers. These cover every byte, and are kept outside of the file: the
 //! wrong file in the place of the right one is noticed, too.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use std::sync::Arc;
 use datafusion::object_store::PutPayload;
 use datafusion::parquet::errors::{ParquetError, Result as ParquetResult};
 use datafusion::parquet::file::reader::{ChunkReader, Length};
-use pugmark_store::{Disk, OpenMode, Result, Storage, StorageFile};
+use pugmark_store::{FileWriter, OpenMode, Result, StorageFile};
 
 use super::catalog::ColumnFile;
 use super::error;
@@ -24,7 +23,7 @@ pub(crate) type Bytes = <PutPayload as IntoIterator>::Item;
 
 /// Writes to a file, and makes the checksums of its blocks.
 pub(crate) struct Guarding {
-    file: File,
+    file: FileWriter,
     sums: Sums,
 }
 
@@ -60,13 +59,13 @@ impl Sums {
 }
 
 impl Guarding {
-    pub(crate) fn new(file: File) -> Self {
+    pub(crate) fn new(file: FileWriter) -> Self {
         Self { file, sums: Sums::default() }
     }
 
-    /// The file, and the checksum of each of its blocks; the last may be shorter.
-    pub(crate) fn finish(self) -> (File, Vec<u32>) {
-        (self.file, self.sums.finish())
+    /// The checksum of each block; the last may be shorter.
+    pub(crate) fn finish(self) -> Vec<u32> {
+        self.sums.finish()
     }
 }
 
@@ -93,11 +92,22 @@ impl Guarded {
     /// # Errors
     /// `Corrupt` if the file is missing.
     pub(crate) fn open(of: Arc<ColumnFile>) -> Result<Self> {
-        let file = Disk.open(&of.path, OpenMode::Read).map_err(|e| match e.kind() {
+        let file = of.storage.open(&of.path, OpenMode::Read).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => error::corrupt(of.path.display(), "missing, but the catalog names it"),
             _ => error::io("opening", &of.path, e),
         })?;
         Ok(Self { of, file })
+    }
+
+    /// # Errors
+    /// `Corrupt` if the file is shorter or longer than it was written.
+    pub(crate) fn check_length(&self) -> Result<()> {
+        let path = &self.of.path;
+        let bytes = self.file.len().map_err(|e| error::io("reading", path, e))?;
+        if bytes != self.of.bytes {
+            return Err(error::corrupt(path.display(), format_args!("{bytes} bytes, expected {}", self.of.bytes)));
+        }
+        Ok(())
     }
 
     /// The bytes in `range`.

@@ -12,6 +12,7 @@ mod catalog;
 mod cell;
 mod chunk;
 mod convert;
+mod dir;
 mod error;
 mod flush;
 mod fold;

@@ -10,6 +10,7 @@ use pugmark_store::Result;
 
 use super::catalog::ColumnFile;
 use super::cell::{Part, Slice};
+use super::dir::ColumnDir;
 use super::error;
 use super::flush::Control;
 use super::schema::EventSchema;
@@ -19,7 +20,7 @@ use super::schema::EventSchema;
 /// A snapshot has it as its state: `snapshot.state::<Columns>()`.
 #[derive(Debug, Clone)]
 pub struct Columns {
-    pub(crate) dir: Arc<Path>,
+    pub(crate) dir: ColumnDir,
     pub(crate) files: Arc<[Arc<ColumnFile>]>,
     pub(crate) tail: Tail,
     pub(crate) schemas: Arc<Schemas>,
@@ -33,7 +34,7 @@ pub(crate) struct Schemas(Mutex<Option<Arc<EventSchema>>>);
 impl Columns {
     /// The directory of the files.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        self.dir.path()
     }
 
     /// The files, in the order in which they were written.

@@ -142,11 +142,7 @@ fn check_bytes(file: &Arc<ColumnFile>) -> Result<()> {
         guarded.read(at..end)?;
         at = end;
     }
-    let length = std::fs::metadata(&file.path).map_err(|e| error::io("reading", &file.path, e))?.len();
-    if length != file.bytes {
-        return Err(error::corrupt(file.path.display(), format_args!("{length} bytes, expected {}", file.bytes)));
-    }
-    Ok(())
+    guarded.check_length()
 }
 
 /// Compares a file with the rows that it is to hold, column by column.

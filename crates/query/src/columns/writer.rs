@@ -1,8 +1,6 @@
 //! Writes rows of the tail as one Parquet file: sorted, column by column, so that only a few columns at a time are in memory.
 
-use std::fs::File;
 use std::io::BufWriter;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -18,10 +16,11 @@ use datafusion::parquet::file::metadata::{KeyValue, SortingColumn};
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use datafusion::parquet::file::writer::SerializedFileWriter;
 use datafusion::parquet::schema::types::ColumnPath;
-use pugmark_store::Result;
+use pugmark_store::{FileWriter, Result};
 
 use super::catalog::{ColumnFile, FileId};
 use super::cell::Slice;
+use super::dir::ColumnDir;
 use super::error;
 use super::guard::Guarding;
 use super::order::Order;
@@ -39,31 +38,20 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// Writes the rows of `slices` to a new file in `dir`. Once this returns the file is durable under its name; the catalog does not name it yet.
 ///
 /// `None` when there are no rows.
-pub(crate) fn write_file(dir: &Path, id: FileId, slices: &[Slice], schema: &EventSchema) -> Result<Option<ColumnFile>> {
+pub(crate) fn write_file(
+    dir: &ColumnDir,
+    id: FileId,
+    slices: &[Slice],
+    schema: &EventSchema,
+) -> Result<Option<ColumnFile>> {
     let Some(order) = Order::of(slices) else { return Ok(None) };
-    std::fs::create_dir_all(dir).map_err(|e| error::io("creating", dir, e))?;
-    let path = dir.join(id.file_name());
-    let unfinished = dir.join(format!("{}.tmp", id.file_name()));
-    let file = File::create(&unfinished).map_err(|e| error::io("creating", &unfinished, e))?;
-    let failed = |e| error::parquet("writing", &unfinished, e);
-    let (file, checksums) = Columns::new(slices, schema, &order)?.write(&order, file).map_err(failed)?;
-    file.sync_all().map_err(|e| error::io("syncing", &unfinished, e))?;
+    let file = dir.begin(id)?;
+    let columns = Columns::new(slices, schema, &order)?;
+    let written = columns.write(&order, file.writer());
+    let checksums = written.map_err(|e| error::parquet("writing", file.path(), e))?;
     let mut entry = order.entry;
-    entry.bytes = file.metadata().map_err(|e| error::io("reading", &unfinished, e))?.len();
-    // Whole and durable before it has its name, and its name durable before the catalog names it.
-    std::fs::rename(&unfinished, &path).map_err(|e| error::io("renaming", &unfinished, e))?;
-    sync_dir(dir)?;
-    if let Some(parent) = dir.parent() {
-        sync_dir(parent)?;
-    }
+    entry.bytes = file.finish()?;
     Ok(Some(ColumnFile::new(dir, id, entry, checksums)))
-}
-
-fn sync_dir(dir: &Path) -> Result<()> {
-    if cfg!(unix) {
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| error::io("syncing", dir, e))?;
-    }
-    Ok(())
 }
 
 /// A column of every row group.
@@ -98,7 +86,7 @@ impl<'a> Columns<'a> {
         Ok(Self { slices, schema, places, overflow, properties: Arc::new(properties(&arrow, order)), arrow })
     }
 
-    fn write(&self, order: &Order, file: File) -> std::result::Result<(File, Vec<u32>), ParquetError> {
+    fn write(&self, order: &Order, file: FileWriter) -> std::result::Result<Vec<u32>, ParquetError> {
         let mut groups: Vec<Vec<ArrowColumnChunk>> = order.row_groups.iter().map(|_| Vec::new()).collect();
         for column in self.encode_all(order)? {
             for (group, chunks) in groups.iter_mut().zip(column) {

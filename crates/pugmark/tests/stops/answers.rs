@@ -1,0 +1,100 @@
+//! Everything that answers are made of, as the store shows it and as a history says.
+
+use std::collections::BTreeMap;
+
+use pugmark::arrow::util::display::array_value_to_string;
+use pugmark::{Pugmark, Result, Sequence, Value};
+
+use crate::history::State;
+
+/// The events in their order, each as its columns, and who is one person with whom: the distinct ids of each person, by their events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answers {
+    pub events: Vec<Vec<String>>,
+    pub people: Vec<Vec<String>>,
+    pub aside: Vec<Aside>,
+}
+
+/// Timestamp, message id and number of what is kept aside.
+pub type Aside = (i64, String, i64);
+
+const QUESTION: &str = "SELECT message_id, event, distinct_id, arrow_cast(timestamp, 'Int64') AS at, number, note, person \
+    FROM events ORDER BY sequence";
+
+pub fn answers(db: &Pugmark) -> Result<Answers> {
+    let (mut events, mut people) = (Vec::new(), BTreeMap::<String, Vec<String>>::new());
+    // Without an event there are no columns to ask for.
+    let batches = if db.info()?.events == 0 { Vec::new() } else { db.blocking()?.sql(QUESTION)? };
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            let shown =
+                batch.columns().iter().map(|column| array_value_to_string(column, row).expect("a value has a text"));
+            let mut shown: Vec<String> = shown.collect();
+            people.entry(shown.pop().expect("a column for the person")).or_default().push(shown[2].clone());
+            events.push(shown);
+        }
+    }
+    let aside = aside(db)?.into_iter().map(|(what, _)| what).collect();
+    Ok(Answers { events, people: sorted(people), aside })
+}
+
+/// What is kept aside, and under which sequence.
+pub fn aside(db: &Pugmark) -> Result<Vec<(Aside, Sequence)>> {
+    let mut aside = Vec::new();
+    for kept in db.quarantine()? {
+        let event = kept.event;
+        let number = event.properties.iter().find(|(name, _)| name == "number").map(|(_, value)| value.clone());
+        let (Some(at), Some(id), Some(Value::Int(number))) = (event.timestamp, event.message_id, number) else {
+            panic!("the test gives time, message id and number, but at {} there is none", kept.sequence)
+        };
+        aside.push(((at.as_microsecond(), id, number), kept.sequence));
+    }
+    aside.sort();
+    Ok(aside)
+}
+
+fn sorted(people: BTreeMap<String, Vec<String>>) -> Vec<Vec<String>> {
+    let mut people: Vec<Vec<String>> = people.into_values().collect();
+    for ids in &mut people {
+        ids.sort();
+        ids.dedup();
+    }
+    people.sort();
+    people
+}
+
+impl State {
+    /// How the answers differ from those of this state.
+    pub fn difference(&self, shown: &Answers) -> Option<String> {
+        let mut people = BTreeMap::<String, Vec<String>>::new();
+        let mut events = Vec::new();
+        for (event, _) in &self.events {
+            people.entry(self.person(&event.who).to_owned()).or_default().push(event.who.clone());
+            events.push(vec![
+                event.id.clone(),
+                event.event.to_owned(),
+                event.who.clone(),
+                event.timestamp().to_string(),
+                event.number.to_string(),
+                crate::history::secret_of(&event.who),
+            ]);
+        }
+        first_difference("events", &shown.events, &events)
+            .or_else(|| first_difference("people", &shown.people, &sorted(people)))
+            .or_else(|| {
+                // What has expired may be there as long as its segment.
+                let is_due = |aside: &&Aside| aside.0 >= crate::history::instant(self.horizon).as_microsecond();
+                let mut aside: Vec<_> =
+                    self.aside.iter().map(|event| (event.timestamp(), event.id.clone(), event.number)).collect();
+                aside.sort();
+                let [shown, aside] = [&shown.aside, &aside].map(|all| all.iter().filter(is_due).collect::<Vec<_>>());
+                first_difference("kept aside", &shown, &aside)
+            })
+    }
+}
+
+fn first_difference<T: PartialEq + std::fmt::Debug>(what: &str, found: &[T], expected: &[T]) -> Option<String> {
+    let at = (0..found.len().max(expected.len())).find(|at| found.get(*at) != expected.get(*at))?;
+    let (found, expected) = (found.get(at), expected.get(at));
+    Some(format!("{what}, at place {at}: found {found:?}, expected {expected:?}"))
+}

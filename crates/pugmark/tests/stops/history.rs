@@ -1,0 +1,138 @@
+//! What a store holds after each change of a history: short, and by no rule of the store's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pugmark::{Event, Timestamp};
+
+const HOUR: i64 = 3_600_000_000;
+const START: i64 = 1_735_689_600_000_000;
+
+/// An event as the test makes it and as an answer shows it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Given {
+    pub id: String,
+    pub event: &'static str,
+    pub who: String,
+    pub hour: i64,
+    pub number: i64,
+}
+
+impl Given {
+    pub fn timestamp(&self) -> i64 {
+        START + self.hour * HOUR
+    }
+
+    pub fn to_event(&self) -> Event {
+        Event::new(self.event, self.who.as_str())
+            .message_id(self.id.as_str())
+            .at(Timestamp::from_microsecond(self.timestamp()))
+            .property("number", self.number)
+            .property("note", secret_of(&self.who))
+    }
+}
+
+/// What stands in events of `who` alone.
+pub fn secret_of(who: &str) -> String {
+    format!("secret-of-{who}-alone")
+}
+
+pub fn instant(hour: i64) -> Timestamp {
+    Timestamp::from_microsecond(START + hour * HOUR)
+}
+
+/// One change, which a stop leaves done or not done.
+#[derive(Debug, Clone)]
+pub enum Change {
+    Append(Vec<Given>),
+    /// The same, as brought by this import.
+    Import(u8, Vec<Given>),
+    /// The first id, of which nothing else is known, and a user's.
+    Link(String, String),
+    /// Everybody known by the id.
+    Erase(String),
+    /// Those whose number is in the range.
+    Retract(i64, i64),
+    RetractImport(u8),
+    /// Those before the hour.
+    Expire(i64),
+    /// What is kept aside under this message id with this number is dropped.
+    Drop(String, i64),
+}
+
+/// What a store holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// What answers are made of, in the order of acceptance, each with the import that brought it.
+    pub events: Vec<(Given, Option<u8>)>,
+    /// To each linked id, the user's.
+    pub links: BTreeMap<String, String>,
+    /// What is kept aside.
+    pub aside: Vec<Given>,
+    /// What was stored under each message id that is taken.
+    contents: BTreeMap<String, Given>,
+    /// Before this hour everything has expired.
+    pub horizon: i64,
+    /// Who was erased and has not come back.
+    pub erased: BTreeSet<String>,
+}
+
+impl State {
+    pub fn person<'a>(&'a self, id: &'a str) -> &'a str {
+        self.links.get(id).map_or(id, String::as_str)
+    }
+
+    /// What is stored under a message id, or was until it expired or its person was erased.
+    pub fn content(&self, id: &str) -> Option<&Given> {
+        self.contents.get(id)
+    }
+
+    pub fn after(&self, change: &Change) -> Self {
+        let mut state = self.clone();
+        match change {
+            Change::Append(given) => given.iter().for_each(|event| state.take(event, None)),
+            Change::Import(import, given) => given.iter().for_each(|event| state.take(event, Some(*import))),
+            Change::Link(id, user) => {
+                state.links.insert(id.clone(), user.clone());
+            }
+            Change::Erase(id) => {
+                let person = self.person(id);
+                let theirs = self.events.iter().map(|(event, _)| &event.who).filter(|who| self.person(who) == person);
+                state.erased.extend(theirs.cloned());
+                state.events.retain(|(event, _)| self.person(&event.who) != person);
+                state.aside.retain(|event| self.person(&event.who) != person);
+                state.links.retain(|id, user| id != person && user != person);
+            }
+            Change::Retract(from, to) => state.withdraw(|event, _| (*from..*to).contains(&event.number)),
+            Change::RetractImport(import) => state.withdraw(|_, by| by == Some(*import)),
+            Change::Expire(hour) => {
+                state.horizon = state.horizon.max(*hour);
+                state.events.retain(|(event, _)| event.hour >= *hour);
+            }
+            Change::Drop(id, number) => state.aside.retain(|event| event.id != *id || event.number != *number),
+        }
+        state
+    }
+
+    fn take(&mut self, event: &Given, import: Option<u8>) {
+        self.erased.remove(&event.who);
+        match self.contents.get(&event.id) {
+            Some(stored) if stored == event => {}
+            Some(_) => {
+                if !self.aside.contains(event) {
+                    self.aside.push(event.clone());
+                }
+            }
+            None if event.hour < self.horizon => {}
+            None => {
+                self.contents.insert(event.id.clone(), event.clone());
+                self.events.push((event.clone(), import));
+            }
+        }
+    }
+
+    fn withdraw(&mut self, is_wrong: impl Fn(&Given, Option<u8>) -> bool) {
+        for (event, _) in self.events.extract_if(.., |(event, by)| is_wrong(event, *by)) {
+            self.contents.remove(&event.id);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A store with everything that changes its files (appends of both durabilities, duplicates on their way, rotation, flushes, links, imports,
+//! erasure, retraction, expiry, backups, lost indexes) that stops at any operation: what is found is a state of its history, with all that was promised.
+//!
+//! `PUGMARK_STOPS=all` stops at every operation of more histories; otherwise at some.
+
+#![allow(unreachable_pub, clippy::unwrap_used, reason = "a test program has no outside and fails by panicking")]
+
+mod answers;
+mod history;
+mod workload;
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use pugmark::{Outcome, Pugmark};
+use pugmark_store::SimulatedStorage;
+use pugmark_store::simulated::Loss;
+
+use answers::answers;
+use history::{Given, State, secret_of};
+use workload::{COPIES, DIR, History, Known, disk, options, run};
+
+const STEPS: usize = 45;
+
+/// Opens what is found, and holds it against the states of the history that it may be in. Everything sent is sent again.
+fn check(found: &SimulatedStorage, history: &History, known: Known, lost: bool, what: &str) {
+    let db = Pugmark::open_with(DIR, options(found, false)).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let shown = answers(&db).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let least = if lost { known.durable } else { known.done };
+    let states = &history.states[least..=known.begun];
+    let Some(state) = states.iter().rev().find(|state| state.difference(&shown).is_none()) else {
+        let last = states.last().and_then(|state| state.difference(&shown));
+        panic!("{what}: none of the states {least} to {}; from the last: {}", known.begun, last.unwrap_or_default())
+    };
+    let report = db.verify(false, |_| {}).unwrap_or_else(|e| panic!("{what}: {e}"));
+    assert!(report.is_clean(), "{what}: {:?}", report.findings);
+    check_erased(found, state, what);
+
+    let mut sent: Vec<&Given> = history.states.iter().flat_map(|state| &state.events).map(|(event, _)| event).collect();
+    sent.sort();
+    sent.dedup_by_key(|event| &event.id);
+    // Another content under the id of what was retracted is a first one, or not, by when the run stopped.
+    sent.retain(|event| state.content(&event.id).is_none_or(|stored| stored == *event));
+    let outcomes = db.track_many(sent.iter().map(|event| event.to_event()).collect());
+    for (event, outcome) in sent.iter().zip(outcomes.unwrap_or_else(|e| panic!("{what}: {e}"))) {
+        let is_taken = state.content(&event.id).is_some();
+        let is_right = match outcome {
+            Outcome::Duplicate => is_taken,
+            Outcome::Accepted(_) => !is_taken,
+            Outcome::Rejected(_) => !is_taken && event.hour < state.horizon,
+            _ => false,
+        };
+        assert!(is_right, "{what}: sent again, {event:?} is {outcome}");
+    }
+    db.close().unwrap_or_else(|e| panic!("{what}: {e}"));
+}
+
+/// Of people who are gone no byte is found, but in a copy that was made before.
+fn check_erased(found: &SimulatedStorage, state: &State, what: &str) {
+    for who in &state.erased {
+        let mut places = found.files_with(secret_of(who).as_bytes());
+        places.retain(|path| path.starts_with(DIR));
+        assert!(places.is_empty(), "{what}: {who} is erased and stands in {places:?}");
+    }
+}
+
+/// A copy opens with what the store held when it was made.
+fn check_copy(found: &SimulatedStorage, history: &History, copied: usize, what: &str) {
+    let db = Pugmark::open_with(COPIES, options(found, false)).unwrap_or_else(|e| panic!("{what}: the copy: {e}"));
+    let shown = answers(&db).unwrap_or_else(|e| panic!("{what}: the copy: {e}"));
+    assert_eq!(history.states[copied].difference(&shown), None, "{what}: the copy");
+    db.close().unwrap_or_else(|e| panic!("{what}: the copy: {e}"));
+}
+
+/// Runs a history and stops it at every `step`th operation, with every kind of loss. Says how often.
+fn sweep(history: &History, background: bool, step: usize) -> u64 {
+    let seed = history.seed;
+    let storage = disk();
+    let before = storage.operations();
+    run(&storage, history, background).unwrap();
+    let journal = storage.journal();
+    let mut stops = 0;
+    for (place, loss) in Loss::ALL.into_iter().enumerate() {
+        for number in (before..=journal.operations()).skip(place * step / 4).step_by(step) {
+            let what = format!("history {seed}, {loss:?} after operation {number} ({})", journal.step(number).unwrap());
+            let marks = journal.marks_through(number);
+            let known = Known::of(marks);
+            check(&journal.stop_after(number, loss, seed), history, known, loss != Loss::Nothing, &what);
+            if let (Some(copied), false) = (known.copied, known.copying) {
+                check_copy(&journal.stop_after(number, loss, seed), history, copied, &what);
+            }
+            stops += 1;
+        }
+    }
+    stops
+}
+
+#[expect(clippy::print_stdout, reason = "a sweep says how far it went")]
+fn histories(of: RangeInclusive<u64>, background: bool) {
+    let all = std::env::var("PUGMARK_STOPS").is_ok_and(|stops| stops == "all");
+    let (seeds, step) = if all { (of, 1) } else { (*of.start()..=*of.start(), 41) };
+    let histories: Vec<History> = seeds.map(|seed| History::of(seed, STEPS)).collect();
+    let kinds: BTreeSet<String> = histories.iter().flat_map(History::kinds).collect();
+    let stops: u64 = histories.iter().map(|history| sweep(history, background, step)).sum();
+    println!("{stops} stops, {kinds:?}");
+    assert!(stops > 100, "{stops}");
+    assert!(!all || kinds.len() == 11, "{kinds:?}");
+}
+
+#[test]
+fn a_stop_at_any_operation_leaves_a_state_of_the_history() {
+    histories(1..=4, false);
+}
+
+#[test]
+fn a_stop_while_threads_work_in_the_background_leaves_a_state_of_the_history() {
+    histories(101..=104, true);
+}
