@@ -121,4 +121,4 @@ impl std::error::Error for Error {
 }
 
 /// The store's result.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;

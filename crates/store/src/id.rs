@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Position of a record in the log: from 1, dense when assigned, the total order of everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Position of a record in the log: from 1, dense when assigned, the total order of everything. The default, 0, is before the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(u64);
 
 impl Sequence {

@@ -37,6 +37,7 @@ mod quarantine;
 mod queue;
 mod record;
 mod removal;
+mod replay;
 mod reprocess;
 mod runs;
 mod snapshot;

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use pugmark::{Export, ExportFormat, Exported};
+use pugmark::{Export, ExportFormat, Exported, Sequence};
 
 use super::open_existing;
 use crate::args::StoreDir;
@@ -17,7 +17,7 @@ use crate::render::many;
 /// NDJSON holds everything, links between ids included: imported into an empty store it gives the same answers.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  pugmark export shop > events.ndjson\n  pugmark export shop --format parquet --from 2025-01-01 --out 2025.parquet"
+    after_help = "Examples:\n  pugmark export shop > events.ndjson\n  pugmark export shop --format parquet --from 2025-01-01 --out 2025.parquet\n  pugmark export shop --since 120000 >> events.ndjson"
 )]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// Only events before this
     #[arg(long, value_name = "WHEN")]
     to: Option<String>,
+    /// Only what was stored after this sequence, which the export before has told
+    #[arg(long, value_name = "SEQUENCE")]
+    since: Option<u64>,
     /// The form of the file
     #[arg(long, value_enum, default_value = "ndjson")]
     format: FileFormat,
@@ -58,6 +61,7 @@ pub(crate) fn run(args: &Args) -> Result {
         },
         from: moment(&args.from).map_err(pugmark::Error::from)?,
         to: moment(&args.to).map_err(pugmark::Error::from)?,
+        since: args.since.map(Sequence::new),
     };
     let db = open_existing(&args.store.dir)?;
     let mut exported = Exported::default();
@@ -67,9 +71,10 @@ pub(crate) fn run(args: &Args) -> Result {
     })?;
     writeln!(
         io::stderr(),
-        "{} and {} written",
+        "{} and {} written, through sequence {through}: --since {through} goes on from there",
         many(exported.events, "event"),
-        many(exported.operations, "operation")
+        many(exported.operations, "operation"),
+        through = exported.through,
     )?;
     Ok(db.close()?)
 }

@@ -160,6 +160,21 @@ fn an_export_imports_to_the_same_answers() {
 }
 
 #[test]
+fn an_export_goes_on_where_the_one_before_ended() {
+    let bench = week();
+    let ran = bench.run(&["export", "s"]);
+    let through =
+        ran.stderr.split("--since ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap().to_owned();
+    bench.file("more.ndjson", "{\"event\":\"view\",\"distinct_id\":\"new\",\"message_id\":\"new\"}\n");
+    assert_eq!(bench.run(&["export", "s", "--since", &through]).ok(), "", "nothing is new");
+    bench.run(&["import", "s", "more.ndjson"]).ok();
+    let more = bench.run(&["export", "s", "--since", &through]).ok();
+    assert!(more.lines().count() == 1 && more.contains("\"new\""), "{more}");
+    let ahead = bench.run(&["export", "s", "--since", "99"]).error(1);
+    assert!(ahead.contains("sequence 99"), "{ahead}");
+}
+
+#[test]
 fn csv_with_a_mapping_keeps_equal_rows_and_leading_zeros() {
     let bench = Bench::new();
     bench.file(

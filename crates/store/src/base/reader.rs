@@ -80,11 +80,11 @@ impl BaseReader {
 }
 
 /// Gives each record of a section of operations to `each`, as a batch of its own.
-pub(crate) fn each_operation(
+pub(crate) fn each_operation<E>(
     names: &[&str],
     records: Vec<BaseRecord<'_>>,
-    mut each: impl FnMut(&Committed<'_>) -> Result<()>,
-) -> Result<()> {
+    mut each: impl FnMut(&Committed<'_>) -> Result<(), E>,
+) -> Result<(), E> {
     for BaseRecord { sequence, received_at, record } in records {
         let payload = Payload {
             received_at,

@@ -1,8 +1,10 @@
 //! The log, row by row.
 
+use std::ops::RangeInclusive;
+
 use pugmark_store::{
-    Committed, ErrorKind, EventRecord, Hidden, Link, MessageId, Payload, Record, Sequence, Store, SubjectId, Subjects,
-    Timestamp, ValueRef,
+    Committed, ErrorKind, EventRecord, Hidden, Link, MessageId, Payload, Record, Sequence, Snapshot, Store, SubjectId,
+    Subjects, Timestamp, ValueRef,
 };
 
 use crate::error::{Error, Result};
@@ -47,33 +49,31 @@ fn name_at<'a>(names: &[&'a str], place: u32) -> Result<&'a str> {
     })
 }
 
-/// Gives every record up to `last` to `take`. What was erased is left out, and what is kept aside because its message id was taken: it is no event.
-pub(super) fn each_row(store: &Store, last: Sequence, mut take: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
-    let snapshot = store.snapshot();
+/// Gives every record from `from` on that `snapshot` knows to `take`. What was erased is left out, and what is kept aside because its message id was
+/// taken: it is no event.
+pub(super) fn each_row(
+    store: &Store,
+    snapshot: &Snapshot,
+    from: Sequence,
+    mut take: impl FnMut(&Row<'_>) -> Result<()>,
+) -> Result<()> {
     let hidden = snapshot.state::<Hidden>().unwrap_or_default();
-    for frame in store.scan(Sequence::FIRST)? {
-        let frame = frame?;
-        if frame.first_sequence() > last {
-            break;
-        }
-        let payload = frame.payload()?;
-        let batch = Committed { first_sequence: frame.first_sequence(), payload: &payload };
-        each_row_of(&batch, snapshot.subjects(), &hidden, last, &mut take)?;
-    }
-    Ok(())
+    store.replay(snapshot, from, |batch| {
+        each_row_of(batch, snapshot.subjects(), &hidden, from..=snapshot.sequence(), &mut take)
+    })
 }
 
 fn each_row_of(
     batch: &Committed<'_>,
     subjects: &Subjects,
     hidden: &Hidden,
-    last: Sequence,
+    wanted: RangeInclusive<Sequence>,
     take: &mut impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<()> {
     let ids = FrameIds::of(batch.payload, subjects)?;
     for (record, place) in batch.payload.records.iter().zip(0..) {
-        if batch.first_sequence.plus(place) > last {
-            break;
+        if !wanted.contains(&batch.first_sequence.plus(place)) {
+            continue;
         }
         let row = match record {
             Record::Event(event)

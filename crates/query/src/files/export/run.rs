@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use pugmark_store::{ErrorKind, Sequence, Store, Timestamp};
+use pugmark_store::{ErrorKind, Sequence, Snapshot, Store, Timestamp};
 
 use super::csv::CsvWriter;
 use super::ndjson::NdjsonWriter;
@@ -57,6 +57,8 @@ pub struct Export {
     pub from: Option<Timestamp>,
     /// Only events before this instant.
     pub to: Option<Timestamp>,
+    /// Only what was stored after this sequence: with [`Exported::through`] of the export before, what is new. What was removed since is not told.
+    pub since: Option<Sequence>,
 }
 
 /// What an export has written.
@@ -66,6 +68,8 @@ pub struct Exported {
     pub events: u64,
     /// Operations; none in CSV and Parquet.
     pub operations: u64,
+    /// Everything up to here is written, by this export and those before that it goes on from.
+    pub through: Sequence,
 }
 
 /// Takes in rows and writes them.
@@ -89,20 +93,27 @@ impl Export {
     /// the names of properties, for which the log is read twice.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] and [`ErrorKind::Full`] from `out`, errors of [`Store::scan`], and [`ErrorKind::Unsupported`] for a record of a kind that this
+    /// [`ErrorKind::Io`] and [`ErrorKind::Full`] from `out`, errors of [`Store::replay`], [`ErrorKind::Invalid`] for a `since` past the end of the store, and [`ErrorKind::Unsupported`] for a record of a kind that this
     /// version does not write.
     pub fn run<W: Write + Send>(&self, store: &Store, out: W, on_progress: impl FnMut(&Exported)) -> Result<Exported> {
-        let last = store.snapshot().sequence();
+        let snapshot = store.snapshot();
+        if let Some(since) = self.since.filter(|since| *since > snapshot.sequence()) {
+            let message = format!(
+                "the export is to go on after sequence {since}, but the store ends with {}",
+                snapshot.sequence()
+            );
+            return Err(Error::invalid(message));
+        }
         let out = BufWriter::with_capacity(256 << 10, out);
         match self.format {
-            ExportFormat::Ndjson => self.write(store, last, NdjsonWriter::new(out), on_progress),
+            ExportFormat::Ndjson => self.write(store, &snapshot, NdjsonWriter::new(out), on_progress),
             ExportFormat::Csv => {
-                let columns = self.columns(store, last)?;
-                self.write(store, last, CsvWriter::new(out, columns)?, on_progress)
+                let columns = self.columns(store, &snapshot)?;
+                self.write(store, &snapshot, CsvWriter::new(out, columns)?, on_progress)
             }
             ExportFormat::Parquet => {
-                let columns = self.columns(store, last)?;
-                self.write(store, last, ParquetWriter::new(out, columns)?, on_progress)
+                let columns = self.columns(store, &snapshot)?;
+                self.write(store, &snapshot, ParquetWriter::new(out, columns)?, on_progress)
             }
         }
     }
@@ -116,9 +127,13 @@ impl Export {
         }
     }
 
-    fn columns(&self, store: &Store, last: Sequence) -> Result<TableColumns> {
+    fn first(&self) -> Sequence {
+        self.since.map_or(Sequence::FIRST, |since| since.plus(1))
+    }
+
+    fn columns(&self, store: &Store, snapshot: &Snapshot) -> Result<TableColumns> {
         let mut columns = TableColumns::default();
-        each_row(store, last, |row| {
+        each_row(store, snapshot, self.first(), |row| {
             if let (true, Row::Event(event)) = (self.takes(row), row) {
                 columns.observe(event)?;
             }
@@ -130,13 +145,13 @@ impl Export {
     fn write(
         &self,
         store: &Store,
-        last: Sequence,
+        snapshot: &Snapshot,
         mut writer: impl RowWriter,
         mut on_progress: impl FnMut(&Exported),
     ) -> Result<Exported> {
-        let mut exported = Exported::default();
+        let mut exported = Exported { through: snapshot.sequence(), ..Exported::default() };
         let only_events = self.format != ExportFormat::Ndjson;
-        each_row(store, last, |row| {
+        each_row(store, snapshot, self.first(), |row| {
             if !self.takes(row) || (only_events && matches!(row, Row::Operation(_))) {
                 return Ok(());
             }

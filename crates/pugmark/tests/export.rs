@@ -1,0 +1,72 @@
+//! What is written out and read in again gives the same answers, also where the log is no longer whole.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::Cursor;
+
+use pugmark::arrow::util::pretty::pretty_format_batches;
+use pugmark::{Event, Export, Exported, Import, Options, Pugmark, Source};
+
+fn view(who: &str, day: u32, id: &str) -> Event {
+    Event::new("view", who).message_id(id).at(format!("2025-01-{day:02}T00:00:00Z").parse().unwrap())
+}
+
+/// Who did what, by the ids of a person and not by its number.
+fn answers(db: &Pugmark) -> String {
+    let question = "SELECT message_id, distinct_id, first_value(distinct_id) OVER (PARTITION BY person ORDER BY sequence) AS person \
+        FROM events ORDER BY message_id";
+    pretty_format_batches(&db.blocking().unwrap().sql(question).unwrap()).unwrap().to_string()
+}
+
+fn exported(db: &Pugmark, export: Export) -> (Exported, Vec<u8>) {
+    let mut out = Vec::new();
+    (db.export(&export, &mut out, |_| {}).unwrap(), out)
+}
+
+fn import(db: &Pugmark, lines: Vec<u8>) {
+    let source = Source::from_reader("export", Cursor::new(lines)).unwrap();
+    db.import(&Import::default(), source, |_| {}, |reject| panic!("{reject:?}")).unwrap();
+}
+
+#[test]
+fn links_that_outlived_expired_events_are_exported() {
+    let (dir, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut options = Options::default();
+    options.store.segment_max_bytes = 1_000;
+    let db = Pugmark::open_with(dir.path(), options).unwrap();
+    db.track(view("anon", 1, "first")).unwrap();
+    db.identify("anon", "ann").unwrap();
+    for n in 0..60 {
+        db.track(view("bob", 2, &format!("old-{n}"))).unwrap();
+    }
+    db.track_many(vec![view("anon", 20, "a"), view("ann", 21, "b"), view("bob", 22, "c")]).unwrap();
+    let expired = db.expire("2025-01-10T00:00:00Z".parse().unwrap()).unwrap();
+    assert!(expired.segments_removed > 0, "{expired:?}");
+    let (told, lines) = exported(&db, Export::default());
+    assert_eq!((told.events, told.operations), (3, 1));
+    let copy = Pugmark::open(copied.path()).unwrap();
+    import(&copy, lines);
+    assert_eq!(answers(&copy), answers(&db));
+    assert_eq!(copy.info().unwrap().people, 2);
+}
+
+#[test]
+fn exports_one_after_the_other_bring_what_one_would() {
+    let (dir, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (db, copy) = (Pugmark::open(dir.path()).unwrap(), Pugmark::open(copied.path()).unwrap());
+    let mut since = None;
+    for round in 0..4 {
+        db.track_many((1..6).map(|day| view(&format!("anon-{round}"), day, &format!("{round}-{day}"))).collect())
+            .unwrap();
+        db.identify(format!("anon-{round}"), format!("user-{}", round % 2)).unwrap();
+        let (told, lines) = exported(&db, Export { since, ..Export::default() });
+        assert_eq!((told.events, told.operations), (5, 1));
+        since = Some(told.through);
+        import(&copy, lines);
+        assert_eq!(answers(&copy), answers(&db));
+    }
+    let (told, lines) = exported(&db, Export { since, ..Export::default() });
+    assert!(told.events == 0 && lines.is_empty());
+    let within = Export { since: Some(pugmark::Sequence::new(2)), ..Export::default() };
+    assert_eq!(exported(&db, within).0.events, 18, "from the middle of a batch on");
+}
