@@ -41,6 +41,7 @@ mod replay;
 mod reprocess;
 mod runs;
 mod snapshot;
+mod spare;
 mod state;
 mod storage;
 mod store;

@@ -12,6 +12,7 @@ use crate::outcome::{Outcome, Rejection};
 use crate::quarantine::{Quarantine, size_aside};
 use crate::record::{Conflict, EventRecord, Link, MessageId, NewSubject, Payload, Record, Verdict};
 use crate::runs::{CONTENT_GONE, Fingerprint, MessageIds, PropertiesHash};
+use crate::spare::Spare;
 use crate::subjects::Subjects;
 use crate::time::Timestamp;
 use crate::value::ValueRef;
@@ -122,6 +123,7 @@ pub(crate) struct Context<'s> {
     pub(crate) ids: &'s mut MessageIds,
     pub(crate) quarantine: &'s mut Quarantine,
     pub(crate) folds: &'s mut [Box<dyn Fold>],
+    pub(crate) spare: &'s mut Spare,
     pub(crate) first_sequence: Sequence,
     pub(crate) received_at: Timestamp,
     /// Events that happened earlier have expired.
@@ -163,7 +165,7 @@ pub(crate) fn build<'a>(
             base_time: base_time.unwrap_or(context.received_at).as_microsecond(),
             names: Vec::new(),
             subjects: Vec::new(),
-            records: Vec::with_capacity(outcomes.capacity()),
+            records: context.spare.records(outcomes.capacity()),
         },
         names: HashMap::with_hasher(FixedState::default()),
         expected: Vec::new(),
@@ -263,7 +265,7 @@ impl<'a> Batch<'a> {
         };
         let content = check.properties.content(event.name, subject, event.timestamp, &mut self.hashed);
         context.ids.insert(check.fingerprint, content);
-        let (name, properties) = self.names_of(event);
+        let (name, properties) = self.names_of(event, context.spare);
         self.payload.records.push(Record::Event(EventRecord {
             name,
             subject: subject.number(),
@@ -277,10 +279,12 @@ impl<'a> Batch<'a> {
         Ok(Outcome::Accepted(sequence))
     }
 
-    fn names_of(&mut self, event: EventView<'a>) -> (u32, Vec<(u32, ValueRef<'a>)>) {
+    fn names_of(&mut self, event: EventView<'a>, spare: &mut Spare) -> (u32, Vec<(u32, ValueRef<'a>)>) {
         let name = self.name(event.name);
-        let properties = event.properties().enumerate();
-        (name, properties.map(|(at, (name, value))| (self.property_name(at, name), value)).collect())
+        let mut properties = spare.properties();
+        let named = event.properties().enumerate();
+        properties.extend(named.map(|(at, (name, value))| (self.property_name(at, name), value)));
+        (name, properties)
     }
 
     /// Keeps an event whose message id is stored with other content, unless the same is kept already or there is no room.
@@ -306,7 +310,7 @@ impl<'a> Batch<'a> {
             return Outcome::Conflict(None);
         }
         context.quarantine.keep(sequence, check.fingerprint, content, bytes);
-        let (name, properties) = self.names_of(event);
+        let (name, properties) = self.names_of(event, context.spare);
         self.payload.records.push(Record::Conflict(Conflict {
             name,
             distinct_id: event.distinct_id,

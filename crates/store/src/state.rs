@@ -23,12 +23,16 @@ use crate::record::{BaseSection, Payload, Record};
 use crate::removal::{Removals, RemovedIds};
 use crate::runs::{Fingerprint, MergeThread, MessageIds};
 use crate::snapshot::Snapshot;
+use crate::spare::Spare;
 use crate::storage::Storage;
 use crate::subjects::Subjects;
 use crate::time::Timestamp;
 
 /// A place in the log is noted in the index after this many records, so that a scan can begin near any sequence.
 pub(crate) const POSITION_EVERY: u64 = 65_536;
+
+/// Room for a frame that is kept from one to the next.
+const FRAME_KEPT_BYTES: usize = 4 << 20;
 
 /// What the store itself derives from the log, under names of its own beside the folds'.
 pub(crate) const SUBJECTS: (&str, u32) = ("subjects", 1);
@@ -58,6 +62,9 @@ pub(crate) struct State {
     pub(crate) catalog: Catalog,
     /// How many snapshots have been taken.
     published: u64,
+    spare: Spare,
+    /// The frame written last, for its room.
+    frame: Vec<u8>,
     /// Stopped when the state is dropped: what it writes is under the store's lock.
     merges: Option<MergeThread>,
     /// The first error of a write or sync: from then on what is in memory may not be on disk.
@@ -152,6 +159,8 @@ impl State {
             positions: Vec::new(),
             catalog,
             published: 0,
+            spare: Spare::default(),
+            frame: Vec::new(),
             merges: thread,
             poison: None,
             distrusted: Vec::new(),
@@ -411,6 +420,7 @@ impl State {
             ids: &mut self.ids,
             quarantine: &mut self.quarantine,
             folds: &mut self.folds,
+            spare: &mut self.spare,
             first_sequence,
             received_at: now,
             expired_before,
@@ -425,19 +435,23 @@ impl State {
             }
             self.log.rotate_if_full(now)?;
         }
+        self.spare.take_back(payload);
         Ok(outcomes)
     }
 
     fn write(&mut self, first_sequence: Sequence, payload: &Payload<'_>) -> Result<()> {
         let refused = |what: String| Error::new(ErrorKind::Invalid, format!("the batch cannot be encoded: {what}"));
         let synced_through = self.log.active().synced_through().number();
-        let frame = encode_batch(self.log.frame_seed(), first_sequence.number(), synced_through, payload);
-        let frame = frame.map_err(refused)?;
+        let seed = self.log.frame_seed();
+        let encoded = encode_batch(&mut self.frame, seed, first_sequence.number(), synced_through, payload);
+        encoded.map_err(refused)?;
         let place = self.log.position();
         self.note_position((first_sequence, place));
         let batch = Committed { first_sequence, payload };
         self.catalog.note(place.segment, &batch, false);
-        self.log.append(&frame, batch.last_sequence())?;
+        self.log.append(&self.frame, batch.last_sequence())?;
+        self.frame.clear();
+        self.frame.shrink_to(FRAME_KEPT_BYTES);
         self.subjects.apply_erasures(payload)?;
         self.quarantine.apply(&batch)?;
         for fold in &mut self.folds {

@@ -166,17 +166,19 @@ fn length(bytes: &[u8]) -> std::io::Result<u32> {
         .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidInput, "a frame's payload exceeds its limit"))
 }
 
-/// The bytes of a frame that holds `payload` as it is encoded: this goes straight behind the room for the header.
+/// Replaces `out` by the bytes of a frame that holds `payload` as it is encoded: this goes straight behind the room for the header.
 pub(crate) fn encode_batch(
+    out: &mut Vec<u8>,
     seed: FrameSeed,
     first_sequence: u64,
     synced_through: u64,
     payload: &Payload<'_>,
-) -> Result<Vec<u8>, String> {
+) -> Result<(), String> {
     let count = u32::try_from(payload.records.len()).map_err(|e| e.to_string())?;
-    let mut out = Vec::with_capacity(FRAME_HEADER_BYTES + payload.records.len() * RECORD_BYTES_GUESSED);
+    out.clear();
+    out.reserve(FRAME_HEADER_BYTES + payload.records.len() * RECORD_BYTES_GUESSED);
     out.resize(FRAME_HEADER_BYTES, 0);
-    encode_payload_into(&mut out, payload)?;
+    encode_payload_into(out, payload)?;
     let (room, stored) = out.split_at_mut(FRAME_HEADER_BYTES);
     let len = length(stored).map_err(|e| e.to_string())?;
     let header = FrameHeader {
@@ -190,7 +192,7 @@ pub(crate) fn encode_batch(
         payload_crc: crc32fast::hash(stored),
     };
     room.copy_from_slice(&header.encode(seed));
-    Ok(out)
+    Ok(())
 }
 
 /// The bytes of a frame.
