@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::event::Event;
+use crate::hashes::Hashes;
+use crate::runs::Fingerprint;
 use crate::time::Timestamp;
 use crate::value::ValueRef;
 use crate::view::{EventView, MADE_ID_BYTES, Properties};
@@ -67,6 +69,8 @@ struct Head {
     properties: Span,
     /// [`EventView::size`]; known once the event is complete.
     size: u32,
+    /// Known from then on, too.
+    hashes: Option<Hashes>,
 }
 
 impl Head {
@@ -91,7 +95,7 @@ impl Head {
         count(fields + values.sum::<usize>())
     }
 
-    fn view<'a>(&self, text: &'a str, properties: &'a [PackedProperty]) -> EventView<'a> {
+    fn view<'a>(&'a self, text: &'a str, properties: &'a [PackedProperty]) -> EventView<'a> {
         let own = self.properties.start as usize..self.properties.end as usize;
         let properties = properties.get(own).expect("invariant: an event's properties are in its block");
         EventView {
@@ -104,6 +108,7 @@ impl Head {
             context: self.context.map(|span| span.of(text)),
             properties: Properties::Packed(text, properties),
             size: self.size as usize,
+            hashes: self.hashes.as_ref(),
         }
     }
 }
@@ -136,6 +141,8 @@ pub struct EventBlock {
     text: String,
     heads: Vec<Head>,
     properties: Vec<PackedProperty>,
+    /// Room to work in.
+    hashed: Vec<u8>,
 }
 
 impl EventBlock {
@@ -143,7 +150,7 @@ impl EventBlock {
     pub fn with_capacity(bytes: usize) -> Self {
         // An event has a few dozen bytes at least, most of them in its properties.
         let (heads, properties) = (Vec::with_capacity(bytes / 128), Vec::with_capacity(bytes / 32));
-        Self { text: String::with_capacity(bytes), heads, properties }
+        Self { text: String::with_capacity(bytes), heads, properties, hashed: Vec::new() }
     }
 
     /// How many events it holds.
@@ -200,6 +207,9 @@ impl EventBlock {
         if let Some(head) = self.heads.get_mut(place) {
             head.message_id = Some(span);
             head.size = head.measure(&self.properties);
+            if let Some(hashes) = &mut head.hashes {
+                hashes.message_id = Some(Fingerprint::of(id));
+            }
         }
     }
 
@@ -316,6 +326,9 @@ impl EventDraft<'_> {
     /// Makes it an event of the block.
     pub fn finish(mut self) {
         self.head.size = self.head.measure(&self.block.properties);
+        let mut hashed = std::mem::take(&mut self.block.hashed);
+        self.head.hashes = Some(Hashes::of(self.view(), &mut hashed));
+        self.block.hashed = hashed;
         self.block.heads.push(self.head);
         self.finished = true;
     }
@@ -423,6 +436,7 @@ mod tests {
                 prop_assert_eq!(&packed.view().to_event(), event);
                 prop_assert_eq!(packed.view(), event.view());
                 prop_assert_eq!(packed.view().size(), event.size());
+                prop_assert_eq!(packed.view().hashes, Some(&Hashes::of(event.view(), &mut Vec::new())));
             }
         }
     }

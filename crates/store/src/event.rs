@@ -118,6 +118,7 @@ impl Event {
             context: self.context.as_deref(),
             properties: Properties::Listed(&self.properties),
             size: 0,
+            hashes: None,
         };
         view.size = view.measure();
         view

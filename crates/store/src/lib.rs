@@ -25,6 +25,7 @@ mod fold;
 mod format;
 #[doc(hidden)]
 pub mod fuzzing;
+mod hashes;
 mod id;
 mod index;
 pub mod limits;

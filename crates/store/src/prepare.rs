@@ -7,6 +7,7 @@ use crate::entropy::Entropy;
 use crate::error::Result;
 use crate::event::{Entry, Event, Operation};
 use crate::fold::{Fold, Proposal};
+use crate::hashes::Hashes;
 use crate::id::{Sequence, SubjectId};
 use crate::outcome::{Outcome, Rejection};
 use crate::quarantine::{Quarantine, size_aside};
@@ -78,8 +79,9 @@ impl Prepared {
 impl EventCheck {
     /// `hashed` is room to work in.
     fn new(event: EventView<'_>, now: Timestamp, entropy: &dyn Entropy, hashed: &mut Vec<u8>) -> Self {
-        let (id, fingerprint) = match (event.message_id, event.keyed_message_id()) {
-            (Some(id), _) => (DraftId::Sent, Fingerprint::of(id)),
+        let hashes = event.hashes.copied().unwrap_or_else(|| Hashes::of(event, hashed));
+        let (id, fingerprint) = match (hashes.message_id, event.keyed_message_id()) {
+            (Some(fingerprint), _) => (DraftId::Sent, fingerprint),
             (None, Some(id)) => {
                 let fingerprint = Fingerprint::of(&id);
                 (DraftId::Keyed(id), fingerprint)
@@ -89,12 +91,7 @@ impl EventCheck {
                 (DraftId::Made(id), Fingerprint::of_message_id(&MessageId::Uuid(id)))
             }
         };
-        Self {
-            id,
-            fingerprint,
-            sender: Fingerprint::of(event.distinct_id),
-            properties: PropertiesHash::of(event.properties(), hashed),
-        }
+        Self { id, fingerprint, sender: hashes.sender, properties: hashes.properties }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::block::PackedProperty;
 use crate::event::Event;
+use crate::hashes::Hashes;
 use crate::limits;
 use crate::outcome::Rejection;
 use crate::time::Timestamp;
@@ -29,6 +30,8 @@ pub struct EventView<'a> {
     pub context: Option<&'a str>,
     pub(crate) properties: Properties<'a>,
     pub(crate) size: usize,
+    /// Of an event that is part of a block.
+    pub(crate) hashes: Option<&'a Hashes>,
 }
 
 /// The properties of an event.
