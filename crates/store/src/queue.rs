@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Entry;
-use crate::limits::{BATCH_MAX_BYTES, BATCH_MAX_NAMES, FRAME_MAX_RECORDS};
+use crate::limits::{BATCH_MAX_BYTES, BATCH_MAX_NAMES};
 use crate::options::{AppendOptions, WhenFull};
 use crate::outcome::Outcome;
 use crate::prepare::Prepared;
@@ -21,6 +21,9 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
     condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Appends are joined to batches of at most so many records: what is built and derived of them is in the processor's cache from one step to the next.
+const JOINED_RECORDS: usize = 8_192;
 
 /// One append under way.
 pub(crate) struct Submission {
@@ -196,7 +199,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes the next submissions that fit one batch together: of one import, within the limits of one append. Waits for the first;
+    /// Takes the next submissions that make one batch together: of one import, within the limits of one append and few enough. Waits for the first;
     /// `None` once the queue is closed and empty.
     pub(crate) fn take(&self) -> Option<Vec<Submission>> {
         let mut waiting = lock(&self.waiting);
@@ -212,7 +215,7 @@ impl Queue {
             records += next.prepared.len();
             bytes += next.bytes;
             names += next.names;
-            let fits = records <= FRAME_MAX_RECORDS && bytes <= BATCH_MAX_BYTES && names <= BATCH_MAX_NAMES;
+            let fits = records <= JOINED_RECORDS && bytes <= BATCH_MAX_BYTES && names <= BATCH_MAX_NAMES;
             if taken.first().is_some_and(|first| !fits || first.options.import != next.options.import) {
                 break;
             }

@@ -15,7 +15,9 @@ use super::source::{ByteCount, Source};
 use crate::error::{Error, Result};
 
 /// Batches handed to the store that have not been answered.
-const BATCHES_IN_FLIGHT: usize = 4;
+const BATCHES_IN_FLIGHT: usize = 16;
+/// Entries in them: what a slow disk syncs at once.
+const ENTRIES_IN_FLIGHT: usize = 4 * BATCH_ENTRIES;
 /// Entries in one batch.
 const BATCH_ENTRIES: usize = 8_192;
 /// Bytes of entries in one batch, as the store counts them; one entry more may lie above, far below the store's own limit.
@@ -242,12 +244,13 @@ impl Begin<'_> {
             ordinals: Ordinals::default(),
             lines: 0,
             in_flight: VecDeque::new(),
+            entries_in_flight: 0,
             on_progress,
             on_reject,
         };
         let read = pipeline::run(reader, self.reading, self.parsers, |piece, parsed| run.take(piece, parsed));
         // What was handed over before an error of reading is settled all the same.
-        let settled = run.settle_to(0);
+        let settled = run.settle_to(0, 0);
         run.report();
         read.and(settled)?;
         Ok(run.summary)
@@ -263,6 +266,7 @@ struct Run<'s, P, OnProgress, OnReject> {
     /// Lines before the present piece.
     lines: u64,
     in_flight: VecDeque<InFlight<P>>,
+    entries_in_flight: usize,
     on_progress: OnProgress,
     on_reject: OnReject,
 }
@@ -322,14 +326,16 @@ where
         }
         let options = AppendOptions { import: Some(self.summary.import_id), ..AppendOptions::default() };
         let pending = self.store.submit(batch, &options)?;
+        self.entries_in_flight += entries.len();
         self.in_flight.push_back(InFlight { pending, piece: Arc::clone(piece), entries, lines: self.lines });
-        self.settle_to(BATCHES_IN_FLIGHT)
+        self.settle_to(BATCHES_IN_FLIGHT, ENTRIES_IN_FLIGHT)
     }
 
-    /// Waits for outcomes until at most `remaining` batches are in flight.
-    fn settle_to(&mut self, remaining: usize) -> Result<()> {
-        while self.in_flight.len() > remaining {
+    /// Waits for outcomes until at most so many batches and entries are in flight.
+    fn settle_to(&mut self, batches: usize, entries: usize) -> Result<()> {
+        while self.in_flight.len() > batches || self.entries_in_flight > entries {
             let Some(batch) = self.in_flight.pop_front() else { break };
+            self.entries_in_flight -= batch.entries.len();
             let outcomes = batch.pending.wait()?;
             for (outcome, (place, is_operation)) in outcomes.into_iter().zip(batch.entries) {
                 self.count(outcome, is_operation, place, batch.lines, &batch.piece);
