@@ -5,7 +5,7 @@ use crate::format::{
     decode_payload, decode_payload_bytes, encode_payload,
 };
 pub use crate::runs::bench::Ids;
-pub use crate::runs::fuzzing::{run_file, run_manifest};
+pub use crate::runs::fuzzing::{run_block, run_file, run_manifest};
 pub use crate::subjects::bench::People;
 pub use crate::subjects::fuzz_block as subject_block;
 
