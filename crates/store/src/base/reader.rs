@@ -1,5 +1,7 @@
 //! Reads a base, section by section.
 
+use std::ops::Range;
+
 use super::chain::{BaseDir, BaseFile};
 use crate::error::{Error, Result};
 use crate::fold::Committed;
@@ -12,13 +14,22 @@ use crate::record::{BaseRecord, BaseSection, Payload};
 pub(crate) struct Section {
     place: String,
     bytes: Vec<u8>,
+    covers: Range<Sequence>,
 }
 
 impl Section {
     /// # Errors
     /// `Corrupt` for what is not as docs/format.md says.
     pub(crate) fn decode(&self) -> Result<BaseSection<'_>> {
-        decode_base(&self.bytes).map_err(|what| Error::corrupt(&self.place, what))
+        let section = decode_base(&self.bytes).map_err(|what| Error::corrupt(&self.place, what))?;
+        if let BaseSection::Operations { records, .. } = &section
+            && let Some(outside) = records.iter().find(|record| !self.covers.contains(&Sequence::new(record.sequence)))
+        {
+            let Range { start, end } = self.covers;
+            let what = format!("a record of sequence {}, expected from {start} to before {end}", outside.sequence);
+            return Err(Error::corrupt(&self.place, what));
+        }
+        Ok(section)
     }
 }
 
@@ -71,11 +82,15 @@ impl BaseReader {
             return Err(self.reader.damaged(offset, what));
         }
         if frame.header.closing {
+            let left = self.reader.len() - self.reader.offset();
+            if left > 0 {
+                return Err(self.reader.damaged(offset, format!("{left} bytes after the closing frame")));
+            }
             self.done = true;
             return Ok(None);
         }
         let place = format!("{}: frame at byte {offset}", self.reader.path().display());
-        Ok(Some(Section { place, bytes: frame.payload }))
+        Ok(Some(Section { place, bytes: frame.payload, covers: self.from..self.end }))
     }
 }
 

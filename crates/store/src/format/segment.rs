@@ -83,10 +83,14 @@ impl FileHeader {
         if version == 0 || take::<4>(bytes, RESERVED_1) != [0; 4] || reserved != [0; 12] {
             return Err(HeaderError::Damaged("version 0 or reserved bytes that are not zero".to_owned()));
         }
+        let first_sequence = u64::from_le_bytes(take(bytes, FIRST_SEQUENCE));
+        if first_sequence == 0 {
+            return Err(HeaderError::Damaged("first sequence 0 but expected at least 1".to_owned()));
+        }
         Ok(Self {
             kind,
             store_id: take(bytes, STORE_ID),
-            first_sequence: u64::from_le_bytes(take(bytes, FIRST_SEQUENCE)),
+            first_sequence,
             created_at: i64::from_le_bytes(take(bytes, CREATED_AT)),
         })
     }

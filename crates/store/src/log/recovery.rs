@@ -44,7 +44,14 @@ pub(crate) fn recover(recovery: &Recovery<'_>) -> Result<Recovered> {
         let writer = recovery.create(store_id, Sequence::FIRST, &[], Sequence::new(0))?;
         return Ok(Recovered { writer, last: Sequence::new(0), store_id });
     };
+    let store_id = SegmentReader::open(dir, &active)?.header.store_id;
     for (index, segment) in segments.iter().enumerate() {
+        if SegmentReader::open(dir, segment)?.header.store_id != store_id {
+            return Err(Error::corrupt(
+                segment.path.display(),
+                format!("it belongs to another store than the last segment, {}", active.path.display()),
+            ));
+        }
         finish_seal(dir, segment, segments.get(index + 1).unwrap_or(&active), index + 1 == segments.len())?;
     }
     recovery.recover_active(&active)

@@ -19,6 +19,7 @@ pub struct Frame {
     bytes: Vec<u8>,
     path: PathBuf,
     place: LogPosition,
+    count: u32,
     compressed: bool,
 }
 
@@ -43,9 +44,14 @@ impl Frame {
     /// # Errors
     /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when the payload's checksum is right and its content is not what `docs/format.md` says.
     pub fn payload(&self) -> Result<Payload<'_>> {
-        decode_payload(&self.bytes).map_err(|what| {
+        let damaged = |what: String| {
             Error::corrupt(format!("{}: frame at byte {}", self.path.display(), self.place.offset), what)
-        })
+        };
+        let payload = decode_payload(&self.bytes).map_err(damaged)?;
+        if payload.records.len() != self.count as usize {
+            return Err(damaged(format!("{} records but the header says {}", payload.records.len(), self.count)));
+        }
+        Ok(payload)
     }
 }
 
@@ -195,8 +201,9 @@ impl Scan {
             let first_sequence = Sequence::new(frame.header.first_sequence);
             self.next = first_sequence.plus(u64::from(frame.header.count));
             let place = LogPosition { segment: Sequence::new(reader.header.first_sequence), offset };
-            let (path, compressed) = (reader.path().to_owned(), frame.header.is_compressed());
-            return Ok(Some(Frame { first_sequence, bytes: frame.payload, path, place, compressed }));
+            let (count, compressed) = (frame.header.count, frame.header.is_compressed());
+            let path = reader.path().to_owned();
+            return Ok(Some(Frame { first_sequence, bytes: frame.payload, path, place, count, compressed }));
         }
         Ok(None)
     }

@@ -60,6 +60,7 @@ pub(crate) fn walk_log(walk: &LogWalk<'_>, report: &mut VerifyReport, on_batch: 
     // What bases have taken over, and a removal that was interrupted left.
     segments.retain(|segment| segment.first >= walk.first);
     let mut next = walk.first;
+    let mut store_id = None;
     for (at, segment) in segments.iter().enumerate() {
         let follower = segments.get(at + 1);
         if segment.first > next {
@@ -75,7 +76,7 @@ pub(crate) fn walk_log(walk: &LogWalk<'_>, report: &mut VerifyReport, on_batch: 
             );
             Findings::of(report, "log").add(message);
         }
-        next = walk_segment(walk, segment, follower, report, on_batch)?;
+        next = walk_segment(walk, (segment, follower), &mut store_id, report, on_batch)?;
         report.log.segments += 1;
         report.log.bytes += segment.bytes;
     }
@@ -91,8 +92,8 @@ pub(crate) fn walk_log(walk: &LogWalk<'_>, report: &mut VerifyReport, on_batch: 
 /// Reads one segment, and says which sequence the next one is to begin at.
 fn walk_segment(
     walk: &LogWalk<'_>,
-    segment: &Segment,
-    follower: Option<&Segment>,
+    (segment, follower): (&Segment, Option<&Segment>),
+    store_id: &mut Option<[u8; 16]>,
     report: &mut VerifyReport,
     on_batch: OnBatch<'_>,
 ) -> Result<Sequence> {
@@ -107,6 +108,11 @@ fn walk_segment(
         }
         Err(e) => return Err(e),
     };
+    if *store_id.get_or_insert(reader.header.store_id) != reader.header.store_id {
+        let message = format!("{}: it belongs to another store than those before it", segment.path.display());
+        Findings::of(report, "log").add_lost(message, lost_from(segment.first));
+        return Ok(after(segment.first));
+    }
     let mut next = segment.first;
     let mut closed = false;
     loop {

@@ -5,6 +5,7 @@
 mod append;
 mod backup;
 mod common;
+mod damage;
 mod expiry;
 mod kills;
 mod quarantine;

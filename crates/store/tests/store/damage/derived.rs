@@ -1,0 +1,121 @@
+//! Damage of what is derived: the index and the runs of ids. It is made again from bases and log without a word.
+
+use super::*;
+
+fn runs(storage: &SimulatedStorage) -> Vec<PathBuf> {
+    let runs = files(storage, "runs");
+    for kind in ["ids-", "subjects-"] {
+        assert!(runs.iter().any(|path| path.file_name().unwrap().to_str().unwrap().starts_with(kind)), "{kind}");
+    }
+    runs
+}
+
+#[test]
+fn a_flipped_byte_in_the_header_of_a_run_has_it_made_again() {
+    for run in runs(&aged()) {
+        for at in [0, 9, 17, 61] {
+            let storage = aged();
+            storage.flip(&run, at, 1).unwrap();
+            is_made_again(&storage);
+        }
+    }
+}
+
+#[test]
+fn a_flipped_byte_in_the_filter_of_a_run_has_it_made_again() {
+    for run in runs(&aged()) {
+        let storage = aged();
+        let length = storage.read(&run).unwrap().len() as u64;
+        storage.flip(&run, length - 10, 1).unwrap();
+        is_made_again(&storage);
+    }
+}
+
+#[test]
+fn a_truncated_run_is_made_again() {
+    for run in runs(&aged()) {
+        for len in [0, 10, 64, 1024, 2000] {
+            let storage = aged();
+            storage.truncate(&run, len).unwrap();
+            is_made_again(&storage);
+        }
+    }
+}
+
+#[test]
+fn a_missing_run_is_made_again() {
+    for run in runs(&aged()) {
+        let storage = aged();
+        storage.lose(&run).unwrap();
+        is_made_again(&storage);
+    }
+}
+
+#[test]
+fn a_run_with_bytes_behind_it_is_made_again() {
+    for run in runs(&aged()) {
+        let storage = aged();
+        add(&storage, &run, b"something else");
+        is_made_again(&storage);
+    }
+}
+
+#[test]
+fn a_run_of_another_store_is_made_again() {
+    for (run, theirs) in runs(&aged()).into_iter().zip(runs(&other())) {
+        let storage = aged();
+        write(&storage, &run, &other().read(&theirs).unwrap());
+        is_made_again(&storage);
+    }
+}
+
+#[test]
+fn runs_that_changed_places_are_made_again() {
+    let storage = aged();
+    let runs = runs(&storage);
+    let (one, two) = (storage.read(&runs[0]).unwrap(), storage.read(runs.last().unwrap()).unwrap());
+    write(&storage, &runs[0], &two);
+    write(&storage, runs.last().unwrap(), &one);
+    is_made_again(&storage);
+}
+
+#[test]
+fn an_index_with_bytes_behind_it_is_no_matter() {
+    let storage = aged();
+    add(&storage, Path::new(INDEX), &[7; 5_000]);
+    is_made_again(&storage);
+}
+
+#[test]
+fn a_truncated_index_is_made_again_at_every_length() {
+    let length = aged().read(Path::new(INDEX)).unwrap().len() as u64;
+    for len in (0..length).step_by(usize::try_from(length).unwrap() / 50) {
+        let storage = aged();
+        storage.truncate(Path::new(INDEX), len).unwrap();
+        is_made_again(&storage);
+    }
+}
+
+#[test]
+fn an_index_of_zeros_or_of_something_else_is_made_again() {
+    for bytes in [vec![0; 100_000], b"%PDF-1.7 what somebody saved here".repeat(1_000)] {
+        let storage = aged();
+        write(&storage, Path::new(INDEX), &bytes);
+        is_made_again(&storage);
+    }
+}
+
+#[test]
+fn an_index_and_runs_of_another_store_are_refused() {
+    let storage = aged();
+    for path in files(&other(), "runs").into_iter().chain([PathBuf::from(INDEX)]) {
+        write(&storage, &path, &other().read(&path).unwrap());
+    }
+    let before = truth(&storage);
+    let error = open(&storage).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("index.redb belongs to another store than the log"), "{error}");
+    is_left_alone(&storage, &before, "refused");
+    storage.lose(Path::new(INDEX)).unwrap();
+    is_made_again(&storage);
+}
