@@ -1,7 +1,7 @@
 //! Stores that earlier versions wrote answer as they did, and one that a newer version wrote is refused and left alone.
 //!
-//! `fixtures/v1` is the log of a store of format version 1. It is never edited. A new format version adds a
-//! fixture of its own, written by `write` here with `PUGMARK_WRITE_FIXTURE` set to the folder.
+//! `fixtures/v1` is the log of a store of format version 1, `fixtures/v1-expired` log and bases of one whose first events have expired. They are never
+//! edited. A new format version adds fixtures of its own, written by `write` and `write_expired` here with `PUGMARK_WRITE_FIXTURE` set to the folder.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -58,8 +58,8 @@ fn write(dir: &Path) {
     db.close().unwrap();
 }
 
-fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1")
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
 }
 
 fn copy_dir(from: &Path, to: &Path) {
@@ -75,9 +75,12 @@ fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
+fn answer(db: &Pugmark, statement: &str) -> String {
+    pretty_format_batches(&db.blocking().unwrap().sql(statement).unwrap()).unwrap().to_string()
+}
+
 fn check(db: &Pugmark) {
-    let answer =
-        |statement: &str| pretty_format_batches(&db.blocking().unwrap().sql(statement).unwrap()).unwrap().to_string();
+    let answer = |statement: &str| answer(db, statement);
     // 60 events of 7 people and 6 properties, without those of u3 (8 of the first 57) and the last three; one that was kept aside, one with a key.
     let totals = answer(
         "SELECT count(*) AS events, count(DISTINCT person) AS people, sum(whole) AS whole, sum(part) AS part, count(DISTINCT session_id) AS sessions, \
@@ -108,7 +111,7 @@ fn check(db: &Pugmark) {
 #[test]
 fn a_store_of_format_version_1_answers_as_it_did() {
     let dir = tempfile::tempdir().unwrap();
-    copy_dir(&fixture(), dir.path());
+    copy_dir(&fixture("v1"), dir.path());
     let db = Pugmark::open_with(dir.path(), options(200)).unwrap();
     assert!(db.info().unwrap().sequence >= 60);
     check(&db);
@@ -127,10 +130,90 @@ fn what_is_written_today_answers_like_the_fixture() {
     check(&Pugmark::open_with(dir.path(), options(200)).unwrap());
 }
 
+fn minute(number: i64) -> Timestamp {
+    Timestamp::from_microsecond(1_735_689_600_000_000 + number * MINUTE_US)
+}
+
+/// Writes the store whose log and bases are the fixture: links, a refusal, people erased before and after, and two expiries.
+fn write_expired(dir: &Path) {
+    let db = Pugmark::open_with(dir, options(100)).unwrap();
+    for first in (0..60).step_by(6) {
+        db.track_many((first..first + 6).map(event).collect()).unwrap();
+        if first == 0 {
+            db.track(Event::new("keyed", "u1").key("order-1").at(minute(1))).unwrap();
+            db.identify("anon", "u1").unwrap();
+            db.alias("other", "u2").unwrap();
+            assert!(matches!(db.identify("anon", "u2").unwrap(), Outcome::Refused(..)));
+            db.erase(&["u3"]).unwrap();
+        }
+    }
+    assert!(db.expire(minute(15)).unwrap().segments_removed > 0);
+    assert!(db.expire(minute(30)).unwrap().segments_removed > 0);
+    db.erase(&["u4"]).unwrap();
+    db.close().unwrap();
+}
+
+fn check_expired(db: &Pugmark) {
+    // Those from minute 30 on, without u3, which came back as somebody new, and without u4 from before it was erased.
+    let totals = "SELECT count(*) AS events, count(DISTINCT person) AS people, sum(whole) AS whole, min(timestamp) AS first FROM events";
+    let expected = "\
++--------+--------+-------+----------------------+
+| events | people | whole | first                |
++--------+--------+-------+----------------------+
+| 26     | 6      | 1165  | 2025-01-01T00:30:00Z |
++--------+--------+-------+----------------------+";
+    assert_eq!(answer(db, totals), expected);
+    let people = answer(db, "SELECT name, distinct_ids, known FROM persons ORDER BY name");
+    for row in ["| u1   | [\"u1\",\"anon\"]  | true ", "| u2   | [\"u2\",\"other\"] | true "] {
+        assert!(people.contains(row), "{row} in\n{people}");
+    }
+    assert!(!people.contains("u4"), "{people}");
+    // Every message id stays taken. Of u4, who was erased after some of it had expired, nothing says whether it is the same.
+    let outcomes = db.track_many((0..60).map(event).collect()).unwrap();
+    for (number, outcome) in outcomes.iter().enumerate() {
+        let taken = *outcome == Outcome::Duplicate || number % 7 == 4 && *outcome == Outcome::Conflict(None);
+        assert!(taken, "{number}: {outcome}");
+    }
+    let moved = |number: i64| event(number).at(minute(99));
+    let outcomes = db.track_many(vec![moved(3), moved(7), moved(33)]).unwrap();
+    assert!(matches!(outcomes[..], [Outcome::Duplicate, Outcome::Conflict(_), Outcome::Conflict(_)]), "{outcomes:?}");
+    let keyed = Event::new("other", "u1").message_id("keyed:order-1").at(minute(98));
+    assert!(matches!(db.track(keyed).unwrap(), Outcome::Conflict(_)));
+    let early = Event::new("view", "u1").message_id("new").at(minute(29));
+    assert!(matches!(db.track(early.clone()).unwrap(), Outcome::Rejected(_)));
+    assert!(matches!(db.track(early.at(minute(30))).unwrap(), Outcome::Accepted(_)));
+    let report = db.verify(false, |_| {}).unwrap();
+    assert!(report.is_clean() && report.unchecked.is_empty(), "{report:?}");
+}
+
+#[test]
+fn a_store_of_format_version_1_with_bases_answers_as_it_did() {
+    assert_eq!(std::fs::read_dir(fixture("v1-expired").join("base")).unwrap().count(), 2);
+    let dir = tempfile::tempdir().unwrap();
+    copy_dir(&fixture("v1-expired"), dir.path());
+    let db = Pugmark::open_with(dir.path(), options(200)).unwrap();
+    check_expired(&db);
+    db.close().unwrap();
+}
+
+#[test]
+fn what_is_written_and_expired_today_answers_like_the_fixture() {
+    if let Ok(to) = std::env::var("PUGMARK_WRITE_FIXTURE") {
+        let dir = tempfile::tempdir().unwrap();
+        write_expired(dir.path());
+        for folder in ["log", "base"] {
+            copy_dir(&dir.path().join(folder), &Path::new(&format!("{to}-expired")).join(folder));
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    write_expired(dir.path());
+    check_expired(&Pugmark::open_with(dir.path(), options(200)).unwrap());
+}
+
 #[test]
 fn a_segment_of_a_newer_version_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
-    copy_dir(&fixture(), dir.path());
+    copy_dir(&fixture("v1"), dir.path());
     let first = dir.path().join("log/00000000000000000001.log");
     let mut bytes = std::fs::read(&first).unwrap();
     bytes[8] = 2;

@@ -152,6 +152,61 @@ fn a_footer_that_is_damaged_while_the_store_is_closed_is_made_again_by_the_open(
 }
 
 #[test]
+fn an_empty_file() {
+    is_noticed_and_repaired(|files| fs::write(&files[1], b"").unwrap());
+}
+
+/// Damages the second of two files of a closed store, which the next open makes again.
+fn is_made_again_by_the_open(damage: impl FnOnce(&Path)) {
+    let (dir, answer) = two_files();
+    damage(&files(dir.path())[1]);
+    let db = Pugmark::open(dir.path()).unwrap();
+    assert_eq!(ask(&db).unwrap(), answer);
+    assert!(db.verify(false, |_| {}).unwrap().is_clean());
+    db.close().unwrap();
+    assert_eq!(ask(&Pugmark::open(dir.path()).unwrap()).unwrap(), answer);
+}
+
+#[test]
+fn a_file_that_is_missing_while_the_store_is_closed_is_made_again_by_the_open() {
+    is_made_again_by_the_open(|file| fs::remove_file(file).unwrap());
+}
+
+#[test]
+fn a_file_that_is_cut_or_emptied_while_the_store_is_closed_is_made_again_by_the_open() {
+    for part in [2, 1_000_000] {
+        is_made_again_by_the_open(|file| {
+            let file = fs::OpenOptions::new().write(true).open(file).unwrap();
+            file.set_len(file.metadata().unwrap().len() / part).unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_file_with_bytes_behind_it_is_made_again_by_the_open() {
+    is_made_again_by_the_open(|file| {
+        fs::write(file, [&fs::read(file).unwrap()[..], b"something else"].concat()).unwrap()
+    });
+}
+
+#[test]
+fn a_file_of_something_else_is_made_again_by_the_open() {
+    is_made_again_by_the_open(|file| fs::write(file, vec![b'%'; fs::read(file).unwrap().len()]).unwrap());
+}
+
+#[test]
+fn a_file_of_another_store_is_made_again_by_the_open() {
+    let other = tempfile::tempdir().unwrap();
+    let db = Pugmark::open(other.path()).unwrap();
+    db.track_many((0..HALF).map(|n| event(n + 17)).collect()).unwrap();
+    db.flush().unwrap();
+    db.close().unwrap();
+    is_made_again_by_the_open(|file| {
+        fs::copy(&files(other.path())[0], file).unwrap();
+    });
+}
+
+#[test]
 fn no_flipped_byte_makes_a_wrong_answer() {
     let (dir, answer) = two_files();
     let file = &files(dir.path())[0];
