@@ -1,15 +1,11 @@
-//! Doors to the decoders for the fuzz targets; no part of the interface.
+//! Decoders of headers, frames and payloads.
 
 use crate::format::{
     FRAME_HEADER_BYTES, FileHeader, FileKind, FrameHeader, FrameSeed, HEADER_BYTES, HeaderVerdict, decode_base,
-    decode_payload, decode_payload_bytes, encode_payload,
+    decode_payload, decode_payload_bytes, encode_base, encode_payload,
 };
-pub use crate::runs::bench::Ids;
-pub use crate::runs::fuzzing::{run_block, run_file, run_manifest};
-pub use crate::subjects::bench::People;
-pub use crate::subjects::fuzz_block as subject_block;
 
-const STORE_ID: [u8; 16] = [3; 16];
+pub(super) const STORE_ID: [u8; 16] = [3; 16];
 
 /// A file header of either kind: as it is, and with a checksum that is right.
 pub fn file_header(bytes: &[u8]) {
@@ -53,7 +49,11 @@ fn whole_frame(head: &[u8; FRAME_HEADER_BYTES], stored: &[u8]) {
 
 /// The payload of a frame and the section of a base; what decodes encodes to a payload that decodes to the same.
 pub fn payload(bytes: &[u8]) {
-    let _base = decode_base(bytes);
+    if let Ok(section) = decode_base(bytes) {
+        let again = encode_base(&section).expect("what was decoded is within the limits");
+        let again = decode_base(&again).expect("what was encoded decodes");
+        assert_eq!(format!("{section:?}"), format!("{again:?}"));
+    }
     if let Ok(payload) = decode_payload(bytes) {
         // Compared as text: a float may be NaN here, which no append lets through.
         let again = encode_payload(&payload).expect("what was decoded is within the limits");

@@ -24,7 +24,7 @@ pub(crate) struct Recovered {
 pub(crate) struct Recovery<'a> {
     pub(crate) dir: &'a LogDir,
     /// A place that the index names, with the sequence of the record there; everything before it was durable when the index was written,
-    /// so the scan of the last segment begins there.
+    /// so the scan of the last segment begins there, if that is what stands there.
     pub(crate) known: Option<(Sequence, LogPosition)>,
     /// The last sequence that the index has seen.
     pub(crate) durable: Sequence,
@@ -135,18 +135,8 @@ impl Recovery<'_> {
         if let Some((sequence, position)) = self.known
             && position.segment == active.first
             && sequence >= active.first
+            && reader.seek_frame(position.offset, sequence)?
         {
-            if position.offset > reader.len() {
-                return Err(Error::corrupt(
-                    active.path.display(),
-                    format!(
-                        "{} bytes, but sequence {sequence} was stored durably from byte {} on",
-                        reader.len(),
-                        position.offset
-                    ),
-                ));
-            }
-            reader.seek(position.offset)?;
             next = sequence;
         }
         // Where each frame begins that is whole, after the last known to be synced.

@@ -105,8 +105,8 @@ impl Scan {
                 && position.segment == segment.first
                 && sequence <= from
                 && sequence > next
+                && opened.seek_frame(position.offset, sequence)?
             {
-                opened.seek(position.offset)?;
                 next = sequence;
             }
             reader = Some(opened);

@@ -125,6 +125,21 @@ impl SegmentReader {
         Ok(())
     }
 
+    /// Goes to `offset` if the frame that begins with `sequence` stands there: whoever noted the place may be wrong. Whether it does.
+    pub(crate) fn seek_frame(&mut self, offset: u64, sequence: Sequence) -> Result<bool> {
+        let before = self.offset;
+        if offset < HEADER_BYTES as u64 || offset >= self.len {
+            return Ok(false);
+        }
+        self.seek(offset)?;
+        let found = match self.skip()? {
+            Next::Frame(header) => !header.closing && header.first_sequence == sequence.number(),
+            Next::End | Next::Bad(_) => false,
+        };
+        self.resume(if found { offset } else { before })?;
+        Ok(found)
+    }
+
     /// Asks for the length again: whoever writes the segment may have added to it.
     pub(crate) fn refresh(&mut self) -> Result<()> {
         // From the file, not from what is buffered: past what was read that may be half of a frame.

@@ -1,5 +1,8 @@
 //! Damage of what is derived: the index and the runs of ids. It is made again from bases and log without a word.
 
+use pugmark_store::fuzzing::change_index;
+use pugmark_store::redb::TableDefinition;
+
 use super::*;
 
 fn runs(storage: &SimulatedStorage) -> Vec<PathBuf> {
@@ -102,6 +105,40 @@ fn an_index_of_zeros_or_of_something_else_is_made_again() {
         let storage = aged();
         write(&storage, Path::new(INDEX), &bytes);
         is_made_again(&storage);
+    }
+}
+
+/// Closed as it was while its last segment was written.
+fn active() -> SimulatedStorage {
+    let storage = disk();
+    let store = open_with(Path::new(DIR), simulated(&storage, day(1_000).as_microsecond())).unwrap();
+    for number in 1..=24 {
+        store.append(batch("u", number)).unwrap();
+    }
+    store.checkpoint().unwrap();
+    storage.stopped(Loss::Nothing, 0)
+}
+
+#[test]
+fn a_place_in_the_log_that_the_index_has_wrong_leads_nowhere_and_changes_nothing() {
+    let end = active().read(&files(&active(), "log")[0]).unwrap().len() as u64;
+    // A sequence at the end of the log, one too many, in the middle of a frame, behind the end, in the header, and anywhere.
+    for (sequence, offset) in
+        [(90, end), (1 << 61, end), (6, 65), (6, end + 1), (6, 0), (120, FIRST_FRAME), (7, u64::MAX)]
+    {
+        let storage = active();
+        let expected = message_ids(&open(&storage.stopped(Loss::Nothing, 0)).unwrap());
+        change_index(&storage, Path::new(DIR), |txn| {
+            let positions: TableDefinition<'_, u64, (u64, u64)> = TableDefinition::new("store.positions");
+            txn.open_table(positions).unwrap().insert(sequence, (1, offset)).unwrap();
+        });
+        let store = open(&storage).unwrap_or_else(|e| panic!("{sequence} at {offset}: {e}"));
+        assert_eq!(message_ids(&store), expected, "{sequence} at {offset}");
+        assert_eq!(store.append(batch("u", 2)).unwrap(), vec![Outcome::Duplicate; 5]);
+        assert!(matches!(store.append(vec![event("e", "u1", "new")]).unwrap()[..], [Outcome::Accepted(_)]));
+        store.close().unwrap();
+        storage.lose(Path::new(INDEX)).unwrap();
+        assert_eq!(message_ids(&open(&storage).unwrap()).len(), expected.len() + 1, "{sequence} at {offset}");
     }
 }
 
