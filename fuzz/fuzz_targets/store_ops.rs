@@ -1,139 +1,341 @@
-//! Operations on a real store against a plain map: appends, repeats, reopens, crashes, a lost index.
+//! Operations on a store whose disk forgets, against a model: nothing acknowledged is lost, nothing is there twice, what is removed stays removed.
 #![no_main]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use pugmark_store::{Event, Options, Outcome, Record, Sequence, Store};
+use pugmark_fuzz::folds;
+use pugmark_fuzz::model::{Model, Pending, Sent, day, name};
+use pugmark_store::simulated::{Image, Loss};
+use pugmark_store::{
+    AppendOptions, Durability, Entry, ErrorKind, ImportId, ManualClock, OpenMode, Operation, Options, Result, Sequence,
+    Settle, SimulatedStorage, Storage, Store,
+};
+
+const DIR: &str = "/store";
+const COPY: &str = "/copy";
+const LOSSES: [Loss; 4] = [Loss::Nothing, Loss::Everything, Loss::Prefix, Loss::Random];
 
 #[derive(Arbitrary, Debug)]
 enum Op {
-    /// Events as (message id, who, content).
-    Append(Vec<(u8, u8, u8)>),
+    Append {
+        events: Vec<Sent>,
+        buffered: bool,
+        import: Option<u8>,
+    },
+    Identify {
+        anonymous: u8,
+        user: u8,
+    },
     Checkpoint,
+    Compact,
     Reopen,
-    /// The process dies; so many bytes that nobody synced follow the last frame.
-    Crash { garbage: Vec<u8> },
     LoseIndex,
+    LoseRuns,
+    /// Everything stops; so many bytes that nobody synced follow the last frame.
+    Crash {
+        loss: u8,
+        seed: u8,
+        garbage: Vec<u8>,
+    },
+    /// Everything stops some operations of the disk later.
+    CrashSoon {
+        after: u8,
+        loss: u8,
+        seed: u8,
+    },
+    Erase {
+        who: u8,
+    },
+    Retract {
+        first: u8,
+        count: u8,
+    },
+    RetractImport {
+        import: u8,
+    },
+    Expire {
+        before: u8,
+    },
+    Reprocess,
+    Settle {
+        nth: u8,
+        id: Option<u8>,
+    },
+    Backup,
+    Verify,
 }
 
-/// Message id → (who, content), in order of arrival.
-#[derive(Default)]
-struct Model {
-    content: BTreeMap<u8, (u8, u8)>,
-    order: Vec<u8>,
-    /// Conflicts, each of which is kept once.
-    kept: BTreeSet<(u8, u8, u8)>,
+struct Run {
+    storage: SimulatedStorage,
+    store: Option<Store>,
+    model: Model,
+    /// How much is lost once the disk stops.
+    crash: Option<(Loss, u64)>,
+    attempted: Vec<Sent>,
+    pending: Option<Pending>,
 }
 
-impl Model {
-    fn last(&self) -> u64 {
-        (self.order.len() + self.kept.len()) as u64
+fn options(storage: &SimulatedStorage) -> Options {
+    Options {
+        storage: Arc::new(storage.clone()),
+        clock: Arc::new(ManualClock::new(day(200))),
+        segment_max_bytes: 600,
+        checkpoint_every: 20,
+        buffered_sync_after: Duration::from_secs(3_600),
+        ..pugmark_store::fuzzing::options(storage)
     }
 }
 
-fn open(dir: &Path) -> Store {
-    let options = Options { segment_max_bytes: 600, checkpoint_every: 20, ..Options::default() };
-    Store::open(dir, options, Vec::new()).expect("nothing acknowledged is damaged")
+fn open(storage: &SimulatedStorage, dir: &str) -> Result<Store> {
+    Store::open(Path::new(dir), options(storage), folds())
 }
 
-fn check(store: &Store, model: &Model) {
-    let mut seen = Vec::new();
-    for frame in store.scan(Sequence::FIRST).expect("scans") {
-        let frame = frame.expect("whole");
-        let payload = frame.payload().expect("decodes");
-        for record in &payload.records {
-            match record {
-                Record::Event(event) => seen.push(event.message_id.to_string()),
-                Record::Conflict(_) => {}
-                other => panic!("only events were appended: {other:?}"),
+fn import(number: u8) -> ImportId {
+    ImportId::from_bytes([number % 4 + 1; 16])
+}
+
+impl Run {
+    fn new() -> Self {
+        let storage = SimulatedStorage::new();
+        storage.create_dir_all(Path::new(DIR)).expect("creates");
+        storage.sync_dir(Path::new("/")).expect("syncs");
+        let store = Some(open(&storage, DIR).expect("opens"));
+        Self { storage, store, model: Model::default(), crash: None, attempted: Vec::new(), pending: None }
+    }
+
+    fn store(&self) -> &Store {
+        self.store.as_ref().expect("open between operations")
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.store.take().map_or(Ok(()), Store::close)
+    }
+
+    fn open(&mut self) -> Result<()> {
+        self.store = Some(open(&self.storage, DIR)?);
+        Ok(())
+    }
+
+    /// The store as it is found after everything stopped.
+    fn restart(&mut self, loss: Loss, seed: u64) {
+        let found = self.storage.stopped(loss, seed);
+        self.store = None;
+        self.storage = found;
+        self.crash = None;
+        self.open().expect("nothing acknowledged is damaged");
+        let attempted = std::mem::take(&mut self.attempted);
+        let pending = self.pending.take();
+        let store = self.store.as_ref().expect("just opened");
+        let last = store.snapshot().sequence().number();
+        store.finish_removals().expect("removes");
+        store.compact().expect("compacts");
+        self.model.reopened(store, last, &attempted);
+        if let Some(pending) = pending {
+            self.model.resumed(store, pending);
+        }
+    }
+
+    fn run(&mut self, op: Op) {
+        match self.attempt(op) {
+            Ok(()) => (self.attempted, self.pending) = (Vec::new(), None),
+            Err(error) => {
+                let Some((loss, seed)) = self.crash else { panic!("{error}") };
+                self.restart(loss, seed);
             }
         }
     }
-    let expected: Vec<String> = model.order.iter().map(|id| format!("m{id}")).collect();
-    assert_eq!(seen, expected);
-    assert_eq!(store.snapshot().sequence().number(), model.last());
-    assert_eq!(store.quarantine().expect("lists").count(), model.kept.len());
-}
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("creates");
-    for entry in fs::read_dir(from).expect("lists") {
-        let entry = entry.expect("lists");
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to.join(entry.file_name()));
-        } else if entry.file_name() != "LOCK" {
-            fs::copy(entry.path(), to.join(entry.file_name())).expect("copies");
-        }
-    }
-}
-
-fn last_segment(dir: &Path) -> PathBuf {
-    fs::read_dir(dir.join("log")).expect("lists").map(|entry| entry.expect("lists").path()).max().expect("a store has a segment")
-}
-
-fuzz_target!(|ops: Vec<Op>| {
-    let root = tempfile::tempdir().expect("a directory");
-    let mut dirs = 0;
-    let mut dir = root.path().join("0");
-    let mut model = Model::default();
-    let mut store = open(&dir);
-    for op in ops.into_iter().take(24) {
+    fn attempt(&mut self, op: Op) -> Result<()> {
         match op {
-            Op::Append(events) => {
-                let events: Vec<_> = events.into_iter().take(30).collect();
-                let entries = events
-                    .iter()
-                    .map(|(id, who, content)| {
-                        Event::new("e", format!("u{}", who % 9)).message_id(format!("m{id}")).property("c", i64::from(*content)).into()
-                    })
-                    .collect();
-                let outcomes = store.append(entries).expect("appends");
-                for ((id, who, content), outcome) in events.into_iter().zip(outcomes) {
-                    let sent = (who % 9, content);
-                    match model.content.get(&id) {
-                        Some(first) if *first == sent => assert_eq!(outcome, Outcome::Duplicate),
-                        Some(_) => {
-                            let new = model.kept.insert((id, who % 9, content));
-                            let Outcome::Conflict(Some(sequence)) = outcome else { panic!("{outcome:?}") };
-                            assert!(!new || sequence.number() == model.last());
-                        }
-                        None => {
-                            model.content.insert(id, sent);
-                            model.order.push(id);
-                            assert_eq!(outcome, Outcome::Accepted(Sequence::new(model.last())));
-                        }
+            Op::Append { events, buffered, import: of } => {
+                self.attempted = events.into_iter().take(12).map(Sent::folded).collect();
+                let durability = if buffered { Durability::Buffered } else { Durability::Sync };
+                let options = AppendOptions { durability, import: of.map(import), ..AppendOptions::default() };
+                let entries = self.attempted.iter().map(|sent| sent.entry()).collect();
+                let outcomes = self.store().submit(entries, &options)?.wait()?;
+                for (sent, outcome) in self.attempted.iter().zip(&outcomes) {
+                    self.model.answered(*sent, outcome);
+                }
+                // A batch of which nothing was stored is not synced.
+                let stored = self.store().snapshot().sequence().number() > self.model.last();
+                let store = self.store.as_ref().expect("open between operations");
+                self.model.answered_through(store, stored && !buffered);
+            }
+            Op::Identify { anonymous, user } => {
+                self.model.mention(anonymous);
+                self.model.mention(user);
+                let link = Operation::Identify { anonymous_id: name(anonymous), user_id: name(user) };
+                self.store().append(vec![Entry::Operation(link)])?;
+                self.done();
+            }
+            Op::Checkpoint => {
+                self.store().checkpoint()?;
+                self.done();
+            }
+            Op::Compact => self.store().compact()?,
+            Op::Reopen => {
+                self.close()?;
+                self.open()?;
+                self.done();
+            }
+            Op::LoseIndex => {
+                self.close()?;
+                self.storage.lose(&Path::new(DIR).join("index.redb")).expect("it is there");
+                self.open()?;
+                self.model.registry_lags = false;
+                self.done();
+            }
+            Op::LoseRuns => {
+                self.close()?;
+                for (path, _) in self.storage.files(Image::Live) {
+                    if path.starts_with(Path::new(DIR).join("runs")) {
+                        self.storage.lose(&path).expect("it is there");
+                    }
+                }
+                self.open()?;
+                self.done();
+            }
+            Op::Crash { loss, seed, garbage } => {
+                let loss = LOSSES[usize::from(loss) % LOSSES.len()];
+                self.storage = self.storage.stopped(loss, seed.into());
+                self.store = None;
+                let files = self.storage.files(Image::Live);
+                let last = files.iter().rfind(|(path, _)| path.starts_with(Path::new(DIR).join("log")));
+                if let Some((path, bytes)) = last.filter(|_| !garbage.is_empty()) {
+                    let file = self.storage.open(path, OpenMode::Write).expect("opens");
+                    file.write_all_at(&garbage[..garbage.len().min(100)], bytes.len() as u64).expect("writes");
+                }
+                self.restart(Loss::Nothing, 0);
+            }
+            Op::CrashSoon { after, loss, seed } => {
+                self.crash = Some((LOSSES[usize::from(loss) % LOSSES.len()], seed.into()));
+                self.storage.stop_at(self.storage.operations() + u64::from(after) + 1);
+            }
+            Op::Erase { who } => {
+                let Some(subject) = self.store().snapshot().subjects().resolve(&name(who))? else { return Ok(()) };
+                self.pending = Some(Pending::Erasure(who, subject));
+                self.store().erase(&[subject])?;
+                self.store().finish_removals()?;
+                self.model.erased(who);
+                self.model.registry_lags = false;
+                self.done();
+                self.model.check_bytes(&self.storage, Path::new(DIR));
+            }
+            Op::Retract { first, count } => {
+                let sequences = self.model.sequences();
+                let Some(first) = sequences.get(usize::from(first) % sequences.len().max(1)).copied() else {
+                    return Ok(());
+                };
+                let last = self.store().snapshot().sequence().number();
+                let rows = vec![(Sequence::new(first), u64::from(count % 16).clamp(1, last + 1 - first))];
+                self.pending = Some(Pending::Retraction(rows.clone()));
+                self.store().retract(Some("a reason"), rows.clone())?;
+                self.store().finish_removals()?;
+                self.model.retracted(&rows);
+                self.model.registry_lags = false;
+                self.done();
+            }
+            Op::RetractImport { import: of } => {
+                let rows = self.rows_of(import(of));
+                self.pending = Some(Pending::Retraction(rows.clone()));
+                match self.store().retract_import(import(of)) {
+                    Err(error) if error.kind() == ErrorKind::Invalid => assert!(rows.is_empty(), "{error}"),
+                    other => {
+                        other?;
+                        self.store().finish_removals()?;
+                        self.model.retracted(&rows);
+                        self.model.registry_lags = false;
+                        self.done();
                     }
                 }
             }
-            Op::Checkpoint => store.checkpoint().expect("checkpoints"),
-            Op::Reopen => {
-                store.close().expect("closes");
-                store = open(&dir);
-                check(&store, &model);
+            Op::Expire { before } => {
+                let before = before % 18;
+                self.pending = Some(Pending::Expiry(before));
+                self.model.registry_lags = true;
+                self.store().expire(day(before))?;
+                self.model.expired(before);
+                self.done();
             }
-            Op::Crash { garbage } => {
-                dirs += 1;
-                let next = root.path().join(dirs.to_string());
-                copy(&dir, &next);
-                dir = next;
-                let path = last_segment(&dir);
-                let mut bytes = fs::read(&path).expect("reads");
-                bytes.extend_from_slice(garbage.get(..garbage.len().min(100)).unwrap_or_default());
-                fs::write(&path, bytes).expect("writes");
-                store = open(&dir);
-                check(&store, &model);
+            Op::Reprocess => {
+                self.store().reprocess(|_| true)?;
+                self.model.registry_lags = false;
+                self.done();
             }
-            Op::LoseIndex => {
-                store.close().expect("closes");
-                fs::remove_file(dir.join("index.redb")).expect("removes");
-                store = open(&dir);
-                check(&store, &model);
+            Op::Settle { nth, id } => self.settle(nth, id)?,
+            Op::Backup => {
+                self.store().backup(Path::new(COPY))?;
+                self.done();
+                let restored = self.storage.stopped(Loss::Everything, 0);
+                self.model.check(&open(&restored, COPY).expect("a backup is a store"));
+            }
+            Op::Verify => {
+                let report = self.store().verify(false, &mut |_| {})?;
+                let lags = |part: &str| self.model.registry_lags && part == "registry";
+                assert!(report.findings.iter().all(|finding| lags(&finding.part)), "{:?}", report.findings);
             }
         }
+        Ok(())
     }
-    check(&store, &model);
+
+    /// What was asked for is durable.
+    fn done(&mut self) {
+        let store = self.store.as_ref().expect("open between operations");
+        self.model.answered_through(store, true);
+    }
+
+    fn rows_of(&self, import: ImportId) -> Vec<(Sequence, u64)> {
+        let mut rows = Vec::new();
+        for frame in self.store().scan(Sequence::FIRST).expect("scans") {
+            let frame = frame.expect("whole");
+            let payload = frame.payload().expect("decodes");
+            if payload.import == Some(*import.as_bytes()) {
+                let events = payload.records.iter().enumerate();
+                let events = events.filter(|(_, record)| matches!(record, pugmark_store::Record::Event(_)));
+                rows.extend(events.map(|(at, _)| (frame.first_sequence().plus(at as u64), 1)));
+            }
+        }
+        rows
+    }
+
+    fn settle(&mut self, nth: u8, id: Option<u8>) -> Result<()> {
+        let kept = self.store().quarantine()?.collect::<Result<Vec<_>>>()?;
+        let Some(kept) = kept.get(usize::from(nth) % kept.len().max(1)) else { return Ok(()) };
+        let stored = id.map(|id| Sent { id, ..Sent::of_event(&kept.event) });
+        self.attempted = stored.into_iter().collect();
+        let settle = id.map_or(Settle::Drop, |id| Settle::Store { message_id: format!("m{id}") });
+        match (self.store().settle(kept.sequence, settle), stored) {
+            (Err(error), Some(_)) if error.kind() == ErrorKind::Invalid => {}
+            (Ok(sequence), Some(sent)) => {
+                self.model.settled(sequence, sent);
+                self.done();
+            }
+            (other, _) => {
+                other?;
+                self.done();
+            }
+        }
+        Ok(())
+    }
+}
+
+fuzz_target!(|ops: Vec<Op>| {
+    let mut run = Run::new();
+    for op in ops.into_iter().take(24) {
+        run.run(op);
+        if run.crash.is_none() {
+            run.model.check(run.store());
+        }
+    }
+    if run.crash.take().is_some() {
+        run.restart(Loss::Nothing, 0);
+    }
+    for last in [Op::Reprocess, Op::Verify, Op::Reopen, Op::LoseIndex, Op::Verify] {
+        run.run(last);
+        run.model.check(run.store());
+    }
 });

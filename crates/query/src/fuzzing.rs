@@ -85,3 +85,8 @@ pub fn overflow(bytes: &[u8]) {
         assert!(name.len() <= text.len() && value.len() <= text.len());
     }
 }
+
+/// What the index says of a columnar file.
+pub fn column_entry(bytes: &[u8]) {
+    crate::columns::fuzz_entry(bytes);
+}

@@ -268,3 +268,14 @@ fn open<K: redb::Key + 'static, V: redb::Value + 'static>(
         Err(e) => Err(error::index("opening a table of the columns", e)),
     }
 }
+
+/// Reads any bytes as the row of a file and its checksums, for the fuzzer; what is read is written as something that reads the same.
+pub(crate) fn fuzz_entry(bytes: &[u8]) {
+    assert_eq!(decode_checksums(bytes).len(), bytes.len() / 4);
+    let Ok(entry) = serde_json::from_slice::<Entry>(bytes) else { return };
+    let dir = ColumnDir::new(Arc::new(pugmark_store::SimulatedStorage::new()), PathBuf::from("columns"));
+    let file = ColumnFile::new(&dir, FileId::new(1), entry.clone(), Vec::new());
+    let written = serde_json::to_vec(&file.entry()).expect("a row can be written");
+    assert_eq!(serde_json::from_slice::<Entry>(&written).ok(), Some(entry));
+    let _may_hold = file.may_hold_event("e");
+}

@@ -28,6 +28,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use catalog::fuzz_entry;
 pub use catalog::{ColumnFile, FileId};
 pub(crate) use error::found;
 pub use flush::Flusher;
