@@ -98,8 +98,14 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    pub(crate) fn load(index: &Index) -> Result<Self> {
-        Ok(Self { spans: index.segments()?.into_iter().collect(), changed: BTreeSet::new() })
+    /// What the index says of a log that ends at `last`; what cannot be is forgotten.
+    pub(crate) fn load(index: &Index, last: Sequence) -> Result<Self> {
+        let (spans, wrong): (Vec<_>, Vec<_>) = index
+            .segments()?
+            .into_iter()
+            .partition(|(first, span)| span.last <= last && span.last.number() >= first.number().saturating_sub(1));
+        let changed = wrong.into_iter().map(|(first, _)| first).collect();
+        Ok(Self { spans: spans.into_iter().collect(), changed })
     }
 
     /// Takes in a batch of the segment that begins with `segment`.

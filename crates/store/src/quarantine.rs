@@ -289,12 +289,10 @@ fn decode(bytes: &[u8]) -> Option<Kept> {
         [1] => true,
         _ => return None,
     };
-    Some(Kept {
-        fingerprint: Fingerprint::from_bytes(*fingerprint),
-        content: u64::from_le_bytes(*content),
-        bytes: u64::from_le_bytes(*size),
-        settled,
-    })
+    // More than fits would be turned away.
+    let bytes = Some(u64::from_le_bytes(*size)).filter(|bytes| *bytes <= QUARANTINE_MAX_BYTES)?;
+    let fingerprint = Fingerprint::from_bytes(*fingerprint);
+    Some(Kept { fingerprint, content: u64::from_le_bytes(*content), bytes, settled })
 }
 
 /// The event that a conflict in the log holds.

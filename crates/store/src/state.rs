@@ -90,7 +90,7 @@ impl State {
         let subjects = Arc::new(subjects);
         let mut ids = MessageIds::new(Arc::clone(storage), runs_dir, merges);
         let mut quarantine = Quarantine::default();
-        let catalog = Catalog::load(&index)?;
+        let catalog = Catalog::load(&index, durable)?;
         let read = index.begin_read()?;
         let mut watermarks = Vec::new();
         let mut resets: Vec<usize> = Vec::new();

@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError};
 
 use super::rewrite::SEALED_LEVEL;
 use crate::base::BaseWriter;
-use crate::catalog::SegmentSpan;
-use crate::error::Result;
+use crate::catalog::{SegmentSpan, happened};
+use crate::error::{Error, Result};
 use crate::fold::Committed;
 use crate::id::Sequence;
 use crate::log::{Segment, read_sealed, survey};
@@ -83,7 +83,7 @@ impl Shared {
                 events <= BASE_EVENTS
             });
             let (group, after) = left.split_at(fits.count().max(1));
-            let Some(records) = self.take_over(group, &hidden, go_on)? else { return Ok(done) };
+            let Some(records) = self.take_over(group, before, &hidden, go_on)? else { return Ok(done) };
             done.records += records;
             done.segments_removed += group.len() as u64;
             left = after;
@@ -140,6 +140,7 @@ impl Shared {
     fn take_over(
         &self,
         group: &[(Segment, Sequence, SegmentSpan)],
+        before: Timestamp,
         hidden: &Hidden,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Option<u64>> {
@@ -157,6 +158,7 @@ impl Shared {
         let mut records = 0;
         for (segment, ..) in group {
             let whole = read_sealed(&self.log_dir, segment, go_on, |first_sequence, payload, _| {
+                self.check_expired(segment, payload, before)?;
                 note_conflicts(first_sequence, payload, None, &mut conflicts);
                 records += payload.records.iter().filter(|record| matches!(record, Record::Event(_))).count() as u64;
                 // What is being erased or retracted leaves no more behind in a base than in the log.
@@ -175,6 +177,20 @@ impl Shared {
         Ok(Some(records))
     }
 
+    /// Fails for a batch that holds what has not expired: what is known of its segment is derived, and nothing goes on its word alone. It is then forgotten.
+    fn check_expired(&self, segment: &Segment, payload: &Payload<'_>, before: Timestamp) -> Result<()> {
+        let kept = payload.records.iter().filter_map(|record| match record {
+            Record::Conflict(conflict) => Some(payload.time(conflict.time)),
+            _ => None,
+        });
+        let Some(newer) = happened(payload).chain(kept).find(|time| *time >= before) else { return Ok(()) };
+        lock(&self.state).catalog.remove(segment.first);
+        Err(Error::corrupt(
+            format!("index.redb: store.segments, segment {}", segment.first),
+            format!("said to have expired before {before}, but it holds what happened at {newer}"),
+        ))
+    }
+
     /// Rewrites a segment without its expired events, if those are more than half. How many went; `None` when told to stop.
     fn thin_out(
         &self,
@@ -187,7 +203,7 @@ impl Shared {
         let mut conflicts = BTreeSet::new();
         let whole = read_sealed(&self.log_dir, segment, go_on, |first, payload, _| {
             note_conflicts(first, payload, Some(before), &mut conflicts);
-            for time in crate::catalog::happened(payload) {
+            for time in happened(payload) {
                 events += 1;
                 expired += u64::from(time < before);
             }

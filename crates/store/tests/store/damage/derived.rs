@@ -1,7 +1,7 @@
 //! Damage of what is derived: the index and the runs of ids. It is made again from bases and log without a word.
 
 use pugmark_store::fuzzing::change_index;
-use pugmark_store::redb::TableDefinition;
+use pugmark_store::redb::{ReadableTable as _, TableDefinition};
 
 use super::*;
 
@@ -139,6 +139,52 @@ fn a_place_in_the_log_that_the_index_has_wrong_leads_nowhere_and_changes_nothing
         store.close().unwrap();
         storage.lose(Path::new(INDEX)).unwrap();
         assert_eq!(message_ids(&open(&storage).unwrap()).len(), expected.len() + 1, "{sequence} at {offset}");
+    }
+}
+
+type Span = (u64, u64, (i64, i64), (i64, i64), bool);
+const SPANS: TableDefinition<'_, u64, Span> = TableDefinition::new("store.segments");
+
+#[test]
+fn a_segment_that_the_index_has_wrong_does_not_expire_on_its_word() {
+    let storage = disk();
+    let store = open(&storage).unwrap();
+    for number in 1..=24 {
+        store.append(batch("u", number)).unwrap();
+    }
+    let expected = message_ids(&store);
+    store.close().unwrap();
+    change_index(&storage, Path::new(DIR), |txn| {
+        let mut table = txn.open_table(SPANS).unwrap();
+        let (last, events, _, received, compressed) = table.get(1).unwrap().unwrap().value();
+        let long_ago = (day(-9).as_microsecond(), day(-8).as_microsecond());
+        table.insert(1, (last, events, long_ago, received, compressed)).unwrap();
+    });
+    let store = open(&storage).unwrap();
+    let error = store.expire(day(2)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("index.redb: store.segments, segment 1: said to have expired"), "{error}");
+    assert_eq!(message_ids(&store), expected, "nothing has gone");
+    // What was wrong is forgotten, and read from the segment.
+    store.expire(day(2)).unwrap();
+    let there: Vec<String> = message_ids(&store).into_iter().map(|(_, id)| id).collect();
+    assert!(expected.iter().filter(|(sequence, _)| *sequence > 5).all(|(_, id)| there.contains(id)), "{there:?}");
+}
+
+#[test]
+fn a_segment_that_the_index_has_past_the_end_of_the_log_is_read_instead() {
+    for last in [121_u64, u64::MAX] {
+        let storage = active();
+        change_index(&storage, Path::new(DIR), |txn| {
+            let mut table = txn.open_table(SPANS).unwrap();
+            table.insert(1, (last, 1, (1, 0), (1, 0), true)).unwrap();
+        });
+        let store = open_with(Path::new(DIR), simulated(&storage, day(1_000).as_microsecond())).unwrap();
+        store.append(vec![event("e", "u1", "new")]).unwrap();
+        let span = store.segments().unwrap().remove(0).span;
+        assert_ne!(span.map(|span| span.events), Some(1));
+        let report = store.verify(false, &mut |_| {}).unwrap();
+        assert!(report.is_clean(), "{:?}", report.findings);
     }
 }
 
