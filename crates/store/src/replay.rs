@@ -4,7 +4,7 @@ use crate::base::{BaseReader, each_operation};
 use crate::error::{Error, Result};
 use crate::fold::Committed;
 use crate::id::Sequence;
-use crate::log::Scan;
+use crate::log::{Scan, each_ahead};
 use crate::queue::lock;
 use crate::record::BaseSection;
 use crate::snapshot::Snapshot;
@@ -43,11 +43,9 @@ impl Store {
         }
         let (next, last) = (next.max(from), snapshot.sequence());
         let near = lock(&self.shared.state).index.position(next)?;
-        for frame in Scan::new(&self.shared.log_dir, next, last, near)? {
-            let frame = frame?;
+        each_ahead(Scan::new(&self.shared.log_dir, next, last, near)?, |frame| {
             let payload = frame.payload()?;
-            each(&Committed { first_sequence: frame.first_sequence(), payload: &payload })?;
-        }
-        Ok(())
+            each(&Committed { first_sequence: frame.first_sequence(), payload: &payload })
+        })
     }
 }

@@ -6,7 +6,7 @@ use crate::base::{BaseReader, each_operation};
 use crate::error::Result;
 use crate::fold::{Committed, Fold};
 use crate::id::Sequence;
-use crate::log::Scan;
+use crate::log::{Scan, each_ahead};
 use crate::queue::lock;
 use crate::record::BaseSection;
 use crate::store::Store;
@@ -54,14 +54,11 @@ impl Store {
 
 /// Applies a scan to folds; where the next one begins.
 fn apply(scan: Scan, folds: &mut [Box<dyn Fold>], mut next: Sequence) -> Result<Sequence> {
-    for frame in scan {
-        let frame = frame?;
+    each_ahead(scan, |frame| {
         let payload = frame.payload()?;
         let batch = Committed { first_sequence: frame.first_sequence(), payload: &payload };
-        for fold in folds.iter_mut() {
-            fold.apply(&batch)?;
-        }
         next = batch.last_sequence().plus(1);
-    }
+        folds.iter_mut().try_for_each(|fold| fold.apply(&batch))
+    })?;
     Ok(next)
 }

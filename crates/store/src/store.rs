@@ -17,7 +17,7 @@ use crate::fold::{Committed, Fold};
 use crate::id::Sequence;
 use crate::index::Index;
 use crate::limits;
-use crate::log::{LogDir, Recovery, Scan, recover};
+use crate::log::{LogDir, Recovery, Scan, each_ahead, recover};
 use crate::maintain::Upkeep;
 use crate::options::{AppendOptions, Options};
 use crate::outcome::Outcome;
@@ -181,12 +181,11 @@ impl Store {
         if after < last {
             let near = state.index.position(after.plus(1))?;
             let scan = Scan::new(&log_dir, after.plus(1), last, near)?;
-            for frame in scan {
-                let frame = frame?;
+            each_ahead(scan, |frame| {
                 let payload = frame.payload()?;
                 let batch = Committed { first_sequence: frame.first_sequence(), payload: &payload };
-                state.replay(&batch, &options, frame.place(), frame.is_compressed())?;
-            }
+                state.replay(&batch, &options, frame.place(), frame.is_compressed())
+            })?;
         }
         let snapshot = RwLock::new(Arc::new(state.publish()));
         let shared = Arc::new(Shared {
@@ -304,7 +303,7 @@ impl Store {
         Scan::new(&self.shared.log_dir, from, last, near)
     }
 
-    /// The events whose message id is stored with other content, and about which nobody has [decided](Store::settle) yet, in the order in which they came.
+    /// The events whose message id is stored with other content, and about which nobody has [decided](Store::settle) yet and which have not [expired](Store::expire), in the order in which they came.
     ///
     /// Each content of a message id is kept once. At most [`limits::QUARANTINE_MAX`] of them and [`limits::QUARANTINE_MAX_BYTES`] are kept at a time; what comes on top is
     /// counted in [`Store::stats`] and not kept.

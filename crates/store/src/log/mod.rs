@@ -1,5 +1,6 @@
 //! The log: segments of frames, the truth.
 
+mod ahead;
 mod dir;
 mod recovery;
 mod rewrite;
@@ -7,6 +8,7 @@ mod scan;
 mod segment;
 mod writer;
 
+pub(crate) use ahead::each_ahead;
 pub(crate) use dir::{LogDir, Segment};
 pub(crate) use recovery::{Recovery, recover};
 pub(crate) use rewrite::{Edit, Rewriting, Rewritten, Written, drop_unused_names, read_sealed, survey};

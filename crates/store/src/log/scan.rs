@@ -121,6 +121,10 @@ impl Scan {
         Self { dir, segments, reader: None, next: first, from: first, last, sparse: true, expired: false }
     }
 
+    pub(super) fn dir(&self) -> &LogDir {
+        &self.dir
+    }
+
     /// The sequence after the last batch that was read.
     pub(crate) fn reached(&self) -> Sequence {
         self.next

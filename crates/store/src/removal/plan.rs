@@ -8,7 +8,7 @@ use crate::base::rewrite_base;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ImportId, Sequence, SubjectId};
 use crate::limits::{ERASURE_MAX_SUBJECTS, RETRACTION_MAX_RANGES};
-use crate::log::drop_unused_names;
+use crate::log::{drop_unused_names, each_ahead};
 use crate::maintain::SEALED_LEVEL;
 use crate::queue::lock;
 use crate::record::{
@@ -92,11 +92,10 @@ impl Store {
     /// [`ErrorKind::Invalid`] for an import that brought nothing which is still there; those of the disk.
     pub fn retract_import(&self, import: ImportId) -> Result<Sequence> {
         let mut rows: Vec<(u64, u64)> = Vec::new();
-        for frame in self.scan(Sequence::FIRST)? {
-            let frame = frame?;
+        each_ahead(self.scan(Sequence::FIRST)?, |frame| {
             let payload = frame.payload()?;
             if payload.import != Some(*import.as_bytes()) {
-                continue;
+                return Ok(());
             }
             for (sequence, record) in (frame.first_sequence().number()..).zip(&payload.records) {
                 match (record, rows.last_mut()) {
@@ -105,7 +104,8 @@ impl Store {
                     _ => {}
                 }
             }
-        }
+            Result::Ok(())
+        })?;
         if rows.is_empty() {
             return Err(Error::new(ErrorKind::Invalid, format!("no event in the store is of the import {import}")));
         }
@@ -186,8 +186,7 @@ impl Store {
     /// The message ids of the events that `hidden` hides, but for those that a later event has taken again.
     fn removed_ids(&self, hidden: &Hidden) -> Result<RemovedIds> {
         let mut removed = RemovedIds::default();
-        for frame in self.scan(Sequence::FIRST)? {
-            let frame = frame?;
+        each_ahead(self.scan(Sequence::FIRST)?, |frame| {
             for (sequence, record) in (frame.first_sequence().number()..).zip(&frame.payload()?.records) {
                 let Record::Event(event) = record else { continue };
                 // Who is erased is erased whole, also of what is retracted besides.
@@ -200,7 +199,8 @@ impl Store {
                     removed.retracted.remove(&Fingerprint::of_message_id(&event.message_id));
                 }
             }
-        }
+            Result::Ok(())
+        })?;
         Ok(removed)
     }
 
