@@ -306,12 +306,13 @@ impl<'a> Batch<'a> {
         if !context.quarantine.has_room(bytes) {
             return Outcome::Conflict(None);
         }
-        context.quarantine.keep(sequence, check.fingerprint, content, bytes);
+        let happened = event.timestamp.unwrap_or(context.received_at);
+        context.quarantine.keep(sequence, (check.fingerprint, content), bytes, happened);
         let (name, properties) = self.names_of(event, context.spare);
         self.payload.records.push(Record::Conflict(Conflict {
             name,
             distinct_id: event.distinct_id,
-            time: event.timestamp.unwrap_or(context.received_at).as_microsecond() - self.payload.base_time,
+            time: happened.as_microsecond() - self.payload.base_time,
             time_sent: event.timestamp.is_some(),
             message_id,
             session_id,

@@ -14,9 +14,9 @@ use crate::runs::{Fingerprint, content_hash_of_conflict};
 use crate::time::Timestamp;
 use crate::value::ValueRef;
 
-/// Sequence → fingerprint of the message id, content hash u64, bytes u64, whether it is settled.
+/// Sequence → fingerprint of the message id, content hash u64, bytes u64, when it happened i64 µs, whether it is settled.
 const KEPT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("quarantine.kept");
-const ENTRY_BYTES: usize = 16 + 8 + 8 + 1;
+const ENTRY_BYTES: usize = 16 + 8 + 8 + 8 + 1;
 
 /// An event that is kept aside: its message id is stored with other content.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,10 +60,11 @@ struct Kept {
     fingerprint: Fingerprint,
     content: u64,
     bytes: u64,
+    happened: Timestamp,
     settled: bool,
 }
 
-/// The conflicts in the log: a function of its records, in order.
+/// The conflicts in the log that nobody has decided about and that have not expired, and what was decided last: a function of its records, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Quarantine {
     kept: BTreeMap<u64, Kept>,
@@ -123,7 +124,13 @@ impl Quarantine {
     }
 
     /// Takes in a conflict that is, or will be, the record at `sequence`.
-    pub(crate) fn keep(&mut self, sequence: Sequence, fingerprint: Fingerprint, content: u64, bytes: u64) {
+    pub(crate) fn keep(
+        &mut self,
+        sequence: Sequence,
+        (fingerprint, content): (Fingerprint, u64),
+        bytes: u64,
+        happened: Timestamp,
+    ) {
         let sequence = sequence.number();
         if self.kept.contains_key(&sequence) {
             return;
@@ -134,7 +141,7 @@ impl Quarantine {
         {
             self.forget(oldest);
         }
-        self.kept.insert(sequence, Kept { fingerprint, content, bytes, settled: false });
+        self.kept.insert(sequence, Kept { fingerprint, content, bytes, happened, settled: false });
         self.by_id.insert((fingerprint, content), sequence);
         self.bytes += bytes;
         self.unsaved.insert(sequence);
@@ -142,6 +149,8 @@ impl Quarantine {
 
     fn forget(&mut self, sequence: u64) {
         if let Some(kept) = self.kept.remove(&sequence) {
+            self.bytes -= if kept.settled { 0 } else { kept.bytes };
+            self.settled.remove(&sequence);
             let key = (kept.fingerprint, kept.content);
             if self.by_id.get(&key) == Some(&sequence) {
                 self.by_id.remove(&key);
@@ -167,10 +176,20 @@ impl Quarantine {
 
     /// Forgets these, which the log holds no more.
     pub(crate) fn forget_all(&mut self, settled: &BTreeSet<u64>) {
-        for sequence in settled {
-            self.settled.remove(sequence);
-            self.forget(*sequence);
-        }
+        settled.iter().for_each(|sequence| self.forget(*sequence));
+    }
+
+    /// Forgets those up to `last`, which a base has taken over: all of them have expired.
+    pub(crate) fn apply_base(&mut self, last: Sequence) {
+        let gone = self.kept.range(..=last.number()).map(|(sequence, _)| *sequence).collect();
+        self.forget_all(&gone);
+    }
+
+    /// Forgets those that happened before an instant: nobody can decide about them any more.
+    fn expire(&mut self, before: Timestamp) {
+        let expired = self.kept.iter().filter(|(_, kept)| kept.happened < before);
+        let expired = expired.map(|(sequence, _)| *sequence).collect();
+        self.forget_all(&expired);
     }
 
     /// Takes in a batch of the log; what [`keep`](Self::keep) has taken in already stays as it is.
@@ -184,9 +203,11 @@ impl Quarantine {
                     let content = content_hash_of_conflict(conflict, batch.payload)?;
                     let bytes = size_of(conflict, batch.payload)?;
                     let fingerprint = Fingerprint::of_message_id(&conflict.message_id);
-                    self.keep(Sequence::new(sequence), fingerprint, content, bytes);
+                    let happened = batch.payload.time(conflict.time);
+                    self.keep(Sequence::new(sequence), (fingerprint, content), bytes, happened);
                 }
                 Record::Settlement { sequence, .. } => self.settle(*sequence),
+                Record::Expiry { before } => self.expire(Timestamp::from_microsecond(*before)),
                 _ => {}
             }
         }
@@ -198,8 +219,8 @@ impl Quarantine {
         self.kept.get(&sequence.number()).map(|kept| !kept.settled)
     }
 
-    /// The sequences of those that nobody has decided about, ascending.
-    pub(crate) fn waiting(&self) -> Vec<Sequence> {
+    /// The sequences of those that nobody has decided about. Any other conflict in the log is to go.
+    pub(crate) fn waiting(&self) -> BTreeSet<Sequence> {
         self.kept.iter().filter(|(_, kept)| !kept.settled).map(|(sequence, _)| Sequence::new(*sequence)).collect()
     }
 
@@ -240,7 +261,7 @@ impl Quarantine {
                 let what = format!("{:?} but expected {ENTRY_BYTES} bytes that end in 0 or 1", bytes.value());
                 Error::corrupt(format!("index.redb: quarantine.kept: row {sequence}"), what)
             })?;
-            loaded.keep(Sequence::new(sequence), kept.fingerprint, kept.content, kept.bytes);
+            loaded.keep(Sequence::new(sequence), (kept.fingerprint, kept.content), kept.bytes, kept.happened);
             if kept.settled {
                 loaded.settle(sequence);
             }
@@ -276,6 +297,7 @@ fn encode(kept: &Kept) -> Vec<u8> {
     let mut bytes = kept.fingerprint.as_bytes().to_vec();
     bytes.extend_from_slice(&kept.content.to_le_bytes());
     bytes.extend_from_slice(&kept.bytes.to_le_bytes());
+    bytes.extend_from_slice(&kept.happened.as_microsecond().to_le_bytes());
     bytes.push(u8::from(kept.settled));
     bytes
 }
@@ -284,6 +306,7 @@ fn decode(bytes: &[u8]) -> Option<Kept> {
     let (fingerprint, rest) = bytes.split_first_chunk()?;
     let (content, rest) = rest.split_first_chunk()?;
     let (size, rest) = rest.split_first_chunk()?;
+    let (happened, rest) = rest.split_first_chunk()?;
     let settled = match rest {
         [0] => false,
         [1] => true,
@@ -292,7 +315,8 @@ fn decode(bytes: &[u8]) -> Option<Kept> {
     // More than fits would be turned away.
     let bytes = Some(u64::from_le_bytes(*size)).filter(|bytes| *bytes <= QUARANTINE_MAX_BYTES)?;
     let fingerprint = Fingerprint::from_bytes(*fingerprint);
-    Some(Kept { fingerprint, content: u64::from_le_bytes(*content), bytes, settled })
+    let happened = Timestamp::from_microsecond(i64::from_le_bytes(*happened));
+    Some(Kept { fingerprint, content: u64::from_le_bytes(*content), bytes, happened, settled })
 }
 
 /// The event that a conflict in the log holds.

@@ -191,7 +191,7 @@ pub enum Removal {
     Retracted,
     /// The event was older than the age limit.
     Expired,
-    /// The conflict was settled.
+    /// The conflict was settled, or has expired.
     Settled,
 }
 

@@ -37,7 +37,7 @@ const FRAME_KEPT_BYTES: usize = 4 << 20;
 /// What the store itself derives from the log, under names of its own beside the folds'.
 pub(crate) const SUBJECTS: (&str, u32) = ("subjects", 1);
 pub(crate) const IDS: (&str, u32) = ("ids", 1);
-pub(crate) const QUARANTINE: (&str, u32) = ("quarantine", 1);
+pub(crate) const QUARANTINE: (&str, u32) = ("quarantine", 2);
 /// The places in the log that the index notes, which are no fold.
 pub(crate) const POSITIONS: &str = "positions";
 /// What the index knows of segments, no fold either.
@@ -233,6 +233,7 @@ impl State {
                 BaseSection::Subjects(_) | BaseSection::MessageIds(_) => {}
             }
         }
+        self.quarantine.apply_base(covered);
         self.applied = covered;
         // Not before: half a base is no state that a watermark could stand for.
         if self.since_checkpoint >= options.checkpoint_every { self.checkpoint() } else { Ok(()) }
@@ -255,10 +256,10 @@ impl State {
         Index::commit(txn)
     }
 
-    /// Forgets segments whose content a base has taken over and removes their files, in this order and durably. Whoever has such a file open goes on reading it.
-    pub(crate) fn drop_segments(&mut self, segments: &[(Segment, Sequence)], conflicts: &BTreeSet<u64>) -> Result<()> {
+    /// Forgets segments from the front of the log, whose content a base has taken over, and removes their files, in this order and durably. Whoever has such a file open
+    /// goes on reading it.
+    pub(crate) fn drop_segments(&mut self, segments: &[(Segment, Sequence)]) -> Result<()> {
         self.check_poison()?;
-        self.quarantine.forget_all(conflicts);
         let txn = self.index.begin_write()?;
         for (segment, last) in segments {
             Index::forget_positions(&txn, segment.first, *last)?;

@@ -1,9 +1,8 @@
 //! Data of an age: whole segments go from the front of the log, others are rewritten.
 //!
 //! The record of an expiry is the plan: until its completion is on record, whatever is left to do is found out anew, after a crash as after a rebuild of the index.
-//! Order: what is kept aside and goes is forgotten; a base is durable under its name, then the index forgets the segments, then they go.
+//! Order: what is kept aside is forgotten with the record of the expiry; a base is durable under its name, then the index forgets the segments, then they go.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use super::rewrite::SEALED_LEVEL;
@@ -115,7 +114,7 @@ impl Shared {
         let Some(end) = self.base_dir.bases()?.last().map(|base| base.end) else { return Ok(()) };
         let mut covered = self.sealed_segments()?;
         covered.retain(|(segment, _)| segment.first < end);
-        if covered.is_empty() { Ok(()) } else { lock(&self.state).drop_segments(&covered, &BTreeSet::new()) }
+        if covered.is_empty() { Ok(()) } else { lock(&self.state).drop_segments(&covered) }
     }
 
     /// The sealed segments and what each holds; `None` when told to stop.
@@ -146,7 +145,7 @@ impl Shared {
     ) -> Result<Option<u64>> {
         let (Some((first, ..)), Some((_, last, _))) = (group.first(), group.last()) else { return Ok(Some(0)) };
         let store_id = lock(&self.state).log.store_id();
-        let settled = lock(&self.state).quarantine.settled().clone();
+        let waiting = lock(&self.state).quarantine.waiting();
         let mut writer = BaseWriter::create(
             &self.base_dir,
             store_id,
@@ -154,15 +153,13 @@ impl Shared {
             SEALED_LEVEL,
             self.options.clock.now(),
         )?;
-        let mut conflicts = BTreeSet::new();
         let mut records = 0;
         for (segment, ..) in group {
             let whole = read_sealed(&self.log_dir, segment, go_on, |first_sequence, payload, _| {
                 self.check_expired(segment, payload, before)?;
-                note_conflicts(first_sequence, payload, None, &mut conflicts);
                 records += payload.records.iter().filter(|record| matches!(record, Record::Event(_))).count() as u64;
                 // What is being erased or retracted leaves no more behind in a base than in the log.
-                remove(hidden, &settled, first_sequence, payload);
+                remove(hidden, &waiting, first_sequence, payload);
                 writer.add(&Committed { first_sequence, payload })
             })?;
             if !whole {
@@ -173,7 +170,7 @@ impl Shared {
         self.sync_bases()?;
         let dropped: Vec<(Segment, Sequence)> =
             group.iter().map(|(segment, last, _)| (segment.clone(), *last)).collect();
-        lock(&self.state).drop_segments(&dropped, &conflicts)?;
+        lock(&self.state).drop_segments(&dropped)?;
         Ok(Some(records))
     }
 
@@ -200,9 +197,7 @@ impl Shared {
         go_on: &dyn Fn() -> bool,
     ) -> Result<Option<u64>> {
         let (mut events, mut expired) = (0_u64, 0_u64);
-        let mut conflicts = BTreeSet::new();
-        let whole = read_sealed(&self.log_dir, segment, go_on, |first, payload, _| {
-            note_conflicts(first, payload, Some(before), &mut conflicts);
+        let whole = read_sealed(&self.log_dir, segment, go_on, |_, payload, _| {
             for time in happened(payload) {
                 events += 1;
                 expired += u64::from(time < before);
@@ -215,8 +210,6 @@ impl Shared {
         if expired * 2 <= events {
             return Ok(Some(0));
         }
-        // Before they go: interrupted in between, they are found once more.
-        lock(&self.state).forget_conflicts(&conflicts)?;
         let mut removed = 0;
         let mut edit = |_: Sequence, payload: &mut Payload<'_>| {
             let gone = expire(payload, before)?;
@@ -227,17 +220,6 @@ impl Shared {
             return Ok(None);
         }
         Ok(Some(removed))
-    }
-}
-
-/// The sequences of conflicts of a batch, of those that happened before an instant if one is given.
-fn note_conflicts(first: Sequence, payload: &Payload<'_>, before: Option<Timestamp>, to: &mut BTreeSet<u64>) {
-    for (sequence, record) in (first.number()..).zip(&payload.records) {
-        if let Record::Conflict(conflict) = record
-            && before.is_none_or(|before| payload.time(conflict.time) < before)
-        {
-            to.insert(sequence);
-        }
     }
 }
 

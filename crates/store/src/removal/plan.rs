@@ -163,10 +163,13 @@ impl Store {
         let removed = self.removed_ids(&hidden)?;
         lock(&self.shared.state).purge_ids(&removed)?;
         drop(removed);
-        let settled = lock(&self.shared.state).quarantine.settled().clone();
+        let (waiting, settled) = {
+            let state = lock(&self.shared.state);
+            (state.quarantine.waiting(), state.quarantine.settled().clone())
+        };
         let mut records = 0;
         let mut edit = |first, payload: &mut Payload<'_>| {
-            let removed = remove(&hidden, &settled, first, payload);
+            let removed = remove(&hidden, &waiting, first, payload);
             records += removed;
             Ok(removed > 0)
         };
@@ -217,7 +220,7 @@ impl Store {
     /// Removes from the bases what is erased: ids, and the operations that speak of them.
     fn rewrite_bases(&self, hidden: &Hidden) -> Result<()> {
         let _alone = lock(&self.shared.maintenance);
-        let nothing_settled = BTreeSet::new();
+        let nothing_waits = BTreeSet::new();
         let edit = |section: &mut BaseSection<'_>| match section {
             BaseSection::Subjects(subjects) => {
                 let mut changed = false;
@@ -228,7 +231,7 @@ impl Store {
             }
             BaseSection::Operations { names, records } => {
                 let before = records.len();
-                records.retain(|kept| tombstone(hidden, &nothing_settled, kept.sequence, &kept.record).is_none());
+                records.retain(|kept| tombstone(hidden, &nothing_waits, kept.sequence, &kept.record).is_none());
                 if records.len() < before {
                     forget_names(names, records)?;
                 }
@@ -251,11 +254,11 @@ impl Store {
     }
 }
 
-/// Puts tombstones in the places of what is hidden in a batch, and forgets the distinct ids of who was erased; how many records went.
-pub(crate) fn remove(hidden: &Hidden, settled: &BTreeSet<u64>, first: Sequence, payload: &mut Payload<'_>) -> u64 {
+/// Puts tombstones in the places of what is hidden in a batch and of the conflicts that wait no more, and forgets the distinct ids of who was erased; how many records went.
+pub(crate) fn remove(hidden: &Hidden, waiting: &BTreeSet<Sequence>, first: Sequence, payload: &mut Payload<'_>) -> u64 {
     let mut removed = 0;
     for (sequence, record) in (first.number()..).zip(&mut payload.records) {
-        if let Some(tombstone) = tombstone(hidden, settled, sequence, record) {
+        if let Some(tombstone) = tombstone(hidden, waiting, sequence, record) {
             *record = Record::Tombstone(tombstone);
             removed += 1;
         }
@@ -282,7 +285,7 @@ fn forget_names<'a>(names: &mut Vec<&'a str>, kept: &mut Vec<BaseRecord<'a>>) ->
     Ok(())
 }
 
-fn tombstone(hidden: &Hidden, settled: &BTreeSet<u64>, sequence: u64, record: &Record<'_>) -> Option<Tombstone> {
+fn tombstone(hidden: &Hidden, waiting: &BTreeSet<Sequence>, sequence: u64, record: &Record<'_>) -> Option<Tombstone> {
     let erased = |subject: &u32| hidden.subjects.contains(*subject);
     let gone = match record {
         Record::Event(EventRecord { subject, message_id, .. }) if erased(subject) => {
@@ -295,7 +298,7 @@ fn tombstone(hidden: &Hidden, settled: &BTreeSet<u64>, sequence: u64, record: &R
         Record::Event(_) if hidden.sequences.contains(sequence) => {
             return Some(Tombstone { why: Removal::Retracted, message: None });
         }
-        Record::Conflict(_) if settled.contains(&sequence) => {
+        Record::Conflict(_) if !waiting.contains(&Sequence::new(sequence)) => {
             return Some(Tombstone { why: Removal::Settled, message: None });
         }
         Record::Identify(Link { from, to, .. }) | Record::Alias(Link { from, to, .. }) => erased(from) || erased(to),

@@ -44,8 +44,18 @@ fn filled(storage: &SimulatedStorage) -> Result<Store> {
     let store = open(storage)?;
     for number in 1..=BATCHES {
         store.append(batch(number))?;
+        // Another content under a taken id, of a time that goes early or late.
+        if number % 4 == 2 {
+            store.append(vec![event(number, 1).property("where", "another place").into()])?;
+        }
     }
     Ok(store)
+}
+
+/// The message ids of what is kept aside.
+fn aside(store: &Store) -> Vec<String> {
+    let kept = store.quarantine().unwrap().map(|kept| kept.unwrap().event.message_id.unwrap());
+    kept.collect()
 }
 
 /// The events of the log by sequence, and how many tombstones of expired ones there are.
@@ -71,8 +81,10 @@ fn check(store: &Store, before: Timestamp, what: &str) {
     assert!(["subjects", "ids", "removal"].iter().all(|part| report.checked.iter().any(|checked| checked == part)));
     let (held, _) = events(store);
     let expected = (1..=BATCHES).flat_map(|number| (0..BATCH).map(move |nth| (number, nth)));
-    for (sequence, (number, nth)) in (1..).zip(expected) {
-        let entry = (sequence, format!("{number}-{nth}"));
+    for (number, nth) in expected {
+        // Before it are the batches and what was kept aside of them.
+        let sequence = (number - 1) * BATCH + (number + 1) / 4 + nth + 1;
+        let entry = (sequence as u64, format!("{number}-{nth}"));
         assert!(held.contains(&entry) || happened(number, nth) < before, "{what}: {entry:?} is gone");
     }
     for number in 1..=BATCHES {
@@ -109,7 +121,8 @@ fn what_has_expired_is_gone_and_its_ids_are_taken_also_after_a_rebuild() {
     assert!(store.snapshot().state::<Hidden>().unwrap().expiring().is_empty());
     let (held, tombstones) = events(&store);
     assert!(tombstones >= 4);
-    assert_eq!(held.len() as u64, (BATCHES * BATCH) as u64 - expired.records);
+    // One of them was kept aside.
+    assert_eq!(held.len() as u64, (BATCHES * BATCH) as u64 - (expired.records - 1));
     check(&store, before, "live");
     assert!(firsts(&store)[0] > 1);
 
@@ -246,6 +259,14 @@ fn a_stop_at_every_operation_of_an_expiry_loses_nothing_that_stays() {
             for mark in journal.marks_through(number) {
                 assert!(expired >= Some(day(*mark as i64)), "{what}: {expired:?}");
             }
+            // What is kept aside has gone with the record, wherever the files are.
+            let waiting: Vec<String> = (1..=BATCHES)
+                .filter(|number| number % 4 == 2 && Some(happened(*number, 1)) >= expired)
+                .map(|number| format!("{number}-1"))
+                .collect();
+            assert_eq!(aside(&store), waiting, "{what}");
+            let report = store.verify(false, &mut |_| {}).unwrap_or_else(|e| panic!("{what}: {e}"));
+            assert!(report.is_clean(), "{what}: {report:?}");
             // What was begun is finished, by whoever keeps the store up.
             store.compact().unwrap_or_else(|e| panic!("{what}: {e}"));
             assert!(store.snapshot().state::<Hidden>().unwrap().expiring().is_empty(), "{what}");
@@ -274,7 +295,7 @@ fn a_failure_of_an_expiry_is_told_and_made_up_for() {
         (OperationKind::SyncData, ".base.tmp"),
         (OperationKind::Rename, ".base"),
         (OperationKind::Remove, ".log"),
-        (OperationKind::Write, "81.log.tmp"),
+        (OperationKind::Write, "80.log.tmp"),
     ] {
         let storage = disk();
         let store = filled(&storage).unwrap();
@@ -349,4 +370,27 @@ fn an_erasure_reaches_what_outlived_its_segment() {
         [Outcome::Duplicate | Outcome::Conflict(None)]
     ));
     assert_eq!(store.append(vec![event(1, 1).into()]).unwrap(), [Outcome::Duplicate]);
+}
+
+#[test]
+fn an_erasure_reaches_what_is_kept_aside_and_has_expired_in_a_segment_that_stays() {
+    let storage = disk();
+    let store = filled(&storage).unwrap();
+    let sent = Event::new("view", "u-who-goes").message_id("twice").at(day(BATCHES));
+    store.append(vec![sent.clone().into()]).unwrap();
+    store.append(vec![sent.at(day(3)).into()]).unwrap();
+    assert!(aside(&store).contains(&"twice".to_owned()));
+    store.expire(day(9)).unwrap();
+    assert!(!aside(&store).contains(&"twice".to_owned()));
+    let numbers: Vec<_> = (0..18).map(pugmark_store::SubjectId::new).collect();
+    let names = store.snapshot().subjects().distinct_ids(&numbers).unwrap();
+    let who = numbers[names.iter().position(|name| name.as_deref() == Some("u-who-goes")).unwrap()];
+    assert!(!storage.files_with(b"u-who-goes").is_empty());
+    store.erase(&[who]).unwrap();
+    store.finish_removals().unwrap();
+    assert_eq!(storage.files_with(b"u-who-goes"), Vec::<std::path::PathBuf>::new());
+    store.close().unwrap();
+    storage.lose(Path::new("/store/index.redb")).unwrap();
+    let store = open(&storage).unwrap();
+    assert!(store.verify(false, &mut |_| {}).unwrap().is_clean());
 }
