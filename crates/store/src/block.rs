@@ -17,10 +17,12 @@ struct Span {
 }
 
 impl Span {
+    #[inline]
     fn len(self) -> usize {
         (self.end - self.start) as usize
     }
 
+    #[inline]
     fn of(self, text: &str) -> &str {
         text.get(self.start as usize..self.end as usize)
             .expect("invariant: a span lies in the text that it was made for")
@@ -43,6 +45,7 @@ enum Cell {
 pub(crate) struct PackedProperty(Span, Cell);
 
 impl PackedProperty {
+    #[inline]
     pub(crate) fn view<'a>(&self, text: &'a str) -> (&'a str, ValueRef<'a>) {
         let value = match self.1 {
             Cell::Bool(v) => ValueRef::Bool(v),
@@ -52,7 +55,25 @@ impl PackedProperty {
             Cell::Number(span) => ValueRef::Number(span.of(text)),
             Cell::Json(span) => ValueRef::Json(span.of(text)),
         };
-        (self.0.of(text), value)
+        (self.name(text), value)
+    }
+
+    #[inline]
+    pub(crate) fn name<'a>(&self, text: &'a str) -> &'a str {
+        self.0.of(text)
+    }
+
+    /// Adds the value to `to`. Each kind goes there straight: a value of any kind goes through memory, and every event has many.
+    #[inline]
+    pub(crate) fn put_value<'a>(&self, text: &'a str, name: u32, to: &mut Vec<(u32, ValueRef<'a>)>) {
+        match self.1 {
+            Cell::Bool(v) => to.push((name, ValueRef::Bool(v))),
+            Cell::Int(v) => to.push((name, ValueRef::Int(v))),
+            Cell::Float(v) => to.push((name, ValueRef::Float(v))),
+            Cell::Text(span) => to.push((name, ValueRef::Text(span.of(text)))),
+            Cell::Number(span) => to.push((name, ValueRef::Number(span.of(text)))),
+            Cell::Json(span) => to.push((name, ValueRef::Json(span.of(text)))),
+        }
     }
 }
 
@@ -95,6 +116,7 @@ impl Head {
         count(fields + values.sum::<usize>())
     }
 
+    #[inline]
     fn view<'a>(&'a self, text: &'a str, properties: &'a [PackedProperty]) -> EventView<'a> {
         let own = self.properties.start as usize..self.properties.end as usize;
         let properties = properties.get(own).expect("invariant: an event's properties are in its block");
@@ -352,10 +374,12 @@ pub struct PackedEvent {
 
 impl PackedEvent {
     /// The event itself.
+    #[inline]
     pub fn view(&self) -> EventView<'_> {
         self.head().view(&self.block.text, &self.block.properties)
     }
 
+    #[inline]
     fn head(&self) -> &Head {
         self.block.heads.get(self.place as usize).expect("invariant: a packed event is in its block")
     }

@@ -212,8 +212,10 @@ impl<'a> Batch<'a> {
     }
 
     fn property_name(&mut self, position: usize, name: &'a str) -> u32 {
+        // In a block a name that repeats is the same text, not one like it.
         if let Some(place) = self.expected.get(position)
-            && self.payload.names.get(*place as usize) == Some(&name)
+            && let Some(known) = self.payload.names.get(*place as usize)
+            && (std::ptr::eq(*known, name) || *known == name)
         {
             return *place;
         }
@@ -279,8 +281,7 @@ impl<'a> Batch<'a> {
     fn names_of(&mut self, event: EventView<'a>, spare: &mut Spare) -> (u32, Vec<(u32, ValueRef<'a>)>) {
         let name = self.name(event.name);
         let mut properties = spare.properties();
-        let named = event.properties().enumerate();
-        properties.extend(named.map(|(at, (name, value))| (self.property_name(at, name), value)));
+        event.numbered(&mut properties, |at, name| self.property_name(at, name));
         (name, properties)
     }
 

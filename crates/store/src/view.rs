@@ -67,6 +67,20 @@ impl<'a> EventView<'a> {
         (0..self.properties.len()).map(move |place| self.properties.at(place))
     }
 
+    /// Adds the properties to `to`, in the order given, with what `number_of` makes of the place and name of each.
+    pub(crate) fn numbered(self, to: &mut Vec<(u32, ValueRef<'a>)>, mut number_of: impl FnMut(usize, &'a str) -> u32) {
+        match self.properties {
+            Properties::Listed(list) => {
+                to.extend((0..).zip(list).map(|(at, (name, value))| (number_of(at, name), value.borrowed())));
+            }
+            Properties::Packed(text, list) => {
+                for (at, property) in list.iter().enumerate() {
+                    property.put_value(text, number_of(at, property.name(text)), to);
+                }
+            }
+        }
+    }
+
     /// Bytes of the names and values, what the limits on events and batches count.
     pub fn size(&self) -> usize {
         self.size
