@@ -77,6 +77,23 @@ pub(crate) struct Quarantine {
     unsaved: BTreeSet<u64>,
 }
 
+/// What is to become of the conflicts in a part of the log.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    /// Where the part ends.
+    through: Sequence,
+    waiting: BTreeSet<Sequence>,
+    /// Those that were settled, and are remembered for as long as they are in the log.
+    pub(crate) settled: BTreeSet<u64>,
+}
+
+impl Aside {
+    /// Whether the conflict at a sequence is to go: it waits no more. Nothing is known of what came after the part.
+    pub(crate) fn is_over(&self, sequence: Sequence) -> bool {
+        sequence <= self.through && !self.waiting.contains(&sequence)
+    }
+}
+
 impl PartialEq for Quarantine {
     /// Whether both say the same of the log.
     fn eq(&self, other: &Self) -> bool {
@@ -169,9 +186,11 @@ impl Quarantine {
         }
     }
 
-    /// The sequences of those that were settled.
-    pub(crate) fn settled(&self) -> &BTreeSet<u64> {
-        &self.settled
+    /// What is to become of the conflicts up to `through`, which are all there.
+    pub(crate) fn aside(&self, through: Sequence) -> Aside {
+        let mut waiting = self.waiting();
+        waiting.retain(|sequence| *sequence <= through);
+        Aside { through, waiting, settled: self.settled.range(..=through.number()).copied().collect() }
     }
 
     /// Forgets these, which the log holds no more.
@@ -219,7 +238,7 @@ impl Quarantine {
         self.kept.get(&sequence.number()).map(|kept| !kept.settled)
     }
 
-    /// The sequences of those that nobody has decided about. Any other conflict in the log is to go.
+    /// The sequences of those that nobody has decided about.
     pub(crate) fn waiting(&self) -> BTreeSet<Sequence> {
         self.kept.iter().filter(|(_, kept)| !kept.settled).map(|(sequence, _)| Sequence::new(*sequence)).collect()
     }

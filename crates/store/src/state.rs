@@ -463,10 +463,11 @@ impl State {
         Ok(())
     }
 
-    /// Seals the active segment and begins the next, unless it is empty.
-    pub(crate) fn seal_active(&mut self, now: Timestamp) -> Result<()> {
+    /// Seals the active segment and begins the next, unless it is empty; the last sequence that is sealed.
+    pub(crate) fn seal_active(&mut self, now: Timestamp) -> Result<Sequence> {
         self.check_poison()?;
-        self.log.rotate(now).map(|_| ()).inspect_err(|e| self.poison = Some(e.to_string()))
+        self.log.rotate(now).inspect_err(|e| self.poison = Some(e.to_string()))?;
+        Ok(self.applied)
     }
 
     /// Puts a rewritten segment in the place of the old one, durably. Whoever has the old file open goes on reading it.

@@ -145,7 +145,7 @@ impl Shared {
     ) -> Result<Option<u64>> {
         let (Some((first, ..)), Some((_, last, _))) = (group.first(), group.last()) else { return Ok(Some(0)) };
         let store_id = lock(&self.state).log.store_id();
-        let waiting = lock(&self.state).quarantine.waiting();
+        let aside = lock(&self.state).quarantine.aside(*last);
         let mut writer = BaseWriter::create(
             &self.base_dir,
             store_id,
@@ -159,7 +159,7 @@ impl Shared {
                 self.check_expired(segment, payload, before)?;
                 records += payload.records.iter().filter(|record| matches!(record, Record::Event(_))).count() as u64;
                 // What is being erased or retracted leaves no more behind in a base than in the log.
-                remove(hidden, &waiting, first_sequence, payload);
+                remove(hidden, &aside, first_sequence, payload);
                 writer.add(&Committed { first_sequence, payload })
             })?;
             if !whole {

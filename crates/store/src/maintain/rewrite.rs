@@ -75,11 +75,11 @@ impl Shared {
         }
     }
 
-    /// Ends the segment that is written to at present, unless it is empty: it can be rewritten then.
+    /// Ends the segment that is written to at present, unless it is empty: it can be rewritten then. The last sequence that is sealed.
     ///
     /// # Errors
     /// Errors of the disk: the store is then poisoned.
-    pub(crate) fn seal_active(&self) -> Result<()> {
+    pub(crate) fn seal_active(&self) -> Result<Sequence> {
         lock(&self.state).seal_active(self.options.clock.now())
     }
 

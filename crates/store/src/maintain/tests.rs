@@ -10,11 +10,12 @@ use crate::id::Sequence;
 use crate::log::LogPosition;
 use crate::queue::lock;
 use crate::record::{Payload, Record, Removal, RemovedMessage, Tombstone};
+use crate::removal::{Hidden, remove};
 use crate::runs::{CONTENT_GONE, Fingerprint};
 use crate::simulated::{Failure, Image, Loss, OperationKind};
 use crate::{
-    Entry, Error, Event, ManualClock, Options, Outcome, Result, SeededEntropy, SimulatedStorage, Storage, Store,
-    Timestamp,
+    Entry, Error, Event, ManualClock, Options, Outcome, Result, SeededEntropy, Settle, SimulatedStorage, Storage,
+    Store, Timestamp,
 };
 
 pub(super) const DIR: &str = "/store";
@@ -233,6 +234,34 @@ fn places_of_the_old_file_are_forgotten_before_the_new_one_is_named() {
     store.checkpoint().unwrap();
     assert!(place(*last).is_none_or(|(_, position)| position.segment != segment.first));
     assert_eq!(shape(&store, stale.0.number()).first().map(|(first, _)| *first), Some(stale.0.number()));
+}
+
+#[test]
+fn what_comes_to_be_kept_aside_while_a_removal_is_under_way_stays() {
+    let storage = disk();
+    let store = filled(&storage).unwrap();
+    // Under an id of the first batch.
+    let other = |n: i64| Event::new("view", "u1").message_id("1-0").property("n", n).into();
+    let keep = |n: i64| match store.append(vec![other(n)]).unwrap().pop() {
+        Some(Outcome::Conflict(Some(sequence))) => sequence,
+        outcome => panic!("{outcome:?}"),
+    };
+    let (waiting, settled) = (keep(2), keep(3));
+    store.settle(settled, Settle::Drop).unwrap();
+    let through = store.shared.seal_active().unwrap();
+    let settled_later = keep(4);
+    store.settle(settled_later, Settle::Drop).unwrap();
+    let aside = lock(&store.shared.state).quarantine.aside(through);
+    let later = keep(5);
+    store.shared.seal_active().unwrap();
+    let mut edit = |first, payload: &mut Payload<'_>| Ok(remove(&Hidden::default(), &aside, first, payload) > 0);
+    store.shared.rewrite_segments(all(), Some(&mut edit), &|| true).unwrap();
+    lock(&store.shared.state).forget_conflicts(&aside.settled).unwrap();
+    let kept: Vec<Sequence> = store.quarantine().unwrap().map(|kept| kept.unwrap().sequence).collect();
+    assert_eq!(kept, [waiting, later]);
+    let report = store.verify(false, &mut |_| {}).unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    store.close().unwrap();
 }
 
 #[test]

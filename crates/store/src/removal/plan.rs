@@ -10,6 +10,7 @@ use crate::id::{ImportId, Sequence, SubjectId};
 use crate::limits::{ERASURE_MAX_SUBJECTS, RETRACTION_MAX_RANGES};
 use crate::log::{drop_unused_names, each_ahead};
 use crate::maintain::SEALED_LEVEL;
+use crate::quarantine::Aside;
 use crate::queue::lock;
 use crate::record::{
     BaseRecord, BaseSection, EventRecord, Link, Merge, Payload, Profile, Record, Removal, RemovedMessage, Retraction,
@@ -158,24 +159,20 @@ impl Store {
         }
         receipt.removals = hidden.open().iter().map(|removal| removal.sequence).collect();
         receipt.subjects = hidden.subjects.len();
-        self.shared.seal_active()?;
-        let through = self.snapshot().sequence();
+        let through = self.shared.seal_active()?;
         let removed = self.removed_ids(&hidden)?;
         lock(&self.shared.state).purge_ids(&removed)?;
         drop(removed);
-        let (waiting, settled) = {
-            let state = lock(&self.shared.state);
-            (state.quarantine.waiting(), state.quarantine.settled().clone())
-        };
+        let aside = lock(&self.shared.state).quarantine.aside(through);
         let mut records = 0;
         let mut edit = |first, payload: &mut Payload<'_>| {
-            let removed = remove(&hidden, &waiting, first, payload);
+            let removed = remove(&hidden, &aside, first, payload);
             records += removed;
             Ok(removed > 0)
         };
         let rewritten = self.shared.rewrite_segments(Sequence::FIRST..=through, Some(&mut edit), &|| true)?;
         self.rewrite_bases(&hidden)?;
-        lock(&self.shared.state).forget_conflicts(&settled)?;
+        lock(&self.shared.state).forget_conflicts(&aside.settled)?;
         (receipt.records, receipt.segments) = (records, rewritten.segments as u64);
         self.reprocess(|name| name != "removal")?;
         self.renew_index()?;
@@ -220,7 +217,7 @@ impl Store {
     /// Removes from the bases what is erased: ids, and the operations that speak of them.
     fn rewrite_bases(&self, hidden: &Hidden) -> Result<()> {
         let _alone = lock(&self.shared.maintenance);
-        let nothing_waits = BTreeSet::new();
+        let no_conflicts = Aside::default();
         let edit = |section: &mut BaseSection<'_>| match section {
             BaseSection::Subjects(subjects) => {
                 let mut changed = false;
@@ -231,7 +228,7 @@ impl Store {
             }
             BaseSection::Operations { names, records } => {
                 let before = records.len();
-                records.retain(|kept| tombstone(hidden, &nothing_waits, kept.sequence, &kept.record).is_none());
+                records.retain(|kept| tombstone(hidden, &no_conflicts, kept.sequence, &kept.record).is_none());
                 if records.len() < before {
                     forget_names(names, records)?;
                 }
@@ -255,10 +252,10 @@ impl Store {
 }
 
 /// Puts tombstones in the places of what is hidden in a batch and of the conflicts that wait no more, and forgets the distinct ids of who was erased; how many records went.
-pub(crate) fn remove(hidden: &Hidden, waiting: &BTreeSet<Sequence>, first: Sequence, payload: &mut Payload<'_>) -> u64 {
+pub(crate) fn remove(hidden: &Hidden, aside: &Aside, first: Sequence, payload: &mut Payload<'_>) -> u64 {
     let mut removed = 0;
     for (sequence, record) in (first.number()..).zip(&mut payload.records) {
-        if let Some(tombstone) = tombstone(hidden, waiting, sequence, record) {
+        if let Some(tombstone) = tombstone(hidden, aside, sequence, record) {
             *record = Record::Tombstone(tombstone);
             removed += 1;
         }
@@ -285,7 +282,7 @@ fn forget_names<'a>(names: &mut Vec<&'a str>, kept: &mut Vec<BaseRecord<'a>>) ->
     Ok(())
 }
 
-fn tombstone(hidden: &Hidden, waiting: &BTreeSet<Sequence>, sequence: u64, record: &Record<'_>) -> Option<Tombstone> {
+fn tombstone(hidden: &Hidden, aside: &Aside, sequence: u64, record: &Record<'_>) -> Option<Tombstone> {
     let erased = |subject: &u32| hidden.subjects.contains(*subject);
     let gone = match record {
         Record::Event(EventRecord { subject, message_id, .. }) if erased(subject) => {
@@ -298,7 +295,7 @@ fn tombstone(hidden: &Hidden, waiting: &BTreeSet<Sequence>, sequence: u64, recor
         Record::Event(_) if hidden.sequences.contains(sequence) => {
             return Some(Tombstone { why: Removal::Retracted, message: None });
         }
-        Record::Conflict(_) if !waiting.contains(&Sequence::new(sequence)) => {
+        Record::Conflict(_) if aside.is_over(Sequence::new(sequence)) => {
             return Some(Tombstone { why: Removal::Settled, message: None });
         }
         Record::Identify(Link { from, to, .. }) | Record::Alias(Link { from, to, .. }) => erased(from) || erased(to),
