@@ -352,18 +352,25 @@ impl State {
         self.build_and_write(&prepared, import, options, None)
     }
 
-    /// Puts on record, durably, what becomes of an event that is kept aside, and says under which sequence.
-    pub(crate) fn settle(&mut self, kept: Quarantined, settle: Settle, options: &Options) -> Result<Sequence> {
+    /// Puts on record, durably, what becomes of the event that is kept aside at `sequence`, and says under which sequence. `kept` is what was read there: whatever waits no
+    /// more may be there no more.
+    pub(crate) fn settle(
+        &mut self,
+        sequence: Sequence,
+        kept: Result<Quarantined>,
+        settle: Settle,
+        options: &Options,
+    ) -> Result<Sequence> {
         self.check_poison()?;
-        match self.quarantine.is_waiting(kept.sequence) {
+        match self.quarantine.is_waiting(sequence) {
             Some(true) => {}
             waiting => {
                 let what =
                     if waiting.is_some() { "has been settled already" } else { "is no event that is kept aside" };
-                return Err(Error::new(ErrorKind::Invalid, format!("sequence {} {what}", kept.sequence)));
+                return Err(Error::new(ErrorKind::Invalid, format!("sequence {sequence} {what}")));
             }
         }
-        let sequence = kept.sequence;
+        let kept = kept?;
         let now = options.clock.now();
         let event = match settle {
             Settle::Drop => None,

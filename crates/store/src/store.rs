@@ -316,7 +316,7 @@ impl Store {
         // Those of one batch are read together.
         let mut read = VecDeque::new();
         Ok(std::iter::from_fn(move || {
-            if read.is_empty() {
+            while read.is_empty() {
                 let sequence = waiting.next()?;
                 match self.conflicts_of_batch(sequence) {
                     Ok((last, conflicts)) => {
@@ -326,6 +326,8 @@ impl Store {
                         }
                         read.extend(conflicts.into_iter().filter(|kept| wanted.binary_search(&kept.sequence).is_ok()));
                     }
+                    // It was decided about, or expired, since the list was made, and is in the log no more.
+                    Err(_) if lock(&self.shared.state).quarantine.is_waiting(sequence) != Some(true) => {}
                     Err(e) => return Some(Err(e)),
                 }
             }
@@ -335,8 +337,7 @@ impl Store {
 
     /// The last sequence of the batch that holds `sequence`, and the conflicts of the batch from there on.
     fn conflicts_of_batch(&self, sequence: Sequence) -> Result<(Sequence, Vec<Quarantined>)> {
-        let missing = || Error::corrupt("log", format!("no conflict at sequence {sequence}, although one was kept"));
-        let frame = self.scan(sequence)?.next().ok_or_else(missing)??;
+        let frame = self.scan(sequence)?.next().ok_or_else(|| no_conflict(sequence))??;
         let payload = frame.payload()?;
         let batch = Committed { first_sequence: frame.first_sequence(), payload: &payload };
         let mut conflicts = Vec::new();
@@ -348,7 +349,7 @@ impl Store {
             }
         }
         if conflicts.first().is_none_or(|first| first.sequence != sequence) {
-            return Err(missing());
+            return Err(no_conflict(sequence));
         }
         Ok((batch.last_sequence(), conflicts))
     }
@@ -374,16 +375,10 @@ impl Store {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn settle(&self, sequence: Sequence, settle: Settle) -> Result<Sequence> {
-        let waiting = lock(&self.shared.state).quarantine.is_waiting(sequence);
-        let kept = match waiting {
-            Some(_) => self.conflicts_of_batch(sequence)?.1.into_iter().next(),
-            None => None,
-        };
-        let kept = kept.ok_or_else(|| {
-            Error::new(ErrorKind::Invalid, format!("sequence {sequence} is no event that is kept aside"))
-        })?;
+        let read = self.conflicts_of_batch(sequence);
+        let kept = read.and_then(|(_, kept)| kept.into_iter().next().ok_or_else(|| no_conflict(sequence)));
         let mut state = lock(&self.shared.state);
-        let settled = state.settle(kept, settle, &self.shared.options)?;
+        let settled = state.settle(sequence, kept, settle, &self.shared.options)?;
         let snapshot = Arc::new(state.publish());
         drop(state);
         // All that is in flight before it is durable with it.
@@ -534,6 +529,10 @@ impl Store {
         }
         lock(&self.shared.state).close()
     }
+}
+
+fn no_conflict(sequence: Sequence) -> Error {
+    Error::corrupt("log", format!("no conflict at sequence {sequence}, although one was kept"))
 }
 
 impl Drop for Store {

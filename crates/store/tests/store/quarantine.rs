@@ -140,3 +140,22 @@ fn what_does_not_fit_is_counted_and_not_kept_until_something_is_settled() {
     store.settle(Sequence::new(2), Settle::Drop).unwrap();
     assert!(matches!(append(&store, [large(count as i64)])[..], [Outcome::Conflict(Some(_))]));
 }
+
+#[test]
+fn what_is_decided_about_while_the_list_is_read_is_left_out_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    append(&store, [order(1), order(2)]);
+    append(&store, [order(3)]);
+    append(&store, [order(4)]);
+    let mut list = store.quarantine().unwrap();
+    assert_eq!(list.next().unwrap().unwrap().sequence, Sequence::new(2));
+    store.settle(Sequence::new(3), Settle::Drop).unwrap();
+    // Whatever is removed: what was settled goes from the log with it.
+    store.retract(None, vec![(Sequence::new(1), 1)]).unwrap();
+    store.finish_removals().unwrap();
+    let rest: Vec<Sequence> = list.map(|kept| kept.unwrap().sequence).collect();
+    assert_eq!(rest, [Sequence::new(4)]);
+    let gone = store.settle(Sequence::new(3), Settle::Drop).unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::Invalid, "{gone}");
+}
