@@ -23,6 +23,9 @@ const OPEN: TableDefinition<'_, u64, (&[u8], &[u8])> = TableDefinition::new("rem
 /// Sequence of an expiry that is not complete → the time before which events have expired. Key 0: the latest of all of them.
 const EXPIRY: TableDefinition<'_, u64, i64> = TableDefinition::new("removal.expiry");
 
+/// Key 0: CRC-32 of all rows of the tables above, in their order. What stands in them removes from the log, the truth.
+const CHECKSUM: TableDefinition<'_, u8, u32> = TableDefinition::new("removal.checksum");
+
 /// Which removals the log asks for, and which are complete.
 #[derive(Debug, Default)]
 pub(crate) struct Removals {
@@ -52,7 +55,7 @@ impl Fold for Removals {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn apply(&mut self, batch: &Committed<'_>) -> Result<()> {
@@ -115,34 +118,44 @@ impl Fold for Removals {
         if !self.changed {
             return Ok(());
         }
+        let mut sum = Sum::default();
         let failed = |e| Error::index("writing removal.erased", e);
         let mut table = txn.open_table(ERASED).map_err(|e| Error::index("opening removal.erased", e))?;
-        table.insert(0, bytes_of(&self.erased)?.as_slice()).map_err(failed)?;
+        let erased = bytes_of(&self.erased)?;
+        sum.row(0, &[&erased]);
+        table.insert(0, erased.as_slice()).map_err(failed)?;
         txn.delete_table(OPEN).map_err(|e| Error::index("emptying removal.open", e))?;
         let mut table = txn.open_table(OPEN).map_err(|e| Error::index("opening removal.open", e))?;
         for (sequence, (subjects, sequences)) in &self.open {
             let mut withdrawn = Vec::with_capacity(sequences.serialized_size());
             sequences.serialize_into(&mut withdrawn).map_err(unwritten)?;
+            let subjects = bytes_of(subjects)?;
+            sum.row(*sequence, &[&subjects, &withdrawn]);
             table
-                .insert(sequence, (bytes_of(subjects)?.as_slice(), withdrawn.as_slice()))
+                .insert(sequence, (subjects.as_slice(), withdrawn.as_slice()))
                 .map_err(|e| Error::index("writing removal.open", e))?;
         }
         txn.delete_table(EXPIRY).map_err(|e| Error::index("emptying removal.expiry", e))?;
         let mut table = txn.open_table(EXPIRY).map_err(|e| Error::index("opening removal.expiry", e))?;
         let latest = self.expired_before.map(|before| (0, before));
         for (sequence, before) in latest.into_iter().chain(self.expiring.iter().map(|(at, before)| (*at, *before))) {
+            sum.row(sequence, &[&before.to_le_bytes()]);
             table.insert(sequence, before).map_err(|e| Error::index("writing removal.expiry", e))?;
         }
+        let mut table = txn.open_table(CHECKSUM).map_err(|e| Error::index("opening removal.checksum", e))?;
+        table.insert(0, sum.finish()).map_err(|e| Error::index("writing removal.checksum", e))?;
         self.changed = false;
         Ok(())
     }
 
     fn load(&mut self, txn: &ReadTransaction) -> Result<()> {
         let mut loaded = Self::default();
+        let mut sum = Sum::default();
         let damaged = |what: std::io::Error| Error::corrupt("index.redb: removal", what);
         match txn.open_table(ERASED) {
             Ok(table) => {
                 if let Some(bytes) = table.get(0).map_err(|e| Error::index("reading removal.erased", e))? {
+                    sum.row(0, &[bytes.value()]);
                     loaded.erased = RoaringBitmap::deserialize_from(bytes.value()).map_err(damaged)?;
                 }
             }
@@ -154,6 +167,7 @@ impl Fold for Removals {
                 for row in table.iter().map_err(|e| Error::index("reading removal.open", e))? {
                     let (sequence, value) = row.map_err(|e| Error::index("reading removal.open", e))?;
                     let (subjects, sequences) = value.value();
+                    sum.row(sequence.value(), &[subjects, sequences]);
                     let subjects = RoaringBitmap::deserialize_from(subjects).map_err(damaged)?;
                     let sequences = RoaringTreemap::deserialize_from(sequences).map_err(damaged)?;
                     loaded.open.insert(sequence.value(), (subjects, sequences));
@@ -166,6 +180,7 @@ impl Fold for Removals {
             Ok(table) => {
                 for row in table.iter().map_err(|e| Error::index("reading removal.expiry", e))? {
                     let (sequence, before) = row.map_err(|e| Error::index("reading removal.expiry", e))?;
+                    sum.row(sequence.value(), &[&before.value().to_le_bytes()]);
                     if sequence.value() == 0 {
                         loaded.expired_before = Some(before.value());
                     } else {
@@ -176,6 +191,20 @@ impl Fold for Removals {
             Err(TableError::TableDoesNotExist(_)) => {}
             Err(e) => return Err(Error::index("opening removal.expiry", e)),
         }
+        let expected = match txn.open_table(CHECKSUM) {
+            Ok(table) => {
+                let row = table.get(0).map_err(|e| Error::index("reading removal.checksum", e))?;
+                row.map_or(0, |row| row.value())
+            }
+            // Nothing was ever removed.
+            Err(TableError::TableDoesNotExist(_)) => Sum::default().finish(),
+            Err(e) => return Err(Error::index("opening removal.checksum", e)),
+        };
+        let found = sum.finish();
+        if found != expected {
+            let what = format!("checksum {found:08x} of its rows but expected {expected:08x}");
+            return Err(Error::corrupt("index.redb: removal", what));
+        }
         *self = loaded;
         Ok(())
     }
@@ -184,6 +213,7 @@ impl Fold for Removals {
         txn.delete_table(ERASED).map_err(|e| Error::index("deleting removal.erased", e))?;
         txn.delete_table(OPEN).map_err(|e| Error::index("deleting removal.open", e))?;
         txn.delete_table(EXPIRY).map_err(|e| Error::index("deleting removal.expiry", e))?;
+        txn.delete_table(CHECKSUM).map_err(|e| Error::index("deleting removal.checksum", e))?;
         *self = Self::default();
         Ok(())
     }
@@ -203,7 +233,8 @@ impl Fold for Removals {
     fn copy(&self, from: &ReadTransaction, to: &WriteTransaction) -> Result<()> {
         copy_table(from, to, ERASED)?;
         copy_table(from, to, OPEN)?;
-        copy_table(from, to, EXPIRY)
+        copy_table(from, to, EXPIRY)?;
+        copy_table(from, to, CHECKSUM)
     }
 }
 
@@ -220,7 +251,7 @@ impl Verifier for RemovalsVerifier<'_> {
     }
 
     fn finish(&mut self, found: &mut Findings<'_>) -> Result<()> {
-        let Removals { erased, open, .. } = &self.replayed;
+        let Removals { erased, open, expired_before, expiring, .. } = &self.replayed;
         for (place, state) in [("in memory", Some(self.live)), ("index.redb", self.stored.as_ref())] {
             let Some(state) = state else { continue };
             if state.erased != *erased {
@@ -231,8 +262,30 @@ impl Verifier for RemovalsVerifier<'_> {
                 let (count, expected) = (state.open.len(), open.len());
                 found.add(format!("{place}: {count} removals are open that are not the {expected} of the log"));
             }
+            if state.expired_before != *expired_before || state.expiring != *expiring {
+                let (before, expected) = (state.expired_before(), self.replayed.expired_before());
+                found.add(format!("{place}: expired is what happened before {before:?}, and in the log {expected:?}"));
+            }
         }
         Ok(())
+    }
+}
+
+/// The checksum of rows.
+#[derive(Default)]
+struct Sum(crc32fast::Hasher);
+
+impl Sum {
+    fn row(&mut self, key: u64, values: &[&[u8]]) {
+        self.0.update(&key.to_le_bytes());
+        for value in values {
+            self.0.update(&(value.len() as u64).to_le_bytes());
+            self.0.update(value);
+        }
+    }
+
+    fn finish(self) -> u32 {
+        self.0.finalize()
     }
 }
 

@@ -172,6 +172,52 @@ fn a_segment_that_the_index_has_wrong_does_not_expire_on_its_word() {
 }
 
 #[test]
+fn an_expiry_that_the_index_has_wrong_takes_nothing_with_it() {
+    let expiry: TableDefinition<'_, u64, i64> = TableDefinition::new("removal.expiry");
+    let storage = aged();
+    let expected = answers(&open(&aged()).unwrap());
+    change_index(&storage, Path::new(DIR), |txn| {
+        let mut table = txn.open_table(expiry).unwrap();
+        assert_eq!(table.get(0).unwrap().map(|row| row.value()), Some(day(9).as_microsecond()));
+        table.insert(0, day(500).as_microsecond()).unwrap();
+        // An expiry that nobody asked for, to be finished.
+        table.insert(3, day(500).as_microsecond()).unwrap();
+    });
+    let store = open(&storage).unwrap();
+    store.compact().unwrap();
+    assert_eq!(answers(&store), expected);
+    let kept = store.append(vec![Event::new("e", "u1").message_id("new").at(day(400)).into()]).unwrap();
+    assert!(matches!(kept[..], [Outcome::Accepted(_)]), "{kept:?}");
+}
+
+#[test]
+fn an_erasure_that_the_index_has_wrong_takes_nobody_else_with_it() {
+    let storage = active();
+    let store = open_with(Path::new(DIR), simulated(&storage, day(1_000).as_microsecond())).unwrap();
+    let [who, other] = ["u1", "u2"].map(|id| store.snapshot().subjects().resolve(id).unwrap().unwrap());
+    let asked = store.erase(&[who]).unwrap().number();
+    store.close().unwrap();
+    let removed = |storage: &SimulatedStorage| {
+        let store = open(storage).unwrap();
+        store.finish_removals().unwrap();
+        answers(&store)
+    };
+    let expected = removed(&storage.stopped(Loss::Nothing, 0));
+    change_index(&storage, Path::new(DIR), |txn| {
+        let open: TableDefinition<'_, u64, (&[u8], &[u8])> = TableDefinition::new("removal.open");
+        let mut table = txn.open_table(open).unwrap();
+        let row = table.get(asked).unwrap().map(|row| (row.value().0.to_vec(), row.value().1.to_vec()));
+        let (mut subjects, sequences) = row.unwrap();
+        // The bitmap ends in its one number.
+        let number = subjects.last_chunk_mut::<2>().unwrap();
+        assert_eq!(u32::from(u16::from_le_bytes(*number)), who.number());
+        *number = u16::try_from(other.number()).unwrap().to_le_bytes();
+        table.insert(asked, (subjects.as_slice(), sequences.as_slice())).unwrap();
+    });
+    assert_eq!(removed(&storage), expected);
+}
+
+#[test]
 fn a_segment_that_the_index_has_past_the_end_of_the_log_is_read_instead() {
     for last in [121_u64, u64::MAX] {
         let storage = active();
