@@ -23,7 +23,7 @@ impl Store {
         mut each: impl FnMut(&Committed<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let _alone = lock(&self.shared.maintenance);
-        let mut next = Sequence::FIRST;
+        let (mut next, last) = (Sequence::FIRST, snapshot.sequence());
         for base in self.shared.base_dir.bases()? {
             next = base.end;
             if next <= from {
@@ -32,16 +32,12 @@ impl Store {
             let mut reader = BaseReader::open(&self.shared.base_dir, &base)?;
             while let Some(section) = reader.next()? {
                 let BaseSection::Operations { names, records } = section.decode()? else { continue };
-                each_operation(
-                    &names,
-                    records,
-                    |batch| {
-                        if batch.first_sequence >= from { each(batch) } else { Ok(()) }
-                    },
-                )?;
+                each_operation(&names, records, |batch| {
+                    if (from..=last).contains(&batch.first_sequence) { each(batch) } else { Ok(()) }
+                })?;
             }
         }
-        let (next, last) = (next.max(from), snapshot.sequence());
+        let next = next.max(from);
         let near = lock(&self.shared.state).index.position(next)?;
         each_ahead(Scan::new(&self.shared.log_dir, next, last, near)?, |frame| {
             let payload = frame.payload()?;

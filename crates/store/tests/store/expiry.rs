@@ -394,3 +394,28 @@ fn an_erasure_reaches_what_is_kept_aside_and_has_expired_in_a_segment_that_stays
     let store = open(&storage).unwrap();
     assert!(store.verify(false, &mut |_| {}).unwrap().is_clean());
 }
+
+#[test]
+fn a_replay_gives_nothing_that_came_after_its_snapshot_though_a_base_has_it() {
+    let storage = disk();
+    let store = filled(&storage).unwrap();
+    store.expire(day(6)).unwrap();
+    let snapshot = store.snapshot();
+    store.expire(day(12)).unwrap();
+    // So that the segment with the records of both expiries goes, too.
+    for number in 1..=BATCHES {
+        let late = |nth: i64| Event::new("late", "u1").message_id(format!("late-{number}-{nth}")).at(day(20)).into();
+        store.append((0..BATCH).map(late).collect()).unwrap();
+    }
+    store.expire(day(30)).unwrap();
+    let mut operations = Vec::new();
+    let replayed = store.replay::<pugmark_store::Error>(&snapshot, Sequence::FIRST, |batch| {
+        operations.push(batch.first_sequence);
+        Ok(())
+    });
+    replayed.unwrap();
+    assert!(
+        !operations.is_empty() && operations.iter().all(|sequence| *sequence <= snapshot.sequence()),
+        "{operations:?}"
+    );
+}
