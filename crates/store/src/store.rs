@@ -1,7 +1,7 @@
 //! Open, append, read, close.
 
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -311,11 +311,19 @@ impl Store {
     /// # Errors
     /// Errors of the index; the iterator's items are those of [`Store::scan`].
     pub fn quarantine(&self) -> Result<impl Iterator<Item = Result<Quarantined>> + '_> {
-        let waiting = lock(&self.shared.state).quarantine.waiting();
+        let through = self.snapshot().sequence();
+        let mut waiting = lock(&self.shared.state).quarantine.waiting();
+        // What is in flight was not told to anybody yet.
+        waiting.retain(|sequence| *sequence <= through);
+        Ok(self.conflicts(waiting))
+    }
+
+    /// Those of the conflicts at these sequences that wait, when it is their turn.
+    pub(crate) fn conflicts(&self, waiting: BTreeSet<Sequence>) -> impl Iterator<Item = Result<Quarantined>> + '_ {
         let mut waiting = waiting.into_iter().peekable();
         // Those of one batch are read together.
         let mut read = VecDeque::new();
-        Ok(std::iter::from_fn(move || {
+        std::iter::from_fn(move || {
             while read.is_empty() {
                 let sequence = waiting.next()?;
                 match self.conflicts_of_batch(sequence) {
@@ -332,12 +340,17 @@ impl Store {
                 }
             }
             read.pop_front().map(Ok)
-        }))
+        })
     }
 
     /// The last sequence of the batch that holds `sequence`, and the conflicts of the batch from there on.
     fn conflicts_of_batch(&self, sequence: Sequence) -> Result<(Sequence, Vec<Quarantined>)> {
-        let frame = self.scan(sequence)?.next().ok_or_else(|| no_conflict(sequence))??;
+        let mut scan = {
+            // The file is opened under the lock, as in a scan.
+            let state = lock(&self.shared.state);
+            Scan::new(&self.shared.log_dir, sequence, sequence, state.index.position(sequence)?)?
+        };
+        let frame = scan.next().ok_or_else(|| no_conflict(sequence))??;
         let payload = frame.payload()?;
         let batch = Committed { first_sequence: frame.first_sequence(), payload: &payload };
         let mut conflicts = Vec::new();

@@ -8,14 +8,15 @@ use crate::error::ErrorKind;
 use crate::fold::Fold;
 use crate::id::Sequence;
 use crate::log::LogPosition;
-use crate::queue::lock;
+use crate::prepare::Prepared;
+use crate::queue::{Reply, Submission, lock};
 use crate::record::{Payload, Record, Removal, RemovedMessage, Tombstone};
 use crate::removal::{Hidden, remove};
 use crate::runs::{CONTENT_GONE, Fingerprint};
 use crate::simulated::{Failure, Image, Loss, OperationKind};
 use crate::{
-    Entry, Error, Event, ManualClock, Options, Outcome, Result, SeededEntropy, Settle, SimulatedStorage, Storage,
-    Store, Timestamp,
+    AppendOptions, Entry, Error, Event, ManualClock, Options, Outcome, Result, SeededEntropy, Settle, SimulatedStorage,
+    Storage, Store, Timestamp,
 };
 
 pub(super) const DIR: &str = "/store";
@@ -261,6 +262,33 @@ fn what_comes_to_be_kept_aside_while_a_removal_is_under_way_stays() {
     assert_eq!(kept, [waiting, later]);
     let report = store.verify(false, &mut |_| {}).unwrap();
     assert!(report.is_clean(), "{report:?}");
+    store.close().unwrap();
+}
+
+#[test]
+fn what_is_kept_aside_and_in_flight_is_not_listed_and_goes_with_whom_it_is_of() {
+    let storage = disk();
+    let store = filled(&storage).unwrap();
+    let options = &store.shared.options;
+    let now = options.clock.now();
+    let other = Event::new("view", "u1").message_id("1-0").property("value", "of-somebody").into();
+    let prepared = Prepared::new(vec![other], now, now, options.entropy.as_ref());
+    let (reply, _pending) = Reply::new();
+    let submission = Submission { prepared, bytes: 0, names: 0, options: AppendOptions::default(), reply };
+    // Written, and neither synced nor shown.
+    let flight = lock(&store.shared.state).commit(vec![submission], options).map_err(|refused| refused.error).unwrap();
+    assert_eq!(store.quarantine().unwrap().count(), 0);
+    assert_eq!(store.stats().unwrap().quarantine.waiting, 1);
+    let person = store.snapshot().subjects().resolve("u1").unwrap().unwrap();
+    store.erase(&[person]).unwrap();
+    drop(flight);
+    assert_eq!(store.stats().unwrap().quarantine.waiting, 0);
+    store.finish_removals().unwrap();
+    for frame in store.scan(Sequence::FIRST).unwrap() {
+        let frame = frame.unwrap();
+        let text = format!("{:?}", frame.payload().unwrap());
+        assert!(!text.contains("of-somebody"), "{text}");
+    }
     store.close().unwrap();
 }
 

@@ -1,7 +1,7 @@
 //! The steps of a removal.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use super::hidden::Hidden;
 use crate::base::rewrite_base;
@@ -17,6 +17,7 @@ use crate::record::{
     Tombstone,
 };
 use crate::runs::{CONTENT_GONE, Fingerprint, FingerprintSet};
+use crate::state::State;
 use crate::store::Store;
 
 /// Fingerprints of message ids whose events are removed.
@@ -69,13 +70,23 @@ impl Store {
         let ids: Vec<SubjectId> = numbers.iter().copied().map(SubjectId::new).collect();
         let names: BTreeSet<String> = self.snapshot().subjects().distinct_ids(&ids)?.into_iter().flatten().collect();
         let mut records = vec![Record::Erasure { subjects: numbers }];
-        for kept in self.quarantine()? {
-            let kept = kept?;
-            if names.contains(&kept.event.distinct_id) {
-                records.push(Record::Settlement { sequence: kept.sequence.number(), stored_as: None });
+        let mut known = BTreeSet::new();
+        loop {
+            let state = lock(&self.shared.state);
+            let waiting = state.quarantine.waiting();
+            let new: BTreeSet<Sequence> = waiting.difference(&known).copied().collect();
+            if new.is_empty() {
+                return self.record_in(state, records);
+            }
+            drop(state);
+            known.extend(new.iter().copied());
+            for kept in self.conflicts(new) {
+                let kept = kept?;
+                if names.contains(&kept.event.distinct_id) {
+                    records.push(Record::Settlement { sequence: kept.sequence.number(), stored_as: None });
+                }
             }
         }
-        self.record(records)
     }
 
     /// Withdraws the events at these sequences, ascending rows of a first sequence and a length: no later snapshot shows them, durably. They are gone from the disk
@@ -206,7 +217,10 @@ impl Store {
 
     /// Writes records of the store's own, durably, and shows what they change.
     pub(crate) fn record(&self, records: Vec<Record<'_>>) -> Result<Sequence> {
-        let mut state = lock(&self.shared.state);
+        self.record_in(lock(&self.shared.state), records)
+    }
+
+    fn record_in(&self, mut state: MutexGuard<'_, State>, records: Vec<Record<'_>>) -> Result<Sequence> {
         let sequence = state.record(records, &self.shared.options)?;
         let snapshot = Arc::new(state.publish());
         drop(state);
