@@ -174,7 +174,11 @@ pub(crate) fn encode_batch(
     synced_through: u64,
     payload: &Payload<'_>,
 ) -> Result<(), String> {
-    let count = u32::try_from(payload.records.len()).map_err(|e| e.to_string())?;
+    let count = payload.records.len();
+    let count = u32::try_from(count)
+        .ok()
+        .filter(|_| count <= FRAME_MAX_RECORDS)
+        .ok_or_else(|| format!("{count} records, expected at most {FRAME_MAX_RECORDS}"))?;
     out.clear();
     out.reserve(FRAME_HEADER_BYTES + payload.records.len() * RECORD_BYTES_GUESSED);
     out.resize(FRAME_HEADER_BYTES, 0);

@@ -6,6 +6,7 @@ use super::frame::{
 };
 use super::payload::{decode_base, decode_payload, encode_base, encode_payload};
 use super::segment::{FileHeader, FileKind, HEADER_BYTES, HeaderError};
+use crate::limits::FRAME_MAX_RECORDS;
 use crate::record::*;
 use crate::value::ValueRef;
 
@@ -149,6 +150,16 @@ fn base_bytes_are_frozen() {
     assert_eq!(lines.join("\n"), BASE.trim());
     for (bytes, section) in bytes.iter().zip(&sections) {
         assert_eq!(&decode_base(bytes).expect("decodes"), section);
+    }
+}
+
+#[test]
+fn a_batch_that_no_reader_would_take_is_refused() {
+    let mut payload =
+        Payload { received_at: 0, import: None, base_time: 0, names: vec![], subjects: vec![], records: vec![] };
+    for (count, fits) in [(FRAME_MAX_RECORDS, true), (FRAME_MAX_RECORDS + 1, false)] {
+        payload.records = vec![Record::Settlement { sequence: 1, stored_as: None }; count];
+        assert_eq!(encode_batch(&mut Vec::new(), seed(), 5, 4, &payload).is_ok(), fits, "{count} records");
     }
 }
 

@@ -7,7 +7,7 @@ use super::hidden::Hidden;
 use crate::base::rewrite_base;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ImportId, Sequence, SubjectId};
-use crate::limits::{ERASURE_MAX_SUBJECTS, RETRACTION_MAX_RANGES};
+use crate::limits::{ERASURE_MAX_SUBJECTS, FRAME_MAX_RECORDS, RETRACTION_MAX_RANGES};
 use crate::log::{drop_unused_names, each_ahead};
 use crate::maintain::SEALED_LEVEL;
 use crate::quarantine::Aside;
@@ -72,10 +72,15 @@ impl Store {
         let mut records = vec![Record::Erasure { subjects: numbers }];
         let mut known = BTreeSet::new();
         loop {
-            let state = lock(&self.shared.state);
+            let mut state = lock(&self.shared.state);
             let waiting = state.quarantine.waiting();
             let new: BTreeSet<Sequence> = waiting.difference(&known).copied().collect();
             if new.is_empty() {
+                // What does not fit the frame of the erasure goes before it: interrupted in between, nobody is erased yet.
+                while records.len() > FRAME_MAX_RECORDS {
+                    let last = records.split_off(records.len().saturating_sub(FRAME_MAX_RECORDS).max(1));
+                    state.record(last, &self.shared.options)?;
+                }
                 return self.record_in(state, records);
             }
             drop(state);

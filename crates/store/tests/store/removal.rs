@@ -238,3 +238,25 @@ fn a_removal_goes_on_after_a_stop_at_every_operation() {
     }
     assert!(stops > 100, "{stops}");
 }
+
+#[test]
+fn somebody_of_whom_more_is_kept_aside_than_a_frame_holds_is_erased() {
+    const ASIDE: usize = 65_540;
+    let storage = disk();
+    let store = open_with(Path::new(DIR), simulated(&storage, 1_700_000_000_000_000)).unwrap();
+    let event =
+        |value: usize| Event::new("e", "ann").message_id("m").property("n", i64::try_from(value).unwrap()).into();
+    store.append(vec![event(0)]).unwrap();
+    for values in (1..=ASIDE).collect::<Vec<_>>().chunks(10_000) {
+        store.append(values.iter().map(|value| event(*value)).collect()).unwrap();
+    }
+    assert_eq!(store.stats().unwrap().quarantine.waiting, ASIDE as u64);
+    store.erase(&[store.snapshot().subjects().resolve("ann").unwrap().unwrap()]).unwrap();
+    assert_eq!(store.stats().unwrap().quarantine.waiting, 0);
+    store.append(vec![Event::new("e", "bob").message_id("other").into()]).unwrap();
+    store.close().unwrap();
+    let store = open_with(Path::new(DIR), simulated(&storage, 1_700_000_000_000_000)).unwrap();
+    store.finish_removals().unwrap();
+    let report = store.verify(false, &mut |_| {}).unwrap();
+    assert!(report.is_clean(), "{report:?}");
+}
