@@ -35,7 +35,7 @@ impl ColumnDir {
         self.storage.create_dir_all(&self.path).map_err(|e| error::io("creating", &self.path, e))?;
         let path = self.path.join(format!("{}.tmp", id.file_name()));
         let file = self.storage.open(&path, OpenMode::Truncate).map_err(|e| error::io("creating", &path, e))?;
-        Ok(Unfinished { dir: self, id, path, file })
+        Ok(Unfinished { dir: self, id, path, file, is_whole: false })
     }
 
     fn sync(&self, dir: &Path) -> Result<()> {
@@ -74,12 +74,14 @@ impl ColumnDir {
     }
 }
 
-/// A file that is being written.
+/// A file that is being written. Given up, it goes: it takes room on a disk that may be full, and may hold somebody who is erased before the store is next opened.
 pub(crate) struct Unfinished<'a> {
     dir: &'a ColumnDir,
     id: FileId,
+    /// Where it is at present.
     path: PathBuf,
     file: Arc<dyn StorageFile>,
+    is_whole: bool,
 }
 
 impl Unfinished<'_> {
@@ -92,16 +94,55 @@ impl Unfinished<'_> {
     }
 
     /// Makes the file durable under its name, and says how many bytes it has.
-    pub(crate) fn finish(self) -> Result<u64> {
-        let Self { dir, id, path, file } = self;
-        file.sync_data().map_err(|e| error::io("syncing", &path, e))?;
-        let bytes = file.len().map_err(|e| error::io("reading", &path, e))?;
+    pub(crate) fn finish(mut self) -> Result<u64> {
+        let (dir, id) = (self.dir, self.id);
+        self.file.sync_data().map_err(|e| error::io("syncing", &self.path, e))?;
+        let bytes = self.file.len().map_err(|e| error::io("reading", &self.path, e))?;
         // Whole and durable before it has its name, and its name durable before the catalog names it.
-        dir.storage.rename(&path, &dir.path.join(id.file_name())).map_err(|e| error::io("renaming", &path, e))?;
+        let path = dir.path.join(id.file_name());
+        dir.storage.rename(&self.path, &path).map_err(|e| error::io("renaming", &self.path, e))?;
+        self.path = path;
         dir.sync(&dir.path)?;
         if let Some(parent) = dir.path.parent() {
             dir.sync(parent)?;
         }
+        self.is_whole = true;
         Ok(bytes)
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            // What stays behind is named nowhere, and removed when the store is next opened.
+            let removed = self.dir.storage.remove(&self.path);
+            let _removed = removed.and_then(|()| self.dir.storage.sync_dir(&self.dir.path));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use pugmark_store::SimulatedStorage;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_given_up_goes_and_one_that_is_finished_stays() {
+        let storage = SimulatedStorage::new();
+        storage.create_dir_all(Path::new("/store")).unwrap();
+        let dir = ColumnDir::new(Arc::new(storage.clone()), "/store/columns".into());
+        let begun = |id| {
+            let file = dir.begin(FileId::new(id)).unwrap();
+            file.writer().write_all(b"of somebody").unwrap();
+            assert_eq!(storage.files_with(b"of somebody").len(), 1);
+            file
+        };
+        drop(begun(1));
+        assert!(storage.files_with(b"of somebody").is_empty());
+        begun(2).finish().unwrap();
+        assert_eq!(storage.files_with(b"of somebody"), [dir.path().join(FileId::new(2).file_name())]);
     }
 }
