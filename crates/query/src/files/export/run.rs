@@ -68,7 +68,8 @@ pub struct Exported {
     pub events: u64,
     /// Operations; none in CSV and Parquet.
     pub operations: u64,
-    /// Everything up to here is written, by this export and those before that it goes on from.
+    /// Everything up to here is written, by this export and those before that it goes on from. What was appended buffered may be in it and lost by a
+    /// crash soon after, and its sequences are given out again: [`Store::checkpoint`] before an export that others go on from.
     pub through: Sequence,
 }
 
