@@ -198,14 +198,16 @@ impl Backup<'_> {
         target.sync_data().map_err(|e| Error::io("syncing", to, e))
     }
 
-    fn copy_bases(&self, dir: &Path, to: &Path, report: &mut BackupReport) -> Result<()> {
-        let (from, to) = (dir.join("base"), to.join("base"));
+    /// Copies the bases, durable under their names once this returns.
+    fn copy_bases(&self, dir: &Path, copy: &Path, report: &mut BackupReport) -> Result<()> {
+        let (from, to) = (dir.join("base"), copy.join("base"));
         let bases = match self.storage.list(&from) {
             Ok(entries) => entries.into_iter().filter(|entry| entry.name.ends_with(".base")),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(Error::io("listing", &from, e)),
         };
         self.storage.create_dir_all(&to).map_err(|e| Error::io("creating", &to, e))?;
+        sync_dir(self.storage, copy)?;
         for base in bases {
             let (source, path) = (from.join(&base.name), to.join(&base.name));
             if self.has_bytes_of(&source, &path, base.bytes)? {
@@ -215,11 +217,11 @@ impl Backup<'_> {
             let temporary: PathBuf = path.with_extension("base.tmp");
             self.copy_bytes(&source, base.bytes, &temporary, None)?;
             self.storage.rename(&temporary, &path).map_err(|e| Error::io("renaming", &temporary, e))?;
-            sync_dir(self.storage, &to)?;
             report.copied += 1;
             report.bytes += base.bytes;
         }
-        Ok(())
+        // Also the names that a backup before this one did not come to make durable.
+        sync_dir(self.storage, &to)
     }
 
     fn has_bytes_of(&self, source: &Path, copy: &Path, bytes: u64) -> Result<bool> {

@@ -348,6 +348,18 @@ fn a_backup_holds_what_outlived_its_segment() {
 }
 
 #[test]
+fn a_backup_with_its_first_bases_is_durable_when_it_is_done() {
+    let storage = disk();
+    let store = filled(&storage).unwrap();
+    store.backup(Path::new("/copy")).unwrap();
+    store.expire(day(9)).unwrap();
+    store.backup(Path::new("/copy")).unwrap();
+    let restarted = storage.stopped(Loss::Everything, 0);
+    let copy = open_with(Path::new("/copy"), options(&restarted)).unwrap();
+    assert_eq!(events(&copy), events(&store));
+}
+
+#[test]
 fn an_erasure_reaches_what_outlived_its_segment() {
     let storage = disk();
     let store = filled(&storage).unwrap();
