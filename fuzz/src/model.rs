@@ -115,8 +115,6 @@ pub struct Model {
     unsynced: Vec<(u64, u8, Option<Id>)>,
     synced: u64,
     last: u64,
-    /// Counts of what expired are in the registry until it is built anew.
-    pub registry_lags: bool,
 }
 
 impl Model {
@@ -268,7 +266,6 @@ impl Model {
                 }
             }
             Pending::Expiry(before) => {
-                self.registry_lags = true;
                 if snapshot.expired_before() >= Some(day(before)) {
                     self.expired(before);
                 }

@@ -384,8 +384,7 @@ impl Pugmark {
     /// ```
     pub fn expire(&self, before: Timestamp) -> Result<Expired> {
         let expired = self.store.expire(before)?;
-        // What was derived from events that are gone is made anew from those that stay.
-        self.store.reprocess(|name| matches!(name, "registry" | "columns"))?;
+        // A file that was being written of what has gone.
         self.flusher.wait_for_present();
         Ok(expired)
     }

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pugmark::arrow::util::pretty::pretty_format_batches;
 use pugmark::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use pugmark::{Event, Options, Outcome, Pugmark, Timestamp};
-use pugmark_store::{Sequence, Store};
+use pugmark::{Event, ManualClock, Options, Outcome, Pugmark, Timestamp};
+use pugmark_store::simulated::{Failure, OperationKind};
+use pugmark_store::{Sequence, SimulatedStorage, Storage, Store};
 use sha2::{Digest, Sha256};
 
 const PEOPLE: u64 = 40;
@@ -208,4 +210,39 @@ fn what_has_expired_is_in_no_answer_and_its_files_go() {
     assert_eq!(db.track(event(5)).unwrap(), Outcome::Duplicate);
     let report = db.verify(false, |_| {}).unwrap();
     assert!(report.findings.is_empty(), "{report:?}");
+}
+
+#[test]
+fn an_expiry_that_fails_half_way_is_gone_on_with_and_then_nothing_lags_behind() {
+    let storage = SimulatedStorage::new();
+    storage.create_dir_all(Path::new("/store")).unwrap();
+    storage.sync_dir(Path::new("/")).unwrap();
+    let open = || {
+        let mut options = options();
+        options.store.storage = Arc::new(storage.clone());
+        options.store.clock = Arc::new(ManualClock::new(Timestamp::from_microsecond(1_735_700_000_000_000)));
+        options.store.background = false;
+        Pugmark::open_with("/store", options).unwrap()
+    };
+    let db = open();
+    for first in (0..EVENTS).step_by(250) {
+        db.track_many((first..first + 250).map(event).collect()).unwrap();
+    }
+    db.flush().unwrap();
+    let before = Timestamp::from_microsecond(1_735_689_600_000_000 + 2_500 * 1_000_000);
+    storage.fail_on(OperationKind::Remove, ".log", 1, Failure::Error(std::io::ErrorKind::Other));
+    db.expire(before).unwrap_err();
+    assert_eq!(storage.failures_to_come(), 0);
+    drop(db);
+
+    let db = open();
+    let report = db.verify(false, |_| {}).unwrap();
+    assert!(report.is_clean() && report.unchecked.iter().any(|part| part == "registry"), "{report:?}");
+    db.expire(before).unwrap();
+    let report = db.verify(false, |_| {}).unwrap();
+    assert!(report.is_clean() && report.unchecked.is_empty(), "{report:?}");
+    // Of what has expired only as much is left as hides in segments that stay.
+    let info = db.info().unwrap();
+    assert_eq!(info.events, info.columns.rows + info.columns.tail_rows);
+    assert!((EVENTS - 2_500..EVENTS - 2_000).contains(&info.events), "{}", info.events);
 }

@@ -304,9 +304,14 @@ impl State {
 
     /// Events that happened earlier have expired.
     pub(crate) fn expired_before(&self) -> Option<Timestamp> {
+        self.removals()?.expired_before()
+    }
+
+    /// The fold of removals and expiries.
+    pub(crate) fn removals(&self) -> Option<&Removals> {
         self.folds.iter().find_map(|fold| {
             let fold: &dyn Any = fold.as_ref();
-            fold.downcast_ref::<Removals>()?.expired_before()
+            fold.downcast_ref()
         })
     }
 

@@ -269,7 +269,7 @@ impl Store {
 
     /// The state of everything at this moment: all that was acknowledged before the call.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.shared.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+        self.shared.snapshot()
     }
 
     /// Runs `work` on a fold between two commits, writes all folds to the index, durably and in one with what `work` wrote, then publishes
@@ -296,11 +296,7 @@ impl Store {
     /// # Errors
     /// Errors of the disk; the iterator's items are [`ErrorKind::Corrupt`] where a frame is damaged, and nothing follows such an item.
     pub fn scan(&self, from: Sequence) -> Result<Scan> {
-        let last = self.snapshot().sequence();
-        // The file is opened under the lock, too: a segment that is rewritten has other places.
-        let state = lock(&self.shared.state);
-        let near = state.index.position(from)?;
-        Scan::new(&self.shared.log_dir, from, last, near)
+        self.shared.scan(from)
     }
 
     /// The events whose message id is stored with other content, and about which nobody has [decided](Store::settle) yet and which have not [expired](Store::expire), in the order in which they came.
@@ -562,6 +558,20 @@ impl std::fmt::Debug for Store {
 }
 
 impl Shared {
+    /// See [`Store::snapshot`].
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// See [`Store::scan`].
+    pub(crate) fn scan(&self, from: Sequence) -> Result<Scan> {
+        let last = self.snapshot().sequence();
+        // The file is opened under the lock, too: a segment that is rewritten has other places.
+        let state = lock(&self.state);
+        let near = state.index.position(from)?;
+        Scan::new(&self.log_dir, from, last, near)
+    }
+
     fn run_committer(&self) {
         let _guard = Abandon(self);
         while let Some(submissions) = self.queue.take() {

@@ -17,7 +17,7 @@ use pugmark_store::SimulatedStorage;
 use pugmark_store::simulated::Loss;
 
 use answers::answers;
-use history::{Given, State, secret_of};
+use history::{Given, State, instant, secret_of};
 use workload::{COPIES, DIR, History, Known, disk, options, run};
 
 const STEPS: usize = 45;
@@ -34,6 +34,14 @@ fn check(found: &SimulatedStorage, history: &History, known: Known, lost: bool, 
     };
     let report = db.verify(false, |_| {}).unwrap_or_else(|e| panic!("{what}: {e}"));
     assert!(report.is_clean(), "{what}: {:?}", report.findings);
+    if !report.unchecked.is_empty() {
+        // An expiry was under way.
+        db.expire(instant(state.horizon)).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let shown = answers(&db).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!(state.difference(&shown), None, "{what}: the expiry gone on with");
+        let report = db.verify(false, |_| {}).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert!(report.is_clean() && report.unchecked.is_empty(), "{what}: {report:?}");
+    }
     check_erased(found, state, what);
 
     let mut sent: Vec<&Given> = history.states.iter().flat_map(|state| &state.events).map(|(event, _)| event).collect();

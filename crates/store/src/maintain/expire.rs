@@ -1,9 +1,10 @@
 //! Data of an age: whole segments go from the front of the log, others are rewritten.
 //!
 //! The record of an expiry is the plan: until its completion is on record, whatever is left to do is found out anew, after a crash as after a rebuild of the index.
-//! Order: what is kept aside is forgotten with the record of the expiry; a base is durable under its name, then the index forgets the segments, then they go.
+//! Order: what is kept aside is forgotten with the record of the expiry; a base is durable under its name, then the index forgets the segments, then they go; folds are
+//! derived anew; the completion is on record.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::rewrite::SEALED_LEVEL;
 use crate::base::BaseWriter;
@@ -14,7 +15,7 @@ use crate::id::Sequence;
 use crate::log::{Segment, read_sealed, survey};
 use crate::queue::lock;
 use crate::record::{EventRecord, Payload, Record, Removal, RemovedMessage, Tombstone};
-use crate::removal::{Hidden, remove};
+use crate::removal::{Hidden, REMOVAL, remove};
 use crate::runs::{Fingerprint, content_hash_of_record};
 use crate::store::{Shared, Store};
 use crate::time::Timestamp;
@@ -54,18 +55,18 @@ impl Store {
             self.record(vec![Record::Expiry { before: before.as_microsecond() }])?;
         }
         let _alone = lock(&self.shared.maintenance);
-        self.shared.finish_expiry(&|| true)
+        self.shared.finish_expiry(!open, &|| true)
     }
 }
 
 impl Shared {
     pub(super) fn hidden(&self) -> Arc<Hidden> {
-        let snapshot = Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner));
-        snapshot.state::<Hidden>().unwrap_or_default()
+        self.snapshot().state::<Hidden>().unwrap_or_default()
     }
 
-    /// Does what is left to do of the expiries on record, for whoever holds the maintenance lock; told to stop, it is left as far as it got.
-    pub(super) fn finish_expiry(&self, go_on: &dyn Fn() -> bool) -> Result<Expired> {
+    /// Does what is left to do of the expiries on record, for whoever holds the maintenance lock; told to stop, it is left as far as it got. With `new`, nothing
+    /// of them was done before.
+    pub(super) fn finish_expiry(&self, new: bool, go_on: &dyn Fn() -> bool) -> Result<Expired> {
         let mut done = Expired::default();
         let hidden = self.hidden();
         let Some(before) = hidden.expired_before().filter(|_| !hidden.expiring().is_empty()) else { return Ok(done) };
@@ -93,6 +94,11 @@ impl Shared {
                 done.records += records;
                 done.segments_rewritten += u64::from(records > 0);
             }
+        }
+        // Folds that were derived from what is gone are derived from what stays. Where nothing went they are what they were.
+        let changed = !new || done.segments_removed > 0 || done.segments_rewritten > 0;
+        if changed && !self.reprocess(&|name| name != REMOVAL, go_on)? {
+            return Ok(done);
         }
         let complete = |sequence: &Sequence| Record::Completion { sequence: sequence.number(), records: done.records };
         let mut state = lock(&self.state);

@@ -23,6 +23,9 @@ const OPEN: TableDefinition<'_, u64, (&[u8], &[u8])> = TableDefinition::new("rem
 /// Sequence of an expiry that is not complete → the time before which events have expired. Key 0: the latest of all of them.
 const EXPIRY: TableDefinition<'_, u64, i64> = TableDefinition::new("removal.expiry");
 
+/// The name of the fold of removals and expiries.
+pub(crate) const REMOVAL: &str = "removal";
+
 /// Key 0: CRC-32 of all rows of the tables above, in their order. What stands in them removes from the log, the truth.
 const CHECKSUM: TableDefinition<'_, u8, u32> = TableDefinition::new("removal.checksum");
 
@@ -43,6 +46,11 @@ impl Removals {
         !self.open.is_empty()
     }
 
+    /// Whether an expiry is under way.
+    pub(crate) fn is_expiring(&self) -> bool {
+        !self.expiring.is_empty()
+    }
+
     /// Events that happened earlier have expired.
     pub(crate) fn expired_before(&self) -> Option<Timestamp> {
         self.expired_before.map(Timestamp::from_microsecond)
@@ -51,7 +59,7 @@ impl Removals {
 
 impl Fold for Removals {
     fn name(&self) -> &'static str {
-        "removal"
+        REMOVAL
     }
 
     fn version(&self) -> u32 {

@@ -8,7 +8,7 @@ mod fold;
 mod hidden;
 mod plan;
 
-pub(crate) use fold::Removals;
+pub(crate) use fold::{REMOVAL, Removals};
 pub use hidden::{Hidden, OpenRemoval};
 pub use plan::Receipt;
 pub(crate) use plan::{RemovedIds, remove};

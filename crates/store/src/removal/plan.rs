@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, MutexGuard};
 
+use super::fold::REMOVAL;
 use super::hidden::Hidden;
 use crate::base::rewrite_base;
 use crate::error::{Error, ErrorKind, Result};
@@ -190,7 +191,7 @@ impl Store {
         self.rewrite_bases(&hidden)?;
         lock(&self.shared.state).forget_conflicts(&aside.settled)?;
         (receipt.records, receipt.segments) = (records, rewritten.segments as u64);
-        self.reprocess(|name| name != "removal")?;
+        self.reprocess(|name| name != REMOVAL)?;
         self.renew_index()?;
         let complete = |removal: &Sequence| Record::Completion { sequence: removal.number(), records: receipt.records };
         self.record(receipt.removals.iter().map(complete).collect())?;

@@ -1,6 +1,5 @@
 //! The comparison of everything derived with the log, under the lock that holds both still.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 
 use super::log::{LogWalk, walk_bases, walk_log};
@@ -14,15 +13,13 @@ use crate::index::Index;
 use crate::log::{LogDir, LogPosition};
 use crate::quarantine::Quarantine;
 use crate::record::{BaseSection, Payload, Record, Removal, RemovedMessage, Tombstone};
-use crate::removal::Removals;
+use crate::removal::{REMOVAL, Removals};
 use crate::runs::MessageIds;
 use crate::state::{IDS, OWN, POSITIONS, QUARANTINE, SEGMENTS, SUBJECTS, State};
 use crate::subjects::Subjects;
 
 /// Records between two reports of progress.
 const REPORT_EVERY: u64 = 100_000;
-/// The fold of erasures and retractions.
-const REMOVAL: &str = "removal";
 
 /// A part while it is compared; `None` once it cannot go on, which is a finding.
 struct Comparison<'a> {
@@ -61,22 +58,20 @@ impl State {
         if report.is_log_damaged() {
             // Against a log with holes everything would differ.
             report.give_up(|part| part == "log");
-        } else if self.is_removing() {
+        } else if self.removals().is_some_and(Removals::is_open) {
             // Until a removal is complete, some of it may be gone from the log and not from what is derived, or the other way round.
             report.give_up(|part| ["log", REMOVAL, POSITIONS].contains(&part));
+        } else if self.removals().is_some_and(Removals::is_expiring) {
+            // The other folds follow at its end.
+            report.give_up(|part| {
+                let own = ["log", SUBJECTS.0, IDS.0, QUARANTINE.0, REMOVAL, POSITIONS, SEGMENTS];
+                own.contains(&part)
+            });
         }
         if repair && !report.is_log_damaged() {
             self.distrust(&mut report)?;
         }
         Ok(report)
-    }
-
-    fn is_removing(&self) -> bool {
-        let removals = self.folds.iter().find_map(|fold| {
-            let fold: &dyn Any = fold.as_ref();
-            fold.downcast_ref::<Removals>()
-        });
-        removals.is_some_and(Removals::is_open)
     }
 
     fn compare(
