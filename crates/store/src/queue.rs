@@ -192,8 +192,11 @@ impl Queue {
         }
         waiting.bytes += submission.bytes;
         waiting.submissions.push_back(submission);
+        let first = waiting.submissions.len() == 1;
+        // Whoever is woken wants the lock, and so do all the others who come now.
+        drop(waiting);
         // Woken only when the committer may sleep: it takes all that it finds.
-        if waiting.submissions.len() == 1 {
+        if first {
             self.filled.notify_one();
         }
         Ok(())
