@@ -42,7 +42,7 @@ impl Store {
     /// Removed are whole segments from the front of the log whose newest event has expired; other sealed segments are rewritten when more than half of their events have. What is left of
     /// such events is hidden, and goes when a later expiry reaches it.
     ///
-    /// Returns when it is done. Interrupted, it is taken up again by [`maintain`](Self::maintain) and the thread that does the same.
+    /// Folds are derived anew from what stays. Returns when it is done. Interrupted, it is taken up again by [`maintain`](Self::maintain) and the thread that does the same.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for a segment that is not whole, naming the place; errors of the disk and of the index. What had been removed is then removed, and
@@ -55,7 +55,7 @@ impl Store {
             self.record(vec![Record::Expiry { before: before.as_microsecond() }])?;
         }
         let _alone = lock(&self.shared.maintenance);
-        self.shared.finish_expiry(!open, &|| true)
+        self.shared.finish_expiry(&|| true)
     }
 }
 
@@ -64,9 +64,8 @@ impl Shared {
         self.snapshot().state::<Hidden>().unwrap_or_default()
     }
 
-    /// Does what is left to do of the expiries on record, for whoever holds the maintenance lock; told to stop, it is left as far as it got. With `new`, nothing
-    /// of them was done before.
-    pub(super) fn finish_expiry(&self, new: bool, go_on: &dyn Fn() -> bool) -> Result<Expired> {
+    /// Does what is left to do of the expiries on record, for whoever holds the maintenance lock; told to stop, it is left as far as it got.
+    pub(super) fn finish_expiry(&self, go_on: &dyn Fn() -> bool) -> Result<Expired> {
         let mut done = Expired::default();
         let hidden = self.hidden();
         let Some(before) = hidden.expired_before().filter(|_| !hidden.expiring().is_empty()) else { return Ok(done) };
@@ -95,9 +94,8 @@ impl Shared {
                 done.segments_rewritten += u64::from(records > 0);
             }
         }
-        // Folds that were derived from what is gone are derived from what stays. Where nothing went they are what they were.
-        let changed = !new || done.segments_removed > 0 || done.segments_rewritten > 0;
-        if changed && !self.reprocess(&|name| name != REMOVAL, go_on)? {
+        // Derived from what is gone, folds are derived anew from what stays; something may have gone in an attempt before this one.
+        if !self.reprocess(&|name| name != REMOVAL, go_on)? {
             return Ok(done);
         }
         let complete = |sequence: &Sequence| Record::Completion { sequence: sequence.number(), records: done.records };

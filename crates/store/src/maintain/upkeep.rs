@@ -106,7 +106,7 @@ impl Shared {
         let Some(piece) = self.due()?.into_iter().next() else { return Ok(false) };
         match piece {
             Piece::Expire => {
-                self.finish_expiry(false, go_on)?;
+                self.finish_expiry(go_on)?;
             }
             Piece::Survey(segment) => {
                 if let Some(span) = survey(&self.log_dir, &segment, go_on)? {
