@@ -193,9 +193,9 @@ impl Quarantine {
         Aside { through, waiting, settled: self.settled.range(..=through.number()).copied().collect() }
     }
 
-    /// Forgets these, which the log holds no more.
-    pub(crate) fn forget_all(&mut self, settled: &BTreeSet<u64>) {
-        settled.iter().for_each(|sequence| self.forget(*sequence));
+    /// Forgets these: they are in the log no more, or nobody is to decide about them any more.
+    pub(crate) fn forget_all(&mut self, gone: &BTreeSet<u64>) {
+        gone.iter().for_each(|sequence| self.forget(*sequence));
     }
 
     /// Forgets those up to `last`, which a base has taken over: all of them have expired.

@@ -22,7 +22,8 @@ pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexG
     condvar.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Appends are joined to batches of at most so many records: what is built and derived of them is in the processor's cache from one step to the next.
+/// Appends are joined to batches of at most so many records. Longer ones save few syncs and outgrow the processor's cache between one step and the next; shorter ones cost more
+/// syncs than they save.
 const JOINED_RECORDS: usize = 8_192;
 
 /// One append under way.
