@@ -369,7 +369,7 @@ impl Pugmark {
     /// files of their age go. Their message ids stay taken, and people and links stay.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] and [`ErrorKind::Full`] from the disk; [`ErrorKind::Corrupt`] for damage in the log. What expired stays hidden, and the next call goes on.
+    /// [`ErrorKind::Invalid`] for a time that has not come; [`ErrorKind::Io`] and [`ErrorKind::Full`] from the disk; [`ErrorKind::Corrupt`] for damage in the log. What expired stays hidden, and the next call goes on.
     ///
     /// # Example
     /// ```

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::rewrite::SEALED_LEVEL;
 use crate::base::BaseWriter;
 use crate::catalog::{SegmentSpan, happened};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::fold::Committed;
 use crate::id::Sequence;
 use crate::log::{Segment, read_sealed, survey};
@@ -45,9 +45,14 @@ impl Store {
     /// Folds are derived anew from what stays. Returns when it is done. Interrupted, it is taken up again by [`maintain`](Self::maintain) and the thread that does the same.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for a segment that is not whole, naming the place; errors of the disk and of the index. What had been removed is then removed, and
+    /// [`ErrorKind::Invalid`] for a time that has not come: all that happens until then would be refused. [`ErrorKind::Corrupt`] for a segment that is not whole, naming the place; errors of the disk and of the index. What had been removed is then removed, and
     /// the rest as it was.
     pub fn expire(&self, before: Timestamp) -> Result<Expired> {
+        let now = self.clock().now();
+        if before > now {
+            let what = format!("events before {before} are to expire, expected at latest {now}, which is now");
+            return Err(Error::new(ErrorKind::Invalid, what));
+        }
         let snapshot = self.snapshot();
         let open = snapshot.state::<Hidden>().is_some_and(|hidden| !hidden.expiring().is_empty());
         // An open one that reaches as far does the same.

@@ -431,3 +431,14 @@ fn a_replay_gives_nothing_that_came_after_its_snapshot_though_a_base_has_it() {
         "{operations:?}"
     );
 }
+
+#[test]
+fn what_has_not_happened_yet_does_not_expire() {
+    let storage = disk();
+    let store = filled(&storage).unwrap();
+    let sequence = store.snapshot().sequence();
+    let error = store.expire(Timestamp::from_microsecond(day(1_000).as_microsecond() + 1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert_eq!((store.snapshot().sequence(), store.snapshot().expired_before()), (sequence, None));
+    store.expire(day(1_000)).unwrap();
+}
