@@ -20,6 +20,7 @@ use pugmark_store::{Hidden, Sequence, Snapshot, SubjectId, Subjects, Timestamp};
 use crate::columns::Columns;
 use crate::error::{Error, Result};
 use crate::functions;
+use crate::local::{ColumnCache, Local, YieldingPool};
 use crate::table::{EventsTable, PersonsTable};
 
 /// Names that every session uses; nobody sees them but in a plan.
@@ -37,6 +38,12 @@ pub struct EngineOptions {
     pub threads: usize,
     /// Memory for the footers and page indexes of columnar files, least recently used dropped. 64 MiB by default.
     pub metadata_cache_bytes: usize,
+    /// How much of `memory_bytes` may be kept of what was decoded from columnar files, least recently used dropped; queries that need the memory have it.
+    /// All but an eighth by default.
+    pub cache_bytes: usize,
+    /// Whether analyses may be answered by operators of this machine's own, over rollups and decoded columns in their order; `true` by default. Without them every
+    /// question runs as a plan of standard operators, slower, with the same answer.
+    pub local_operators: bool,
 }
 
 impl Default for EngineOptions {
@@ -45,6 +52,8 @@ impl Default for EngineOptions {
             memory_bytes: 1 << 30,
             threads: std::thread::available_parallelism().map_or(2, NonZeroUsize::get).max(2),
             metadata_cache_bytes: 64 << 20,
+            cache_bytes: (1 << 30) - (1 << 27),
+            local_operators: true,
         }
     }
 }
@@ -124,6 +133,9 @@ impl fmt::Debug for QuerySnapshot {
 pub struct Engine {
     base: SessionState,
     threads: usize,
+    cache: Arc<ColumnCache>,
+    pool: Arc<dyn MemoryPool>,
+    local_operators: bool,
 }
 
 impl Engine {
@@ -147,8 +159,10 @@ impl Engine {
         }
         let pool: Arc<dyn MemoryPool> =
             Arc::new(TrackConsumersPool::new(FairSpillPool::new(options.memory_bytes), CONSUMERS_NAMED));
+        let cache = Arc::new(ColumnCache::new(&pool, options.cache_bytes));
+        let pool: Arc<dyn MemoryPool> = Arc::new(YieldingPool::new(pool, Arc::clone(&cache)));
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(pool)
+            .with_memory_pool(Arc::clone(&pool))
             .with_metadata_cache_limit(options.metadata_cache_bytes)
             .build_arc()?;
         let mut config = SessionConfig::new()
@@ -166,11 +180,25 @@ impl Engine {
         for function in functions::all() {
             base.register_udf(Arc::new(function))?;
         }
-        Ok(Self { base, threads: options.threads })
+        Ok(Self { base, threads: options.threads, cache, pool, local_operators: options.local_operators })
     }
 
     pub(crate) fn threads(&self) -> usize {
         self.threads
+    }
+
+    pub(crate) fn takes_local_road(&self) -> bool {
+        self.local_operators
+    }
+
+    /// The pool that the memory of queries comes from.
+    pub(crate) fn pool(&self) -> &Arc<dyn MemoryPool> {
+        &self.pool
+    }
+
+    /// The local road over `snapshot`.
+    pub(crate) fn local(&self, snapshot: &QuerySnapshot) -> Local {
+        Local::new(snapshot.clone(), Arc::clone(&self.cache))
     }
 
     /// A session in which the tables are those of `snapshot`.

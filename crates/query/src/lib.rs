@@ -11,6 +11,7 @@ mod functions;
 pub mod funnel;
 #[doc(hidden)]
 pub mod fuzzing;
+mod local;
 mod names;
 mod overflow;
 pub mod retention;

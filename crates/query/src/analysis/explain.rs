@@ -1,18 +1,20 @@
 //! How an answer was found.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use datafusion::physical_plan::metrics::{MetricValue, MetricsSet};
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use serde::Serialize;
 
+use crate::local::Local;
 use crate::table::EventsExec;
 
 /// How an answer was found: what was read, and the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explain {
-    /// `columns`, `tail`, `columns and tail`, or `nothing`.
-    pub source: &'static str,
+    /// What was read: `rollups`, `columns` and `tail`, those of them that were, joined by `and`; or `nothing`.
+    pub source: String,
     /// Columnar files of the snapshot.
     pub files: usize,
     /// Files that were opened; the others hold nothing that the question is about.
@@ -33,7 +35,7 @@ impl Explain {
     /// Of a plan that has run.
     pub(crate) fn of(plan: &Arc<dyn ExecutionPlan>) -> Self {
         let mut explain = Self {
-            source: "nothing",
+            source: String::new(),
             files: 0,
             files_read: 0,
             row_groups_pruned: 0,
@@ -43,7 +45,35 @@ impl Explain {
             plan: displayable(plan.as_ref()).indent(false).to_string(),
         };
         explain.add(plan);
+        if explain.source.is_empty() {
+            explain.source = "nothing".to_owned();
+        }
         explain
+    }
+
+    /// Of the local road: `operator` says what was done, `tail` whether the tail was read.
+    pub(crate) fn of_local(local: &Local, operator: &str, rollups: bool, tail: bool) -> Self {
+        let read = &local.read;
+        let (files_read, rows) = (read.files.load(Ordering::Relaxed), read.rows.load(Ordering::Relaxed));
+        let sources = [("rollups", rollups), ("columns", files_read > 0), ("tail", tail)];
+        let named: Vec<&str> = sources.iter().filter(|(_, is)| *is).map(|(name, _)| *name).collect();
+        let source = if named.is_empty() { "nothing".to_owned() } else { named.join(" and ") };
+        let files = local.snapshot.columns.files().len();
+        let cells = read.rollup_cells.load(Ordering::Relaxed);
+        let bytes = read.bytes.load(Ordering::Relaxed);
+        let plan = format!(
+            "{operator}\n  Local: files={files}, files_read={files_read}, rows={rows}, rollup_cells={cells}, bytes={bytes}\n"
+        );
+        Self {
+            source,
+            files,
+            files_read,
+            row_groups_pruned: 0,
+            row_groups_read: read.groups.load(Ordering::Relaxed),
+            rows,
+            bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+            plan,
+        }
     }
 
     fn add(&mut self, plan: &Arc<dyn ExecutionPlan>) {
@@ -56,7 +86,8 @@ impl Explain {
                 (true, false) => "columns",
                 (false, true) => "tail",
                 (false, false) => "nothing",
-            };
+            }
+            .to_owned();
             self.rows += plan.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or(0);
         }
         if let Some(metrics) = plan.metrics() {

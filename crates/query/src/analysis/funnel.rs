@@ -1,12 +1,13 @@
 //! Lowering of funnels.
 
-use super::lowering::{Lowered, Reading, Wanted};
-use super::run::{Asked, absorb};
-use super::units::{Core, Ranges, collect, feed};
+use super::by_unit::Needs;
+use super::lowering::{Reading, Wanted};
+use super::run::Asked;
+use super::units::Core;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::funnel::{Aggregate, Funnel, FunnelResult, Matcher};
-use crate::spec::Hit;
+use crate::spec::{EventNames, Hit};
 
 impl Engine {
     pub(super) async fn funnel(&self, asked: &Asked<'_>, funnel: &Funnel) -> Result<FunnelResult> {
@@ -24,22 +25,22 @@ impl Engine {
         // An attempt that begins in the range goes on until its window ends.
         let until_us = range.to_us.saturating_add(funnel.window.as_us());
         let reading = Reading { selectors, scope: asked.scope(), until_us, ordered: true };
-        let Lowered { scan, warnings } = asked.lower(self, &reading).await?;
-        let ranges = Ranges::new(asked.snapshot.subject_count);
-        let parts = collect(&scan, ranges).await?;
-        let (groups, numbers) = absorb(&parts.iter().map(|(_, groups)| groups).collect::<Vec<_>>());
-        let parts = parts.into_iter().map(|(rows, _)| rows).zip(numbers).collect();
         let steps = funnel.steps.len();
         let make = || Matching { matcher: Matcher::new(steps, funnel.window, range), aggregate: Aggregate::new(steps) };
-        let done = feed(ranges, parts, self.threads(), make).await?;
+        // The value of the breakdown is that of the first opening event.
+        let by_one_name = matches!(funnel.steps.first().map(|step| &step.selector.event), Some(EventNames::One(_)));
+        let sequences = !asked.scope().breakdown.is_empty() && !by_one_name;
+        let needs = Needs { bits: 1, sequences };
+        let found = self.by_unit(asked, &reading, needs, "LocalFunnel", make).await?;
+        let groups = &found.groups;
         let same: Vec<u32> = (0_u32..).take(groups.len().max(1)).collect();
         let mut all = Aggregate::new(steps);
-        for part in &done {
+        for part in &found.cores {
             all.merge(&part.aggregate, &same);
         }
         Ok(FunnelResult {
-            header: asked.header(Funnel::NAME, warnings, &scan)?,
-            groups: all.finish(&funnel.names(), funnel.window, asked.split(&groups)),
+            header: asked.header(Funnel::NAME, found.warnings.clone(), || found.explain())?,
+            groups: all.finish(&funnel.names(), funnel.window, asked.split(groups)),
             titles: asked.titles(),
         })
     }

@@ -17,15 +17,15 @@ type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// Where the values of one item of a breakdown are.
 #[derive(Debug, Clone)]
-pub(super) struct Item {
+pub(crate) struct Item {
     /// Place of the column with the values; without one they are in the overflow only, or nowhere.
-    pub(super) column: Option<usize>,
+    pub(crate) column: Option<usize>,
     /// The property whose values may lie in the overflow.
-    pub(super) overflow_name: Option<String>,
+    pub(crate) overflow_name: Option<String>,
 }
 
 /// Gives numbers to the combinations of values in the rows of one partition.
-pub(super) struct GroupReader {
+pub(crate) struct GroupReader {
     items: Vec<(Item, Interned)>,
     /// Place of the overflow column.
     overflow: Option<usize>,
@@ -36,13 +36,13 @@ pub(super) struct GroupReader {
 }
 
 impl GroupReader {
-    pub(super) fn new(items: &[Item], overflow: Option<usize>) -> Self {
+    pub(crate) fn new(items: &[Item], overflow: Option<usize>) -> Self {
         let items = items.iter().map(|item| (item.clone(), Interned::default())).collect();
         Self { items, overflow, combined: Map::default(), groups: Groups::default(), text_bytes: 0 }
     }
 
     /// Writes the number of each row's combination into `numbers`; nothing without a breakdown.
-    pub(super) fn read(&mut self, columns: &[ArrayRef], rows: usize, numbers: &mut Vec<u32>) -> Result<()> {
+    pub(crate) fn read(&mut self, columns: &[ArrayRef], rows: usize, numbers: &mut Vec<u32>) -> Result<()> {
         numbers.clear();
         if self.items.is_empty() {
             return Ok(());
@@ -82,12 +82,34 @@ impl GroupReader {
         Ok(())
     }
 
+    /// The number of each of `values` where they are those of the only item.
+    pub(crate) fn numbers_of(&mut self, values: &StringViewArray) -> Vec<u32> {
+        let Self { items, combined, groups, text_bytes, .. } = self;
+        let Some((_, interned)) = items.first_mut() else { return Vec::new() };
+        values
+            .iter()
+            .map(|value| {
+                let number = match value {
+                    Some(text) => interned.text(text, text_bytes),
+                    None => interned.other(GroupValue::Null, text_bytes),
+                };
+                let part = [number, 0, 0];
+                *combined.entry(part).or_insert_with(|| groups.intern(&[interned.value(number)]))
+            })
+            .collect()
+    }
+
+    /// The combinations so far.
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
     /// Bytes held, nearly.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.groups.len() * BYTES_A_GROUP + self.text_bytes * 2
     }
 
-    pub(super) fn into_groups(self) -> Groups {
+    pub(crate) fn into_groups(self) -> Groups {
         self.groups
     }
 }

@@ -17,6 +17,7 @@ use crate::columns::system;
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
 use crate::filter::Expressions;
+use crate::local::{Predicate, Reads, RunItem, RunValue, Selected, Value, Wants};
 use crate::names::never_seen;
 use crate::spec::{Breakdown, EventNames, Scope, Selector, Unit};
 use crate::table::EventsTable;
@@ -47,12 +48,20 @@ pub(super) struct Wanted<'a> {
 
 /// A scan that is ready to run, and what the asker should know.
 pub(super) struct Lowered {
-    pub(super) scan: EventScan,
+    pub(super) road: Road,
     pub(super) warnings: Vec<String>,
 }
 
+/// How the events of a question are read.
+pub(super) enum Road {
+    /// From decoded columns, in their order.
+    Local(Wants),
+    /// By a plan of standard operators.
+    Scan(EventScan),
+}
+
 impl Engine {
-    /// Plans the scan for `reading`.
+    /// Plans what is read for `reading`.
     pub(super) async fn lower(&self, snapshot: &QuerySnapshot, reading: &Reading<'_>, strict: bool) -> Result<Lowered> {
         let state = self.session(snapshot)?;
         let table = Arc::new(EventsTable::new(snapshot.clone()));
@@ -63,6 +72,12 @@ impl Engine {
             expressions: Expressions::new(&state, &snapshot.registry, &schema, strict),
             columns: Vec::new(),
         };
+        if self.takes_local_road()
+            && let Some(wants) = lowering.wants(reading, &state, &schema)?
+        {
+            let warnings = lowering.expressions.into_warnings();
+            return Ok(Lowered { road: Road::Local(wants), warnings });
+        }
         let Selection { predicate, masks, always } = lowering.selection(reading)?;
         let unit = match reading.scope.unit {
             Unit::Person => "person",
@@ -85,7 +100,7 @@ impl Engine {
             .project(columns)?
             .build()?;
         let plan = physical(&state, &plan).await?;
-        Ok(Lowered { scan: EventScan::new(plan, state.task_ctx(), places), warnings })
+        Ok(Lowered { road: Road::Scan(EventScan::new(plan, state.task_ctx(), places)), warnings })
     }
 }
 
@@ -174,6 +189,65 @@ impl Lowering<'_> {
         Ok(Selection { predicate: conjunction(all).unwrap_or_else(|| lit(true)), masks, always })
     }
 
+    /// What the local road reads; `None` for what only a scan makes.
+    fn wants(&mut self, reading: &Reading<'_>, state: &SessionState, events: &DFSchema) -> Result<Option<Wants>> {
+        let columns = self.snapshot.columns.event_schema(self.snapshot.registry.schema());
+        let mut selected: Vec<Selected> = Vec::new();
+        for (number, wanted) in reading.selectors.iter().enumerate() {
+            let bits = 1 << number;
+            let same = |before: &Wanted<'_>| before.selector == wanted.selector;
+            if let Some(before) = reading.selectors[..number].iter().position(same) {
+                let own = selected.iter_mut().find(|selected| selected.bits >> before & 1 == 1);
+                let own = own.expect("invariant: every selector before has its bit");
+                own.bits |= bits;
+                own.since_us = own.since_us.min(wanted.since_us);
+                continue;
+            }
+            let Selector { event, filter } = wanted.selector;
+            for name in event.names() {
+                self.event(name, &wanted.path)?;
+            }
+            let filter = match filter {
+                None => None,
+                Some(text) => {
+                    let expr = self.expressions.filter(text, &format!("{}.filter", wanted.path))?;
+                    let Some(own) = Predicate::of(state, events, &columns, &expr)? else { return Ok(None) };
+                    Some(own)
+                }
+            };
+            selected.push(Selected { event: event.clone(), filter, bits, since_us: wanted.since_us });
+        }
+        let filter = match &reading.scope.filter {
+            None => None,
+            Some(text) => {
+                let expr = self.expressions.filter(text, "filter")?;
+                let Some(own) = Predicate::of(state, events, &columns, &expr)? else { return Ok(None) };
+                Some(own)
+            }
+        };
+        let mut items = Vec::new();
+        for (at, item) in reading.scope.breakdown.iter().enumerate() {
+            let (expr, overflow_name) = match item {
+                Breakdown::Expression(text) => {
+                    (Some(self.expressions.value(text, &format!("breakdown[{at}].expression"))?), None)
+                }
+                Breakdown::Property(name) => self.property_expr(name, &format!("breakdown[{at}].property"))?,
+            };
+            let value = match expr {
+                None => RunValue::Null,
+                Some(Expr::Column(column)) if columns.arrow().index_of(&column.name).is_ok() => RunValue::Column(
+                    columns.arrow().index_of(&column.name).map_err(datafusion::error::DataFusionError::from)?,
+                ),
+                Some(expr) => match Value::of(state, events, &columns, &expr)? {
+                    Some(value) => RunValue::Expression(value),
+                    None => return Ok(None),
+                },
+            };
+            items.push(RunItem { value, overflow_name });
+        }
+        Ok(Some(Wants { selected, filter, items, reads: Reads::default() }))
+    }
+
     /// The boolean of one selector; none where every event matches.
     fn selector(&mut self, wanted: &Wanted<'_>) -> Result<Option<Expr>> {
         let Selector { event, filter } = wanted.selector;
@@ -221,10 +295,16 @@ impl Lowering<'_> {
     }
 
     fn property(&mut self, name: &str, path: &str) -> Result<Item> {
+        let (expr, overflow_name) = self.property_expr(name, path)?;
+        Ok(Item { column: expr.map(|expr| self.column(expr)), overflow_name })
+    }
+
+    /// The column of a property, if it has one, and its name where values of it may lie in the overflow.
+    fn property_expr(&mut self, name: &str, path: &str) -> Result<(Option<Expr>, Option<String>)> {
         let registry = Arc::clone(&self.snapshot.registry);
         let Some(property) = registry.property(name) else {
             if SYSTEM_COLUMNS.contains(&name) {
-                return Ok(Item { column: Some(self.column(column(name))), overflow_name: None });
+                return Ok((Some(column(name)), None));
             }
             let nearest = registry.nearest_properties(name);
             if self.strict {
@@ -232,12 +312,11 @@ impl Lowering<'_> {
                 return Err(error.on(path).nearest_names(nearest));
             }
             self.expressions.warn(never_seen("property", name, &nearest));
-            return Ok(Item { column: None, overflow_name: None });
+            return Ok((None, None));
         };
         let definition = property.definition;
         let overflow_name = may_overflow(definition.column, property.kinds).then(|| name.to_owned());
-        let own = definition.column.map(|_| self.column(column(&definition.column_name())));
-        Ok(Item { column: own, overflow_name })
+        Ok((definition.column.map(|_| column(&definition.column_name())), overflow_name))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The lowering of the analyses: one scan of `events` with filters and few columns, then the pure cores.
 
+mod by_unit;
 mod explain;
 mod funnel;
 mod groups;
@@ -13,4 +14,7 @@ mod trend;
 mod units;
 
 pub use explain::Explain;
+pub(crate) use groups::{GroupReader, Item};
 pub use result::QueryResult;
+pub(crate) use run::{absorb, joined};
+pub(crate) use units::{Collector, Core, Ranges, Row, feed};

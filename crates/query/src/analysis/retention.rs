@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::lowering::{Lowered, Reading, Wanted};
-use super::run::{Asked, absorb};
-use super::units::{Core, Ranges, collect, feed};
+use super::by_unit::Needs;
+use super::lowering::{Reading, Wanted};
+use super::run::Asked;
+use super::units::Core;
 use crate::calendar::Buckets;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::retention::{Cohort, Grid, Retention, RetentionResult};
+use crate::retention::{Cohort, Grid, PeriodZero, Retention, RetentionResult};
 use crate::spec::Hit;
 
 impl Engine {
@@ -26,22 +27,21 @@ impl Engine {
             Wanted { selector: &retention.returning, path: "return".to_owned(), since_us: range.from_us },
         ];
         let reading = Reading { selectors, scope: asked.scope(), until_us: range.to_us, ordered: true };
-        let Lowered { scan, warnings } = asked.lower(self, &reading).await?;
-        let ranges = Ranges::new(asked.snapshot.subject_count);
-        let parts = collect(&scan, ranges).await?;
-        let (groups, numbers) = absorb(&parts.iter().map(|(_, groups)| groups).collect::<Vec<_>>());
-        let parts = parts.into_iter().map(|(rows, _)| rows).zip(numbers).collect();
-        let done = feed(ranges, parts, self.threads(), || empty.clone()).await?;
+        // Events of one instant lie in one period: which came first matters to the period of the start alone, and to the value of the breakdown.
+        let sequences = retention.period_zero == PeriodZero::Returned || !asked.scope().breakdown.is_empty();
+        let needs = Needs { bits: 1, sequences };
+        let found = self.by_unit(asked, &reading, needs, "LocalRetention", || empty.clone()).await?;
+        let groups = &found.groups;
         let same: Vec<u32> = (0_u32..).take(groups.len().max(1)).collect();
         let periods = empty.periods();
         let mut all = empty;
-        for part in &done {
+        for part in &found.cores {
             all.merge(part, &same);
         }
         Ok(RetentionResult {
-            header: asked.header(Retention::NAME, warnings, &scan)?,
+            header: asked.header(Retention::NAME, found.warnings.clone(), || found.explain())?,
             periods,
-            groups: all.finish(asked.split(&groups))?,
+            groups: all.finish(asked.split(groups))?,
             titles: asked.titles(),
         })
     }

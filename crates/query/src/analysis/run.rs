@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::task::JoinError;
 
 use super::QueryResult;
+use super::explain::Explain;
 use super::lowering::{Reading, time_of_data};
-use super::scan::EventScan;
 use crate::calendar::{ResolvedRange, TimeZone};
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, ErrorKind, Result};
@@ -87,9 +87,14 @@ impl<'a> Asked<'a> {
         engine.lower(self.snapshot, reading, self.query.strict_names).await
     }
 
-    pub(super) fn header(&self, kind: &'static str, warnings: Vec<String>, scan: &EventScan) -> Result<Header> {
+    pub(super) fn header(
+        &self,
+        kind: &'static str,
+        warnings: Vec<String>,
+        explain: impl FnOnce() -> Explain,
+    ) -> Result<Header> {
         let explain = match self.query.explain {
-            true => Some(serde_json::to_value(scan.explain()).map_err(|error| Error::invalid(error.to_string()))?),
+            true => Some(serde_json::to_value(explain()).map_err(|error| Error::invalid(error.to_string()))?),
             false => None,
         };
         Ok(Header {
@@ -115,14 +120,14 @@ impl<'a> Asked<'a> {
 }
 
 /// The groups of several parts as one, and the numbers that each part's have in it; `[0]` without a breakdown.
-pub(super) fn absorb(parts: &[&Groups]) -> (Groups, Vec<Vec<u32>>) {
+pub(crate) fn absorb(parts: &[&Groups]) -> (Groups, Vec<Vec<u32>>) {
     let mut all = Groups::default();
     let numbers = parts.iter().map(|groups| if groups.is_empty() { vec![0] } else { all.absorb(groups) }).collect();
     (all, numbers)
 }
 
 /// What a task returned; a panic goes on in the one that waits.
-pub(super) fn joined<T>(done: std::result::Result<T, JoinError>) -> T {
+pub(crate) fn joined<T>(done: std::result::Result<T, JoinError>) -> T {
     match done {
         Ok(value) => value,
         Err(error) => match error.try_into_panic() {

@@ -19,24 +19,24 @@ const PIECE_ROWS: usize = 1_024;
 /// One event as it is collected; 28 bytes.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, packed(4))]
-pub(super) struct Row {
-    pub(super) timestamp: i64,
-    pub(super) sequence: u64,
-    pub(super) unit: u32,
-    pub(super) matches: u32,
-    pub(super) group: u32,
+pub(crate) struct Row {
+    pub(crate) timestamp: i64,
+    pub(crate) sequence: u64,
+    pub(crate) unit: u32,
+    pub(crate) matches: u32,
+    pub(crate) group: u32,
 }
 
 /// How units are dealt into ranges.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ranges {
+pub(crate) struct Ranges {
     shift: u32,
     count: usize,
 }
 
 impl Ranges {
     /// For the units below `units`.
-    pub(super) fn new(units: u32) -> Self {
+    pub(crate) fn new(units: u32) -> Self {
         let bits = u32::BITS - units.leading_zeros();
         let shift = bits.saturating_sub(RANGES.ilog2());
         Self { shift, count: (units >> shift) as usize + 1 }
@@ -50,20 +50,20 @@ impl Ranges {
 type Pieces = Vec<Vec<Row>>;
 
 /// The rows of one partition, by range of units.
-pub(super) struct Collector {
+pub(crate) struct Collector {
     ranges: Ranges,
     rows: Vec<Pieces>,
     reservation: MemoryReservation,
 }
 
 impl Collector {
-    pub(super) fn new(ranges: Ranges, pool: &Arc<dyn MemoryPool>) -> Self {
+    pub(crate) fn new(ranges: Ranges, pool: &Arc<dyn MemoryPool>) -> Self {
         let reservation = MemoryConsumer::new("events by unit").register(pool);
         Self { ranges, rows: vec![Pieces::new(); ranges.count], reservation }
     }
 
     /// Takes the rows of one batch.
-    pub(super) fn push(&mut self, rows: impl ExactSizeIterator<Item = Row>) -> Result<()> {
+    pub(crate) fn push(&mut self, rows: impl ExactSizeIterator<Item = Row>) -> Result<()> {
         self.reservation.try_grow(rows.len() * size_of::<Row>())?;
         for row in rows {
             let range = (row.unit >> self.ranges.shift) as usize;
@@ -95,18 +95,18 @@ impl Sink for Collector {
 }
 
 /// Runs the scan and keeps its rows by unit, with the breakdown values of each part.
-pub(super) async fn collect(scan: &EventScan, ranges: Ranges) -> Result<Vec<(Collector, Groups)>> {
+pub(crate) async fn collect(scan: &EventScan, ranges: Ranges) -> Result<Vec<(Collector, Groups)>> {
     scan.run(|| Collector::new(ranges, scan.pool())).await
 }
 
 /// What a core needs to take in units and to be merged.
-pub(super) trait Core: Send + 'static {
+pub(crate) trait Core: Send + 'static {
     /// Takes in the events of one unit, sorted by timestamp and sequence.
     fn add_unit(&mut self, hits: &[Hit]);
 }
 
 /// Feeds every unit to one of several cores, and returns the cores. `parts` come with the numbers of their groups.
-pub(super) async fn feed<C: Core>(
+pub(crate) async fn feed<C: Core>(
     ranges: Ranges,
     parts: Vec<(Collector, Vec<u32>)>,
     threads: usize,

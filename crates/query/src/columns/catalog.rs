@@ -2,21 +2,22 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::parquet::file::metadata::ParquetMetaDataReader;
 use pugmark_store::redb::{self, ReadableTable, TableDefinition};
-use pugmark_store::{Result, Sequence, Storage, SubjectId, Timestamp, copy_table};
+use pugmark_store::{Result, Sequence, SubjectId, Timestamp, copy_table};
 use serde::{Deserialize, Serialize};
 
-use super::dir::ColumnDir;
+use super::dir::{ColumnDir, Kind};
 use super::error;
-use super::guard::Guarded;
+use super::guard::{Guarded, Stored};
 
 /// Key: file id. Value: [`Entry`] as JSON.
 const FILES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("columns.files");
 /// Key: file id. Value: the checksum of each block of the file, u32 each.
 const CHECKSUMS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("columns.checksums");
+/// Key: file id. Value: the checksum of each block of the file's rollup, u32 each.
+const ROLLUP_CHECKSUMS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("columns.rollup_checksums");
 /// Key: [`FLUSHED_THROUGH`] or [`NEXT_FILE`].
 const STATE: TableDefinition<'_, &str, u64> = TableDefinition::new("columns.state");
 const FLUSHED_THROUGH: &str = "flushed_through";
@@ -54,7 +55,7 @@ impl std::fmt::Display for FileId {
 
 /// An immutable columnar file, and what a query needs to know to leave it unread.
 ///
-/// The file stays on disk as long as the catalog names it or a snapshot holds this value.
+/// It and its rollup stay on disk as long as the catalog names them or a snapshot holds this value.
 #[derive(Debug)]
 pub struct ColumnFile {
     /// Its id.
@@ -79,10 +80,10 @@ pub struct ColumnFile {
     pub max_timestamp: Timestamp,
     /// The event names in it, ascending; `None` when there are too many to list.
     pub events: Option<Vec<String>>,
-    /// The checksum of each of its blocks.
-    pub(crate) checksums: Box<[u32]>,
-    pub(crate) storage: Arc<dyn Storage>,
-    dropped: AtomicBool,
+    /// The bytes of the events.
+    pub(crate) data: Arc<Stored>,
+    /// Counts and subjects of its events by day.
+    pub(crate) rollup: Arc<Stored>,
 }
 
 /// A [`ColumnFile`] as the index holds it.
@@ -90,6 +91,7 @@ pub struct ColumnFile {
 pub(crate) struct Entry {
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
+    pub(crate) rollup_bytes: u64,
     pub(crate) first_sequence: u64,
     pub(crate) last_sequence: u64,
     pub(crate) first_subject: u32,
@@ -100,10 +102,14 @@ pub(crate) struct Entry {
 }
 
 impl ColumnFile {
-    pub(crate) fn new(dir: &ColumnDir, id: FileId, entry: Entry, checksums: Vec<u32>) -> Self {
+    pub(crate) fn new(dir: &ColumnDir, id: FileId, entry: Entry, checksums: Checksums) -> Self {
+        let stored = |kind: Kind, bytes: u64, checksums: Vec<u32>| {
+            Arc::new(Stored::new(dir.storage(), dir.of(kind).join(id.file_name()), bytes, checksums))
+        };
+        let data = stored(Kind::Columns, entry.bytes, checksums.data);
         Self {
             id,
-            path: dir.path().join(id.file_name()),
+            path: data.path.clone(),
             rows: entry.rows,
             bytes: entry.bytes,
             first_sequence: Sequence::new(entry.first_sequence),
@@ -113,9 +119,8 @@ impl ColumnFile {
             min_timestamp: Timestamp::from_microsecond(entry.min_timestamp),
             max_timestamp: Timestamp::from_microsecond(entry.max_timestamp),
             events: entry.events,
-            checksums: checksums.into(),
-            storage: Arc::clone(dir.storage()),
-            dropped: AtomicBool::new(false),
+            data,
+            rollup: stored(Kind::Rollups, entry.rollup_bytes, checksums.rollup),
         }
     }
 
@@ -126,13 +131,17 @@ impl ColumnFile {
 
     /// Whether the catalog says the same of both.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.id == other.id && self.checksums == other.checksums && self.entry() == other.entry()
+        self.id == other.id
+            && self.data.checksums == other.data.checksums
+            && self.rollup.checksums == other.rollup.checksums
+            && self.entry() == other.entry()
     }
 
     pub(crate) fn entry(&self) -> Entry {
         Entry {
             rows: self.rows,
             bytes: self.bytes,
+            rollup_bytes: self.rollup.bytes,
             first_sequence: self.first_sequence.number(),
             last_sequence: self.last_sequence.number(),
             first_subject: self.first_subject.number(),
@@ -145,12 +154,14 @@ impl ColumnFile {
 
     /// The catalog names it no more: it goes with the last snapshot that holds it.
     pub(crate) fn drop_with_last_reader(&self) {
-        self.dropped.store(true, Ordering::Release);
+        self.data.drop_with_last_reader();
+        self.rollup.drop_with_last_reader();
     }
 
     /// Fails unless the file is there, is as long as it was, and has the footer that it was written with.
     fn check(self: &Arc<Self>) -> Result<()> {
-        let guarded = Guarded::open(Arc::clone(self))?;
+        Guarded::open(Arc::clone(&self.rollup))?.check_length()?;
+        let guarded = Guarded::open(Arc::clone(&self.data))?;
         guarded.check_length()?;
         let footer = ParquetMetaDataReader::new().parse_and_finish(&guarded);
         let rows = footer.map_err(|e| error::reading(&self.path, e))?.file_metadata().num_rows();
@@ -161,14 +172,11 @@ impl ColumnFile {
     }
 }
 
-impl Drop for ColumnFile {
-    fn drop(&mut self) {
-        if self.dropped.load(Ordering::Acquire) {
-            // What stays behind is named nowhere, and removed when the store is next opened. That it is gone is made durable: it may hold who was erased.
-            let dir = self.path.parent().unwrap_or(&self.path);
-            let _removed = self.storage.remove(&self.path).and_then(|()| self.storage.sync_dir(dir));
-        }
-    }
+/// The checksums of the blocks of a columnar file and of its rollup.
+#[derive(Debug, Default)]
+pub(crate) struct Checksums {
+    pub(crate) data: Vec<u32>,
+    pub(crate) rollup: Vec<u32>,
 }
 
 /// What the index holds of the columns.
@@ -184,21 +192,23 @@ impl Catalog {
     pub(crate) fn load(txn: &redb::ReadTransaction, dir: &ColumnDir) -> Result<Self> {
         let mut catalog = Self::default();
         if let Some(table) = open(txn, FILES)? {
-            let checksums = open(txn, CHECKSUMS)?;
+            let sums = [open(txn, CHECKSUMS)?, open(txn, ROLLUP_CHECKSUMS)?];
             for row in table.iter().map_err(|e| error::index("reading columns.files", e))? {
                 let (id, entry) = row.map_err(|e| error::index("reading columns.files", e))?;
                 let entry = serde_json::from_slice(entry.value())
                     .map_err(|e| error::corrupt(format_args!("index.redb: columns.files: file {}", id.value()), e))?;
-                let checksums = match &checksums {
-                    Some(table) => table.get(id.value()).map_err(|e| error::index("reading columns.checksums", e))?,
-                    None => None,
+                let checksums_of = |table: &Option<redb::ReadOnlyTable<u64, &[u8]>>| -> Result<Vec<u32>> {
+                    let Some(table) = table else { return Ok(Vec::new()) };
+                    let row = table.get(id.value()).map_err(|e| error::index("reading columns.checksums", e))?;
+                    Ok(row.map_or_else(Vec::new, |bytes| decode_checksums(bytes.value())))
                 };
-                let checksums = checksums.map_or_else(Vec::new, |bytes| decode_checksums(bytes.value()));
+                let checksums = Checksums { data: checksums_of(&sums[0])?, rollup: checksums_of(&sums[1])? };
                 let file = Arc::new(ColumnFile::new(dir, FileId::new(id.value()), entry, checksums));
                 file.check()?;
                 catalog.files.push(file);
             }
         }
+        catalog.files.sort_by_key(|file| file.first_sequence);
         if let Some(table) = open(txn, STATE)? {
             let number = |key: &str| -> Result<u64> {
                 Ok(table
@@ -212,23 +222,34 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Adds `files` to the catalog in the index.
+    /// Adds the files `added` to the catalog in the index, and takes `removed` out of it.
     pub(crate) fn save(
         txn: &redb::WriteTransaction,
-        files: &[Arc<ColumnFile>],
+        added: &[&ColumnFile],
+        removed: &[FileId],
         flushed_through: Sequence,
         next_file: u64,
     ) -> Result<()> {
         let mut table = txn.open_table(FILES).map_err(|e| error::index("opening columns.files", e))?;
-        for file in files {
+        for file in added {
             let entry = serde_json::to_vec(&file.entry()).map_err(|e| error::corrupt(file.path.display(), e))?;
             table.insert(file.id.number(), entry.as_slice()).map_err(|e| error::index("writing columns.files", e))?;
         }
-        let mut table = txn.open_table(CHECKSUMS).map_err(|e| error::index("opening columns.checksums", e))?;
-        for file in files {
-            let bytes: Vec<u8> = file.checksums.iter().flat_map(|checksum| checksum.to_le_bytes()).collect();
-            let written = table.insert(file.id.number(), bytes.as_slice());
-            written.map_err(|e| error::index("writing columns.checksums", e))?;
+        for id in removed {
+            table.remove(id.number()).map_err(|e| error::index("writing columns.files", e))?;
+        }
+        let sums: [(_, fn(&ColumnFile) -> &Stored); 2] =
+            [(CHECKSUMS, |file| &file.data), (ROLLUP_CHECKSUMS, |file| &file.rollup)];
+        for (definition, of) in sums {
+            let mut table = txn.open_table(definition).map_err(|e| error::index("opening columns.checksums", e))?;
+            for file in added {
+                let bytes: Vec<u8> = of(file).checksums.iter().flat_map(|checksum| checksum.to_le_bytes()).collect();
+                let written = table.insert(file.id.number(), bytes.as_slice());
+                written.map_err(|e| error::index("writing columns.checksums", e))?;
+            }
+            for id in removed {
+                table.remove(id.number()).map_err(|e| error::index("writing columns.checksums", e))?;
+            }
         }
         let mut table = txn.open_table(STATE).map_err(|e| error::index("opening columns.state", e))?;
         for (key, value) in [(FLUSHED_THROUGH, flushed_through.number()), (NEXT_FILE, next_file)] {
@@ -241,6 +262,7 @@ impl Catalog {
     pub(crate) fn copy(from: &redb::ReadTransaction, to: &redb::WriteTransaction) -> Result<()> {
         copy_table(from, to, FILES)?;
         copy_table(from, to, CHECKSUMS)?;
+        copy_table(from, to, ROLLUP_CHECKSUMS)?;
         copy_table(from, to, STATE)
     }
 
@@ -248,6 +270,8 @@ impl Catalog {
     pub(crate) fn clear(txn: &redb::WriteTransaction) -> Result<()> {
         txn.delete_table(FILES).map_err(|e| error::index("deleting columns.files", e))?;
         txn.delete_table(CHECKSUMS).map_err(|e| error::index("deleting columns.checksums", e))?;
+        let deleted = txn.delete_table(ROLLUP_CHECKSUMS);
+        deleted.map_err(|e| error::index("deleting columns.rollup_checksums", e))?;
         txn.delete_table(STATE).map_err(|e| error::index("deleting columns.state", e))?;
         Ok(())
     }
@@ -273,8 +297,8 @@ fn open<K: redb::Key + 'static, V: redb::Value + 'static>(
 pub(crate) fn fuzz_entry(bytes: &[u8]) {
     assert_eq!(decode_checksums(bytes).len(), bytes.len() / 4);
     let Ok(entry) = serde_json::from_slice::<Entry>(bytes) else { return };
-    let dir = ColumnDir::new(Arc::new(pugmark_store::SimulatedStorage::new()), PathBuf::from("columns"));
-    let file = ColumnFile::new(&dir, FileId::new(1), entry.clone(), Vec::new());
+    let dir = ColumnDir::new(Arc::new(pugmark_store::SimulatedStorage::new()), &PathBuf::new());
+    let file = ColumnFile::new(&dir, FileId::new(1), entry.clone(), Checksums::default());
     let written = serde_json::to_vec(&file.entry()).expect("a row can be written");
     assert_eq!(serde_json::from_slice::<Entry>(&written).ok(), Some(entry));
     let _may_hold = file.may_hold_event("e");

@@ -1,14 +1,17 @@
 //! A chunk to which nothing is added any more: up to some ten thousand rows in order of arrival, immutable.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::array::{ArrayRef, StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array};
 use pugmark_store::{Result, ValueRef};
 
 use super::build::Rows;
+use super::cell::Slice;
 use super::schema::{EventSchema, Layout, UTC};
 use super::values::{Texts, Values, shrunk};
+use crate::local::Sorted;
 
 /// A text that only some rows have.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +57,8 @@ pub(crate) struct Chunk {
     pub(crate) properties: Vec<Property<StringArray>>,
     pub(crate) property_places: HashMap<Box<str>, usize>,
     arrays: Mutex<Arrays>,
+    /// The rows that were sorted last, and their order.
+    sorted: Mutex<Option<(Range<usize>, Arc<Sorted>)>>,
 }
 
 /// Columns that a query has asked for, for the columns of one layout.
@@ -91,11 +96,25 @@ impl Rows {
             properties,
             property_places,
             arrays: Mutex::default(),
+            sorted: Mutex::default(),
         }
     }
 }
 
 impl Chunk {
+    /// The rows of `slice`, which is one of this chunk, in the order of a file; kept for the next query. `None` when there are none.
+    pub(crate) fn sorted(&self, slice: &Slice) -> Option<Arc<Sorted>> {
+        let lock = || self.sorted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((rows, sorted)) = &*lock()
+            && *rows == slice.rows
+        {
+            return Some(Arc::clone(sorted));
+        }
+        let sorted = Arc::new(Sorted::of(slice)?);
+        *lock() = Some((slice.rows.clone(), Arc::clone(&sorted)));
+        Some(sorted)
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.sequences.len()
     }

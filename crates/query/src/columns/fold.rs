@@ -8,7 +8,7 @@ use pugmark_registry::{Registry, RegistryFold, RegistryOptions};
 use pugmark_store::{Committed, Disk, Fold, Record, Result, Sequence, Storage, Verifier, redb};
 
 use super::build::Slots;
-use super::catalog::{Catalog, ColumnFile};
+use super::catalog::{Catalog, ColumnFile, FileId};
 use super::cell::{Cell, Part, Slice};
 use super::dir::ColumnDir;
 use super::flush::Control;
@@ -18,7 +18,7 @@ use super::verify::ColumnsVerifier;
 use super::writer::write_file;
 
 /// A change of what files or catalog hold makes it another.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Rows of a full chunk, unless a flush needs fewer; a larger batch makes a larger chunk.
 const CHUNK_ROWS: usize = 65_536;
 /// A chunk is full with so many bytes, too.
@@ -66,6 +66,13 @@ impl ColumnsOptions {
     }
 }
 
+/// What the index does not say yet.
+#[derive(Debug, Default)]
+struct Unsaved {
+    added: Vec<FileId>,
+    removed: Vec<FileId>,
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Extent {
     rows: usize,
@@ -84,8 +91,8 @@ pub struct ColumnsFold {
     options: ColumnsOptions,
     version: u32,
     files: Arc<[Arc<ColumnFile>]>,
-    /// Files at the end of `files` that the index does not name yet.
-    unsaved: usize,
+    /// Files that the index does not name yet, and files that it names and that are no more.
+    unsaved: Unsaved,
     /// Every event up to here is in a file.
     flushed_through: Sequence,
     sealed: Arc<Vec<Part>>,
@@ -100,9 +107,9 @@ pub struct ColumnsFold {
 }
 
 impl ColumnsFold {
-    /// A fold for the store in `store_dir`: its files are in the directory `columns` there.
+    /// A fold for the store in `store_dir`: its files are in the directories `columns` and `rollups` there.
     pub fn new(store_dir: &Path, options: ColumnsOptions) -> Self {
-        let dir = ColumnDir::new(Arc::clone(&options.storage), store_dir.join("columns"));
+        let dir = ColumnDir::new(Arc::clone(&options.storage), store_dir);
         Self::in_dir(dir, options, Arc::default())
     }
 
@@ -114,7 +121,7 @@ impl ColumnsFold {
             version: VERSION << 16 | (types.version() & 0xffff),
             options,
             files: Arc::default(),
-            unsaved: 0,
+            unsaved: Unsaved::default(),
             flushed_through: Sequence::new(0),
             sealed: Arc::default(),
             open: empty_part(),
@@ -190,8 +197,9 @@ impl ColumnsFold {
             }
         }
         if let Some(file) = file {
+            let id = file.id;
             self.files = self.files.iter().cloned().chain([Arc::new(file)]).collect();
-            self.unsaved += 1;
+            self.unsaved.added.push(id);
         }
     }
 }
@@ -262,14 +270,11 @@ impl Fold for ColumnsFold {
     }
 
     fn checkpoint(&mut self, txn: &redb::WriteTransaction) -> Result<()> {
-        let saved = self.files.len() - self.unsaved;
-        Catalog::save(
-            txn,
-            self.files.get(saved..).unwrap_or_default(),
-            self.flushed_through,
-            self.control.file_count(),
-        )?;
-        self.unsaved = 0;
+        let is_new = |file: &&ColumnFile| self.unsaved.added.contains(&file.id);
+        let added: Vec<&ColumnFile> = self.files.iter().map(AsRef::as_ref).filter(is_new).collect();
+        let next_file = self.control.file_count();
+        Catalog::save(txn, &added, &self.unsaved.removed, self.flushed_through, next_file)?;
+        self.unsaved = Unsaved::default();
         Ok(())
     }
 
@@ -287,7 +292,7 @@ impl Fold for ColumnsFold {
         self.control.count_files(catalog.next_file.max(highest));
         self.flushed_through = Sequence::new(catalog.flushed_through);
         self.files = catalog.files.into();
-        self.unsaved = 0;
+        self.unsaved = Unsaved::default();
         Ok(())
     }
 
@@ -334,7 +339,7 @@ impl Fold for ColumnsFold {
         self.control.count_files(self.dir.remove_others(&self.files)?);
         Catalog::clear(txn)?;
         self.files = Arc::default();
-        self.unsaved = 0;
+        self.unsaved = Unsaved::default();
         self.flushed_through = Sequence::new(0);
         self.sealed = Arc::default();
         self.renew_open();

@@ -5,14 +5,15 @@
 
 use std::io::{self, BufReader, Read, Write};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::object_store::PutPayload;
 use datafusion::parquet::errors::{ParquetError, Result as ParquetResult};
 use datafusion::parquet::file::reader::{ChunkReader, Length};
-use pugmark_store::{FileWriter, OpenMode, Result, StorageFile};
+use pugmark_store::{FileWriter, OpenMode, Result, Storage, StorageFile};
 
-use super::catalog::ColumnFile;
 use super::error;
 
 /// Bytes that share a checksum: little beside a page, so that a read costs little more than it asks for.
@@ -81,17 +82,51 @@ impl Write for Guarding {
     }
 }
 
-/// A columnar file, open: what it gives out has been checked.
+/// A file that was written whole and never changes, and the checksum of each of its blocks.
+///
+/// It stays on disk as long as the catalog names it or somebody holds this value.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) checksums: Box<[u32]>,
+    storage: Arc<dyn Storage>,
+    dropped: AtomicBool,
+}
+
+impl Stored {
+    pub(crate) fn new(storage: &Arc<dyn Storage>, path: PathBuf, bytes: u64, checksums: Vec<u32>) -> Self {
+        let storage = Arc::clone(storage);
+        Self { path, bytes, checksums: checksums.into(), storage, dropped: AtomicBool::new(false) }
+    }
+
+    /// The catalog names it no more: it goes with the last who holds it.
+    pub(crate) fn drop_with_last_reader(&self) {
+        self.dropped.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        if self.dropped.load(Ordering::Acquire) {
+            // What stays behind is named nowhere, and removed when the store is next opened. That it is gone is made durable: it may hold who was erased.
+            let dir = self.path.parent().unwrap_or(&self.path);
+            let _removed = self.storage.remove(&self.path).and_then(|()| self.storage.sync_dir(dir));
+        }
+    }
+}
+
+/// A [`Stored`] file, open: what it gives out has been checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Guarded {
-    of: Arc<ColumnFile>,
+    of: Arc<Stored>,
     file: Arc<dyn StorageFile>,
 }
 
 impl Guarded {
     /// # Errors
     /// `Corrupt` if the file is missing.
-    pub(crate) fn open(of: Arc<ColumnFile>) -> Result<Self> {
+    pub(crate) fn open(of: Arc<Stored>) -> Result<Self> {
         let file = of.storage.open(&of.path, OpenMode::Read).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => error::corrupt(of.path.display(), "missing, but the catalog names it"),
             _ => error::io("opening", &of.path, e),

@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::ArrowPrimitiveType;
 
 use super::catalog::{EVENT_NAMES_MAX, Entry};
 use super::cell::Slice;
+use super::rollup::Rollup;
 
 /// Most rows of a row group.
 const ROW_GROUP_MAX_ROWS: usize = 262_144;
@@ -19,6 +20,8 @@ const ROW_GROUP_MIN_ROWS: usize = 65_536;
 pub(crate) struct Order {
     /// Slice and row, for each row of the file.
     pub(crate) rows: Vec<(usize, usize)>,
+    /// The events in their order, and how many rows each has.
+    pub(crate) events: Vec<(String, usize)>,
     /// Ranges of `rows`, without gaps.
     pub(crate) row_groups: Vec<Range<usize>>,
     /// What the catalog says of the file, its size aside.
@@ -77,18 +80,31 @@ impl Order {
         let sequences = bounds(slices, |slice| &slice.chunk.sequences)?;
         let subjects = bounds(slices, |slice| &slice.chunk.subjects)?;
         let timestamps = bounds(slices, |slice| &slice.chunk.timestamps)?;
+        let counts = events.iter().map(Vec::len);
+        let events: Vec<(String, usize)> = ranks.into_keys().map(str::to_owned).zip(counts).collect();
         let entry = Entry {
             rows: count as u64,
             bytes: 0,
+            rollup_bytes: 0,
             first_sequence: sequences.0,
             last_sequence: sequences.1,
             first_subject: subjects.0,
             last_subject: subjects.1,
             min_timestamp: timestamps.0,
             max_timestamp: timestamps.1,
-            events: (ranks.len() <= EVENT_NAMES_MAX).then(|| ranks.into_keys().map(str::to_owned).collect()),
+            events: (events.len() <= EVENT_NAMES_MAX).then(|| events.iter().map(|(name, _)| name.clone()).collect()),
         };
-        Some(Self { rows, row_groups, entry })
+        Some(Self { rows, events, row_groups, entry })
+    }
+
+    /// The rollup of the rows.
+    pub(crate) fn rollup(&self, slices: &[Slice]) -> Rollup {
+        let columns: Vec<(&[u32], &[i64])> = slices
+            .iter()
+            .map(|slice| (slice.chunk.subjects.values().as_ref(), slice.chunk.timestamps.values().as_ref()))
+            .collect();
+        let rows = self.rows.iter().map(|(slice, row)| (columns[*slice].0[*row], columns[*slice].1[*row]));
+        Rollup::of(self.events.iter().map(|(name, rows)| (name.as_str(), *rows)), rows)
     }
 }
 

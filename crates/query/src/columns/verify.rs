@@ -15,8 +15,9 @@ use super::build::Slots;
 use super::catalog::ColumnFile;
 use super::cell::{Cell, Slice};
 use super::error;
-use super::guard::Guarded;
+use super::guard::{Guarded, Stored};
 use super::order::Order;
+use super::rollup::read_rollup;
 use super::schema::EventSchema;
 
 /// Rows of a chunk, as in the tail.
@@ -83,7 +84,8 @@ impl ColumnsVerifier {
         let published = self.types.publish();
         let registry = published.downcast_ref::<Registry>().expect("invariant: a registry fold publishes a registry");
         // One damaged file says nothing about the others.
-        check_bytes(&file)
+        check_bytes(&file.data)
+            .and_then(|()| check_bytes(&file.rollup))
             .and_then(|()| check_rows(&file, &slices, &EventSchema::of(registry.schema()), found))
             .or_else(|e| found.add_damage(e))
     }
@@ -134,7 +136,7 @@ impl Verifier for ColumnsVerifier {
 }
 
 /// Reads all of a file, the parts that no column is made of included.
-fn check_bytes(file: &Arc<ColumnFile>) -> Result<()> {
+fn check_bytes(file: &Arc<Stored>) -> Result<()> {
     let guarded = Guarded::open(Arc::clone(file))?;
     let mut at = 0;
     while at < file.bytes {
@@ -154,14 +156,18 @@ fn check_rows(file: &Arc<ColumnFile>, slices: &[Slice], types: &EventSchema, fou
     };
     let mut entry = order.entry.clone();
     entry.bytes = file.bytes;
+    entry.rollup_bytes = file.rollup.bytes;
     if file.entry() != entry {
         found.add(format!("{path}: the catalog says {:?} but the log {entry:?}", file.entry()));
     }
     if file.rows != order.rows.len() as u64 {
         return Ok(());
     }
+    if read_rollup(&file.rollup)? != order.rollup(slices) {
+        found.add(format!("{}: counts or subjects are not those of the log", file.rollup.path.display()));
+    }
     let reader = || {
-        let guarded = Guarded::open(Arc::clone(file))?;
+        let guarded = Guarded::open(Arc::clone(&file.data))?;
         ParquetRecordBatchReaderBuilder::try_new(guarded).map_err(|e| error::reading(&file.path, e))
     };
     let arrow = Arc::clone(reader()?.schema());

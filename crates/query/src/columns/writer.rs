@@ -18,12 +18,13 @@ use datafusion::parquet::file::writer::SerializedFileWriter;
 use datafusion::parquet::schema::types::ColumnPath;
 use pugmark_store::{FileWriter, Result};
 
-use super::catalog::{ColumnFile, FileId};
+use super::catalog::{Checksums, ColumnFile, Entry, FileId};
 use super::cell::Slice;
-use super::dir::ColumnDir;
+use super::dir::{ColumnDir, Kind};
 use super::error;
 use super::guard::Guarding;
 use super::order::Order;
+use super::rollup::write_rollup;
 use super::schema::{EventSchema, system};
 
 /// The version of what a columnar file holds, in its key-value metadata.
@@ -45,13 +46,14 @@ pub(crate) fn write_file(
     schema: &EventSchema,
 ) -> Result<Option<ColumnFile>> {
     let Some(order) = Order::of(slices) else { return Ok(None) };
-    let file = dir.begin(id)?;
+    let (rollup_bytes, rollup) = write_rollup(dir, id, &order.rollup(slices))?;
+    let file = dir.begin(Kind::Columns, id)?;
     let columns = Columns::new(slices, schema, &order)?;
     let written = columns.write(&order, file.writer());
-    let checksums = written.map_err(|e| error::parquet("writing", file.path(), e))?;
-    let mut entry = order.entry;
-    entry.bytes = file.finish()?;
-    Ok(Some(ColumnFile::new(dir, id, entry, checksums)))
+    let data = written.map_err(|e| error::parquet("writing", file.path(), e))?;
+    let bytes = file.finish()?;
+    let entry = Entry { bytes, rollup_bytes, ..order.entry };
+    Ok(Some(ColumnFile::new(dir, id, entry, Checksums { data, rollup })))
 }
 
 /// A column of every row group.

@@ -71,7 +71,7 @@ impl AsyncFileReader for Reader {
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
         let bytes: u64 = ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum();
         self.metrics.bytes_scanned.add(usize::try_from(bytes).unwrap_or(usize::MAX));
-        let file = Arc::clone(&self.file);
+        let file = Arc::clone(&self.file.data);
         beside(move || {
             let file = Guarded::open(file).map_err(external)?;
             ranges.into_iter().map(|range| file.read(range).map_err(external)).collect()
@@ -88,7 +88,7 @@ impl AsyncFileReader for Reader {
         {
             return std::future::ready(Ok(Arc::clone(cached.parquet_metadata()))).boxed();
         }
-        let file = Arc::clone(&self.file);
+        let file = Arc::clone(&self.file.data);
         // With the page index, whoever asks first: all of it is kept for those who ask later.
         let read = beside(move || {
             let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);

@@ -1,0 +1,88 @@
+//! The events of each unit together, whichever road they come by.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::explain::Explain;
+use super::lowering::{Lowered, Reading, Road};
+use super::run::{Asked, absorb};
+use super::scan::EventScan;
+use super::units::{Core, Ranges, collect, feed};
+use crate::calendar::ResolvedRange;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::local::{Local, Merged, Reads, Work, feed_runs};
+use crate::spec::Groups;
+
+/// What a core wants of the events of a unit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Needs {
+    /// Units without an event that matches one of these selectors are of no interest.
+    pub(super) bits: u32,
+    /// Whether it matters which of several events of one instant came first, also where they are of one name.
+    pub(super) sequences: bool,
+}
+
+/// Cores that have taken in every unit.
+pub(super) struct ByUnit<C> {
+    pub(super) cores: Vec<C>,
+    pub(super) groups: Groups,
+    pub(super) warnings: Vec<String>,
+    found: Found,
+}
+
+/// How the events were found.
+enum Found {
+    Local(Local, &'static str),
+    Scan(EventScan),
+}
+
+impl<C> ByUnit<C> {
+    pub(super) fn explain(&self) -> Explain {
+        match &self.found {
+            Found::Local(local, operator) => {
+                Explain::of_local(local, operator, false, local.read.tails.load(Ordering::Relaxed) > 0)
+            }
+            Found::Scan(scan) => scan.explain(),
+        }
+    }
+}
+
+impl Engine {
+    /// Gives every unit to one of several cores. `operator` names what they do.
+    pub(super) async fn by_unit<C: Core>(
+        &self,
+        asked: &Asked<'_>,
+        reading: &Reading<'_>,
+        needs: Needs,
+        operator: &'static str,
+        make: impl Fn() -> C,
+    ) -> Result<ByUnit<C>> {
+        let subjects = asked.snapshot.subject_count;
+        let Lowered { road, warnings } = asked.lower(self, reading).await?;
+        match road {
+            Road::Local(mut wants) => {
+                let local = self.local(asked.snapshot);
+                let merged = Merged::of(asked.snapshot, reading.scope.unit);
+                // Two ids of one person may have had the same event at one instant.
+                let sequences = needs.sequences || !merged.is_empty();
+                wants.reads = Reads { timestamps: true, sequences, number: None };
+                let since = wants.selected.iter().map(|selected| selected.since_us).min().unwrap_or(i64::MIN);
+                let range = ResolvedRange { from_us: since, to_us: reading.until_us };
+                let (parts, work) = (local.parts()?, Work::new(self.threads()));
+                let runs = local.runs(&parts, Arc::new(wants), range, self.pool(), work).await?;
+                let groups = runs.groups.clone();
+                let cores = feed_runs(runs, subjects, merged, needs.bits, (self.pool(), work), make).await?;
+                Ok(ByUnit { cores, groups, warnings, found: Found::Local(local, operator) })
+            }
+            Road::Scan(scan) => {
+                let ranges = Ranges::new(subjects);
+                let parts = collect(&scan, ranges).await?;
+                let (groups, numbers) = absorb(&parts.iter().map(|(_, groups)| groups).collect::<Vec<_>>());
+                let parts = parts.into_iter().map(|(rows, _)| rows).zip(numbers).collect();
+                let cores = feed(ranges, parts, self.threads(), make).await?;
+                Ok(ByUnit { cores, groups, warnings, found: Found::Scan(scan) })
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The local road: operators over decoded columns that use what the files of one machine have, their order, their rollups and dense subjects.
+//!
+//! A [`Part`] is a columnar file or a piece of the tail, sorted by event, subject, timestamp and sequence. A [`Run`] is what a question wants of one event in
+//! one piece of a part: every row of it matters. Operators take the runs of all parts and go through the subjects in ascending order.
+
+mod cache;
+mod column;
+mod part;
+mod persons;
+mod predicate;
+mod run;
+mod sorted;
+mod units;
+mod work;
+
+pub(crate) use cache::{ColumnCache, YieldingPool};
+pub(crate) use part::{Local, Part, Parts};
+pub(crate) use persons::Merged;
+pub(crate) use predicate::{Predicate, Value};
+pub(crate) use run::{Reads, Run, RunItem, RunValue, Runs, Selected, Wants};
+pub(crate) use sorted::Sorted;
+pub(crate) use units::{Stretches, feed_runs};
+pub(crate) use work::Work;

@@ -1,0 +1,183 @@
+//! Expressions over decoded columns: on the values of a column in codes, not on its rows.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use datafusion::arrow::buffer::BooleanBuffer;
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::DFSchema;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::physical_expr::PhysicalExpr;
+use pugmark_store::SubjectId;
+
+use super::column::Column;
+use super::part::{Local, Part};
+use crate::columns::{EventSchema, system};
+use crate::error::Result;
+
+const PERSON: &str = "person";
+
+/// A boolean over events.
+#[derive(Debug)]
+pub(crate) struct Predicate {
+    /// All of these hold.
+    conjuncts: Vec<Value>,
+}
+
+/// An expression over events.
+#[derive(Debug)]
+pub(crate) struct Value {
+    expr: Arc<dyn PhysicalExpr>,
+    /// What it reads, and the columns of `schema` in this order.
+    inputs: Vec<Input>,
+    schema: SchemaRef,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Input {
+    /// A stored column, by place.
+    Stored(usize),
+    /// The person of the subject.
+    Person,
+}
+
+/// Rows of one piece of a part.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Piece<'a> {
+    pub(crate) local: &'a Local,
+    pub(crate) part: &'a Part,
+    pub(crate) group: usize,
+    pub(crate) start: usize,
+    pub(crate) rows: usize,
+}
+
+impl Piece<'_> {
+    pub(crate) fn column(&self, place: usize) -> Result<Column> {
+        Ok(self.local.column(self.part, self.group, place)?)
+    }
+
+    /// The rows of a column as an array.
+    pub(crate) fn array(&self, place: usize) -> Result<ArrayRef> {
+        Ok(self.column(place)?.slice(self.start, self.rows, self.local.kind(place))?)
+    }
+
+    fn persons(&self) -> Result<ArrayRef> {
+        let subjects = self.array(system::SUBJECT.0)?;
+        let persons = &self.local.snapshot.persons;
+        if !persons.has_links() {
+            return Ok(subjects);
+        }
+        let numbers = subjects.as_primitive::<datafusion::arrow::datatypes::UInt32Type>().values();
+        let made = numbers.iter().map(|subject| persons.person_of(SubjectId::new(*subject)).number());
+        Ok(Arc::new(UInt32Array::from_iter_values(made)))
+    }
+}
+
+impl Predicate {
+    /// `None` for one that reads what only the scan makes.
+    pub(crate) fn of(
+        state: &SessionState,
+        events: &DFSchema,
+        columns: &EventSchema,
+        expr: &Expr,
+    ) -> Result<Option<Self>> {
+        let conjuncts = split_conjunction(expr).into_iter().map(|part| Value::of(state, events, columns, part));
+        let conjuncts: Option<Vec<Value>> = conjuncts.collect::<Result<_>>()?;
+        Ok(conjuncts.map(|conjuncts| Self { conjuncts }))
+    }
+
+    /// Which rows it is true for.
+    pub(crate) fn rows(&self, piece: Piece<'_>) -> Result<BooleanBuffer> {
+        let mut all: Option<BooleanBuffer> = None;
+        for conjunct in &self.conjuncts {
+            let own = conjunct.rows(piece)?;
+            all = Some(match all {
+                Some(all) => &all & &own,
+                None => own,
+            });
+        }
+        Ok(all.unwrap_or_else(|| BooleanBuffer::new_set(piece.rows)))
+    }
+}
+
+impl Value {
+    /// `None` for one that reads what only the scan makes.
+    pub(crate) fn of(
+        state: &SessionState,
+        events: &DFSchema,
+        columns: &EventSchema,
+        expr: &Expr,
+    ) -> Result<Option<Self>> {
+        let mut names: Vec<&str> = expr.column_refs().into_iter().map(|column| column.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut inputs = Vec::with_capacity(names.len());
+        let mut fields = Vec::with_capacity(names.len());
+        for name in names {
+            inputs.push(match columns.arrow().index_of(name) {
+                Ok(place) => Input::Stored(place),
+                Err(_) if name == PERSON => Input::Person,
+                Err(_) => return Ok(None),
+            });
+            let (qualifier, field) = events.qualified_field_with_unqualified_name(name)?;
+            fields.push((qualifier.cloned(), Arc::clone(field)));
+        }
+        let schema = DFSchema::new_with_metadata(fields, std::collections::HashMap::new())?;
+        let expr = state.create_physical_expr(expr.clone(), &schema)?;
+        let schema = Arc::new(Schema::new(schema.fields().clone()));
+        Ok(Some(Self { expr, inputs, schema }))
+    }
+
+    fn evaluate(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<ArrayRef> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+            .map_err(datafusion::error::DataFusionError::from)?;
+        Ok(self.expr.evaluate(&batch)?.into_array(rows)?)
+    }
+
+    /// Its value for each row.
+    pub(crate) fn array(&self, piece: Piece<'_>) -> Result<ArrayRef> {
+        let columns = self.inputs.iter().map(|input| match input {
+            Input::Stored(place) => piece.array(*place),
+            Input::Person => piece.persons(),
+        });
+        self.evaluate(columns.collect::<Result<_>>()?, piece.rows)
+    }
+
+    fn rows(&self, piece: Piece<'_>) -> Result<BooleanBuffer> {
+        match self.inputs.as_slice() {
+            [] => {
+                let one = self.evaluate(Vec::new(), 1)?;
+                let holds = true_rows(&one).value(0);
+                Ok(if holds { BooleanBuffer::new_set(piece.rows) } else { BooleanBuffer::new_unset(piece.rows) })
+            }
+            [Input::Stored(place)] => match piece.column(*place)? {
+                // The expression is a function of the value: what it is for each value it is for each row.
+                Column::Coded(coded) => {
+                    let of_values = self.evaluate(vec![Arc::clone(&coded.values)], coded.values.len())?;
+                    let wanted: Vec<bool> = true_rows(&of_values).iter().collect();
+                    Ok(coded.rows_of(&wanted, piece.start, piece.rows))
+                }
+                column => {
+                    let array = column.slice(piece.start, piece.rows, piece.local.kind(*place))?;
+                    Ok(true_rows(&self.evaluate(vec![array], piece.rows)?))
+                }
+            },
+            _ => Ok(true_rows(&self.array(piece)?)),
+        }
+    }
+}
+
+/// NULL is not a match.
+fn true_rows(array: &ArrayRef) -> BooleanBuffer {
+    if *array.data_type() == DataType::Null {
+        return BooleanBuffer::new_unset(array.len());
+    }
+    let booleans = array.as_boolean();
+    match booleans.nulls() {
+        Some(valid) => booleans.values() & valid.inner(),
+        None => booleans.values().clone(),
+    }
+}

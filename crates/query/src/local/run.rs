@@ -1,0 +1,450 @@
+//! Runs: the rows that a question wants, of one event in one piece of a part, sorted by subject and timestamp.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::buffer::{BooleanBuffer, ScalarBuffer};
+use datafusion::arrow::compute::{cast, filter};
+use datafusion::arrow::datatypes::{DataType, Float64Type, TimestampMicrosecondType, UInt32Type, UInt64Type};
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use pugmark_store::{Sequence, SubjectId};
+
+use super::column::Column;
+use super::part::{Local, Part, Parts};
+use super::predicate::{Piece, Predicate, Value};
+use super::work::Work;
+use crate::analysis::{GroupReader, Item, absorb};
+use crate::calendar::ResolvedRange;
+use crate::columns::system;
+use crate::error::Result;
+use crate::spec::{EventNames, Groups};
+
+/// Fewer rows than this are read at once, without a thread.
+const SMALL_ROWS: usize = 20_000;
+
+/// Which rows of a part are read for a question.
+#[derive(Debug)]
+pub(crate) struct Wants {
+    /// What every row must match one of.
+    pub(crate) selected: Vec<Selected>,
+    /// What every row must match besides.
+    pub(crate) filter: Option<Predicate>,
+    /// The breakdown.
+    pub(crate) items: Vec<RunItem>,
+    /// What besides the subject is read.
+    pub(crate) reads: Reads,
+}
+
+/// What is read of every row besides its subject.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Reads {
+    pub(crate) timestamps: bool,
+    pub(crate) sequences: bool,
+    /// The place of a column of numbers.
+    pub(crate) number: Option<usize>,
+}
+
+/// A selector, or several that are the same.
+#[derive(Debug)]
+pub(crate) struct Selected {
+    pub(crate) event: EventNames,
+    pub(crate) filter: Option<Predicate>,
+    /// The bits of the selectors that it stands for.
+    pub(crate) bits: u32,
+    /// Rows before this instant do not matter to it.
+    pub(crate) since_us: i64,
+}
+
+/// One item of a breakdown.
+#[derive(Debug)]
+pub(crate) struct RunItem {
+    /// What its value is; nothing is NULL.
+    pub(crate) value: RunValue,
+    /// The property whose values may lie in the overflow.
+    pub(crate) overflow_name: Option<String>,
+}
+
+/// Where the value of an item comes from.
+#[derive(Debug)]
+pub(crate) enum RunValue {
+    Null,
+    /// A stored column, by place.
+    Column(usize),
+    Expression(Value),
+}
+
+/// Which selectors a row matches, as bits.
+#[derive(Debug, Clone)]
+pub(crate) enum Matches {
+    /// Every row the same ones.
+    All(u32),
+    Each(Vec<u32>),
+}
+
+impl Matches {
+    pub(crate) fn of(&self, row: usize) -> u32 {
+        match self {
+            Self::All(bits) => *bits,
+            Self::Each(bits) => bits.get(row).copied().unwrap_or(0),
+        }
+    }
+
+    /// Those that some row matches.
+    pub(crate) fn any(&self) -> u32 {
+        match self {
+            Self::All(bits) => *bits,
+            Self::Each(bits) => bits.iter().fold(0, |any, bits| any | bits),
+        }
+    }
+}
+
+/// Rows of one event, each of which matches a selector. What was not asked for is empty.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    /// Ascending.
+    pub(crate) subjects: ScalarBuffer<u32>,
+    pub(crate) timestamps: ScalarBuffer<i64>,
+    pub(crate) sequences: ScalarBuffer<u64>,
+    pub(crate) matches: Matches,
+    pub(crate) groups: Vec<u32>,
+    /// NaN stands for no number.
+    pub(crate) numbers: Vec<f64>,
+}
+
+impl Run {
+    /// Its rows about subjects in `subjects`.
+    pub(crate) fn rows_of(&self, subjects: &Range<u32>) -> Range<usize> {
+        let start = self.subjects.partition_point(|subject| *subject < subjects.start);
+        let length = self.subjects[start..].partition_point(|subject| *subject < subjects.end);
+        start..start + length
+    }
+
+    /// The group of a row; 0 without a breakdown.
+    pub(crate) fn group(&self, row: usize) -> u32 {
+        self.groups.get(row).copied().unwrap_or(0)
+    }
+}
+
+/// The runs of a question, in the order of their parts.
+pub(crate) struct Runs {
+    pub(crate) runs: Vec<Run>,
+    pub(crate) groups: Groups,
+    /// Of what was made for this question and lies in no cache.
+    _reservation: Vec<MemoryReservation>,
+}
+
+impl Runs {
+    pub(crate) fn rows(&self) -> usize {
+        self.runs.iter().map(|run| run.subjects.len()).sum()
+    }
+}
+
+/// A piece of a part with rows of one event.
+#[derive(Debug, Clone)]
+struct Job {
+    part: usize,
+    group: usize,
+    start: usize,
+    rows: usize,
+    /// The selectors that take the event.
+    selected: Vec<usize>,
+}
+
+impl Local {
+    /// What `wants` wants, of events in `range`, of these parts.
+    pub(crate) async fn runs(
+        &self,
+        parts: &Parts,
+        wants: Arc<Wants>,
+        range: ResolvedRange,
+        pool: &Arc<dyn MemoryPool>,
+        work: Work,
+    ) -> Result<Runs> {
+        let mut jobs = Vec::new();
+        for (number, part) in parts.iter().enumerate() {
+            let since = wants.selected.iter().map(|selected| selected.since_us).min().unwrap_or(i64::MIN);
+            if part.times.1 < since.max(range.from_us) || part.times.0 >= range.to_us {
+                continue;
+            }
+            let before = jobs.len();
+            self.jobs(number, part, &wants, &mut jobs)?;
+            let own = &jobs[before..];
+            if !own.is_empty() {
+                let kind = if part.is_file() { &self.read.files } else { &self.read.tails };
+                kind.fetch_add(1, Ordering::Relaxed);
+                let groups = own.chunk_by(|a, b| a.group == b.group).count();
+                self.read.groups.fetch_add(groups, Ordering::Relaxed);
+            }
+        }
+        let rows: usize = jobs.iter().map(|job| job.rows).sum();
+        self.read.rows.fetch_add(rows, Ordering::Relaxed);
+        let make = || RunReader::new(&wants, pool);
+        let (local, parts, jobs) = (self.clone(), parts.clone(), Arc::new(jobs));
+        let (list, reading) = (Arc::clone(&jobs), Arc::clone(&wants));
+        let read = move |reader: &mut RunReader, at: usize| {
+            let job = &list[at];
+            let run = reader.read(&local, &parts[job.part], job, &reading, range)?;
+            reader.runs.extend(run.map(|run| (at, run)));
+            Ok(())
+        };
+        let readers = work.each(jobs.len(), rows < SMALL_ROWS, make, read).await?;
+        let (groups, numbers) = absorb(&readers.iter().map(|reader| reader.groups.groups()).collect::<Vec<_>>());
+        let mut runs = Vec::with_capacity(jobs.len());
+        let mut reservations = Vec::with_capacity(readers.len());
+        for (reader, numbers) in readers.into_iter().zip(numbers) {
+            for (at, mut run) in reader.runs {
+                for group in &mut run.groups {
+                    *group = numbers.get(*group as usize).copied().unwrap_or(0);
+                }
+                runs.push((at, run));
+            }
+            reservations.push(reader.reservation);
+        }
+        runs.sort_unstable_by_key(|(at, _)| *at);
+        let runs = runs.into_iter().map(|(_, run)| run).collect();
+        Ok(Runs { runs, groups, _reservation: reservations })
+    }
+
+    fn jobs(&self, number: usize, part: &Part, wants: &Wants, jobs: &mut Vec<Job>) -> Result<()> {
+        let mut groups: Option<Vec<Range<usize>>> = None;
+        for event in part.rollup.events() {
+            let selected: Vec<usize> =
+                (0..wants.selected.len()).filter(|at| wants.selected[*at].event.contains(&event.name)).collect();
+            if selected.is_empty() {
+                continue;
+            }
+            let groups = match &groups {
+                Some(groups) => groups,
+                None => groups.insert(self.groups(part)?),
+            };
+            let first = groups.partition_point(|group| group.end <= event.rows.start);
+            for (group, rows) in groups.iter().enumerate().skip(first) {
+                let (start, end) = (event.rows.start.max(rows.start), event.rows.end.min(rows.end));
+                if start >= end {
+                    break;
+                }
+                jobs.push(Job {
+                    part: number,
+                    group,
+                    start: start - rows.start,
+                    rows: end - start,
+                    selected: selected.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads runs, on one thread.
+pub(crate) struct RunReader {
+    groups: GroupReader,
+    /// With the number of the job.
+    runs: Vec<(usize, Run)>,
+    reservation: MemoryReservation,
+    group_bytes: usize,
+}
+
+impl RunReader {
+    fn new(wants: &Wants, pool: &Arc<dyn MemoryPool>) -> Self {
+        // The columns of a batch are the values of the items, and then the overflow.
+        let items: Vec<Item> = wants
+            .items
+            .iter()
+            .enumerate()
+            .map(|(at, item)| Item { column: Some(at), overflow_name: item.overflow_name.clone() })
+            .collect();
+        let overflow = items.iter().any(|item| item.overflow_name.is_some()).then_some(items.len());
+        Self {
+            groups: GroupReader::new(&items, overflow),
+            runs: Vec::new(),
+            reservation: MemoryConsumer::new("rows of a question").register(pool),
+            group_bytes: 0,
+        }
+    }
+
+    fn read(
+        &mut self,
+        local: &Local,
+        part: &Part,
+        job: &Job,
+        wants: &Wants,
+        range: ResolvedRange,
+    ) -> Result<Option<Run>> {
+        let piece = Piece { local, part, group: job.group, start: job.start, rows: job.rows };
+        let rows = job.rows;
+        let subjects = primitive::<UInt32Type>(&piece.array(system::SUBJECT.0)?);
+        let mut kept = hidden(piece, &subjects)?;
+        let keep = |kept: &mut Option<BooleanBuffer>, own: BooleanBuffer| {
+            *kept = Some(match kept.take() {
+                Some(kept) => &kept & &own,
+                None => own,
+            });
+        };
+        let is_inside = range.from_us <= part.times.0 && part.times.1 < range.to_us;
+        let late = |at: &usize| wants.selected[*at].since_us > part.times.0.max(range.from_us);
+        let reads_times = wants.reads.timestamps || !is_inside || job.selected.iter().any(late);
+        let timestamps = if reads_times {
+            primitive::<TimestampMicrosecondType>(&piece.array(system::TIMESTAMP.0)?)
+        } else {
+            ScalarBuffer::from(Vec::new())
+        };
+        if !is_inside {
+            keep(&mut kept, BooleanBuffer::collect_bool(rows, |row| range.contains(timestamps[row])));
+        }
+        if let Some(filter) = &wants.filter {
+            keep(&mut kept, filter.rows(piece)?);
+        }
+        // Selectors that take every row of the event, and those that take some.
+        let mut always = 0;
+        let mut some: Vec<(BooleanBuffer, u32)> = Vec::new();
+        for at in &job.selected {
+            let selected = &wants.selected[*at];
+            let mut own = selected.filter.as_ref().map(|filter| filter.rows(piece)).transpose()?;
+            if late(at) {
+                let since = selected.since_us;
+                keep(&mut own, BooleanBuffer::collect_bool(rows, |row| timestamps[row] >= since));
+            }
+            match own {
+                Some(own) => some.push((own, selected.bits)),
+                None => always |= selected.bits,
+            }
+        }
+        let mut matches = Matches::All(always);
+        if let [(own, bits)] = some.as_slice()
+            && always == 0
+        {
+            keep(&mut kept, own.clone());
+            matches = Matches::All(*bits);
+        } else if !some.is_empty() {
+            let mut each = vec![always; rows];
+            for (own, bits) in &some {
+                own.set_indices().for_each(|row| each[row] |= bits);
+            }
+            if always == 0 {
+                keep(&mut kept, BooleanBuffer::collect_bool(rows, |row| each[row] != 0));
+            }
+            matches = Matches::Each(each);
+        }
+        let sequences = match wants.reads.sequences {
+            true => primitive::<UInt64Type>(&piece.array(system::SEQUENCE.0)?),
+            false => ScalarBuffer::from(Vec::new()),
+        };
+        let kept = kept.filter(|kept| kept.count_set_bits() < rows);
+        if kept.as_ref().is_some_and(|kept| kept.count_set_bits() == 0) {
+            return Ok(None);
+        }
+        let run = Run {
+            groups: self.groups(piece, wants, kept.as_ref())?,
+            numbers: numbers(piece, wants.reads.number, kept.as_ref())?,
+            subjects: only(subjects, kept.as_ref()),
+            timestamps: only(timestamps, kept.as_ref()),
+            sequences: only(sequences, kept.as_ref()),
+            matches: match (matches, &kept) {
+                (Matches::Each(each), Some(kept)) => Matches::Each(kept.set_indices().map(|row| each[row]).collect()),
+                (matches, _) => matches,
+            },
+        };
+        let own = |bytes: usize| if kept.is_some() { bytes } else { 0 };
+        let bytes = own(run.subjects.len() * 4 + run.timestamps.len() * 8 + run.sequences.len() * 8)
+            + run.groups.len() * 4
+            + run.numbers.len() * 8
+            + match &run.matches {
+                Matches::All(_) => 0,
+                Matches::Each(each) => each.len() * 4,
+            };
+        let group_bytes = self.groups.bytes();
+        self.reservation.try_grow(bytes + group_bytes.saturating_sub(self.group_bytes))?;
+        self.group_bytes = self.group_bytes.max(group_bytes);
+        Ok(Some(run))
+    }
+
+    /// The numbers of the breakdown values of the rows in `kept`, or of all.
+    fn groups(&mut self, piece: Piece<'_>, wants: &Wants, kept: Option<&BooleanBuffer>) -> Result<Vec<u32>> {
+        if wants.items.is_empty() {
+            return Ok(Vec::new());
+        }
+        let overflows = wants.items.iter().any(|item| item.overflow_name.is_some());
+        let overflow = match overflows {
+            true => piece.column(piece.local.schema.overflow())?,
+            false => Column::Null,
+        };
+        if let ([RunItem { value: RunValue::Column(place), .. }], Column::Null) = (wants.items.as_slice(), &overflow)
+            && let Column::Coded(coded) = piece.column(*place)?
+        {
+            let numbers = self.groups.numbers_of(coded.values.as_string_view());
+            let codes = coded.codes.slice(piece.start, piece.rows);
+            let number = |code: u16| numbers.get(usize::from(code)).copied().unwrap_or(0);
+            return Ok(match kept {
+                Some(kept) => kept.set_indices().map(|row| number(codes[row])).collect(),
+                None => codes.iter().map(|code| number(*code)).collect(),
+            });
+        }
+        let only = |array: ArrayRef| -> Result<ArrayRef> {
+            Ok(match kept {
+                Some(kept) => filter(&array, &kept.clone().into()).map_err(DataFusionError::from)?,
+                None => array,
+            })
+        };
+        let mut columns = Vec::with_capacity(wants.items.len() + 1);
+        for item in &wants.items {
+            columns.push(only(match &item.value {
+                RunValue::Null => datafusion::arrow::array::new_null_array(&DataType::Null, piece.rows),
+                RunValue::Column(place) => piece.array(*place)?,
+                RunValue::Expression(value) => value.array(piece)?,
+            })?);
+        }
+        if overflows {
+            columns.push(only(overflow.slice(piece.start, piece.rows, &DataType::Utf8View)?)?);
+        }
+        let rows = kept.map_or(piece.rows, BooleanBuffer::count_set_bits);
+        let mut numbers = Vec::with_capacity(rows);
+        self.groups.read(&columns, rows, &mut numbers)?;
+        Ok(numbers)
+    }
+}
+
+/// The rows that answers may show, where they may not show all.
+fn hidden(piece: Piece<'_>, subjects: &ScalarBuffer<u32>) -> Result<Option<BooleanBuffer>> {
+    if piece.local.shows_all(piece.part) {
+        return Ok(None);
+    }
+    let snapshot = &piece.local.snapshot;
+    let sequences = primitive::<UInt64Type>(&piece.array(system::SEQUENCE.0)?);
+    let expired_before = snapshot.hidden.expired_before().map_or(i64::MIN, |before| before.as_microsecond());
+    let timestamps = primitive::<TimestampMicrosecondType>(&piece.array(system::TIMESTAMP.0)?);
+    let last = snapshot.sequence.number();
+    Ok(Some(BooleanBuffer::collect_bool(piece.rows, |row| {
+        let (subject, sequence) = (SubjectId::new(subjects[row]), Sequence::new(sequences[row]));
+        sequences[row] <= last && timestamps[row] >= expired_before && !snapshot.hidden.hides(subject, sequence)
+    })))
+}
+
+fn primitive<T: datafusion::arrow::datatypes::ArrowPrimitiveType>(array: &ArrayRef) -> ScalarBuffer<T::Native> {
+    array.as_primitive::<T>().values().clone()
+}
+
+fn only<T: datafusion::arrow::datatypes::ArrowNativeType>(
+    values: ScalarBuffer<T>,
+    kept: Option<&BooleanBuffer>,
+) -> ScalarBuffer<T> {
+    match kept {
+        Some(kept) if !values.is_empty() => kept.set_indices().map(|row| values[row]).collect::<Vec<T>>().into(),
+        _ => values,
+    }
+}
+
+/// The numbers of a column, NaN where there is none; empty when none are asked for.
+fn numbers(piece: Piece<'_>, place: Option<usize>, kept: Option<&BooleanBuffer>) -> Result<Vec<f64>> {
+    let Some(place) = place else { return Ok(Vec::new()) };
+    let array = cast(&piece.array(place)?, &DataType::Float64).map_err(DataFusionError::from)?;
+    let numbers = array.as_primitive::<Float64Type>();
+    let number = |row: usize| if numbers.is_valid(row) { numbers.value(row) } else { f64::NAN };
+    Ok(match kept {
+        Some(kept) => kept.set_indices().map(number).collect(),
+        None => (0..piece.rows).map(number).collect(),
+    })
+}

@@ -1,0 +1,194 @@
+//! From runs to units: the rows of each subject together, in the order of events, a stretch of subjects at a time.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use datafusion::execution::memory_pool::MemoryPool;
+
+use super::persons::Merged;
+use super::run::Runs;
+use super::work::Work;
+use crate::analysis::{Collector, Core, Ranges, Row, feed};
+use crate::error::Result;
+use crate::spec::Hit;
+
+/// Rows that are taken together, nearly: they stay in a core's cache.
+const STRETCH_ROWS: usize = 32_768;
+
+/// A stretch of subjects for each piece of work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stretches {
+    width: u32,
+    count: usize,
+}
+
+impl Stretches {
+    /// Of `subjects` with `rows` rows in all.
+    pub(crate) fn new(subjects: u32, rows: usize) -> Self {
+        let wanted = u32::try_from(rows / STRETCH_ROWS).unwrap_or(u32::MAX).clamp(1, subjects.max(1));
+        let width = subjects.div_ceil(wanted).max(1);
+        Self { width, count: subjects.div_ceil(width) as usize }
+    }
+
+    /// The same, each beginning at a multiple of `align`.
+    pub(crate) fn aligned(subjects: u32, rows: usize, align: u32) -> Self {
+        let width = Self::new(subjects, rows).width.next_multiple_of(align);
+        Self { width, count: subjects.div_ceil(width) as usize }
+    }
+
+    pub(crate) fn count(self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn subjects(self, at: usize) -> Range<u32> {
+        let start = (at as u32).saturating_mul(self.width);
+        start..start.saturating_add(self.width)
+    }
+}
+
+/// Feeds every unit of `runs` that matches one of the selectors in `needs` to one of several cores, and returns the cores.
+pub(crate) async fn feed_runs<C: Core>(
+    runs: Runs,
+    subjects: u32,
+    merged: Merged,
+    needs: u32,
+    (pool, work): (&Arc<dyn MemoryPool>, Work),
+    make: impl Fn() -> C,
+) -> Result<Vec<C>> {
+    let stretches = Stretches::new(subjects, runs.rows());
+    let ranges = Ranges::new(subjects);
+    let small = runs.rows() < STRETCH_ROWS;
+    let runs = Arc::new(runs);
+    let feeder = || Feeder {
+        core: make(),
+        ends: Vec::new(),
+        wanted: Vec::new(),
+        hits: Vec::new(),
+        moved: Collector::new(ranges, pool),
+    };
+    let shared = Arc::clone(&runs);
+    let no_one_merged = merged.is_empty();
+    let piece = move |feeder: &mut Feeder<C>, at: usize| feeder.take(&shared, &stretches.subjects(at), &merged, needs);
+    let feeders = work.each(stretches.count(), small, feeder, piece).await?;
+    let mut cores = Vec::with_capacity(feeders.len() * 2);
+    let mut parts = Vec::with_capacity(feeders.len());
+    let same: Vec<u32> = (0_u32..).take(runs.groups.len().max(1)).collect();
+    for feeder in feeders {
+        cores.push(feeder.core);
+        parts.push((feeder.moved, same.clone()));
+    }
+    if !no_one_merged {
+        cores.extend(feed(ranges, parts, work.threads(), make).await?);
+    }
+    Ok(cores)
+}
+
+/// One thread's part of it.
+struct Feeder<C> {
+    core: C,
+    /// Where the rows of each subject of the stretch end.
+    ends: Vec<u32>,
+    /// Which subjects of the stretch match what is needed.
+    wanted: Vec<bool>,
+    hits: Vec<Hit>,
+    /// Rows of persons with several subjects, which are together only when all have been read.
+    moved: Collector,
+}
+
+const NO_HIT: Hit = Hit { timestamp: 0, sequence: 0, matches: 0, group: 0 };
+
+impl<C: Core> Feeder<C> {
+    fn take(&mut self, runs: &Runs, subjects: &Range<u32>, merged: &Merged, needs: u32) -> Result<()> {
+        let width = (subjects.end - subjects.start) as usize;
+        let own: Vec<(usize, Range<usize>)> = runs
+            .runs
+            .iter()
+            .enumerate()
+            .map(|(at, run)| (at, run.rows_of(subjects)))
+            .filter(|(_, rows)| !rows.is_empty())
+            .collect();
+        self.wanted.clear();
+        self.wanted.resize(width, false);
+        for (at, rows) in &own {
+            let run = &runs.runs[*at];
+            if run.matches.any() & needs == 0 {
+                continue;
+            }
+            for row in rows.clone() {
+                if run.matches.of(row) & needs != 0 {
+                    self.wanted[(run.subjects[row] - subjects.start) as usize] = true;
+                }
+            }
+        }
+        if !merged.is_empty() {
+            self.move_merged(runs, &own, subjects.start, merged)?;
+        }
+        self.ends.clear();
+        self.ends.resize(width, 0);
+        for (at, rows) in &own {
+            for subject in &runs.runs[*at].subjects[rows.clone()] {
+                self.ends[(subject - subjects.start) as usize] += 1;
+            }
+        }
+        let mut total = 0;
+        for (end, wanted) in self.ends.iter_mut().zip(&self.wanted) {
+            let rows = if *wanted { *end } else { 0 };
+            *end = total;
+            total += rows;
+        }
+        self.hits.clear();
+        self.hits.resize(total as usize, NO_HIT);
+        for (at, rows) in &own {
+            let run = &runs.runs[*at];
+            for row in rows.clone() {
+                let place = (run.subjects[row] - subjects.start) as usize;
+                if !self.wanted[place] {
+                    continue;
+                }
+                let end = &mut self.ends[place];
+                self.hits[*end as usize] = Hit {
+                    timestamp: run.timestamps[row],
+                    sequence: run.sequences.get(row).copied().unwrap_or(0),
+                    matches: run.matches.of(row),
+                    group: run.group(row),
+                };
+                *end += 1;
+            }
+        }
+        let mut start = 0;
+        for end in &self.ends {
+            let hits = &mut self.hits[start..*end as usize];
+            start = *end as usize;
+            if hits.is_empty() {
+                continue;
+            }
+            // Stable: without sequences, rows of one instant keep the order of the log, in which the rows of one event come.
+            if !hits.is_sorted_by_key(|hit| (hit.timestamp, hit.sequence)) {
+                hits.sort_by_key(|hit| (hit.timestamp, hit.sequence));
+            }
+            self.core.add_unit(hits);
+        }
+        Ok(())
+    }
+
+    /// Sets the rows of persons with several subjects aside.
+    fn move_merged(&mut self, runs: &Runs, own: &[(usize, Range<usize>)], first: u32, merged: &Merged) -> Result<()> {
+        let mut moved = Vec::new();
+        for (at, rows) in own {
+            let run = &runs.runs[*at];
+            for row in rows.clone() {
+                let subject = run.subjects[row];
+                let Some(person) = merged.person(subject) else { continue };
+                self.wanted[(subject - first) as usize] = false;
+                moved.push(Row {
+                    timestamp: run.timestamps[row],
+                    sequence: run.sequences.get(row).copied().unwrap_or(0),
+                    unit: person,
+                    matches: run.matches.of(row),
+                    group: run.group(row),
+                });
+            }
+        }
+        self.moved.push(moved.into_iter())
+    }
+}
