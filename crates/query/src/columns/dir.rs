@@ -77,6 +77,12 @@ impl ColumnDir {
         Ok(files.collect())
     }
 
+    /// Removes a file that nobody names. What stays behind goes at the next open.
+    pub(crate) fn remove(&self, kind: Kind, id: FileId) {
+        let dir = self.of(kind);
+        let _removed = self.storage.remove(&dir.join(id.file_name())).and_then(|()| self.storage.sync_dir(dir));
+    }
+
     /// Removes every file that `keep` does not hold, durably, and answers with the highest id that there was.
     pub(crate) fn remove_others(&self, keep: &[Arc<ColumnFile>]) -> Result<u64> {
         let keep: HashSet<&Path> =

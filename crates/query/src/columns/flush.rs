@@ -1,4 +1,4 @@
-//! Writes the tail to files in the background.
+//! Writes the tail to files, and merges files, in the background.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,7 @@ use pugmark_store::{Error, ErrorKind, Result, Store};
 use super::catalog::FileId;
 use super::cell::{Part, Slice};
 use super::fold::ColumnsFold;
+use super::merge::{FILES_MAX, merge_files};
 use super::state::Columns;
 use super::writer::write_file;
 
@@ -41,6 +42,16 @@ struct Work {
     /// How many flushes were begun, and how many of them have ended.
     begun: u64,
     ended: u64,
+    /// The merge policy sees files to merge.
+    mergeable: bool,
+    /// How many merges of everything have been asked for, and answered.
+    merges_wanted: u64,
+    merges_answered: u64,
+    /// Whether a merge is under way, and is to be given up.
+    merging: bool,
+    give_up_merge: bool,
+    /// Why the last merge failed.
+    merge_failure: Option<(ErrorKind, String)>,
     /// Why the last flush failed.
     failure: Option<(ErrorKind, String)>,
     stopping: bool,
@@ -103,6 +114,49 @@ impl Control {
         self.lock().failure.as_ref().map(|(kind, message)| Error::new(*kind, message.clone()))
     }
 
+    pub(crate) fn set_mergeable(&self, mergeable: bool) {
+        let mut work = self.lock();
+        work.mergeable = mergeable;
+        if mergeable {
+            self.wake.notify_all();
+        }
+    }
+
+    /// Waits for files to merge: the number of the request where one waits for it. `None` at the end.
+    fn next_merge(&self) -> Option<u64> {
+        let mut work = self.lock();
+        loop {
+            if work.stopping {
+                return None;
+            }
+            // What comes in has precedence, unless somebody waits.
+            let asked = work.merges_wanted > work.merges_answered;
+            if asked || (work.mergeable && !work.due) {
+                work.merging = true;
+                work.give_up_merge = false;
+                return Some(work.merges_wanted);
+            }
+            work = self.wake.wait(work).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn gives_up_merge(&self) -> bool {
+        let work = self.lock();
+        work.stopping || work.give_up_merge
+    }
+
+    fn note_merge(&self, result: &Result<bool>, request: u64) {
+        let mut work = self.lock();
+        work.merging = false;
+        work.merge_failure = result.as_ref().err().map(|e| (e.kind(), e.to_string()));
+        if !matches!(result, Ok(true)) {
+            // Nothing more to do until the files are others.
+            work.mergeable = false;
+            work.merges_answered = work.merges_answered.max(request);
+        }
+        self.answered.notify_all();
+    }
+
     fn next_task(&self) -> Task {
         let mut work = self.lock();
         loop {
@@ -140,12 +194,13 @@ impl Control {
     }
 }
 
-/// The thread that writes the tail of one store to files: whenever it has grown to the size of a file, and on demand.
+/// The threads that write the tail of one store to files, whenever it has grown to the size of a file and on demand, and that merge files as the
+/// [`MergePolicy`](super::MergePolicy) says, while nothing is to be flushed and on demand.
 ///
 /// A flush that fails is tried again. As long as the last one failed, [`flush_now`](Self::flush_now) and [`close`](Self::close) say why if they fail as
 /// well, and appends that find the tail full fail with the same error. Nothing is lost: what is in no file is in the log.
 ///
-/// Dropping it stops the thread; what the tail holds then is applied again by the next open.
+/// Dropping it stops the threads and gives up a merge; what the tail holds then is applied again by the next open.
 ///
 /// # Example
 /// ```
@@ -169,7 +224,7 @@ impl Control {
 #[derive(Debug)]
 pub struct Flusher {
     control: Arc<Control>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Flusher {
@@ -188,14 +243,18 @@ impl Flusher {
             work.stopping = false;
             work.stopped = false;
         }
-        let thread = std::thread::Builder::new().name("pugmark-flush".to_owned()).spawn({
-            let running = Running(Arc::clone(&control));
+        let failed = |e| Error::with_source(ErrorKind::Io, format!("starting the flusher: {e}"), e);
+        let mut flusher = Self { control: Arc::clone(&control), threads: Vec::new() };
+        let flushing = std::thread::Builder::new().name("pugmark-flush".to_owned()).spawn({
+            let (running, store) = (Running(Arc::clone(&control)), Arc::clone(&store));
             move || running.run(&store)
         });
-        match thread {
-            Ok(thread) => Ok(Self { control, thread: Some(thread) }),
-            Err(e) => Err(Error::with_source(ErrorKind::Io, format!("starting the flusher: {e}"), e)),
-        }
+        flusher.threads.push(flushing.map_err(failed)?);
+        let merging = std::thread::Builder::new().name("pugmark-merge".to_owned()).spawn(move || {
+            merge_all(&control, &store);
+        });
+        flusher.threads.push(merging.map_err(failed)?);
+        Ok(flusher)
     }
 
     /// Writes everything that was acknowledged before the call to files, and waits for it.
@@ -219,11 +278,30 @@ impl Flusher {
         }
     }
 
-    /// Waits until no file is being written of what the store showed before the call: of rows that were removed since, none is left behind.
+    /// Merges files until the policy sees no more to merge, and waits for it.
+    ///
+    /// # Errors
+    /// Errors of the disk and of the index.
+    pub fn merge_now(&self) -> Result<()> {
+        let mut work = self.control.lock();
+        work.merges_wanted += 1;
+        let request = work.merges_wanted;
+        self.control.wake.notify_all();
+        while work.merges_answered < request && !work.stopped {
+            work = self.control.answered.wait(work).unwrap_or_else(PoisonError::into_inner);
+        }
+        match &work.merge_failure {
+            Some((kind, message)) => Err(Error::new(*kind, message.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until no file is being written of what the store showed before the call: of rows that were removed since, none is left behind. A merge is given up.
     pub fn wait_for_present(&self) {
         let mut work = self.control.lock();
         let begun = work.begun;
-        while work.ended < begun && !work.stopped {
+        work.give_up_merge = true;
+        while (work.ended < begun || (work.merging && work.give_up_merge)) && !work.stopped {
             work = self.control.answered.wait(work).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -239,11 +317,12 @@ impl Flusher {
     }
 
     fn stop(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
         self.control.lock().stopping = true;
         self.control.wake.notify_all();
-        // A panic of the thread was told to whoever waited for it.
-        let _ended = thread.join();
+        for thread in self.threads.drain(..) {
+            // A panic of the thread was told to whoever waited for it.
+            let _ended = thread.join();
+        }
     }
 }
 
@@ -308,6 +387,52 @@ impl Running {
         })?;
         Ok(true)
     }
+}
+
+/// The other thread's side.
+fn merge_all(control: &Arc<Control>, store: &Store) {
+    while let Some(request) = control.next_merge() {
+        let ended = MergeEnded(control);
+        let result = merge(control, store);
+        std::mem::forget(ended);
+        control.note_merge(&result, request);
+        if result.is_err() {
+            control.pause(RETRY_AFTER);
+        }
+    }
+}
+
+/// Nobody waits for a merge that ended by a panic.
+struct MergeEnded<'a>(&'a Control);
+
+impl Drop for MergeEnded<'_> {
+    fn drop(&mut self) {
+        let failure = Error::new(ErrorKind::Poisoned, "a merge stopped by a broken invariant; open the store again");
+        self.0.note_merge(&Err(failure), u64::MAX);
+    }
+}
+
+/// Merges the files that the policy picks; `false` when there are none, or it was given up.
+fn merge(control: &Control, store: &Store) -> Result<bool> {
+    let snapshot = store.snapshot();
+    let columns = state_of::<Columns>(&snapshot)?;
+    let registry = state_of::<Registry>(&snapshot)?;
+    let rows: Vec<u64> = columns.files.iter().map(|file| file.rows).collect();
+    let Some(picked) = columns.merge.pick(&rows) else { return Ok(false) };
+    let files = columns.files.get(picked).unwrap_or_default();
+    let files = files.get(..files.len().min(FILES_MAX)).unwrap_or_default();
+    let schema = columns.event_schema(registry.schema());
+    let give_up = || control.gives_up_merge();
+    let Some(merged) = merge_files(&columns.dir, || control.next_file(), files, &schema, &give_up)? else {
+        return Ok(false);
+    };
+    let mut merged = Some(merged);
+    let replaced = store
+        .update(|fold: &mut ColumnsFold, _| Ok(merged.take().is_some_and(|merged| fold.replace(files, merged))))?;
+    if replaced {
+        files.iter().for_each(|file| file.drop_with_last_reader());
+    }
+    Ok(replaced)
 }
 
 fn state<T: Send + Sync + 'static>(store: &Store) -> Result<Arc<T>> {

@@ -12,6 +12,7 @@ use super::catalog::{Catalog, ColumnFile, FileId};
 use super::cell::{Cell, Part, Slice};
 use super::dir::ColumnDir;
 use super::flush::Control;
+use super::policy::{MergePolicy, SizeTiered};
 use super::schema::EventSchema;
 use super::state::{Columns, Schemas, Tail};
 use super::verify::ColumnsVerifier;
@@ -35,16 +36,19 @@ pub struct ColumnsOptions {
     pub registry: RegistryOptions,
     /// Where the store is.
     pub storage: Arc<dyn Storage>,
+    /// Which files are merged into one in the background.
+    pub merge: Arc<dyn MergePolicy>,
 }
 
 impl Default for ColumnsOptions {
-    /// A million rows (1,048,576) or 256 MiB, on the machine's file system.
+    /// A million rows (1,048,576) or 256 MiB, on the machine's file system; files are merged up to four million rows.
     fn default() -> Self {
         Self {
             flush_rows: 1 << 20,
             flush_bytes: 256 << 20,
             registry: RegistryOptions::default(),
             storage: Arc::new(Disk),
+            merge: Arc::new(SizeTiered::default()),
         }
     }
 }
@@ -104,6 +108,8 @@ pub struct ColumnsFold {
     control: Arc<Control>,
     /// The types of properties while there is no flusher, who knows them from the snapshot.
     pub(super) types: Option<RegistryFold>,
+    /// The sizes of the files that the merge policy was last asked about.
+    merge_looked_at: Vec<u64>,
 }
 
 impl ColumnsFold {
@@ -130,6 +136,7 @@ impl ColumnsFold {
             schemas: Arc::default(),
             control,
             types: Some(types),
+            merge_looked_at: Vec::new(),
         }
     }
 
@@ -204,6 +211,30 @@ impl ColumnsFold {
     }
 }
 
+impl ColumnsFold {
+    /// Puts `merged` in the place of `files`; where one of these is no more, it is superfluous. Says whether they are to go, once that is durable.
+    pub(crate) fn replace(&mut self, files: &[Arc<ColumnFile>], merged: ColumnFile) -> bool {
+        let is_here = |file: &Arc<ColumnFile>| self.files.iter().any(|own| Arc::ptr_eq(own, file));
+        if !files.iter().all(is_here) {
+            merged.drop_with_last_reader();
+            return false;
+        }
+        for file in files {
+            match self.unsaved.added.iter().position(|id| *id == file.id) {
+                Some(at) => drop(self.unsaved.added.remove(at)),
+                None => self.unsaved.removed.push(file.id),
+            }
+        }
+        self.unsaved.added.push(merged.id);
+        let mut kept: Vec<Arc<ColumnFile>> =
+            self.files.iter().filter(|file| !files.iter().any(|gone| Arc::ptr_eq(gone, file))).cloned().collect();
+        kept.push(Arc::new(merged));
+        kept.sort_by_key(|file| file.first_sequence);
+        self.files = kept.into();
+        true
+    }
+}
+
 fn empty_part() -> Part {
     Part { cell: Cell::new(), rows: 0..0, bytes: 0, through: Sequence::new(0) }
 }
@@ -259,6 +290,11 @@ impl Fold for ColumnsFold {
 
     fn publish(&mut self) -> Arc<dyn Any + Send + Sync> {
         self.control.set_due(self.options.is_due(self.sealed_extent()));
+        let rows: Vec<u64> = self.files.iter().map(|file| file.rows).collect();
+        if self.merge_looked_at != rows {
+            self.control.set_mergeable(self.options.merge.pick(&rows).is_some());
+            self.merge_looked_at = rows;
+        }
         let open = (!self.open.rows.is_empty()).then(|| self.open.clone());
         Arc::new(Columns {
             dir: self.dir.clone(),
@@ -266,6 +302,7 @@ impl Fold for ColumnsFold {
             tail: Tail { sealed: Arc::clone(&self.sealed), open },
             schemas: Arc::clone(&self.schemas),
             control: Arc::clone(&self.control),
+            merge: Arc::clone(&self.options.merge),
         })
     }
 

@@ -137,7 +137,7 @@ fn place_of(key: u128) -> u32 {
 }
 
 /// `events` says how many rows each event has, in the order of the file.
-fn row_groups(events: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+pub(crate) fn row_groups(events: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
     let mut groups = Vec::new();
     let (mut start, mut at) = (0, 0);
     for rows in events {

@@ -13,6 +13,7 @@ use super::cell::{Part, Slice};
 use super::dir::ColumnDir;
 use super::error;
 use super::flush::Control;
+use super::policy::MergePolicy;
 use super::schema::EventSchema;
 
 /// Every event of a snapshot, exactly once: in a file or in the tail. It never changes, and its files stay as long as it is kept.
@@ -25,6 +26,7 @@ pub struct Columns {
     pub(crate) tail: Tail,
     pub(crate) schemas: Arc<Schemas>,
     pub(crate) control: Arc<Control>,
+    pub(crate) merge: Arc<dyn MergePolicy>,
 }
 
 /// The last [`EventSchema`] asked for.
@@ -37,7 +39,7 @@ impl Columns {
         self.dir.path()
     }
 
-    /// The files, in the order in which they were written.
+    /// The files, in the order of their sequences.
     pub fn files(&self) -> &Arc<[Arc<ColumnFile>]> {
         &self.files
     }

@@ -1,6 +1,7 @@
-//! Writes rows of the tail as one Parquet file: sorted, column by column, so that only a few columns at a time are in memory.
+//! Writes sorted rows as one Parquet file, column by column, so that only a few columns at a time are in memory.
 
 use std::io::BufWriter;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -24,13 +25,14 @@ use super::dir::{ColumnDir, Kind};
 use super::error;
 use super::guard::Guarding;
 use super::order::Order;
-use super::rollup::write_rollup;
+use super::rollup::{Rollup, write_rollup};
 use super::schema::{EventSchema, system};
 
 /// The version of what a columnar file holds, in its key-value metadata.
 const VERSION: u32 = 1;
 /// Rows of a data page: what a query reads at least of a column.
 const PAGE_ROWS: usize = 8_192;
+const PAGE_ROWS_U64: u64 = PAGE_ROWS as u64;
 /// Most columns that are encoded at once: each takes a thread, and memory for its values.
 const COLUMNS_AT_ONCE: usize = 4;
 /// Bytes of the write buffer.
@@ -46,58 +48,90 @@ pub(crate) fn write_file(
     schema: &EventSchema,
 ) -> Result<Option<ColumnFile>> {
     let Some(order) = Order::of(slices) else { return Ok(None) };
-    let (rollup_bytes, rollup) = write_rollup(dir, id, &order.rollup(slices))?;
-    let file = dir.begin(Kind::Columns, id)?;
-    let columns = Columns::new(slices, schema, &order)?;
-    let written = columns.write(&order, file.writer());
-    let data = written.map_err(|e| error::parquet("writing", file.path(), e))?;
-    let bytes = file.finish()?;
-    let entry = Entry { bytes, rollup_bytes, ..order.entry };
-    Ok(Some(ColumnFile::new(dir, id, entry, Checksums { data, rollup })))
+    let overflow =
+        slices.iter().map(|slice| slice.chunk.convert(schema, schema.overflow())).collect::<Result<Vec<_>>>()?;
+    let overflows = overflow.iter().zip(slices).any(|(array, slice)| {
+        let own = array.slice(slice.rows.start, slice.rows.len());
+        own.null_count() < own.len()
+    });
+    let mut places: Vec<usize> = (0..schema.overflow())
+        .filter(|place| slices.iter().any(|slice| slice.chunk.has_values(schema, *place)))
+        .collect();
+    places.extend(overflows.then_some(schema.overflow()));
+    let fields: Vec<Field> = places.iter().map(|place| schema.arrow().field(*place).clone()).collect();
+    let columns = |at: usize| -> Result<Column<'_>> {
+        let place = places.get(at).copied().unwrap_or(schema.overflow());
+        let arrays: Vec<ArrayRef> = if place == schema.overflow() {
+            overflow.clone()
+        } else {
+            slices.iter().map(|slice| slice.chunk.convert(schema, place)).collect::<Result<_>>()?
+        };
+        let rows = &order.rows;
+        Ok(Box::new(move |group: Range<usize>| {
+            let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+            Ok(interleave(&arrays, rows.get(group).unwrap_or_default())?)
+        }))
+    };
+    let rollup = order.rollup(slices);
+    let plan = Plan { fields, row_groups: &order.row_groups, entry: &order.entry, rollup: &rollup };
+    plan.write(dir, id, &columns, &|| false)
 }
+
+/// Gives the rows of one column after the other, a row group at a time.
+pub(super) type Column<'a> = Box<dyn FnMut(Range<usize>) -> std::result::Result<ArrayRef, ParquetError> + 'a>;
 
 /// A column of every row group.
 type EncodedColumn = Vec<Vec<ArrowColumnChunk>>;
 
-/// The columns of a file: those that have values in it.
-struct Columns<'a> {
-    slices: &'a [Slice],
-    schema: &'a EventSchema,
-    /// Places in the schema.
-    places: Vec<usize>,
-    /// The overflow of each slice, made first to know whether there is any.
-    overflow: Vec<ArrayRef>,
-    properties: WriterPropertiesPtr,
-    arrow: ArrowSchema,
+/// A file to be written: its columns are those that have values in it.
+pub(super) struct Plan<'a> {
+    pub(super) fields: Vec<Field>,
+    pub(super) row_groups: &'a [Range<usize>],
+    pub(super) entry: &'a Entry,
+    pub(super) rollup: &'a Rollup,
 }
 
-impl<'a> Columns<'a> {
-    fn new(slices: &'a [Slice], schema: &'a EventSchema, order: &Order) -> Result<Self> {
-        let overflow =
-            slices.iter().map(|slice| slice.chunk.convert(schema, schema.overflow())).collect::<Result<Vec<_>>>()?;
-        let overflows = overflow.iter().zip(slices).any(|(array, slice)| {
-            let own = array.slice(slice.rows.start, slice.rows.len());
-            own.null_count() < own.len()
-        });
-        let mut places: Vec<usize> = (0..schema.overflow())
-            .filter(|place| slices.iter().any(|slice| slice.chunk.has_values(schema, *place)))
-            .collect();
-        places.extend(overflows.then_some(schema.overflow()));
-        let fields: Vec<Field> = places.iter().map(|place| schema.arrow().field(*place).clone()).collect();
-        let arrow = ArrowSchema::new(fields);
-        Ok(Self { slices, schema, places, overflow, properties: Arc::new(properties(&arrow, order)), arrow })
+impl Plan<'_> {
+    /// Writes the file and its rollup, and makes both durable. `columns` makes the columns by their place among the fields. `None` once `give_up` says so, between
+    /// two columns.
+    pub(super) fn write<'c>(
+        &self,
+        dir: &ColumnDir,
+        id: FileId,
+        columns: &(dyn Fn(usize) -> Result<Column<'c>> + Sync),
+        give_up: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<ColumnFile>> {
+        let (rollup_bytes, rollup) = write_rollup(dir, id, self.rollup)?;
+        let file = dir.begin(Kind::Columns, id)?;
+        let written = self.write_columns(file.writer(), columns, give_up);
+        let Some(data) = written.map_err(|e| error::parquet("writing", file.path(), e))? else {
+            // Nobody names it, and what is left behind goes at the next open.
+            dir.remove(Kind::Rollups, id);
+            return Ok(None);
+        };
+        let bytes = file.finish()?;
+        let entry = Entry { bytes, rollup_bytes, ..self.entry.clone() };
+        Ok(Some(ColumnFile::new(dir, id, entry, Checksums { data, rollup })))
     }
 
-    fn write(&self, order: &Order, file: FileWriter) -> std::result::Result<Vec<u32>, ParquetError> {
-        let mut groups: Vec<Vec<ArrowColumnChunk>> = order.row_groups.iter().map(|_| Vec::new()).collect();
-        for column in self.encode_all(order)? {
+    fn write_columns<'c>(
+        &self,
+        file: FileWriter,
+        columns: &(dyn Fn(usize) -> Result<Column<'c>> + Sync),
+        give_up: &(dyn Fn() -> bool + Sync),
+    ) -> std::result::Result<Option<Vec<u32>>, ParquetError> {
+        let arrow = ArrowSchema::new(self.fields.clone());
+        let properties = Arc::new(properties(&arrow, self.entry));
+        let mut groups: Vec<Vec<ArrowColumnChunk>> = self.row_groups.iter().map(|_| Vec::new()).collect();
+        let Some(encoded) = self.encode_all(&properties, columns, give_up)? else { return Ok(None) };
+        for column in encoded {
             for (group, chunks) in groups.iter_mut().zip(column) {
                 group.extend(chunks);
             }
         }
-        let descriptor = ArrowSchemaConverter::new().convert(&self.arrow)?;
+        let descriptor = ArrowSchemaConverter::new().convert(&arrow)?;
         let out = BufWriter::with_capacity(BUFFER_BYTES, Guarding::new(file));
-        let mut writer = SerializedFileWriter::new(out, descriptor.root_schema_ptr(), Arc::clone(&self.properties))?;
+        let mut writer = SerializedFileWriter::new(out, descriptor.root_schema_ptr(), properties)?;
         for group in groups {
             let mut into = writer.next_row_group()?;
             for column in group {
@@ -107,24 +141,28 @@ impl<'a> Columns<'a> {
         }
         let out = writer.into_inner()?;
         let out = out.into_inner().map_err(|e| ParquetError::External(Box::new(e.into_error())))?;
-        Ok(out.finish())
+        Ok(Some(out.finish()))
     }
 
     /// The columns in their order. Those of many rows are encoded by as many threads as there are processors.
-    fn encode_all(&self, order: &Order) -> std::result::Result<Vec<EncodedColumn>, ParquetError> {
+    fn encode_all<'c>(
+        &self,
+        properties: &WriterPropertiesPtr,
+        columns: &(dyn Fn(usize) -> Result<Column<'c>> + Sync),
+        give_up: &(dyn Fn() -> bool + Sync),
+    ) -> std::result::Result<Option<Vec<EncodedColumn>>, ParquetError> {
         let next = AtomicUsize::new(0);
         let work = || -> std::result::Result<Vec<(usize, EncodedColumn)>, ParquetError> {
             let mut done = Vec::new();
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
-                let (Some(field), Some(place)) = (self.arrow.fields().get(at), self.places.get(at)) else {
-                    return Ok(done);
-                };
-                done.push((at, self.encode(field, *place, order)?));
+                let Some(field) = self.fields.get(at).filter(|_| !give_up()) else { return Ok(done) };
+                let column = columns(at).map_err(|e| ParquetError::External(Box::new(e)))?;
+                done.push((at, self.encode(&Arc::new(field.clone()), properties, column)?));
             }
         };
-        let threads = match order.rows.len() {
-            0..PAGE_ROWS => 1,
+        let threads = match self.entry.rows {
+            0..PAGE_ROWS_U64 => 1,
             _ => thread::available_parallelism().map_or(1, usize::from).min(COLUMNS_AT_ONCE),
         };
         let done = thread::scope(|scope| {
@@ -137,32 +175,27 @@ impl<'a> Columns<'a> {
             }
             done
         });
-        let mut columns = Vec::with_capacity(self.places.len());
+        let mut columns = Vec::with_capacity(self.fields.len());
         for part in done {
             columns.extend(part?);
         }
+        if columns.len() < self.fields.len() {
+            return Ok(None);
+        }
         columns.sort_unstable_by_key(|(at, _)| *at);
-        Ok(columns.into_iter().map(|(_, column)| column).collect())
+        Ok(Some(columns.into_iter().map(|(_, column)| column).collect()))
     }
 
     fn encode(
         &self,
         field: &FieldRef,
-        place: usize,
-        order: &Order,
+        properties: &WriterPropertiesPtr,
+        mut column: Column<'_>,
     ) -> std::result::Result<EncodedColumn, ParquetError> {
-        let arrays: Vec<ArrayRef> = if place == self.schema.overflow() {
-            self.overflow.clone()
-        } else {
-            let convert = |slice: &Slice| slice.chunk.convert(self.schema, place);
-            let arrays: Result<_> = self.slices.iter().map(convert).collect();
-            arrays.map_err(|e| ParquetError::External(Box::new(e)))?
-        };
-        let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
-        let writers = self.writers_of(field)?;
-        let mut groups = Vec::with_capacity(order.row_groups.len());
-        for (at, rows) in order.row_groups.iter().enumerate() {
-            let array = interleave(&arrays, order.rows.get(rows.clone()).unwrap_or_default())?;
+        let writers = writers_of(field, properties)?;
+        let mut groups = Vec::with_capacity(self.row_groups.len());
+        for (at, rows) in self.row_groups.iter().enumerate() {
+            let array = column(rows.clone())?;
             let mut chunks = Vec::new();
             for mut writer in writers.create_column_writers(at)? {
                 for leaf in compute_leaves(field, &array)? {
@@ -174,18 +207,20 @@ impl<'a> Columns<'a> {
         }
         Ok(groups)
     }
-
-    /// What makes the writers of one column, for one row group after the other.
-    fn writers_of(&self, field: &Field) -> std::result::Result<ArrowRowGroupWriterFactory, ParquetError> {
-        let schema = Arc::new(ArrowSchema::new(vec![field.clone()]));
-        let descriptor = ArrowSchemaConverter::new().convert(&schema)?;
-        let alone =
-            SerializedFileWriter::new(std::io::sink(), descriptor.root_schema_ptr(), Arc::clone(&self.properties))?;
-        Ok(ArrowRowGroupWriterFactory::new(&alone, schema))
-    }
 }
 
-fn properties(arrow: &ArrowSchema, order: &Order) -> WriterProperties {
+/// What makes the writers of one column, for one row group after the other.
+fn writers_of(
+    field: &Field,
+    properties: &WriterPropertiesPtr,
+) -> std::result::Result<ArrowRowGroupWriterFactory, ParquetError> {
+    let schema = Arc::new(ArrowSchema::new(vec![field.clone()]));
+    let descriptor = ArrowSchemaConverter::new().convert(&schema)?;
+    let alone = SerializedFileWriter::new(std::io::sink(), descriptor.root_schema_ptr(), Arc::clone(properties))?;
+    Ok(ArrowRowGroupWriterFactory::new(&alone, schema))
+}
+
+fn properties(arrow: &ArrowSchema, entry: &Entry) -> WriterProperties {
     let path = |(_, name): (usize, &str)| ColumnPath::from(name);
     let number = |key: &str, value: u64| KeyValue::new(format!("pugmark.{key}"), value.to_string());
     let sorted_by = [system::EVENT, system::SUBJECT, system::TIMESTAMP, system::SEQUENCE];
@@ -199,8 +234,8 @@ fn properties(arrow: &ArrowSchema, order: &Order) -> WriterProperties {
         .set_created_by(concat!("pugmark ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_key_value_metadata(Some(vec![
             number("version", u64::from(VERSION)),
-            number("first_sequence", order.entry.first_sequence),
-            number("last_sequence", order.entry.last_sequence),
+            number("first_sequence", entry.first_sequence),
+            number("last_sequence", entry.last_sequence),
         ]))
         .set_sorting_columns(Some(sorting))
         .set_compression(Compression::ZSTD(ZstdLevel::default()))

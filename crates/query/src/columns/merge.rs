@@ -1,0 +1,279 @@
+//! Makes one columnar file of several neighbours, column by column.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, new_null_array};
+use datafusion::arrow::compute::{cast, concat, interleave};
+use datafusion::arrow::datatypes::{DataType, Field, TimestampMicrosecondType, UInt32Type};
+use datafusion::parquet::arrow::ProjectionMask;
+use datafusion::parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::metadata::RowGroupMetaData;
+use datafusion::parquet::file::statistics::Statistics;
+use pugmark_store::Result;
+
+use super::catalog::{ColumnFile, EVENT_NAMES_MAX, Entry, FileId};
+use super::dir::ColumnDir;
+use super::error;
+use super::guard::{Guarded, external};
+use super::order::row_groups;
+use super::rollup::{Rollup, read_rollup};
+use super::schema::{EventSchema, system};
+use super::writer::{Column, Plan};
+
+/// Rows that are decoded at once of one column of one file.
+const BATCH_ROWS: usize = 16_384;
+/// Every whole number up to here, and down to its opposite, is a double.
+const EXACT_MAX: i64 = 1 << 53;
+/// Most files that are merged at once.
+pub(super) const FILES_MAX: usize = 64;
+
+/// Writes the rows of `files`, which are neighbours in the order of their sequences, to one file. `None` once `give_up` says so, and for a column of whole numbers
+/// that has widened and holds some that no double is equal to: digits that the overflow would have to take stay where they are.
+pub(super) fn merge_files(
+    dir: &ColumnDir,
+    id: impl FnOnce() -> FileId,
+    files: &[Arc<ColumnFile>],
+    schema: &EventSchema,
+    give_up: &(dyn Fn() -> bool + Sync),
+) -> Result<Option<ColumnFile>> {
+    let inputs = files.iter().map(Input::open).collect::<Result<Vec<_>>>()?;
+    let Some(fields) = fields(&inputs, schema) else { return Ok(None) };
+    let Some(order) = Merged::of(&inputs, give_up)? else { return Ok(None) };
+    let row_groups = row_groups(order.events.iter().map(|(_, rows)| *rows));
+    let entry = order.entry(files);
+    let columns = |at: usize| -> Result<Column<'_>> {
+        let field = fields.get(at).expect("invariant: columns are asked for by their place");
+        let mut sources = inputs.iter().map(|input| Source::open(input, field)).collect::<Result<Vec<_>>>()?;
+        let rows = &order.rows;
+        Ok(Box::new(move |group: Range<usize>| gather(&mut sources, rows.get(group).unwrap_or_default())))
+    };
+    let plan = Plan { fields: fields.clone(), row_groups: &row_groups, entry: &entry, rollup: &order.rollup };
+    plan.write(dir, id(), &columns, give_up)
+}
+
+/// A file to be merged.
+struct Input {
+    file: Arc<ColumnFile>,
+    footer: ArrowReaderMetadata,
+    rollup: Rollup,
+}
+
+impl Input {
+    fn open(file: &Arc<ColumnFile>) -> Result<Self> {
+        let guarded = Guarded::open(Arc::clone(&file.data))?;
+        let footer = ArrowReaderMetadata::load(&guarded, ArrowReaderOptions::new());
+        let footer = footer.map_err(|e| error::reading(&file.path, e))?;
+        Ok(Self { file: Arc::clone(file), footer, rollup: read_rollup(&file.rollup)? })
+    }
+
+    fn reader(&self, column: usize) -> Result<ParquetRecordBatchReader> {
+        let guarded = Guarded::open(Arc::clone(&self.file.data))?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(guarded, self.footer.clone());
+        let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
+        let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build();
+        reader.map_err(|e| error::reading(&self.file.path, e))
+    }
+
+    /// Whether a double is equal to each of the whole numbers in a column.
+    fn are_exact(&self, name: &str) -> bool {
+        let bounds = |group: &RowGroupMetaData| -> Option<(i64, i64)> {
+            let column = group.columns().get(self.footer.schema().index_of(name).ok()?)?;
+            match column.statistics()? {
+                Statistics::Int64(bounds) => match (bounds.min_opt(), bounds.max_opt()) {
+                    (Some(low), Some(high)) => Some((*low, *high)),
+                    // Only NULL.
+                    _ => (bounds.null_count_opt() == u64::try_from(column.num_values()).ok()).then_some((0, 0)),
+                },
+                _ => None,
+            }
+        };
+        let groups = self.footer.metadata().row_groups();
+        groups.iter().all(|group| bounds(group).is_some_and(|(low, high)| low >= -EXACT_MAX && high <= EXACT_MAX))
+    }
+
+    /// All values of a column that every row has.
+    fn whole(&self, name: &str) -> Result<ArrayRef> {
+        let path = &self.file.path;
+        let column = self.footer.schema().index_of(name).map_err(|e| error::reading_arrow(path, &e))?;
+        let batches = self.reader(column)?.collect::<std::result::Result<Vec<_>, _>>();
+        let batches = batches.map_err(|e| error::reading_arrow(path, &e))?;
+        let arrays: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(0).as_ref()).collect();
+        concat(&arrays).map_err(|e| error::reading_arrow(path, &e))
+    }
+}
+
+/// The columns that some file has, in the order of `schema`; `None` if one of them cannot be of one type.
+fn fields(inputs: &[Input], schema: &EventSchema) -> Option<Vec<Field>> {
+    let mut fields = Vec::new();
+    for field in schema.arrow().fields() {
+        let of = |input: &Input| Some(input.footer.schema().field_with_name(field.name()).ok()?.data_type().clone());
+        let mut kinds = inputs.iter().filter_map(of);
+        let Some(first) = kinds.next() else { continue };
+        let kind = if kinds.all(|other| other == first) {
+            first
+        } else {
+            let are_exact = |input: &Input| of(input) != Some(DataType::Int64) || input.are_exact(field.name());
+            if !inputs.iter().all(are_exact) {
+                return None;
+            }
+            DataType::Float64
+        };
+        fields.push(field.as_ref().clone().with_data_type(kind));
+    }
+    Some(fields)
+}
+
+/// The rows of several files in the order of one.
+struct Merged {
+    /// The file of each row: the rows of each file keep their order.
+    rows: Vec<u8>,
+    events: Vec<(String, usize)>,
+    rollup: Rollup,
+}
+
+impl Merged {
+    fn of(inputs: &[Input], give_up: &(dyn Fn() -> bool + Sync)) -> Result<Option<Self>> {
+        let mut keys: Vec<(ArrayRef, ArrayRef)> = Vec::with_capacity(inputs.len());
+        let mut events: BTreeMap<&str, Vec<(u8, Range<usize>)>> = BTreeMap::new();
+        for (number, input) in (0_u8..).zip(inputs) {
+            if give_up() {
+                return Ok(None);
+            }
+            keys.push((input.whole(system::SUBJECT.1)?, input.whole(system::TIMESTAMP.1)?));
+            for event in input.rollup.events() {
+                events.entry(&event.name).or_default().push((number, event.rows.clone()));
+            }
+        }
+        let keys: Vec<(&[u32], &[i64])> = keys
+            .iter()
+            .map(|(subjects, timestamps)| {
+                let subjects = subjects.as_primitive::<UInt32Type>().values();
+                (subjects.as_ref(), timestamps.as_primitive::<TimestampMicrosecondType>().values().as_ref())
+            })
+            .collect();
+        let total = inputs.iter().map(|input| usize::try_from(input.file.rows).unwrap_or(0)).sum();
+        let mut rows: Vec<u8> = Vec::with_capacity(total);
+        let mut counts = Vec::with_capacity(events.len());
+        for (name, mut sources) in events {
+            let before = rows.len();
+            // Of rows with one subject and timestamp, those of the first file have the lower sequences.
+            while let Some((_, number, at)) = sources
+                .iter()
+                .enumerate()
+                .map(|(at, (number, rows))| {
+                    let (subjects, timestamps) = keys[usize::from(*number)];
+                    ((subjects[rows.start], timestamps[rows.start]), *number, at)
+                })
+                .min()
+            {
+                rows.push(number);
+                let left = &mut sources[at].1;
+                left.start += 1;
+                if left.start >= left.end {
+                    sources.remove(at);
+                }
+            }
+            counts.push((name.to_owned(), rows.len() - before));
+        }
+        let mut next = vec![0_usize; keys.len()];
+        let key = rows.iter().map(|number| {
+            let number = usize::from(*number);
+            let at = next[number];
+            next[number] += 1;
+            (keys[number].0[at], keys[number].1[at])
+        });
+        let rollup = Rollup::of(counts.iter().map(|(name, rows)| (name.as_str(), *rows)), key);
+        Ok(Some(Self { rows, events: counts, rollup }))
+    }
+
+    fn entry(&self, files: &[Arc<ColumnFile>]) -> Entry {
+        let entries: Vec<Entry> = files.iter().map(|file| file.entry()).collect();
+        let least = |of: fn(&Entry) -> i128| entries.iter().map(of).min().unwrap_or_default();
+        let most = |of: fn(&Entry) -> i128| entries.iter().map(of).max().unwrap_or_default();
+        let names = || self.events.iter().map(|(name, _)| name.clone()).collect();
+        Entry {
+            rows: self.rows.len() as u64,
+            bytes: 0,
+            rollup_bytes: 0,
+            first_sequence: least(|entry| entry.first_sequence.into()) as u64,
+            last_sequence: most(|entry| entry.last_sequence.into()) as u64,
+            first_subject: least(|entry| entry.first_subject.into()) as u32,
+            last_subject: most(|entry| entry.last_subject.into()) as u32,
+            min_timestamp: least(|entry| entry.min_timestamp.into()) as i64,
+            max_timestamp: most(|entry| entry.max_timestamp.into()) as i64,
+            events: (self.events.len() <= EVENT_NAMES_MAX).then(names),
+        }
+    }
+}
+
+/// One column of one file, from its beginning to its end.
+struct Source {
+    /// `None` where the file has no such column.
+    reader: Option<ParquetRecordBatchReader>,
+    file: Arc<ColumnFile>,
+    kind: DataType,
+    /// Decoded, and not taken yet.
+    left: Option<ArrayRef>,
+}
+
+impl Source {
+    fn open(input: &Input, field: &Field) -> Result<Self> {
+        let column = input.footer.schema().index_of(field.name()).ok();
+        let reader = column.map(|column| input.reader(column)).transpose()?;
+        Ok(Self { reader, file: Arc::clone(&input.file), kind: field.data_type().clone(), left: None })
+    }
+
+    fn take(&mut self, rows: usize) -> std::result::Result<ArrayRef, ParquetError> {
+        let Some(reader) = &mut self.reader else { return Ok(new_null_array(&self.kind, rows)) };
+        let mut pieces: Vec<ArrayRef> = Vec::new();
+        let mut wanted = rows;
+        while wanted > 0 {
+            let array = match self.left.take() {
+                Some(left) => left,
+                None => {
+                    let batch = reader.next().transpose().map_err(|e| ParquetError::External(Box::new(e)))?;
+                    let batch = batch.ok_or_else(|| {
+                        let what = format!("ends {wanted} rows early");
+                        external(error::corrupt(self.file.path.display(), what))
+                    })?;
+                    // Whole numbers of a column that has widened.
+                    cast(batch.column(0), &self.kind)?
+                }
+            };
+            let own = array.len().min(wanted);
+            if own < array.len() {
+                self.left = Some(array.slice(own, array.len() - own));
+            }
+            pieces.push(array.slice(0, own));
+            wanted -= own;
+        }
+        match pieces.as_slice() {
+            [] => Ok(new_null_array(&self.kind, 0)),
+            [one] => Ok(Arc::clone(one)),
+            many => Ok(concat(&many.iter().map(AsRef::as_ref).collect::<Vec<&dyn Array>>())?),
+        }
+    }
+}
+
+/// The next rows, from the files that `rows` names.
+fn gather(sources: &mut [Source], rows: &[u8]) -> std::result::Result<ArrayRef, ParquetError> {
+    let mut counts = vec![0; sources.len()];
+    let places: Vec<(usize, usize)> = rows
+        .iter()
+        .map(|number| {
+            let number = usize::from(*number);
+            let at = counts[number];
+            counts[number] += 1;
+            (number, at)
+        })
+        .collect();
+    let arrays = sources.iter_mut().zip(counts).map(|(source, rows)| source.take(rows));
+    let arrays = arrays.collect::<std::result::Result<Vec<_>, _>>()?;
+    let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+    Ok(interleave(&arrays, &places)?)
+}
