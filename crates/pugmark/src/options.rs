@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pugmark_identity::IdentityOptions;
 use pugmark_query::EngineOptions;
-use pugmark_query::columns::ColumnsOptions;
+use pugmark_query::columns::{ColumnsOptions, MergePolicy};
 use pugmark_registry::RegistryOptions;
 use pugmark_store::Options as StoreOptions;
 
@@ -29,6 +29,8 @@ pub struct Options {
     pub flush_rows: usize,
     /// Events are written to a columnar file once they take so many bytes in memory.
     pub flush_bytes: usize,
+    /// Which columnar files are merged in the background.
+    pub merge: Arc<dyn MergePolicy>,
     /// Of the query engine: memory and threads.
     pub engine: EngineOptions,
 }
@@ -42,6 +44,7 @@ impl Default for Options {
             identity: IdentityOptions::default(),
             flush_rows: columns.flush_rows,
             flush_bytes: columns.flush_bytes,
+            merge: columns.merge,
             engine: EngineOptions::default(),
         }
     }
@@ -59,6 +62,7 @@ impl Options {
             flush_bytes: self.flush_bytes,
             registry: self.registry,
             storage: Arc::clone(&self.store.storage),
+            merge: Arc::clone(&self.merge),
         }
     }
 }

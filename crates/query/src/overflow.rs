@@ -27,6 +27,11 @@ impl<'a> OverflowValue<'a> {
         self.0.starts_with(|first: char| first == '-' || first.is_ascii_digit())
     }
 
+    /// The nearest double of a number; of nothing else.
+    pub(crate) fn to_number(self) -> Option<f64> {
+        if self.is_number() { ColumnType::double(ValueRef::Number(self.0)) } else { None }
+    }
+
     /// As text: strings as they are, the rest as JSON.
     pub(crate) fn to_text(self) -> Cow<'a, str> {
         text_of(self.0).unwrap_or(Cow::Borrowed(self.0))

@@ -8,6 +8,7 @@ use datafusion::prelude::SQLOptions;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use futures::TryStreamExt;
+use futures::future::BoxFuture;
 
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
@@ -41,10 +42,21 @@ impl Engine {
     /// # Errors
     /// As [`sql`](Self::sql); errors of the computation come through the stream.
     pub async fn sql_stream(&self, snapshot: &QuerySnapshot, statement: &str) -> Result<SendableRecordBatchStream> {
-        let state = self.session(snapshot)?;
-        let plan = plan(&state, snapshot, statement).await?;
-        let physical = state.create_physical_plan(&plan).await?;
-        Ok(execute_stream(physical, state.task_ctx())?)
+        self.planned(snapshot, statement).await
+    }
+
+    /// Behind a pointer, so that planning is compiled here and not again in every crate that asks.
+    fn planned<'a>(
+        &'a self,
+        snapshot: &'a QuerySnapshot,
+        statement: &'a str,
+    ) -> BoxFuture<'a, Result<SendableRecordBatchStream>> {
+        Box::pin(async move {
+            let state = self.session(snapshot)?;
+            let plan = plan(&state, snapshot, statement).await?;
+            let physical = state.create_physical_plan(&plan).await?;
+            Ok(execute_stream(physical, state.task_ctx())?)
+        })
     }
 }
 

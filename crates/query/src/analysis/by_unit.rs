@@ -59,14 +59,14 @@ impl Engine {
         make: impl Fn() -> C,
     ) -> Result<ByUnit<C>> {
         let subjects = asked.snapshot.subject_count;
-        let Lowered { road, warnings } = asked.lower(self, reading).await?;
+        let Lowered { road, warnings } = asked.lower(self, reading, false).await?;
         match road {
             Road::Local(mut wants) => {
                 let local = self.local(asked.snapshot);
                 let merged = Merged::of(asked.snapshot, reading.scope.unit);
                 // Two ids of one person may have had the same event at one instant.
                 let sequences = needs.sequences || !merged.is_empty();
-                wants.reads = Reads { timestamps: true, sequences, number: None };
+                wants.reads = Reads { timestamps: true, sequences, numbers: Vec::new() };
                 let since = wants.selected.iter().map(|selected| selected.since_us).min().unwrap_or(i64::MIN);
                 let range = ResolvedRange { from_us: since, to_us: reading.until_us };
                 let (parts, work) = (local.parts()?, Work::new(self.threads()));

@@ -24,7 +24,7 @@ impl Engine {
             .collect();
         // An attempt that begins in the range goes on until its window ends.
         let until_us = range.to_us.saturating_add(funnel.window.as_us());
-        let reading = Reading { selectors, scope: asked.scope(), until_us, ordered: true };
+        let reading = Reading { selectors, scope: asked.scope(), until_us, ordered: true, numbers: Vec::new() };
         let steps = funnel.steps.len();
         let make = || Matching { matcher: Matcher::new(steps, funnel.window, range), aggregate: Aggregate::new(steps) };
         // The value of the breakdown is that of the first opening event.

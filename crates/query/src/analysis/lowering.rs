@@ -8,9 +8,11 @@ use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::utils::{conjunction, disjunction};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
-use pugmark_registry::{ColumnType, KindCounts, SYSTEM_COLUMNS};
+use pugmark_registry::{ColumnType, KindCounts, Registry, SYSTEM_COLUMNS};
 
 use super::groups::Item;
+use super::numbers::NumberSource;
+use super::run::Asked;
 use super::scan::{EventScan, Places};
 use crate::calendar::ResolvedRange;
 use crate::columns::system;
@@ -35,6 +37,8 @@ pub(super) struct Reading<'a> {
     pub(super) until_us: i64,
     /// Whether the order of rows with one timestamp matters.
     pub(super) ordered: bool,
+    /// The properties whose numbers are read, and their paths in the question.
+    pub(super) numbers: Vec<(&'a str, String)>,
 }
 
 /// A selector of a question.
@@ -61,8 +65,14 @@ pub(super) enum Road {
 }
 
 impl Engine {
-    /// Plans what is read for `reading`.
-    pub(super) async fn lower(&self, snapshot: &QuerySnapshot, reading: &Reading<'_>, strict: bool) -> Result<Lowered> {
+    /// Plans what is read for `reading`, by standard operators alone where `portable` says so.
+    pub(super) async fn lower(
+        &self,
+        snapshot: &QuerySnapshot,
+        reading: &Reading<'_>,
+        strict: bool,
+        portable: bool,
+    ) -> Result<Lowered> {
         let state = self.session(snapshot)?;
         let table = Arc::new(EventsTable::new(snapshot.clone()));
         let schema = DFSchema::try_from_qualified_schema(EVENTS, &table.schema())?;
@@ -73,6 +83,7 @@ impl Engine {
             columns: Vec::new(),
         };
         if self.takes_local_road()
+            && !portable
             && let Some(wants) = lowering.wants(reading, &state, &schema)?
         {
             let warnings = lowering.expressions.into_warnings();
@@ -90,9 +101,11 @@ impl Engine {
             masks: masks.into_iter().map(|(expr, bits)| (lowering.column(expr), bits)).collect(),
             always,
             items: Vec::new(),
+            numbers: Vec::new(),
             overflow: None,
         };
         let places = lowering.breakdown(&reading.scope.breakdown, places)?;
+        let places = lowering.numbers(&reading.numbers, places)?;
         let Lowering { expressions, columns, .. } = lowering;
         let warnings = expressions.into_warnings();
         let plan = LogicalPlanBuilder::scan(EVENTS, provider_as_source(table), None)?
@@ -102,6 +115,34 @@ impl Engine {
         let plan = physical(&state, &plan).await?;
         Ok(Lowered { road: Road::Scan(EventScan::new(plan, state.task_ctx(), places)), warnings })
     }
+}
+
+impl Engine {
+    /// What the asker should know about the names of events.
+    pub(super) fn names_of(&self, asked: &Asked<'_>, selectors: &[(&Selector, &str)]) -> Result<Vec<String>> {
+        let registry = &asked.snapshot.registry;
+        let mut warnings: Vec<String> = Vec::new();
+        for (selector, path) in selectors {
+            for name in selector.event.names() {
+                let warning = unknown_event(registry, name, path, asked.query.strict_names)?;
+                warnings.extend(warning.filter(|warning| !warnings.contains(warning)));
+            }
+        }
+        Ok(warnings)
+    }
+}
+
+/// A warning where an event was never seen, or with `strict` an error.
+fn unknown_event(registry: &Registry, name: &str, path: &str, strict: bool) -> Result<Option<String>> {
+    if registry.event(name).is_some() {
+        return Ok(None);
+    }
+    let nearest = registry.nearest_events(name);
+    if strict {
+        let error = Error::invalid(format!("the event \"{name}\" was never seen"));
+        return Err(error.on(format!("{path}.event")).nearest_names(nearest));
+    }
+    Ok(Some(never_seen("event", name, &nearest)))
 }
 
 async fn physical(
@@ -245,7 +286,17 @@ impl Lowering<'_> {
             };
             items.push(RunItem { value, overflow_name });
         }
-        Ok(Some(Wants { selected, filter, items, reads: Reads::default() }))
+        let mut numbers = Vec::new();
+        for (name, path) in &reading.numbers {
+            let (expr, overflow_name) = self.property_expr(name, path)?;
+            let place = |expr| match expr {
+                Expr::Column(column) => columns.arrow().index_of(&column.name).ok(),
+                _ => None,
+            };
+            numbers.push(NumberSource { column: expr.and_then(place), overflow_name });
+        }
+        let reads = Reads { timestamps: true, sequences: false, numbers };
+        Ok(Some(Wants { selected, filter, items, reads }))
     }
 
     /// The boolean of one selector; none where every event matches.
@@ -264,16 +315,9 @@ impl Lowering<'_> {
     }
 
     fn event(&mut self, name: &str, path: &str) -> Result<()> {
-        let registry = &self.snapshot.registry;
-        if registry.event(name).is_some() {
-            return Ok(());
+        if let Some(warning) = unknown_event(&self.snapshot.registry, name, path, self.strict)? {
+            self.expressions.warn(warning);
         }
-        let nearest = registry.nearest_events(name);
-        if self.strict {
-            let error = Error::invalid(format!("the event \"{name}\" was never seen"));
-            return Err(error.on(format!("{path}.event")).nearest_names(nearest));
-        }
-        self.expressions.warn(never_seen("event", name, &nearest));
         Ok(())
     }
 
@@ -290,6 +334,17 @@ impl Lowering<'_> {
                 places.overflow = Some(self.column(column(system::OVERFLOW)));
             }
             places.items.push(item);
+        }
+        Ok(places)
+    }
+
+    fn numbers(&mut self, wanted: &[(&str, String)], mut places: Places) -> Result<Places> {
+        for (name, path) in wanted {
+            let Item { column: own, overflow_name } = self.property(name, path)?;
+            if overflow_name.is_some() && places.overflow.is_none() {
+                places.overflow = Some(self.column(column(system::OVERFLOW)));
+            }
+            places.numbers.push(NumberSource { column: own, overflow_name });
         }
         Ok(places)
     }

@@ -10,6 +10,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
+use futures::future::BoxFuture;
 use pugmark_store::Sequence;
 
 use crate::columns::system;
@@ -26,6 +27,11 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a filter that does not read, with the byte, and for names never seen; errors of the columnar files.
     pub async fn matching(&self, snapshot: &QuerySnapshot, filter: &str) -> Result<Vec<(Sequence, u64)>> {
+        let found: BoxFuture<'_, _> = Box::pin(self.find_matching(snapshot, filter));
+        found.await
+    }
+
+    async fn find_matching(&self, snapshot: &QuerySnapshot, filter: &str) -> Result<Vec<(Sequence, u64)>> {
         let state = self.session(snapshot)?;
         let table = Arc::new(EventsTable::new(snapshot.clone()));
         let schema = DFSchema::try_from_qualified_schema(EVENTS, &table.schema())?;

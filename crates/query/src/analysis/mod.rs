@@ -6,15 +6,18 @@ mod funnel;
 mod groups;
 mod lowering;
 mod matching;
+mod numbers;
 mod result;
 mod retention;
 mod run;
 mod scan;
+mod sets;
 mod trend;
 mod units;
 
 pub use explain::Explain;
 pub(crate) use groups::{GroupReader, Item};
+pub(crate) use numbers::{NumberSource, numbers};
 pub use result::QueryResult;
 pub(crate) use run::{absorb, joined};
 pub(crate) use units::{Collector, Core, Ranges, Row, feed};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::task::JoinError;
 
 use super::QueryResult;
@@ -27,7 +28,8 @@ impl Engine {
             ))
             .on("as_of"));
         }
-        let answer = self.answer(snapshot, query);
+        // Behind a pointer, so that the plan of a query is compiled here and not again in every crate that asks.
+        let answer: BoxFuture<'_, Result<QueryResult>> = Box::pin(self.answer(snapshot, query));
         let Some(timeout) = &query.timeout else { return answer.await };
         let limit = Duration::from_micros(u64::try_from(timeout.as_us()).unwrap_or(0));
         let passed = || {
@@ -83,8 +85,13 @@ impl<'a> Asked<'a> {
     }
 
     /// Plans the scan; see [`Engine::lower`].
-    pub(super) async fn lower(&self, engine: &Engine, reading: &Reading<'_>) -> Result<super::lowering::Lowered> {
-        engine.lower(self.snapshot, reading, self.query.strict_names).await
+    pub(super) async fn lower(
+        &self,
+        engine: &Engine,
+        reading: &Reading<'_>,
+        portable: bool,
+    ) -> Result<super::lowering::Lowered> {
+        engine.lower(self.snapshot, reading, self.query.strict_names, portable).await
     }
 
     pub(super) fn header(

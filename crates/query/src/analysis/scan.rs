@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::explain::Explain;
 use super::groups::{GroupReader, Item};
+use super::numbers::{NumberSource, numbers};
 use super::run::joined;
 use crate::error::Result;
 use crate::spec::Groups;
@@ -27,6 +28,8 @@ pub(super) struct Places {
     /// The bits of every row.
     pub(super) always: u32,
     pub(super) items: Vec<Item>,
+    /// The properties whose numbers are read, by the places of their columns.
+    pub(super) numbers: Vec<NumberSource<usize>>,
     pub(super) overflow: Option<usize>,
 }
 
@@ -37,6 +40,8 @@ pub(super) struct Rows<'a> {
     pub(super) sequences: &'a [u64],
     pub(super) matches: &'a [u32],
     pub(super) groups: &'a [u32],
+    /// For each property whose numbers are read.
+    pub(super) values: &'a [Vec<f64>],
 }
 
 impl Rows<'_> {
@@ -132,6 +137,12 @@ impl Reader {
         }
         self.groups.read(batch.columns(), batch.num_rows(), &mut self.numbers)?;
         self.reservation.try_resize(self.groups.bytes())?;
+        let overflow = places.overflow.map(|place| batch.column(place));
+        let values = places.numbers.iter().map(|source| {
+            let beside = overflow.zip(source.overflow_name.as_deref());
+            numbers(source.column.map(|place| batch.column(place)), beside, batch.num_rows())
+        });
+        let values = values.collect::<std::result::Result<Vec<_>, _>>()?;
         let sequences = places.sequence.map(|place| batch.column(place).as_primitive::<UInt64Type>().values().as_ref());
         sink.take(&Rows {
             units: batch.column(places.unit).as_primitive::<UInt32Type>().values(),
@@ -139,6 +150,7 @@ impl Reader {
             sequences: sequences.unwrap_or_default(),
             matches: &self.matches,
             groups: &self.numbers,
+            values: &values,
         })
     }
 }

@@ -16,7 +16,7 @@ pub trait MergePolicy: fmt::Debug + Send + Sync {
 pub struct SizeTiered {
     /// No merge makes a file of more rows.
     pub target_rows: u64,
-    /// At least so many files are merged at once.
+    /// At least so many files are merged at once, fewer only where they make a file of more than half of the target.
     pub files_min: usize,
 }
 
@@ -41,11 +41,12 @@ impl MergePolicy for SizeTiered {
                 }
                 let picked = start..at + 1;
                 let doubles = largest <= sum / 2;
+                let is_last = picked.len() >= 2 && sum > self.target_rows / 2;
                 // The least work for each file that goes.
                 let is_better = best.as_ref().is_none_or(|(before, range)| {
                     u128::from(sum) * range.len() as u128 <= u128::from(*before) * picked.len() as u128
                 });
-                if picked.len() >= files_min && doubles && is_better {
+                if (picked.len() >= files_min || is_last) && doubles && is_better {
                     best = Some((sum, picked));
                 }
             }
@@ -64,13 +65,17 @@ mod tests {
     fn neighbours_of_one_size_are_merged_up_to_the_target() {
         for (rows, picked) in [
             (vec![], None),
-            (vec![100, 100, 100], None),
+            (vec![100, 100], None),
+            (vec![200, 200], Some(0..2)),
+            (vec![100, 100, 100], Some(0..3)),
+            (vec![50, 50, 50], None),
             (vec![100, 100, 100, 100], Some(0..4)),
             (vec![400, 100, 100, 100, 100], Some(1..5)),
-            (vec![101, 100, 100, 100], None),
+            (vec![201, 100, 100], None),
+            (vec![101, 100, 100, 100], Some(1..4)),
             (vec![390, 1, 1, 1], None),
             (vec![390, 1, 1, 1, 1], Some(1..5)),
-            (vec![100, 100, 100, 1, 1, 1, 1], Some(3..7)),
+            (vec![100, 100, 1, 1, 1, 1], Some(2..6)),
         ] {
             assert_eq!(POLICY.pick(&rows), picked, "{rows:?}");
         }

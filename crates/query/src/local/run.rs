@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::array::{ArrayRef, AsArray};
 use datafusion::arrow::buffer::{BooleanBuffer, ScalarBuffer};
-use datafusion::arrow::compute::{cast, filter};
-use datafusion::arrow::datatypes::{DataType, Float64Type, TimestampMicrosecondType, UInt32Type, UInt64Type};
+use datafusion::arrow::compute::filter;
+use datafusion::arrow::datatypes::{DataType, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use pugmark_store::{Sequence, SubjectId};
@@ -16,7 +16,7 @@ use super::column::Column;
 use super::part::{Local, Part, Parts};
 use super::predicate::{Piece, Predicate, Value};
 use super::work::Work;
-use crate::analysis::{GroupReader, Item, absorb};
+use crate::analysis::{GroupReader, Item, NumberSource, absorb, numbers};
 use crate::calendar::ResolvedRange;
 use crate::columns::system;
 use crate::error::Result;
@@ -39,12 +39,12 @@ pub(crate) struct Wants {
 }
 
 /// What is read of every row besides its subject.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Reads {
     pub(crate) timestamps: bool,
     pub(crate) sequences: bool,
-    /// The place of a column of numbers.
-    pub(crate) number: Option<usize>,
+    /// Properties whose numbers are read, by the places of their columns.
+    pub(crate) numbers: Vec<NumberSource<usize>>,
 }
 
 /// A selector, or several that are the same.
@@ -110,8 +110,8 @@ pub(crate) struct Run {
     pub(crate) sequences: ScalarBuffer<u64>,
     pub(crate) matches: Matches,
     pub(crate) groups: Vec<u32>,
-    /// NaN stands for no number.
-    pub(crate) numbers: Vec<f64>,
+    /// For each property whose numbers are read; NaN stands for none.
+    pub(crate) numbers: Vec<Vec<f64>>,
 }
 
 impl Run {
@@ -339,7 +339,7 @@ impl RunReader {
         }
         let run = Run {
             groups: self.groups(piece, wants, kept.as_ref())?,
-            numbers: numbers(piece, wants.reads.number, kept.as_ref())?,
+            numbers: wanted_numbers(piece, &wants.reads.numbers, kept.as_ref())?,
             subjects: only(subjects, kept.as_ref()),
             timestamps: only(timestamps, kept.as_ref()),
             sequences: only(sequences, kept.as_ref()),
@@ -351,7 +351,7 @@ impl RunReader {
         let own = |bytes: usize| if kept.is_some() { bytes } else { 0 };
         let bytes = own(run.subjects.len() * 4 + run.timestamps.len() * 8 + run.sequences.len() * 8)
             + run.groups.len() * 4
-            + run.numbers.len() * 8
+            + run.numbers.iter().map(|numbers| numbers.len() * 8).sum::<usize>()
             + match &run.matches {
                 Matches::All(_) => 0,
                 Matches::Each(each) => each.len() * 4,
@@ -437,14 +437,28 @@ fn only<T: datafusion::arrow::datatypes::ArrowNativeType>(
     }
 }
 
-/// The numbers of a column, NaN where there is none; empty when none are asked for.
-fn numbers(piece: Piece<'_>, place: Option<usize>, kept: Option<&BooleanBuffer>) -> Result<Vec<f64>> {
-    let Some(place) = place else { return Ok(Vec::new()) };
-    let array = cast(&piece.array(place)?, &DataType::Float64).map_err(DataFusionError::from)?;
-    let numbers = array.as_primitive::<Float64Type>();
-    let number = |row: usize| if numbers.is_valid(row) { numbers.value(row) } else { f64::NAN };
-    Ok(match kept {
-        Some(kept) => kept.set_indices().map(number).collect(),
-        None => (0..piece.rows).map(number).collect(),
-    })
+/// The numbers of each property that is asked for.
+fn wanted_numbers(
+    piece: Piece<'_>,
+    sources: &[NumberSource<usize>],
+    kept: Option<&BooleanBuffer>,
+) -> Result<Vec<Vec<f64>>> {
+    let mut wanted = Vec::with_capacity(sources.len());
+    for source in sources {
+        let column = source.column.map(|place| piece.array(place)).transpose()?;
+        let overflow = match &source.overflow_name {
+            Some(name) => match piece.column(piece.local.schema.overflow())? {
+                Column::Null => None,
+                column => Some((column.slice(piece.start, piece.rows, &DataType::Utf8View)?, name)),
+            },
+            None => None,
+        };
+        let beside = overflow.as_ref().map(|(overflow, name)| (overflow, name.as_str()));
+        let all = numbers(column.as_ref(), beside, piece.rows)?;
+        wanted.push(match kept {
+            Some(kept) => kept.set_indices().map(|row| all[row]).collect(),
+            None => all,
+        });
+    }
+    Ok(wanted)
 }

@@ -135,6 +135,16 @@ impl Grid {
         }
     }
 
+    /// Adds `size` units that began in a bucket, with how many of them came back in each period; without a breakdown.
+    pub(crate) fn add_cohort(&mut self, bucket: usize, size: u64, returned: &[u64]) {
+        if size == 0 {
+            return;
+        }
+        let columns = columns(self.periods, self.buckets.len(), bucket);
+        let returned = returned.iter().copied().take(columns).collect();
+        self.cohorts.entry((0, bucket)).or_default().merge(&CohortCount { size, returned });
+    }
+
     fn collect_activities(&mut self, hits: &[Hit]) {
         self.activities.clear();
         let once = self.cohort == Cohort::FirstTime;

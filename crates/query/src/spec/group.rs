@@ -197,8 +197,8 @@ pub(crate) struct Folded {
 
 impl Split<'_> {
     /// Ranks groups by their first number, the largest first, ties by value ascending, and cuts at the limit.
-    pub(crate) fn fold(&self, first_numbers: impl IntoIterator<Item = (u32, u64)>) -> Folded {
-        let mut ranked: Vec<(u32, u64)> = first_numbers.into_iter().collect();
+    pub(crate) fn fold<N: Ord>(&self, first_numbers: impl IntoIterator<Item = (u32, N)>) -> Folded {
+        let mut ranked: Vec<(u32, N)> = first_numbers.into_iter().collect();
         ranked
             .sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| self.groups.values(a.0).cmp(self.groups.values(b.0))));
         let mut kept: Vec<u32> = ranked.into_iter().map(|(number, _)| number).collect();

@@ -1,9 +1,11 @@
 //! Counts and sets per (series, breakdown value, bucket): they add up and unite, so parts can be merged in any order.
 
-use hashbrown::HashMap;
-use roaring::RoaringBitmap;
+use std::ops::Range;
 
-use super::{Measure, SeriesResult};
+use hashbrown::HashMap;
+use roaring::{MultiOps, RoaringBitmap};
+
+use super::{Measure, Number, SeriesResult, Sum};
 use crate::spec::{GroupLabel, Split};
 
 type ByBucket<T> = HashMap<usize, T, foldhash::fast::RandomState>;
@@ -13,13 +15,18 @@ type ByBucket<T> = HashMap<usize, T, foldhash::fast::RandomState>;
 enum Cells {
     Count(ByBucket<u64>),
     Uniques(ByBucket<RoaringBitmap>),
+    /// The units of each bucket, those that are only looked back to included, and those of the range.
+    Rolling(ByBucket<RoaringBitmap>, RoaringBitmap),
+    Sum(ByBucket<Sum>),
 }
 
 impl Cells {
-    fn new(measure: Measure) -> Self {
+    fn new(measure: Measure, rolls: bool) -> Self {
         match measure {
             Measure::Count => Self::Count(ByBucket::default()),
+            Measure::Uniques if rolls => Self::Rolling(ByBucket::default(), RoaringBitmap::new()),
             Measure::Uniques => Self::Uniques(ByBucket::default()),
+            Measure::Sum => Self::Sum(ByBucket::default()),
         }
     }
 
@@ -35,27 +42,51 @@ impl Cells {
                     *here.entry(*bucket).or_default() |= units;
                 }
             }
+            (Self::Rolling(here, all), Self::Rolling(there, theirs)) => {
+                for (bucket, units) in there {
+                    *here.entry(*bucket).or_default() |= units;
+                }
+                *all |= theirs;
+            }
+            (Self::Sum(here), Self::Sum(there)) => {
+                for (bucket, sum) in there {
+                    *here.entry(*bucket).or_default() += *sum;
+                }
+            }
             _ => unreachable!("both sides were made for the same series"),
         }
     }
 
-    fn total(&self) -> u64 {
+    fn total(&self) -> Number {
         match self {
-            Self::Count(counts) => counts.values().sum(),
-            Self::Uniques(sets) => {
-                let mut all = RoaringBitmap::new();
-                sets.values().for_each(|units| all |= units);
-                all.len()
+            Self::Count(counts) => Number::Count(counts.values().sum()),
+            Self::Uniques(sets) => Number::Count(sets.values().union().len()),
+            Self::Rolling(_, all) => Number::Count(all.len()),
+            Self::Sum(sums) => {
+                let mut all = Sum::default();
+                sums.values().for_each(|sum| all += *sum);
+                Number::Real(all.value())
             }
         }
     }
 
-    fn values(&self, buckets: usize) -> Vec<u64> {
+    /// Of the buckets in `range`; a rolling series has so many in one value.
+    fn values(&self, range: &Range<usize>, rolling: Option<usize>) -> Vec<Number> {
         let value = |bucket| match self {
-            Self::Count(counts) => counts.get(&bucket).copied().unwrap_or(0),
-            Self::Uniques(sets) => sets.get(&bucket).map_or(0, RoaringBitmap::len),
+            Self::Count(counts) => Number::Count(counts.get(&bucket).copied().unwrap_or(0)),
+            Self::Uniques(sets) | Self::Rolling(sets, _) => {
+                Number::Count(sets.get(&bucket).map_or(0, RoaringBitmap::len))
+            }
+            Self::Sum(sums) => Number::Real(sums.get(&bucket).copied().unwrap_or_default().value()),
         };
-        (0..buckets).map(value).collect()
+        match (self, rolling) {
+            (Self::Rolling(sets, _), Some(length)) => {
+                let empty = RoaringBitmap::new();
+                let of = |bucket: usize| sets.get(&bucket).unwrap_or(&empty);
+                super::rolling::counts(range, length, of).into_iter().map(Number::Count).collect()
+            }
+            _ => range.clone().map(value).collect(),
+        }
     }
 }
 
@@ -73,32 +104,72 @@ impl Cells {
 ///     trend.add(1, 0, bucket, unit);
 /// }
 /// let series = trend.finish(&["purchases".into(), "buyers".into()], None);
-/// assert_eq!((series[0].values.as_slice(), series[0].total), ([2, 1].as_slice(), 3));
-/// assert_eq!((series[1].values.as_slice(), series[1].total), ([1, 1].as_slice(), 1));
+/// assert_eq!((&series[0].values, series[0].total), (&vec![2.into(), 1.into()], 3.into()));
+/// assert_eq!((&series[1].values, series[1].total), (&vec![1.into(), 1.into()], 1.into()));
 /// ```
 #[derive(Debug, Clone)]
 pub struct Aggregate {
     measures: Vec<Measure>,
-    buckets: usize,
+    /// Those of the answer: before them come those that only rolling series look back to.
+    buckets: Range<usize>,
+    rolling: Vec<Option<usize>>,
     groups: Vec<Option<Box<[Cells]>>>,
 }
 
 impl Aggregate {
     /// An empty trend of these series over that many buckets.
     pub fn new(measures: &[Measure], buckets: usize) -> Self {
-        Self { measures: measures.to_vec(), buckets, groups: Vec::new() }
+        Self {
+            measures: measures.to_vec(),
+            buckets: 0..buckets,
+            rolling: vec![None; measures.len()],
+            groups: Vec::new(),
+        }
     }
 
-    /// Adds one event of `unit` to a series.
+    /// The same with `before` more buckets, which come first, are not in the answer, and are what the series look back to that roll over so many buckets.
+    #[must_use]
+    pub fn looking_back(mut self, before: usize, rolling: &[Option<usize>]) -> Self {
+        self.buckets = before..before + self.buckets.len();
+        self.rolling = rolling.to_vec();
+        self
+    }
+
+    /// Adds one event of `unit` to a series; to a sum it adds nothing.
     ///
     /// # Panics
     /// If there is no series of that number.
     pub fn add(&mut self, series: usize, group: u32, bucket: usize, unit: u32) {
         match self.cells(series, group) {
+            Cells::Sum(_) => {}
+            Cells::Rolling(sets, all) => {
+                sets.entry(bucket).or_default().insert(unit);
+                all.insert(unit);
+            }
             Cells::Count(counts) => *counts.entry(bucket).or_default() += 1,
             Cells::Uniques(sets) => {
                 sets.entry(bucket).or_default().insert(unit);
             }
+        }
+    }
+
+    /// Adds one event of `unit` before the range to a series that rolls.
+    ///
+    /// # Panics
+    /// If there is no series of that number.
+    pub fn look_back(&mut self, series: usize, group: u32, bucket: usize, unit: u32) {
+        if let Cells::Rolling(sets, _) = self.cells(series, group) {
+            sets.entry(bucket).or_default().insert(unit);
+        }
+    }
+
+    /// Adds the number that an event has to a series that sums.
+    ///
+    /// # Panics
+    /// If there is no series of that number.
+    pub fn add_number(&mut self, series: usize, group: u32, bucket: usize, number: f64) {
+        if let Cells::Sum(sums) = self.cells(series, group) {
+            sums.entry(bucket).or_default().add(number);
         }
     }
 
@@ -110,6 +181,11 @@ impl Aggregate {
         match self.cells(series, group) {
             Cells::Count(counts) => *counts.entry(bucket).or_default() += events,
             Cells::Uniques(sets) => *sets.entry(bucket).or_default() |= units,
+            Cells::Rolling(sets, all) => {
+                *sets.entry(bucket).or_default() |= units;
+                *all |= units;
+            }
+            Cells::Sum(_) => {}
         }
     }
 
@@ -134,12 +210,8 @@ impl Aggregate {
             self.groups.resize_with(group + 1, || None);
         }
         let slot = self.groups.get_mut(group).expect("the list was lengthened above");
-        let cells = slot.get_or_insert_with(|| self.measures.iter().map(|measure| Cells::new(*measure)).collect());
+        let cells = slot.get_or_insert_with(|| empty(&self.measures, &self.rolling));
         cells.get_mut(series).expect("series are numbered as their measures")
-    }
-
-    fn empty(&self) -> Box<[Cells]> {
-        self.measures.iter().map(|measure| Cells::new(*measure)).collect()
     }
 
     /// The values of every series, by series and then by group: the groups ranked by the first series' total, ties by
@@ -155,7 +227,7 @@ impl Aggregate {
             }
             Some(split) => {
                 let filled = self.groups.iter().enumerate().filter_map(|(number, cells)| {
-                    let total = cells.as_ref()?.first().map_or(0, Cells::total);
+                    let total = cells.as_ref()?.first().map_or(Number::Count(0), Cells::total);
                     Some((u32::try_from(number).expect("group numbers are u32"), total))
                 });
                 let folded = split.fold(filled);
@@ -175,7 +247,7 @@ impl Aggregate {
                 results.push(SeriesResult {
                     name: name.clone(),
                     breakdown: label.clone(),
-                    values: cells.values(self.buckets),
+                    values: cells.values(&self.buckets, self.rolling.get(series).copied().flatten()),
                     total: cells.total(),
                 });
             }
@@ -184,7 +256,7 @@ impl Aggregate {
     }
 
     fn united(&self, numbers: impl IntoIterator<Item = usize>) -> Box<[Cells]> {
-        let mut united = self.empty();
+        let mut united = empty(&self.measures, &self.rolling);
         for group in numbers.into_iter().filter_map(|number| self.groups.get(number)?.as_ref()) {
             for (here, there) in united.iter_mut().zip(group) {
                 here.merge(there);
@@ -192,6 +264,10 @@ impl Aggregate {
         }
         united
     }
+}
+
+fn empty(measures: &[Measure], rolling: &[Option<usize>]) -> Box<[Cells]> {
+    measures.iter().zip(rolling).map(|(measure, rolling)| Cells::new(*measure, rolling.is_some())).collect()
 }
 
 #[cfg(test)]
@@ -215,7 +291,8 @@ mod tests {
         let names = ["events".to_owned(), "people".to_owned()];
         let series = by_event.finish(&names, None);
         assert_eq!(series, by_set.finish(&names, None));
-        assert_eq!((series[0].total, series[1].total, series[1].values.clone()), (4, 2, vec![2, 0, 1]));
+        assert_eq!((series[0].total, series[1].total), (4.into(), 2.into()));
+        assert_eq!(series[1].values, [2, 0, 1]);
     }
 
     #[test]
@@ -229,7 +306,7 @@ mod tests {
         whole.merge(&part, &here.absorb(&there));
         let series = whole.finish(&["people".to_owned()], Some(Split { groups: &here, limit: 1 }));
         assert_eq!(series[0].breakdown, Some(GroupLabel::Values(vec!["DE".into()])));
-        assert_eq!((series[0].total, series[1].total), (2, 1));
+        assert_eq!((series[0].total, series[1].total), (2.into(), 1.into()));
         assert_eq!(series[1].breakdown, Some(GroupLabel::Other));
     }
 

@@ -4,9 +4,12 @@
 //! [`TrendResult`] the answer.
 
 mod aggregate;
+mod number;
 mod result;
+pub(crate) mod rolling;
 mod spec;
 
 pub use aggregate::Aggregate;
+pub use number::{Number, Sum};
 pub use result::{SeriesResult, TrendResult};
-pub use spec::{MAX_SERIES, Measure, Series, Trend};
+pub use spec::{MAX_ROLLING, MAX_SERIES, Measure, Series, Trend};

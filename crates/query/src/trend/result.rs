@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Number;
 use crate::spec::{GroupLabel, Header, Listing};
 
 /// One series in one breakdown group.
@@ -15,9 +16,9 @@ pub struct SeriesResult {
     /// The breakdown values; `None` without a breakdown.
     pub breakdown: Option<GroupLabel>,
     /// The measure of each bucket.
-    pub values: Vec<u64>,
+    pub values: Vec<Number>,
     /// The measure of the whole range: for uniques the different units, not the sum.
-    pub total: u64,
+    pub total: Number,
 }
 
 /// The answer of a [`Trend`](super::Trend); prints as a table and serialises as `docs/semantics.md`, section 6, says.
@@ -48,7 +49,7 @@ impl TrendResult {
             for (bucket, value) in self.buckets.iter().zip(&series.values) {
                 let mut row = vec![bucket.clone().into(), series.name.clone().into()];
                 row.extend(group.iter().cloned());
-                row.push((*value).into());
+                row.push(serde_json::to_value(value).unwrap_or(Value::Null));
                 rows.push(row);
             }
         }
@@ -68,7 +69,7 @@ impl fmt::Display for TrendResult {
         let mut listing = Listing::new(std::iter::once("bucket".to_owned()).chain(headings));
         for (index, bucket) in self.buckets.iter().enumerate() {
             let values =
-                self.series.iter().map(|series| series.values.get(index).map_or(String::new(), u64::to_string));
+                self.series.iter().map(|series| series.values.get(index).map_or(String::new(), Number::to_string));
             listing.row(std::iter::once(bucket.clone()).chain(values).collect());
         }
         let totals = self.series.iter().map(|series| series.total.to_string());

@@ -13,6 +13,8 @@ use crate::{
 
 /// How many series a trend may have.
 pub const MAX_SERIES: usize = 32;
+/// Over how many buckets uniques may be counted.
+pub const MAX_ROLLING: usize = 1_000;
 
 /// What is measured of the events of a series.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
@@ -23,13 +25,15 @@ pub enum Measure {
     Count,
     /// How many different units had one.
     Uniques,
+    /// What the values of a property come to; those that are no numbers are left out.
+    Sum,
 }
 
 impl Word for Measure {
-    const BUILT: &'static [(&'static str, Self)] = &[("count", Self::Count), ("uniques", Self::Uniques)];
+    const BUILT: &'static [(&'static str, Self)] =
+        &[("count", Self::Count), ("uniques", Self::Uniques), ("sum", Self::Sum)];
     const LATER: &'static [&'static str] = &[
         "count_per_user",
-        "sum",
         "avg",
         "min",
         "max",
@@ -53,6 +57,12 @@ pub struct Series {
     pub selector: Selector,
     /// What is measured; the count by default.
     pub measure: Measure,
+    /// The property that is summed; of no other measure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub property: Option<String>,
+    /// Uniques over so many buckets, the last of which is the one at hand; 2 to [`MAX_ROLLING`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rolling: Option<usize>,
     /// The name in the answer; by default that of the events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -61,7 +71,7 @@ pub struct Series {
 impl Series {
     /// The count of these events.
     pub fn of(selector: impl Into<Selector>) -> Self {
-        Self { selector: selector.into(), measure: Measure::default(), name: None }
+        Self { selector: selector.into(), measure: Measure::default(), property: None, rolling: None, name: None }
     }
 
     /// The given name, or that of the events.
@@ -73,18 +83,15 @@ impl Series {
 impl FromJson for Series {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
-            built: &[&["event", "filter", "measure", "name"]],
-            later: &[&[
-                Later::new("property", "null"),
-                Later::new("rolling", "null"),
-                Later::new("cumulative", "false"),
-                Later::new("formula", "null"),
-            ]],
+            built: &[&["event", "filter", "measure", "property", "rolling", "name"]],
+            later: &[&[Later::new("cumulative", "false"), Later::new("formula", "null")]],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
         Ok(Self {
             selector: Selector::read(&fields)?,
             measure: fields.word("measure")?.unwrap_or_default(),
+            property: fields.read("property")?,
+            rolling: fields.read("rolling")?,
             name: fields.read("name")?,
         })
     }
@@ -159,6 +166,25 @@ impl Trend {
         self.latest(|series| series.measure = Measure::Uniques)
     }
 
+    /// Sums a property instead of counting events in the latest series.
+    #[must_use]
+    pub fn sum(self, property: impl Into<String>) -> Self {
+        self.latest(|series| {
+            series.measure = Measure::Sum;
+            series.property = Some(property.into());
+        })
+    }
+
+    /// Counts different units over so many buckets, each of which is the last of them, in the latest series: weekly active users are uniques by the day,
+    /// rolling over 7. What happened in those buckets before the range counts, too.
+    #[must_use]
+    pub fn rolling(self, buckets: usize) -> Self {
+        self.latest(|series| {
+            series.measure = Measure::Uniques;
+            series.rolling = Some(buckets);
+        })
+    }
+
     /// Names the latest series.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
@@ -198,7 +224,25 @@ impl Trend {
             return Err(series.invalid(format_args!("takes 1 to {MAX_SERIES} series, found {count}")));
         }
         for (index, one) in self.series.iter().enumerate() {
-            EventNames::check(&one.selector.event, &series.item(index).child("event"))?;
+            let place = series.item(index);
+            EventNames::check(&one.selector.event, &place.child("event"))?;
+            match (one.measure, &one.property) {
+                (Measure::Sum, None) => return Err(place.child("property").invalid("must say what is summed")),
+                (Measure::Count | Measure::Uniques, Some(_)) => {
+                    return Err(place.child("property").invalid("belongs to the measure \"sum\""));
+                }
+                _ => {}
+            }
+            match one.rolling {
+                Some(_) if one.measure != Measure::Uniques => {
+                    return Err(place.child("rolling").invalid("belongs to the measure \"uniques\""));
+                }
+                Some(buckets) if !(2..=MAX_ROLLING).contains(&buckets) => {
+                    let limits = format_args!("takes 2 to {MAX_ROLLING} buckets, found {buckets}").to_string();
+                    return Err(place.child("rolling").invalid(limits));
+                }
+                _ => {}
+            }
         }
         self.scope.check(place)
     }
@@ -207,15 +251,18 @@ impl Trend {
 impl FromJson for Trend {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
-            built: &[&["series", "interval", "week_start"], SCOPE_FIELDS],
-            later: &[
-                SCOPE_LATER,
-                &[Later::new("rolling", "null"), Later::new("cumulative", "false"), Later::new("formula", "null")],
-            ],
+            built: &[&["series", "interval", "week_start", "rolling"], SCOPE_FIELDS],
+            later: &[SCOPE_LATER, &[Later::new("cumulative", "false"), Later::new("formula", "null")]],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
+        let mut series: Vec<Series> = fields.require("series")?;
+        // Beside the series it is said of all that count units.
+        if let Some(rolling) = fields.read("rolling")? {
+            let uniques = series.iter_mut().filter(|one| one.measure == Measure::Uniques);
+            uniques.for_each(|one| one.rolling = one.rolling.or(Some(rolling)));
+        }
         let trend = Self {
-            series: fields.require("series")?,
+            series,
             interval: fields.word("interval")?.unwrap_or_default(),
             week_start: fields.word("week_start")?.unwrap_or_default(),
             scope: Scope::read(&fields)?,

@@ -51,12 +51,17 @@ fn order_groups(a: &Group, b: &Group) -> Ordering {
 }
 
 /// What is shown, in order: the label of each part of the answer and the groups that belong to it.
-pub(crate) fn shown(analysis: &Value, mut ranked: Vec<(Group, usize)>, rules: Rules) -> Vec<(Value, Vec<Group>)> {
+pub(crate) fn shown<N: PartialOrd>(
+    analysis: &Value,
+    mut ranked: Vec<(Group, N)>,
+    rules: Rules,
+) -> Vec<(Value, Vec<Group>)> {
     if analysis["breakdown"].as_array().is_none_or(Vec::is_empty) {
         return vec![(Value::Null, vec![Group::new()])];
     }
     ranked.sort_by(|a, b| {
-        let by_number = if rules.flip(Flip::RankedByValueOnly) { Ordering::Equal } else { b.1.cmp(&a.1) };
+        let largest_first = b.1.partial_cmp(&a.1).expect("numbers are finite");
+        let by_number = if rules.flip(Flip::RankedByValueOnly) { Ordering::Equal } else { largest_first };
         let by_value = order_groups(&a.0, &b.0);
         by_number.then(if rules.flip(Flip::GroupTiesDescending) { by_value.reverse() } else { by_value })
     });

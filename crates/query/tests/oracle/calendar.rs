@@ -131,6 +131,26 @@ impl Time {
         labels
     }
 
+    /// The labels of so many buckets before the first one that touches the range, in order.
+    pub(crate) fn buckets_before(&self, count: usize) -> Vec<String> {
+        let step = match self.interval.as_str() {
+            "minute" => MINUTE_US,
+            "hour" => 15 * MINUTE_US,
+            _ => 6 * HOUR_US,
+        };
+        let (mut at, mut labels) = (self.from_us, vec![self.bucket_of(self.from_us)]);
+        while labels.len() <= count {
+            at -= step;
+            let label = self.bucket_of(at);
+            if labels.last() != Some(&label) {
+                labels.push(label);
+            }
+        }
+        labels.remove(0);
+        labels.reverse();
+        labels
+    }
+
     /// The local date or time of an instant, untruncated.
     pub(crate) fn label_of_instant(&self, us: i64) -> String {
         let at = zoned(us, &self.zone);

@@ -131,7 +131,7 @@ impl Builder {
             for at in between.filter(|at| *at <= to_us + unit_us) {
                 anchors.push(if by_clock { at } else { first_instant_of(&local_date(at + 2 * HOUR_US, zone), zone) });
             }
-            anchors.push(from_us - unit_us);
+            anchors.extend([from_us - unit_us, from_us - HOUR_US]);
         }
         let mut events = Vec::new();
         for raw in raw_events {
@@ -174,7 +174,14 @@ impl Builder {
         let mut series = Vec::new();
         for index in 0..self.pick(&[1, 2, 2]) {
             let mut one = self.selector(&["a", "b"]);
-            one.insert("measure".to_owned(), json!(self.pick(&["uniques", "count", "uniques"])));
+            let measure = self.pick(&["uniques", "count", "uniques", "sum", "uniques"]);
+            one.insert("measure".to_owned(), json!(measure));
+            if measure == "sum" {
+                one.insert("property".to_owned(), json!(self.pick(&["amount", "plan", "amount"])));
+            }
+            if measure == "uniques" && self.chance(45) {
+                one.insert("rolling".to_owned(), json!(self.pick(&[2, 3, 2, 4])));
+            }
             if index == 0 && self.chance(20) {
                 one.insert("name".to_owned(), json!("first"));
             }

@@ -96,28 +96,55 @@ impl<'a> Lowering<'a> {
     fn trend(&mut self, trend: &Trend) -> Value {
         let buckets = self.buckets(trend.interval, trend.week_start);
         let measures: Vec<_> = trend.series.iter().map(|series| series.measure).collect();
+        let rolling: Vec<_> = trend.series.iter().map(|series| series.rolling).collect();
+        let before = rolling.iter().flatten().max().map_or(0, |buckets| buckets - 1);
+        let extended = self.looking_back(trend, &buckets, before);
         // Two parts merged, as partitions of a scan are.
-        let mut parts =
-            [trend::Aggregate::new(&measures, buckets.len()), trend::Aggregate::new(&measures, buckets.len())];
+        let part = trend::Aggregate::new(&measures, buckets.len());
+        let part = part.looking_back(extended.len() - buckets.len(), &rolling);
+        let mut parts = [part.clone(), part];
         for event in self.events.clone() {
-            let Some(bucket) = buckets.index_of(event.timestamp_us) else { continue };
+            let Some(bucket) = extended.index_of(event.timestamp_us) else { continue };
+            let in_range = self.range.contains(event.timestamp_us);
             for (index, series) in trend.series.iter().enumerate() {
-                if matches(&series.selector, event) {
-                    let group = self.group(event);
-                    parts[event.sequence as usize % 2].add(index, group, bucket, event.unit);
+                if !matches(&series.selector, event) || !(in_range || series.rolling.is_some()) {
+                    continue;
+                }
+                let group = self.group(event);
+                let part = &mut parts[event.sequence as usize % 2];
+                match in_range {
+                    true => part.add(index, group, bucket, event.unit),
+                    false => part.look_back(index, group, bucket, event.unit),
+                }
+                let number = series.property.as_ref().and_then(|name| event.properties.get(name).cloned().flatten());
+                if let Some(Scalar::Number(number)) = number {
+                    part.add_number(index, group, bucket, number);
                 }
             }
         }
         let [mut aggregate, other] = parts;
         aggregate.merge(&other, &self.identity());
+        let series = aggregate.finish(&trend.names(), self.split());
         let result = TrendResult {
             header: self.header(Trend::NAME),
             buckets: buckets.labels().to_vec(),
-            series: aggregate.finish(&trend.names(), self.split()),
+            series,
             titles: self.scope.titles(),
         };
         let rows = result.series.len() * result.buckets.len();
         check_forms(&result, result.to_table(), rows)
+    }
+
+    fn looking_back(&self, trend: &Trend, buckets: &Buckets, before: usize) -> Buckets {
+        let cut = |from_us, to_us| {
+            let range = ResolvedRange { from_us, to_us };
+            Buckets::new(range, trend.interval, &self.zone, trend.week_start).expect("generated ranges are short")
+        };
+        let mut from_us = buckets.extent(0).map_or(self.range.from_us, |first| first.from_us);
+        for _ in 0..before {
+            from_us = cut(from_us - 1, from_us).extent(0).map_or(from_us, |last| last.from_us);
+        }
+        if before == 0 { buckets.clone() } else { cut(from_us, self.range.to_us) }
     }
 
     fn funnel(&mut self, funnel: &Funnel) -> Value {

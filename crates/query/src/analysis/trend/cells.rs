@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 
+use super::shape::Shape;
 use crate::calendar::{Buckets, ResolvedRange};
 use crate::error::Result;
 use crate::local::{Merged, Run, Runs, Stretches, Work};
 use crate::spec::{GroupLabel, Scope, Split};
-use crate::trend::{Measure, SeriesResult};
+use crate::trend::{Measure, Number, SeriesResult, Sum, Trend};
 
 /// Subjects that are counted together: as many as a word has bits.
 const BLOCK: u32 = u64::BITS;
@@ -20,57 +21,85 @@ const SMALL_ROWS: usize = 20_000;
 
 /// What is counted.
 pub(super) struct Cells<'a> {
-    pub(super) measures: &'a [Measure],
-    pub(super) buckets: &'a Buckets,
+    pub(super) shape: &'a Shape,
+    pub(super) trend: &'a Trend,
     pub(super) subjects: u32,
     pub(super) merged: Merged,
     pub(super) pool: &'a Arc<dyn MemoryPool>,
     pub(super) work: Work,
 }
 
+/// How a series is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Count,
+    Uniques,
+    /// With the place of its numbers.
+    Sum(usize),
+}
+
 /// Which cells there are: for each series and shown group one for each bucket and one for the range.
 #[derive(Debug, Clone)]
-struct Shape {
-    measures: Arc<[Measure]>,
+struct Layout {
+    kinds: Arc<[Kind]>,
     /// The shown group of each group of the runs.
     shown: Arc<[u32]>,
     groups: usize,
     buckets: usize,
 }
 
-impl Shape {
+impl Layout {
     /// Cells of one series.
     fn series(&self) -> usize {
         self.groups * (self.buckets + 1)
     }
 
     fn cells(&self) -> usize {
-        self.measures.len() * self.series()
+        self.kinds.len() * self.series()
     }
 
     fn cell(&self, series: usize, group: usize, bucket: usize) -> usize {
         series * self.series() + group * (self.buckets + 1) + bucket
     }
+
+    /// Cells of sums: none where nothing is summed.
+    fn sums(&self) -> usize {
+        let sums = self.kinds.iter().any(|kind| matches!(kind, Kind::Sum(_)));
+        if sums { self.cells() } else { 0 }
+    }
 }
 
 impl Cells<'_> {
     /// The values of every series, by series and then by group.
-    pub(super) async fn count(&self, runs: Runs, names: &[String], scope: &Scope) -> Result<Vec<SeriesResult>> {
+    pub(super) async fn count(&self, runs: Runs, scope: &Scope) -> Result<Vec<SeriesResult>> {
+        let kinds: Vec<Kind> = self
+            .trend
+            .series
+            .iter()
+            .zip(&self.shape.sums)
+            .map(|(series, sum)| match (series.measure, sum) {
+                (Measure::Sum, Some(number)) => Kind::Sum(*number),
+                (Measure::Uniques, _) => Kind::Uniques,
+                _ => Kind::Count,
+            })
+            .collect();
+        let names = self.trend.names();
+        let buckets = self.shape.buckets.len();
         let groups = runs.groups.clone();
         let runs = Arc::new(runs);
         if scope.breakdown.is_empty() {
-            let shape = self.shape(Arc::from([0_u32]), 1, self.measures, self.buckets.len());
-            let counted = self.fill(&runs, &shape).await?;
-            return Ok(results(&shape, &counted, names, &[None]));
+            let layout = Layout { kinds: kinds.into(), shown: Arc::from([0_u32]), groups: 1, buckets };
+            let counted = self.fill(&runs, &layout).await?;
+            return Ok(results(&layout, &counted, &names, &[None]));
         }
         let split = Split { groups: &groups, limit: scope.limit };
         // Which groups there are, and which are shown: the range as a whole tells.
         let each: Arc<[u32]> = (0_u32..).take(groups.len()).collect();
-        let first = self.measures.get(..1).unwrap_or_default();
-        let whole = self.shape(Arc::clone(&each), groups.len(), first, 0);
+        let first = kinds.get(..1).unwrap_or_default();
+        let whole = Layout { kinds: first.into(), shown: Arc::clone(&each), groups: groups.len(), buckets: 0 };
         let totals = self.fill(&runs, &whole).await?;
         let filled = each.iter().filter(|group| totals.rows[**group as usize] > 0);
-        let folded = split.fold(filled.map(|group| (*group, totals.values[whole.cell(0, *group as usize, 0)])));
+        let folded = split.fold(filled.map(|group| (*group, totals.number(&whole, 0, *group as usize, 0))));
         let mut labels: Vec<Option<GroupLabel>> = folded.kept.iter().map(|group| Some(split.label(*group))).collect();
         let other = u32::try_from(folded.kept.len()).unwrap_or(u32::MAX);
         let mut shown = vec![other; groups.len()];
@@ -80,38 +109,29 @@ impl Cells<'_> {
         if !folded.rest.is_empty() {
             labels.push(Some(GroupLabel::Other));
         }
-        let shape = self.shape(shown.into(), folded.kept.len() + 1, self.measures, self.buckets.len());
-        let counted = self.fill(&runs, &shape).await?;
-        Ok(results(&shape, &counted, names, &labels))
+        let layout = Layout { kinds: kinds.into(), shown: shown.into(), groups: folded.kept.len() + 1, buckets };
+        let counted = self.fill(&runs, &layout).await?;
+        Ok(results(&layout, &counted, &names, &labels))
     }
 
-    fn shape(&self, shown: Arc<[u32]>, groups: usize, measures: &[Measure], buckets: usize) -> Shape {
-        Shape { measures: measures.into(), shown, groups, buckets }
-    }
-
-    async fn fill(&self, runs: &Arc<Runs>, shape: &Shape) -> Result<Counted> {
+    async fn fill(&self, runs: &Arc<Runs>, layout: &Layout) -> Result<Counted> {
         let rows = runs.rows();
         let stretches = Stretches::aligned(self.subjects, rows, BLOCK);
         let reservation = MemoryConsumer::new("cells of a trend").register(self.pool);
         let threads = self.work.threads();
-        reservation.try_grow((shape.cells() * 16 + shape.groups * 8) * threads)?;
-        let borders: Arc<[ResolvedRange]> = (0..self.buckets.len()).filter_map(|at| self.buckets.extent(at)).collect();
-        let make = || Counter::new(shape.clone(), Arc::clone(&borders), self.pool);
+        reservation.try_grow((layout.cells() * 16 + layout.sums() * 16 + layout.groups * 8) * threads)?;
+        let buckets = self.shape.buckets.clone();
+        let extents: Arc<[ResolvedRange]> = (0..buckets.len()).filter_map(|at| buckets.extent(at)).collect();
+        let make = || Counter::new(layout.clone(), Arc::clone(&extents), self.pool);
         let (shared, merged) = (Arc::clone(runs), self.merged.clone());
-        let buckets = self.buckets.clone();
         let piece = move |counter: &mut Counter, at: usize| {
             counter.take(&shared.runs, &stretches.subjects(at), &merged, &buckets)
         };
         let counters = self.work.each(stretches.count(), rows < SMALL_ROWS, make, piece).await?;
-        let mut all = Counted { values: vec![0; shape.cells()], rows: vec![0; shape.groups] };
+        let mut all = Counted::new(layout);
         let mut moved = Vec::new();
         for counter in counters {
-            for (here, there) in all.values.iter_mut().zip(&counter.counted.values) {
-                *here += there;
-            }
-            for (here, there) in all.rows.iter_mut().zip(&counter.counted.rows) {
-                *here += there;
-            }
+            all.add(&counter.counted);
             moved.extend(counter.moved);
         }
         moved.sort_unstable();
@@ -123,15 +143,15 @@ impl Cells<'_> {
     }
 }
 
-fn results(shape: &Shape, counted: &Counted, names: &[String], labels: &[Option<GroupLabel>]) -> Vec<SeriesResult> {
+fn results(layout: &Layout, counted: &Counted, names: &[String], labels: &[Option<GroupLabel>]) -> Vec<SeriesResult> {
     let mut results = Vec::with_capacity(names.len() * labels.len());
     for (series, name) in names.iter().enumerate() {
         for (group, label) in labels.iter().enumerate() {
-            let first = shape.cell(series, group, 0);
-            let total = counted.values[first + shape.buckets];
-            let values = match shape.buckets {
+            let number = |bucket: usize| counted.number(layout, series, group, bucket);
+            let total = number(layout.buckets);
+            let values = match layout.buckets {
                 1 => vec![total],
-                buckets => counted.values[first..first + buckets].to_vec(),
+                buckets => (0..buckets).map(number).collect(),
             };
             results.push(SeriesResult { name: name.clone(), breakdown: label.clone(), values, total });
         }
@@ -143,13 +163,36 @@ fn results(shape: &Shape, counted: &Counted, names: &[String], labels: &[Option<
 struct Counted {
     /// By cell.
     values: Vec<u64>,
+    /// By cell, where something is summed.
+    sums: Vec<Sum>,
     /// By shown group: how many events of any series.
     rows: Vec<u64>,
 }
 
+impl Counted {
+    fn new(layout: &Layout) -> Self {
+        let sums = vec![Sum::default(); layout.sums()];
+        Self { values: vec![0; layout.cells()], sums, rows: vec![0; layout.groups] }
+    }
+
+    fn add(&mut self, other: &Self) {
+        let counts = self.values.iter_mut().zip(&other.values).chain(self.rows.iter_mut().zip(&other.rows));
+        counts.for_each(|(here, there)| *here += there);
+        self.sums.iter_mut().zip(&other.sums).for_each(|(here, there)| *here += *there);
+    }
+
+    fn number(&self, layout: &Layout, series: usize, group: usize, bucket: usize) -> Number {
+        let cell = layout.cell(series, group, bucket);
+        match layout.kinds.get(series) {
+            Some(Kind::Sum(_)) => Number::Real(self.sums[cell].value()),
+            _ => Number::Count(self.values[cell]),
+        }
+    }
+}
+
 /// One thread's counts.
 struct Counter {
-    shape: Shape,
+    layout: Layout,
     counted: Counted,
     /// Which of the 64 subjects at hand each cell has seen.
     seen: Vec<u64>,
@@ -163,24 +206,23 @@ struct Counter {
 }
 
 impl Counter {
-    fn new(shape: Shape, extents: Arc<[ResolvedRange]>, pool: &Arc<dyn MemoryPool>) -> Self {
-        let cells = shape.cells();
+    fn new(layout: Layout, extents: Arc<[ResolvedRange]>, pool: &Arc<dyn MemoryPool>) -> Self {
         Self {
-            counted: Counted { values: vec![0; cells], rows: vec![0; shape.groups] },
-            seen: vec![0; cells],
+            counted: Counted::new(&layout),
+            seen: vec![0; layout.cells()],
             touched: Vec::new(),
             moved: Vec::new(),
             reservation: MemoryConsumer::new("merged units of a trend").register(pool),
             extents,
             bucket: 0,
-            shape,
+            layout,
         }
     }
 
     fn take(&mut self, runs: &[Run], subjects: &Range<u32>, merged: &Merged, buckets: &Buckets) -> Result<()> {
         let mut own: Vec<(&Run, Range<usize>)> =
             runs.iter().map(|run| (run, run.rows_of(subjects))).filter(|(_, rows)| !rows.is_empty()).collect();
-        if !self.shape.measures.contains(&Measure::Uniques) {
+        if !self.layout.kinds.contains(&Kind::Uniques) {
             for (run, rows) in own {
                 self.rows(run, rows, 0, &Merged::default(), buckets);
             }
@@ -210,32 +252,47 @@ impl Counter {
     }
 
     fn rows(&mut self, run: &Run, rows: Range<usize>, first: u32, merged: &Merged, buckets: &Buckets) {
+        let of_range = self.layout.buckets;
         for row in rows {
-            let bucket = if self.shape.buckets <= 1 { 0 } else { self.bucket_of(run.timestamps[row], buckets) };
-            let group = self.shape.shown[run.group(row) as usize] as usize;
+            let bucket = if of_range <= 1 { of_range } else { self.bucket_of(run.timestamps[row], buckets) };
+            let group = self.layout.shown[run.group(row) as usize] as usize;
             self.counted.rows[group] += 1;
-            let subject = run.subjects[row];
             let mut left = run.matches.of(row);
             while left != 0 {
                 let series = left.trailing_zeros() as usize;
                 left &= left - 1;
-                let Some(measure) = self.shape.measures.get(series) else { continue };
-                let cells = [bucket, self.shape.buckets].map(|bucket| self.shape.cell(series, group, bucket));
+                let Some(kind) = self.layout.kinds.get(series).copied() else { continue };
+                let cell = self.layout.cell(series, group, of_range);
+                self.cell(kind, cell, run, row, first, merged);
                 // A lone bucket is the range.
-                let cells = if self.shape.buckets <= 1 { &cells[1..] } else { &cells[..] };
-                for cell in cells {
-                    match measure {
-                        Measure::Count => self.counted.values[*cell] += 1,
-                        Measure::Uniques => match merged.person(subject) {
-                            Some(person) => self.moved.push((person, *cell as u32)),
-                            None => {
-                                let seen = &mut self.seen[*cell];
-                                if *seen == 0 {
-                                    self.touched.push(*cell as u32);
-                                }
-                                *seen |= 1 << (subject - first);
-                            }
-                        },
+                if bucket != of_range {
+                    let cell = self.layout.cell(series, group, bucket);
+                    self.cell(kind, cell, run, row, first, merged);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn cell(&mut self, kind: Kind, cell: usize, run: &Run, row: usize, first: u32, merged: &Merged) {
+        match kind {
+            Kind::Count => self.counted.values[cell] += 1,
+            Kind::Sum(number) => {
+                let number = run.numbers[number][row];
+                if !number.is_nan() {
+                    self.counted.sums[cell].add(number);
+                }
+            }
+            Kind::Uniques => {
+                let subject = run.subjects[row];
+                match merged.person(subject) {
+                    Some(person) => self.moved.push((person, cell as u32)),
+                    None => {
+                        let seen = &mut self.seen[cell];
+                        if *seen == 0 {
+                            self.touched.push(cell as u32);
+                        }
+                        *seen |= 1 << (subject - first);
                     }
                 }
             }

@@ -6,6 +6,7 @@
 mod cells;
 mod rollups;
 mod scanned;
+mod shape;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,17 +14,17 @@ use std::sync::atomic::Ordering;
 use super::explain::Explain;
 use super::lowering::{Lowered, Reading, Road, Wanted};
 use super::run::Asked;
-use crate::calendar::{Buckets, ResolvedRange};
+use super::sets::Source;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::local::{Merged, Reads, Wants, Work};
+use crate::local::{Merged, Selected, Wants, Work};
 use crate::trend::{Measure, SeriesResult, Trend, TrendResult};
 use cells::Cells;
+use shape::Shape;
 
 impl Engine {
     pub(super) async fn trend(&self, asked: &Asked<'_>, trend: &Trend) -> Result<TrendResult> {
-        let range = asked.range;
-        let buckets = Arc::new(Buckets::new(range, trend.interval, &asked.zone, trend.week_start)?);
+        let shape = Arc::new(Shape::new(trend, asked.range, &asked.zone)?);
         let selectors = trend
             .series
             .iter()
@@ -31,21 +32,25 @@ impl Engine {
             .map(|(at, series)| Wanted {
                 selector: &series.selector,
                 path: format!("series[{at}]"),
-                since_us: range.from_us,
+                since_us: shape.range_of(at).from_us,
             })
             .collect();
-        let reading = Reading { selectors, scope: asked.scope(), until_us: range.to_us, ordered: false };
-        let Lowered { road, warnings } = asked.lower(self, &reading).await?;
+        let numbers = shape.numbers.iter().map(|at| {
+            let property = trend.series.get(*at).and_then(|series| series.property.as_deref());
+            (property.unwrap_or_default(), format!("series[{at}].property"))
+        });
+        let numbers = numbers.collect();
+        let until_us = asked.range.to_us;
+        let reading = Reading { selectors, scope: asked.scope(), until_us, ordered: false, numbers };
+        let portable = shape.rolls() && !rollups::cover_all(trend, &shape);
+        let Lowered { road, warnings } = asked.lower(self, &reading, portable).await?;
         let (series, explain) = match road {
-            Road::Local(wants) => self.local_trend(asked, trend, buckets.as_ref(), wants).await?,
-            Road::Scan(scan) => {
-                let (all, groups) = scanned::count(&scan, trend, &buckets).await?;
-                (all.finish(&trend.names(), asked.split(&groups)), scan.explain())
-            }
+            Road::Local(wants) => self.local_trend(asked, trend, &shape, wants).await?,
+            Road::Scan(scan) => (scanned::count(&scan, trend, &shape, asked).await?, scan.explain()),
         };
         Ok(TrendResult {
             header: asked.header(Trend::NAME, warnings, || explain)?,
-            buckets: buckets.labels().to_vec(),
+            buckets: shape.buckets.labels().to_vec(),
             series,
             titles: asked.titles(),
         })
@@ -55,65 +60,54 @@ impl Engine {
         &self,
         asked: &Asked<'_>,
         trend: &Trend,
-        buckets: &Buckets,
+        shape: &Shape,
         mut wants: Wants,
     ) -> Result<(Vec<SeriesResult>, Explain)> {
         let local = self.local(asked.snapshot);
         let parts = local.parts()?;
         let merged = Merged::of(asked.snapshot, asked.scope().unit);
         let names = trend.names();
-        let mut series: Vec<Option<SeriesResult>> = vec![None; trend.series.len()];
-        let mut from_rollups = false;
+        let mut from_rollups: Vec<Option<SeriesResult>> = vec![None; trend.series.len()];
         // Without a breakdown each series is for itself.
         if wants.items.is_empty() && wants.filter.is_none() {
-            let covered = rollups::Cover::of(buckets);
-            if let Some(covered) = covered {
-                let mut rest = Vec::new();
-                for selected in std::mem::take(&mut wants.selected) {
-                    if selected.filter.is_some() {
-                        rest.push(selected);
-                        continue;
-                    }
-                    from_rollups = true;
-                    let measures: Vec<(usize, Measure)> = (0..trend.series.len())
-                        .filter(|at| selected.bits >> at & 1 == 1)
-                        .map(|at| (at, trend.series[at].measure))
-                        .collect();
-                    let one =
-                        rollups::One { local: &local, parts: &parts, buckets, covered: &covered, merged: &merged };
-                    let sums = one.count(&selected.event, &measures, self).await?;
-                    for ((at, _), (values, total)) in measures.iter().zip(sums) {
-                        series[*at] = Some(SeriesResult { name: names[*at].clone(), breakdown: None, values, total });
-                    }
+            let one = Source { local: &local, parts: &parts, merged: &merged, engine: self };
+            let mut rest = Vec::new();
+            for selected in std::mem::take(&mut wants.selected) {
+                let own = |at: &usize| {
+                    let is_sum = trend.series[*at].measure == Measure::Sum;
+                    selected.bits >> at & 1 == 1 && !is_sum && selected.filter.is_none()
+                };
+                let own: Vec<usize> = (0..trend.series.len()).filter(own).collect();
+                let mut left = selected.bits;
+                for (at, (values, total)) in one.count_series(&selected.event, &own, trend, shape).await? {
+                    left &= !(1 << at);
+                    let name = names[at].clone();
+                    from_rollups[at] = Some(SeriesResult { name, breakdown: None, values, total });
                 }
-                wants.selected = rest;
+                if left != 0 {
+                    rest.push(Selected { bits: left, ..selected });
+                }
             }
+            wants.selected = rest;
         }
         let mut shown = Vec::new();
         if !wants.selected.is_empty() || !wants.items.is_empty() {
-            // One bucket of the whole range needs no time.
-            wants.reads = Reads { timestamps: buckets.len() != 1, sequences: false, number: None };
+            // The only bucket is that of every row.
+            wants.reads.timestamps = shape.buckets.len() != 1;
             let work = Work::new(self.threads());
-            let range: ResolvedRange = asked.range;
-            let runs = local.runs(&parts, Arc::new(wants), range, self.pool(), work).await?;
-            let measures: Vec<Measure> = trend.series.iter().map(|series| series.measure).collect();
-            let cells = Cells {
-                measures: &measures,
-                buckets,
-                subjects: asked.snapshot.subject_count,
-                merged,
-                pool: self.pool(),
-                work,
-            };
-            shown = cells.count(runs, &names, asked.scope()).await?;
+            let runs = local.runs(&parts, Arc::new(wants), asked.range, self.pool(), work).await?;
+            let subjects = asked.snapshot.subject_count;
+            let cells = Cells { shape, trend, subjects, merged, pool: self.pool(), work };
+            shown = cells.count(runs, asked.scope()).await?;
         }
-        let explain =
-            Explain::of_local(&local, "LocalTrend", from_rollups, local.read.tails.load(Ordering::Relaxed) > 0);
-        if series.iter().all(Option::is_none) {
+        let rollups = from_rollups.iter().any(Option::is_some);
+        let tail = local.read.tails.load(Ordering::Relaxed) > 0;
+        let explain = Explain::of_local(&local, "LocalTrend", rollups, tail);
+        if !rollups {
             return Ok((shown, explain));
         }
         // Without a breakdown there is one result for each series.
-        let all = series.into_iter().zip(shown.into_iter().map(Some).chain(std::iter::repeat(None)));
+        let all = from_rollups.into_iter().zip(shown.into_iter().map(Some).chain(std::iter::repeat(None)));
         Ok((all.filter_map(|(rollup, cells)| rollup.or(cells)).collect(), explain))
     }
 }

@@ -8,7 +8,8 @@ use pugmark_store::{Entry, ErrorKind, Event, Options, Outcome, Store, Timestamp}
 use super::*;
 
 fn open(dir: &Path, flush_rows: usize) -> Arc<Store> {
-    let options = ColumnsOptions { flush_rows, ..ColumnsOptions::default() };
+    let never = SizeTiered { target_rows: 0, ..SizeTiered::default() };
+    let options = ColumnsOptions { flush_rows, merge: Arc::new(never), ..ColumnsOptions::default() };
     let folds: Vec<Box<dyn Fold>> =
         vec![Box::new(RegistryFold::new(RegistryOptions::default())), Box::new(ColumnsFold::new(dir, options))];
     Arc::new(Store::open(dir, Options::default(), folds).unwrap())

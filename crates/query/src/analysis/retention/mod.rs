@@ -1,8 +1,12 @@
 //! Lowering of retention.
 
+mod rollups;
+
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::by_unit::Needs;
+use super::explain::Explain;
 use super::lowering::{Reading, Wanted};
 use super::run::Asked;
 use super::units::Core;
@@ -16,7 +20,23 @@ impl Engine {
     pub(super) async fn retention(&self, asked: &Asked<'_>, retention: &Retention) -> Result<RetentionResult> {
         let range = asked.range;
         let buckets = Arc::new(Buckets::new(range, retention.interval, &asked.zone, retention.week_start)?);
-        let empty = Grid::new(retention, buckets, asked.snapshot.now.as_microsecond())?;
+        let empty = Grid::new(retention, Arc::clone(&buckets), asked.snapshot.now.as_microsecond())?;
+        if self.takes_local_road() && rollups::can_answer(retention) {
+            let mut grid = empty.clone();
+            let local = self.local(asked.snapshot);
+            if rollups::fill(&mut grid, retention, self, asked, &local, &buckets).await? {
+                let warnings =
+                    self.names_of(asked, &[(&retention.start, "start"), (&retention.returning, "return")])?;
+                let tail = local.read.tails.load(Ordering::Relaxed) > 0;
+                let explain = || Explain::of_local(&local, "LocalRetention", true, tail);
+                return Ok(RetentionResult {
+                    header: asked.header(Retention::NAME, warnings, explain)?,
+                    periods: grid.periods(),
+                    groups: grid.finish(None)?,
+                    titles: Vec::new(),
+                });
+            }
+        }
         // A first start is first in all history.
         let start_since_us = match retention.cohort {
             Cohort::FirstTime => i64::MIN,
@@ -26,7 +46,8 @@ impl Engine {
             Wanted { selector: &retention.start, path: "start".to_owned(), since_us: start_since_us },
             Wanted { selector: &retention.returning, path: "return".to_owned(), since_us: range.from_us },
         ];
-        let reading = Reading { selectors, scope: asked.scope(), until_us: range.to_us, ordered: true };
+        let reading =
+            Reading { selectors, scope: asked.scope(), until_us: range.to_us, ordered: true, numbers: Vec::new() };
         // Events of one instant lie in one period: which came first matters to the period of the start alone, and to the value of the breakdown.
         let sequences = retention.period_zero == PeriodZero::Returned || !asked.scope().breakdown.is_empty();
         let needs = Needs { bits: 1, sequences };

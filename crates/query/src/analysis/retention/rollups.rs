@@ -1,0 +1,142 @@
+//! Retention from rollups: who was there in which bucket is all that it takes when a period is a bucket and one event is enough.
+
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use crate::analysis::run::Asked;
+use crate::analysis::sets::{Cover, Source};
+use crate::calendar::{Buckets, ResolvedRange};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::local::{Local, Merged, Work};
+use crate::retention::{Cohort, Grid, PeriodZero, Retention};
+use crate::spec::EventNames;
+
+/// Fewer buckets than this are counted without a thread.
+const SMALL_BUCKETS: usize = 4;
+
+/// Whether sets of units tell all: which event came first within one period is then of no interest.
+pub(super) fn can_answer(retention: &Retention) -> bool {
+    let scope = &retention.scope;
+    let plain = retention.start.filter.is_none() && retention.returning.filter.is_none();
+    plain
+        && scope.filter.is_none()
+        && scope.breakdown.is_empty()
+        && retention.period_zero == PeriodZero::CohortSize
+        && retention.min_occurrences <= 1
+}
+
+/// Fills the table; `false` where rollups do not cover it.
+pub(super) async fn fill(
+    grid: &mut Grid,
+    retention: &Retention,
+    engine: &Engine,
+    asked: &Asked<'_>,
+    local: &Local,
+    buckets: &Buckets,
+) -> Result<bool> {
+    let Some(cover) = Cover::of(buckets) else { return Ok(false) };
+    let parts = local.parts()?;
+    let merged = Merged::of(asked.snapshot, asked.scope().unit);
+    let source = Source { local, parts: &parts, merged: &merged, engine };
+    let persons = |sets: Vec<_>| sets.into_iter().map(|set| source.persons(set)).collect::<Vec<RoaringBitmap>>();
+    let mut starts = persons(source.collect(&cover, &retention.start.event, true).await?.sets);
+    let returns = match retention.start.event == retention.returning.event {
+        true => Arc::new(starts.clone()),
+        false => Arc::new(persons(source.collect(&cover, &retention.returning.event, true).await?.sets)),
+    };
+    if retention.cohort == Cohort::FirstTime {
+        let mut seen = before(&source, &retention.start.event, asked.range.from_us).await?;
+        for set in &mut starts {
+            let all = std::mem::take(set);
+            *set = &all - &seen;
+            seen |= all;
+        }
+    }
+    let work = Work::new(engine.threads());
+    let sizes: Vec<u64> = starts.iter().map(RoaringBitmap::len).collect();
+    let starts = Arc::new(starts);
+    let periods = grid.periods().len();
+    let is_small = starts.len() < SMALL_BUCKETS;
+    let counted = match retention.cohort {
+        Cohort::FirstTime => by_cohort(&starts, &returns, asked.snapshot.subject_count, work, is_small).await?,
+        Cohort::Recurring => by_pairs(&starts, &returns, periods, work, is_small).await?,
+    };
+    for (bucket, (size, returned)) in sizes.into_iter().zip(counted).enumerate() {
+        grid.add_cohort(bucket, size, &returned);
+    }
+    Ok(true)
+}
+
+/// Who had the event before an instant.
+async fn before(source: &Source<'_>, event: &EventNames, until_us: i64) -> Result<RoaringBitmap> {
+    let from_us = source.parts.iter().map(|part| part.times.0).min().unwrap_or(until_us);
+    if from_us >= until_us {
+        return Ok(RoaringBitmap::new());
+    }
+    let extent = ResolvedRange { from_us, to_us: until_us };
+    // Where that is less than a day it is read as it is.
+    let cover = Cover::of_extents(vec![extent]).unwrap_or_else(|| Cover::of_columns(extent));
+    let sets = source.collect(&cover, event, true).await?.sets;
+    Ok(sets.into_iter().map(|set| source.persons(set)).next().unwrap_or_default())
+}
+
+/// For each cohort and period, how many came back: everybody is in one cohort, so that each return is looked at once.
+async fn by_cohort(
+    starts: &Arc<Vec<RoaringBitmap>>,
+    returns: &Arc<Vec<RoaringBitmap>>,
+    subjects: u32,
+    work: Work,
+    is_small: bool,
+) -> Result<Vec<Vec<u64>>> {
+    let buckets = starts.len();
+    let mut cohort_of = vec![u32::MAX; subjects as usize];
+    for (cohort, units) in (0_u32..).zip(starts.iter()) {
+        for unit in units {
+            if let Some(of) = cohort_of.get_mut(unit as usize) {
+                *of = cohort;
+            }
+        }
+    }
+    let (cohort_of, shared) = (Arc::new(cohort_of), Arc::clone(returns));
+    // One more for those who are in no cohort.
+    let make = || (vec![0_u64; buckets + 1], Vec::new());
+    let piece = move |(tally, done): &mut (Vec<u64>, Vec<(usize, Vec<u64>)>), bucket: usize| {
+        tally.fill(0);
+        for unit in &shared[bucket] {
+            let cohort = cohort_of.get(unit as usize).map_or(buckets, |cohort| (*cohort as usize).min(buckets));
+            tally[cohort] += 1;
+        }
+        done.push((bucket, tally[..=bucket].to_vec()));
+        Ok(())
+    };
+    let mut counted: Vec<Vec<u64>> = (0..buckets).map(|cohort| vec![0; buckets - cohort]).collect();
+    for (bucket, tally) in work.each(buckets, is_small, make, piece).await?.into_iter().flat_map(|(_, done)| done) {
+        for (cohort, units) in tally.into_iter().enumerate() {
+            counted[cohort][bucket - cohort] = units;
+        }
+    }
+    Ok(counted)
+}
+
+/// The same where one may be in many cohorts.
+async fn by_pairs(
+    starts: &Arc<Vec<RoaringBitmap>>,
+    returns: &Arc<Vec<RoaringBitmap>>,
+    periods: usize,
+    work: Work,
+    is_small: bool,
+) -> Result<Vec<Vec<u64>>> {
+    let buckets = starts.len();
+    let (starts, returns) = (Arc::clone(starts), Arc::clone(returns));
+    let piece = move |done: &mut Vec<(usize, Vec<u64>)>, cohort: usize| {
+        let later = returns[cohort..].iter().take(periods);
+        done.push((cohort, later.map(|units| starts[cohort].intersection_len(units)).collect()));
+        Ok(())
+    };
+    let mut counted: Vec<(usize, Vec<u64>)> =
+        work.each(buckets, is_small, Vec::new, piece).await?.into_iter().flatten().collect();
+    counted.sort_unstable_by_key(|(cohort, _)| *cohort);
+    Ok(counted.into_iter().map(|(_, returned)| returned).collect())
+}

@@ -1,0 +1,193 @@
+//! Who had an event in which stretch of time: whole days from rollups, what is left from columns.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use roaring::{MultiOps, RoaringBitmap};
+
+use crate::calendar::{Buckets, ResolvedRange};
+use crate::columns::{DAY_US, Day, DayCell, Rollup};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::local::{Local, Merged, Part, Parts, Reads, Selected, Wants, Work};
+use crate::spec::EventNames;
+
+/// More stretches of columns than this between the days of rollups are no gain over reading all of the columns.
+const STRETCHES_MAX: usize = 8;
+
+/// Stretches of time, in order, and which part of each consists of whole days of the rollups.
+pub(super) struct Cover {
+    extents: Vec<ResolvedRange>,
+    /// The days of each.
+    days: Vec<Range<Day>>,
+    /// What is left.
+    rest: Vec<ResolvedRange>,
+}
+
+impl Cover {
+    /// Of the buckets; `None` where rollups would be no gain.
+    pub(super) fn of(buckets: &Buckets) -> Option<Self> {
+        let range = buckets.range();
+        let inside = |extent: ResolvedRange| ResolvedRange {
+            from_us: extent.from_us.max(range.from_us),
+            to_us: extent.to_us.min(range.to_us),
+        };
+        Self::of_extents((0..buckets.len()).filter_map(|at| buckets.extent(at)).map(inside).collect())
+    }
+
+    /// Of neighbouring stretches of time; `None` where rollups would be no gain.
+    pub(super) fn of_extents(extents: Vec<ResolvedRange>) -> Option<Self> {
+        let mut cover = Self { days: Vec::with_capacity(extents.len()), rest: Vec::new(), extents };
+        for extent in &cover.extents {
+            let ResolvedRange { from_us: from, to_us: to } = *extent;
+            let first = Day::of(from.saturating_add(DAY_US - 1));
+            let end = Day::of(to);
+            if first >= end {
+                cover.rest.push(*extent);
+                cover.days.push(first..first);
+            } else {
+                let edges = [(from, first.start_us()), (end.start_us(), to)];
+                let edges = edges.into_iter().filter(|(from, to)| from < to);
+                cover.rest.extend(edges.map(|(from_us, to_us)| ResolvedRange { from_us, to_us }));
+                cover.days.push(first..end);
+            }
+            if cover.rest.len() > STRETCHES_MAX {
+                return None;
+            }
+        }
+        (cover.days.iter().any(|days| !days.is_empty())).then_some(cover)
+    }
+
+    /// One stretch of time, all of it from columns.
+    pub(super) fn of_columns(extent: ResolvedRange) -> Self {
+        let day = Day::of(extent.from_us);
+        Self { extents: vec![extent], days: vec![day..day], rest: vec![extent] }
+    }
+
+    fn range(&self) -> ResolvedRange {
+        let from_us = self.extents.first().map_or(0, |first| first.from_us);
+        ResolvedRange { from_us, to_us: self.extents.last().map_or(from_us, |last| last.to_us) }
+    }
+}
+
+/// Where the units of stretches of time are collected.
+pub(super) struct Source<'a> {
+    pub(super) local: &'a Local,
+    pub(super) parts: &'a Parts,
+    pub(super) merged: &'a Merged,
+    pub(super) engine: &'a Engine,
+}
+
+/// What each stretch of time has.
+pub(super) struct Collected<'a> {
+    /// How many events.
+    pub(super) counts: Vec<u64>,
+    /// Whose they are, where that was asked for.
+    pub(super) sets: Vec<Set<'a>>,
+}
+
+impl<'a> Source<'a> {
+    /// How many events each stretch of `cover` has, and whose they are where `uniques` are asked for.
+    pub(super) async fn collect(&self, cover: &Cover, event: &EventNames, uniques: bool) -> Result<Collected<'a>> {
+        let Source { local, parts, .. } = *self;
+        let length = cover.extents.len();
+        let mut collected = Collected { counts: vec![0; length], sets: vec![Set::default(); length] };
+        let (whole, hiding): (Vec<&'a Arc<Part>>, Vec<&'a Arc<Part>>) =
+            parts.iter().partition(|part| local.shows_all(part));
+        for part in &whole {
+            self.add_rollup(part, cover, event, &mut collected, uniques);
+        }
+        let whole: Parts = whole.into_iter().cloned().collect();
+        for stretch in &cover.rest {
+            self.add_columns(&whole, cover, event, *stretch, &mut collected).await?;
+        }
+        let hiding: Parts = hiding.into_iter().cloned().collect();
+        self.add_columns(&hiding, cover, event, cover.range(), &mut collected).await?;
+        Ok(collected)
+    }
+
+    fn add_rollup(&self, part: &'a Part, cover: &Cover, event: &EventNames, into: &mut Collected<'a>, uniques: bool) {
+        let rollup = &part.rollup;
+        let one: Vec<&'a [DayCell]> = match event {
+            EventNames::Any => vec![rollup.any()],
+            named => {
+                let mut names: Vec<&str> = named.names().iter().map(String::as_str).collect();
+                names.sort_unstable();
+                names.dedup();
+                names.into_iter().filter_map(|name| Some(rollup.event(name)?.days.as_slice())).collect()
+            }
+        };
+        let mut read = 0;
+        for cells in one {
+            let buckets = cover.days.iter().zip(&mut into.counts).zip(&mut into.sets);
+            for ((days, count), set) in buckets {
+                let own = cells.get(Rollup::within(cells, days)).unwrap_or_default();
+                read += own.len();
+                *count += own.iter().map(|cell| cell.count).sum::<u64>();
+                if uniques {
+                    set.shared.extend(own.iter().map(|cell| &cell.subjects));
+                }
+            }
+        }
+        self.local.read.rollup_cells.fetch_add(read, Ordering::Relaxed);
+    }
+
+    async fn add_columns(
+        &self,
+        parts: &Parts,
+        cover: &Cover,
+        event: &EventNames,
+        range: ResolvedRange,
+        into: &mut Collected<'a>,
+    ) -> Result<()> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let selected = vec![Selected { event: event.clone(), filter: None, bits: 1, since_us: range.from_us }];
+        let reads = Reads { timestamps: true, ..Reads::default() };
+        let wants = Arc::new(Wants { selected, filter: None, items: Vec::new(), reads });
+        let engine = self.engine;
+        let work = Work::new(engine.threads());
+        let runs = self.local.runs(parts, wants, range, engine.pool(), work).await?;
+        let Collected { counts, sets } = into;
+        let mut subjects: Vec<Vec<u32>> = vec![Vec::new(); counts.len()];
+        for run in &runs.runs {
+            for (subject, us) in run.subjects.iter().zip(run.timestamps.iter()) {
+                let bucket = cover.extents.partition_point(|extent| extent.to_us <= *us);
+                if !cover.extents.get(bucket).is_some_and(|extent| extent.contains(*us)) {
+                    continue;
+                }
+                counts[bucket] += 1;
+                if subjects[bucket].last() != Some(subject) {
+                    subjects[bucket].push(*subject);
+                }
+            }
+            for (set, subjects) in sets.iter_mut().zip(&mut subjects) {
+                if !subjects.is_empty() {
+                    let own = RoaringBitmap::from_sorted_iter(subjects.drain(..));
+                    set.own.push(own.expect("invariant: a run is sorted by subject"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The subjects of a stretch of time: of rollups, and of rows.
+#[derive(Clone, Default)]
+pub(super) struct Set<'a> {
+    pub(super) shared: Vec<&'a RoaringBitmap>,
+    pub(super) own: Vec<RoaringBitmap>,
+}
+
+impl Source<'_> {
+    /// The persons of a set.
+    pub(super) fn persons(&self, set: Set<'_>) -> RoaringBitmap {
+        let union = match (set.shared.as_slice(), set.own.as_slice()) {
+            ([only], []) => RoaringBitmap::clone(only),
+            _ => set.shared.iter().copied().union() | set.own.iter().union(),
+        };
+        self.merged.persons(union)
+    }
+}
