@@ -75,7 +75,7 @@ impl Asked<'_, '_> {
         for line in io::stdin().lock().lines() {
             let answer = match self.answer(&line?) {
                 Ok((us, answer)) => json!({"us": us, "answer": answer, "error": null}),
-                Err(error) => json!({"us": null, "answer": null, "error": format!("{error:#}")}),
+                Err(error) => json!({"us": null, "answer": null, "error": told(&error)}),
             };
             writeln!(out, "{answer}")?;
             out.flush()?;
@@ -118,6 +118,14 @@ impl Asked<'_, '_> {
             self.appending = Some(self.scope.spawn(move || append(db, count, stop)));
         }
         Ok(before)
+    }
+}
+
+/// An error of pugmark as the JSON form has it, with its kind.
+fn told(error: &anyhow::Error) -> Value {
+    match error.downcast_ref::<pugmark::Error>() {
+        Some(known) => known.to_json()["error"].clone(),
+        None => json!({"kind": "failed", "message": format!("{error:#}")}),
     }
 }
 
