@@ -71,10 +71,6 @@ class Question:
     # The rows of an analysis that pugmark answered; those of SQL are rows already.
     read: Callable[[dict], list]
 
-    @property
-    def goal(self):
-        return GOALS.get(self.name)
-
     def only(self, systems):
         return replace(self, asks={who: line for who, line in self.asks.items() if system_of(who) in systems})
 

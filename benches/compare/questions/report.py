@@ -2,8 +2,11 @@
 
 from statistics import median
 
-from questions import BY_DESIGN, is_peer, system_of
+from questions import BY_DESIGN, GOALS, is_peer, system_of
 from systems import SYSTEMS
+
+# What `ask` appends.
+EVENTS_A_SECOND = 50_000
 
 
 def comparison(questions, results):
@@ -14,11 +17,9 @@ def comparison(questions, results):
         for who in (who for who in question.asks if not is_peer(who)):
             ours = results.times.get((question.name, who))
             ratio = median(theirs) / median(ours) if theirs and ours else None
-            # A second way to ask the same has no goal of its own.
-            way = who.partition(", ")[2]
-            goal = None if way else question.goal
+            goal = GOALS.get(titled(question.name, who))
             rows.append([
-                f"{question.name}_{way}" if way else question.name,
+                titled(question.name, who),
                 f"{best} {of_rounds(theirs)}" if theirs else "-",
                 of_rounds(ours) if ours else results.refused.get((question.name, who), "-"),
                 f"{ratio:.2f}" if ratio else "-",
@@ -44,11 +45,10 @@ def agreement(questions, results):
         print(f"- **{failure}**")
     if not results.wrong():
         print("The answers of all systems agree, floats to 1e-9.")
-    print("\nLeft out of the comparison, by design:\n")
     names = {question.name for question in questions}
-    for rule in BY_DESIGN:
-        if concerned := [name for name in rule.questions if name in names]:
-            print(f"- {', '.join(concerned)}, {rule.what}: {rule.reason}.")
+    rules = [(rule, [name for name in rule.questions if name in names]) for rule in BY_DESIGN]
+    rules = [f"- {', '.join(concerned)}, {rule.what}: {rule.reason}." for rule, concerned in rules if concerned]
+    print("\n".join(["\nLeft out of the comparison, by design:\n", *rules] if rules else []))
     print()
 
 
@@ -73,21 +73,28 @@ def explained(plans):
 def appended(told):
     rate = told["events"] / told["seconds"]
     p50, p99, most = (ms(told[key]) for key in ("p50_us", "p99_us", "most_us"))
-    print(f"Appended meanwhile: {told['events']:,} events, {rate:,.0f} a second, in batches of 500, each durable.")
-    print(f"A call took {p50} ms (p50), {p99} ms (p99), at most {most} ms.\n")
+    short = " **The load was not held.**" if rate < 0.98 * EVENTS_A_SECOND else ""
+    print(f"Appended meanwhile: {told['events']:,} events, {rate:,.0f} a second, 500 every 10 ms.{short}")
+    print(f"A batch was durable after {p50} ms (p50), {p99} ms (p99), at most {most} ms.\n")
 
 
-def loaded(idle, busy):
+def loaded(questions, idle, busy):
     rows = []
-    for at, times in busy.times.items():
-        quiet = idle.times[at]
-        p50 = percentile(times, 50)
-        figures = [percentile(quiet, 50), percentile(quiet, 95), p50, percentile(times, 95)]
-        name = "_".join(filter(None, (at[0], at[1].partition(", ")[2])))
-        rows.append([name, *map(ms, figures), f"{p50 / percentile(quiet, 50):.2f}"])
+    for at in ((question.name, who) for question in questions for who in question.asks):
+        if at in busy.times:
+            quiet, times = idle.times[at], busy.times[at]
+            p50s = [percentile(quiet, 50), percentile(times, 50)]
+            figures = [p50s[0], percentile(quiet, 95), p50s[1], percentile(times, 95)]
+            rows.append([titled(*at), *map(ms, figures), f"{p50s[1] / p50s[0]:.2f}"])
     table(["ms", "idle p50", "idle p95", "loaded p50", "loaded p95", "loaded / idle, p50"], rows)
-    for (name, _), why in busy.refused.items():
-        print(f"- {name}: {why}")
+    for at, why in busy.refused.items():
+        print(f"- {titled(*at)}: {why}")
+
+
+def titled(name, who):
+    """The question; if it is a second way to ask the same, with that."""
+    way = who.partition(", ")[2]
+    return f"{name}_{way}" if way else name
 
 
 def table(headings, rows):

@@ -131,7 +131,7 @@ def tell_loaded(systems, args, questions):
     idle, busy, appended = loaded(systems, questions, args.rounds)
     heading(args, f"{args.rounds} rounds idle, then as many while events are appended")
     report.appended(appended)
-    report.loaded(idle, busy)
+    report.loaded(questions, idle, busy)
     return [idle, busy]
 
 

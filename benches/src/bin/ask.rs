@@ -16,6 +16,7 @@ use std::fs;
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ use clap::Parser;
 use pugmark::arrow::array::RecordBatch;
 use pugmark::arrow::json::WriterBuilder;
 use pugmark::arrow::json::writer::JsonArray;
-use pugmark::{Event, Options, Pugmark, Timestamp};
+use pugmark::{AppendOptions, Entry, Options, Pending, Pugmark, Timestamp};
 use pugmark_benches::{Dice, shop_events};
 use serde_json::{Value, json};
 
@@ -135,8 +136,8 @@ fn timed<T, E: Into<anyhow::Error>>(call: impl FnOnce() -> Result<T, E>) -> Resu
     Ok((u64::try_from(begun.elapsed().as_micros())?, answer))
 }
 
-/// What was appended, and how long each call took.
-#[derive(Debug, Default)]
+/// What was appended, and how long each batch took.
+#[derive(Debug)]
 struct Appended {
     events: u64,
     seconds: f64,
@@ -151,29 +152,48 @@ impl Appended {
     }
 }
 
-/// Appends `count` events, or until it is to stop. Who falls behind catches up.
+/// Appends `count` events, or until it is to stop. A batch does not wait for the one before it to be durable; who falls behind catches up.
 fn append(db: &Pugmark, count: u64, stop: &AtomicBool) -> Result<Appended> {
     let info = db.info()?;
     let mut dice = Dice::new(info.sequence);
+    let (hand_over, handed_over) = mpsc::channel();
     let begun = Instant::now();
     let mut due = begun;
-    let mut done = Appended::default();
-    while done.events < count && !stop.load(Ordering::Relaxed) {
-        let batch = BATCH.min(usize::try_from(count - done.events)?);
-        // Numbers go on where the store ends: message ids are new in a second run, too.
-        let events = shop_events(&mut dice, info.sequence + done.events, batch, info.people.max(1));
-        let events: Vec<Event> = (done.events..).zip(events).map(|(number, event)| event.at(instant(number))).collect();
-        thread::sleep(due.saturating_duration_since(Instant::now()));
-        let (us, outcomes) = timed(|| db.track_many(events))?;
+    let mut events = 0;
+    let calls_us = thread::scope(|scope| {
+        let waiting = scope.spawn(move || wait_for_all(&handed_over));
+        while events < count && !stop.load(Ordering::Relaxed) {
+            let batch = BATCH.min(usize::try_from(count - events)?);
+            // Numbers go on where the store ends: message ids are new in a second run, too.
+            let made = shop_events(&mut dice, info.sequence + events, batch, info.people.max(1));
+            let made: Vec<Entry> =
+                (events..).zip(made).map(|(number, event)| event.at(instant(number)).into()).collect();
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            let called = Instant::now();
+            let pending = db.submit(made, &AppendOptions::default())?;
+            if hand_over.send((called, pending)).is_err() {
+                break;
+            }
+            events += batch as u64;
+            due += EVERY;
+        }
+        drop(hand_over);
+        waiting.join().expect("invariant: waiting does not panic")
+    })?;
+    Ok(Appended { events, seconds: begun.elapsed().as_secs_f64(), calls_us })
+}
+
+/// How long each append took until it was durable, in microseconds.
+fn wait_for_all(appends: &Receiver<(Instant, Pending)>) -> Result<Vec<u64>> {
+    let mut calls_us = Vec::new();
+    for (called, pending) in appends {
+        let outcomes = pending.wait()?;
+        calls_us.push(u64::try_from(called.elapsed().as_micros())?);
         if let Some(other) = outcomes.iter().find(|outcome| !outcome.is_stored()) {
             bail!("an event that was to be appended was not stored: {other:?}");
         }
-        done.calls_us.push(us);
-        done.events += batch as u64;
-        due += EVERY;
     }
-    done.seconds = begun.elapsed().as_secs_f64();
-    Ok(done)
+    Ok(calls_us)
 }
 
 fn instant(number: u64) -> Timestamp {
