@@ -52,6 +52,8 @@ class Systems:
             users = self.events // 20
             run(self.python, HERE / "generate.py", part, "--events", self.events, "--users", users)
             part.rename(parquet)
+        # The copy of a store is not older than the store.
+        again = {*again, "pugmark-declared"} if "pugmark" in again else again
         for system in systems:
             done, path = self.data / f"{system}.done", self.path(system)
             if done.exists() and system not in again:
