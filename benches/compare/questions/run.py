@@ -177,8 +177,9 @@ def main():
     systems.install()
     if not args.no_build:
         systems.build()
-    # DuckDB tells whose journeys are asked for, whether or not it is compared.
-    systems.load([name for name in SYSTEMS if name in args.systems or name == "duckdb"], args.again)
+    # DuckDB tells whose journeys are asked for, and the store is what is copied, whether or not they are compared.
+    needed = {"pugmark", "duckdb", *args.systems}
+    systems.load([name for name in SYSTEMS if name in needed], args.again)
     questions = asked.all_questions(*systems.heaviest_and_thousand([asked.HEAVIEST, asked.THOUSAND]))
     if args.questions:
         names = args.questions.split(",")

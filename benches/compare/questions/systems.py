@@ -138,11 +138,11 @@ def run(*command, cwd=None):
 
 
 def remove(path):
-    if path.is_dir():
-        shutil.rmtree(path)
-    for file in path.parent.glob(f"{path.name}*"):
-        if file.is_file() and file.suffix in (".duckdb", ".wal"):
-            file.unlink()
+    for part in (path, path.with_name(f"{path.name}.wal")):
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def drop_caches(path, programs):
