@@ -52,8 +52,8 @@ struct Matching {
 }
 
 impl Core for Matching {
-    fn add_unit(&mut self, hits: &[Hit]) {
-        if let Some(attempt) = self.matcher.match_unit(hits) {
+    fn add_unit(&mut self, hits: &mut [Hit]) {
+        if let Some(attempt) = self.matcher.match_unordered(hits) {
             self.aggregate.add(&attempt);
         }
     }

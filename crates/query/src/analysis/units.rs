@@ -101,8 +101,17 @@ pub(crate) async fn collect(scan: &EventScan, ranges: Ranges) -> Result<Vec<(Col
 
 /// What a core needs to take in units and to be merged.
 pub(crate) trait Core: Send + 'static {
-    /// Takes in the events of one unit, sorted by timestamp and sequence.
-    fn add_unit(&mut self, hits: &[Hit]);
+    /// Takes in the events of one unit. Those of one name come in the order of the log; [`in_order`] sorts all of them.
+    fn add_unit(&mut self, hits: &mut [Hit]);
+}
+
+/// Sorts the events of a unit by timestamp and sequence.
+pub(crate) fn in_order(hits: &mut [Hit]) -> &[Hit] {
+    // Stable: where no sequences were read, events of one name and instant keep the order of the log.
+    if !hits.is_sorted_by_key(|hit| (hit.timestamp, hit.sequence)) {
+        hits.sort_by_key(|hit| (hit.timestamp, hit.sequence));
+    }
+    hits
 }
 
 /// Feeds every unit to one of several cores, and returns the cores. `parts` come with the numbers of their groups.
@@ -211,20 +220,16 @@ impl Sorter {
         }
     }
 
-    fn units(&mut self, mut take: impl FnMut(&[Hit])) {
+    fn units(&mut self, mut take: impl FnMut(&mut [Hit])) {
         let mut rest = self.hits.as_mut_slice();
         let mut start = 0;
         for end in &self.ends {
             let (unit, after) = rest.split_at_mut(end - start);
             rest = after;
             start = *end;
-            if unit.is_empty() {
-                continue;
+            if !unit.is_empty() {
+                take(unit);
             }
-            if !unit.is_sorted_by_key(|hit| (hit.timestamp, hit.sequence)) {
-                unit.sort_unstable_by_key(|hit| (hit.timestamp, hit.sequence));
-            }
-            take(unit);
         }
     }
 }
@@ -239,8 +244,8 @@ mod tests {
     struct Keep(Vec<Vec<Hit>>);
 
     impl Core for Keep {
-        fn add_unit(&mut self, hits: &[Hit]) {
-            self.0.push(hits.to_vec());
+        fn add_unit(&mut self, hits: &mut [Hit]) {
+            self.0.push(in_order(hits).to_vec());
         }
     }
 

@@ -6,23 +6,26 @@ use crate::{
     spec::{GroupLabel, Split},
 };
 
-/// The attempts of one breakdown value. Step *k* was reached as often as there are times from the first step to it.
+/// The attempts of one breakdown value. A later step was reached as often as there are times from the first step to it.
 #[derive(Debug, Clone)]
 struct Reached {
+    attempts: u64,
+    /// By step; none to the first.
     from_first_us: Vec<Vec<i64>>,
     from_previous_us: Vec<Vec<i64>>,
 }
 
 impl Reached {
     fn new(steps: usize) -> Self {
-        Self { from_first_us: vec![Vec::new(); steps], from_previous_us: vec![Vec::new(); steps] }
+        Self { attempts: 0, from_first_us: vec![Vec::new(); steps], from_previous_us: vec![Vec::new(); steps] }
     }
 
     fn add(&mut self, times: &[i64]) {
         let Some(&first) = times.first() else { return };
+        self.attempts += 1;
         let mut previous = first;
         for ((time, from_first), from_previous) in
-            times.iter().zip(&mut self.from_first_us).zip(&mut self.from_previous_us)
+            times.iter().zip(&mut self.from_first_us).zip(&mut self.from_previous_us).skip(1)
         {
             from_first.push(time - first);
             from_previous.push(time - previous);
@@ -31,6 +34,7 @@ impl Reached {
     }
 
     fn append(&mut self, other: &Self) {
+        self.attempts += other.attempts;
         let lists = self.from_first_us.iter_mut().zip(&other.from_first_us);
         for (here, there) in lists.chain(self.from_previous_us.iter_mut().zip(&other.from_previous_us)) {
             here.extend_from_slice(there);
@@ -38,7 +42,7 @@ impl Reached {
     }
 
     fn count(&self, step: usize) -> u64 {
-        self.from_first_us.get(step).map_or(0, Vec::len) as u64
+        if step == 0 { self.attempts } else { self.from_first_us.get(step).map_or(0, Vec::len) as u64 }
     }
 
     fn finish(mut self, label: Option<GroupLabel>, names: &[String], window: Span) -> FunnelGroup {
@@ -63,7 +67,9 @@ impl Reached {
             });
             previous = count;
         }
-        let to_last = self.from_first_us.last().map_or(&[][..], Vec::as_slice);
+        // The only step is reached at once.
+        let at_once = vec![0; if names.len() == 1 { usize::try_from(first).unwrap_or(0) } else { 0 }];
+        let to_last = self.from_first_us.last().filter(|_| names.len() > 1).unwrap_or(&at_once);
         FunnelGroup { breakdown: label, steps, histogram: Histogram::of(to_last, window.as_us()) }
     }
 }

@@ -50,6 +50,8 @@ pub struct Matcher {
     passed: Vec<usize>,
     chain: Vec<i64>,
     ties: TieGroups,
+    /// Events that match step 1 alone, in order.
+    openings: Vec<Hit>,
 }
 
 impl Matcher {
@@ -64,6 +66,7 @@ impl Matcher {
             passed: vec![0; steps],
             chain: Vec::with_capacity(steps),
             ties: TieGroups::default(),
+            openings: Vec::new(),
         }
     }
 
@@ -83,20 +86,58 @@ impl Matcher {
         }
     }
 
+    /// As [`match_unit`](Self::match_unit), of events in any order but this: those of one name, timestamp and unit come in the order of the log where their
+    /// sequences are not known and all the same.
+    pub(crate) fn match_unordered(&mut self, hits: &mut [Hit]) -> Option<Attempt> {
+        if hits.iter().any(|hit| hit.matches.count_ones() > 1) {
+            hits.sort_by_key(|hit| (hit.timestamp, hit.sequence));
+            return self.match_unit(hits);
+        }
+        // Steps that no event has two of are sorted each by itself.
+        let mut openings = std::mem::take(&mut self.openings);
+        openings.clear();
+        let range = self.range;
+        openings.extend(hits.iter().filter(|hit| opens(hit, range)));
+        if !openings.is_sorted_by_key(|hit| (hit.timestamp, hit.sequence)) {
+            openings.sort_by_key(|hit| (hit.timestamp, hit.sequence));
+        }
+        let best = openings.first().copied().and_then(|first| {
+            self.occurrences.iter_mut().for_each(Vec::clear);
+            for hit in hits.iter().filter(|hit| hit.timestamp >= first.timestamp) {
+                if let Some(times) = self.occurrences.get_mut(hit.matches.trailing_zeros() as usize) {
+                    times.push(hit.timestamp);
+                }
+            }
+            for times in self.occurrences.iter_mut().skip(1).filter(|times| !times.is_sorted()) {
+                times.sort_unstable();
+            }
+            self.match_occurrences(openings.iter())
+        });
+        self.openings = openings;
+        best
+    }
+
     /// No event matches two steps, so the events of a chain are distinct by themselves and the next occurrence of the
     /// next step is always the best. A later opening needs none of the occurrences that an earlier one has passed.
     fn match_disjoint(&mut self, hits: &[Hit]) -> Option<Attempt> {
         self.occurrences.iter_mut().for_each(Vec::clear);
-        self.passed.fill(0);
         for hit in hits {
             if let Some(times) = self.occurrences.get_mut(hit.matches.trailing_zeros() as usize) {
                 times.push(hit.timestamp);
             }
         }
-        let reachable = self.occurrences.iter().position(Vec::is_empty).unwrap_or(self.steps);
         let range = self.range;
+        self.match_occurrences(hits.iter().filter(|hit| opens(hit, range)))
+    }
+
+    /// The best attempt of these openings, which are in order, with the occurrences at hand.
+    fn match_occurrences<'a>(&mut self, openings: impl Iterator<Item = &'a Hit>) -> Option<Attempt> {
+        self.passed.fill(0);
+        // An opening is an occurrence of step 1.
+        let later = self.occurrences.iter().skip(1).position(Vec::is_empty);
+        let reachable = later.map_or(self.steps, |step| step + 1);
         let mut best = None;
-        for hit in hits.iter().filter(|hit| opens(hit, range)) {
+        for hit in openings {
             let deadline = hit.timestamp.saturating_add(self.window_us);
             let mut reached_us = hit.timestamp;
             self.chain.clear();

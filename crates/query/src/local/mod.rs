@@ -17,7 +17,7 @@ pub(crate) use cache::{ColumnCache, YieldingPool};
 pub(crate) use part::{Local, Part, Parts};
 pub(crate) use persons::Merged;
 pub(crate) use predicate::{Predicate, Value};
-pub(crate) use run::{Reads, Run, RunItem, RunValue, Runs, Selected, Wants};
+pub(crate) use run::{Reads, Run, RunGroups, RunItem, RunValue, Runs, Selected, Wants};
 pub(crate) use sorted::Sorted;
 pub(crate) use units::{Stretches, feed_runs};
 pub(crate) use work::Work;

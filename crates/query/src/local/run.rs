@@ -92,6 +92,14 @@ impl Matches {
         }
     }
 
+    /// Whether some row may match one of these.
+    pub(crate) fn any_of(&self, bits: u32) -> bool {
+        match self {
+            Self::All(own) => own & bits != 0,
+            Self::Each(_) => true,
+        }
+    }
+
     /// Those that some row matches.
     pub(crate) fn any(&self) -> u32 {
         match self {
@@ -104,27 +112,56 @@ impl Matches {
 /// Rows of one event, each of which matches a selector. What was not asked for is empty.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
+    /// The first and the last subject.
+    bounds: (u32, u32),
     /// Ascending.
     pub(crate) subjects: ScalarBuffer<u32>,
     pub(crate) timestamps: ScalarBuffer<i64>,
     pub(crate) sequences: ScalarBuffer<u64>,
     pub(crate) matches: Matches,
-    pub(crate) groups: Vec<u32>,
+    pub(crate) groups: RunGroups,
     /// For each property whose numbers are read; NaN stands for none.
     pub(crate) numbers: Vec<Vec<f64>>,
+}
+
+/// The breakdown group of each row.
+#[derive(Debug, Clone)]
+pub(crate) enum RunGroups {
+    /// There is no breakdown.
+    None,
+    /// A number for each row.
+    Each(Vec<u32>),
+    /// A place in the table for each row.
+    Coded(ScalarBuffer<u16>, Vec<u32>),
+}
+
+impl RunGroups {
+    /// Of a row; 0 without a breakdown.
+    pub(crate) fn of(&self, row: usize) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Each(numbers) => numbers[row],
+            Self::Coded(codes, numbers) => numbers[usize::from(codes[row])],
+        }
+    }
+
+    fn renumber(&mut self, numbers: &[u32]) {
+        let (Self::Each(own) | Self::Coded(_, own)) = self else { return };
+        for group in own {
+            *group = numbers.get(*group as usize).copied().unwrap_or(0);
+        }
+    }
 }
 
 impl Run {
     /// Its rows about subjects in `subjects`.
     pub(crate) fn rows_of(&self, subjects: &Range<u32>) -> Range<usize> {
+        if self.bounds.1 < subjects.start || self.bounds.0 >= subjects.end {
+            return 0..0;
+        }
         let start = self.subjects.partition_point(|subject| *subject < subjects.start);
         let length = self.subjects[start..].partition_point(|subject| *subject < subjects.end);
         start..start + length
-    }
-
-    /// The group of a row; 0 without a breakdown.
-    pub(crate) fn group(&self, row: usize) -> u32 {
-        self.groups.get(row).copied().unwrap_or(0)
     }
 }
 
@@ -196,9 +233,7 @@ impl Local {
         let mut reservations = Vec::with_capacity(readers.len());
         for (reader, numbers) in readers.into_iter().zip(numbers) {
             for (at, mut run) in reader.runs {
-                for group in &mut run.groups {
-                    *group = numbers.get(*group as usize).copied().unwrap_or(0);
-                }
+                run.groups.renumber(&numbers);
                 runs.push((at, run));
             }
             reservations.push(reader.reservation);
@@ -337,10 +372,12 @@ impl RunReader {
         if kept.as_ref().is_some_and(|kept| kept.count_set_bits() == 0) {
             return Ok(None);
         }
+        let subjects = only(subjects, kept.as_ref());
         let run = Run {
+            bounds: subjects.first().copied().zip(subjects.last().copied()).unwrap_or((u32::MAX, 0)),
             groups: self.groups(piece, wants, kept.as_ref())?,
             numbers: wanted_numbers(piece, &wants.reads.numbers, kept.as_ref())?,
-            subjects: only(subjects, kept.as_ref()),
+            subjects,
             timestamps: only(timestamps, kept.as_ref()),
             sequences: only(sequences, kept.as_ref()),
             matches: match (matches, &kept) {
@@ -350,7 +387,11 @@ impl RunReader {
         };
         let own = |bytes: usize| if kept.is_some() { bytes } else { 0 };
         let bytes = own(run.subjects.len() * 4 + run.timestamps.len() * 8 + run.sequences.len() * 8)
-            + run.groups.len() * 4
+            + match &run.groups {
+                RunGroups::None => 0,
+                RunGroups::Each(numbers) => numbers.len() * 4,
+                RunGroups::Coded(codes, numbers) => own(codes.len() * 2) + numbers.len() * 4,
+            }
             + run.numbers.iter().map(|numbers| numbers.len() * 8).sum::<usize>()
             + match &run.matches {
                 Matches::All(_) => 0,
@@ -363,9 +404,9 @@ impl RunReader {
     }
 
     /// The numbers of the breakdown values of the rows in `kept`, or of all.
-    fn groups(&mut self, piece: Piece<'_>, wants: &Wants, kept: Option<&BooleanBuffer>) -> Result<Vec<u32>> {
+    fn groups(&mut self, piece: Piece<'_>, wants: &Wants, kept: Option<&BooleanBuffer>) -> Result<RunGroups> {
         if wants.items.is_empty() {
-            return Ok(Vec::new());
+            return Ok(RunGroups::None);
         }
         let overflows = wants.items.iter().any(|item| item.overflow_name.is_some());
         let overflow = match overflows {
@@ -376,14 +417,10 @@ impl RunReader {
             && let Column::Coded(coded) = piece.column(*place)?
         {
             let numbers = self.groups.numbers_of(coded.values.as_string_view());
-            let codes = coded.codes.slice(piece.start, piece.rows);
-            let number = |code: u16| numbers.get(usize::from(code)).copied().unwrap_or(0);
-            return Ok(match kept {
-                Some(kept) => kept.set_indices().map(|row| number(codes[row])).collect(),
-                None => codes.iter().map(|code| number(*code)).collect(),
-            });
+            let codes = only(coded.codes.slice(piece.start, piece.rows), kept);
+            return Ok(RunGroups::Coded(codes, numbers));
         }
-        let only = |array: ArrayRef| -> Result<ArrayRef> {
+        let only_kept = |array: ArrayRef| -> Result<ArrayRef> {
             Ok(match kept {
                 Some(kept) => filter(&array, &kept.clone().into()).map_err(DataFusionError::from)?,
                 None => array,
@@ -391,19 +428,19 @@ impl RunReader {
         };
         let mut columns = Vec::with_capacity(wants.items.len() + 1);
         for item in &wants.items {
-            columns.push(only(match &item.value {
+            columns.push(only_kept(match &item.value {
                 RunValue::Null => datafusion::arrow::array::new_null_array(&DataType::Null, piece.rows),
                 RunValue::Column(place) => piece.array(*place)?,
                 RunValue::Expression(value) => value.array(piece)?,
             })?);
         }
         if overflows {
-            columns.push(only(overflow.slice(piece.start, piece.rows, &DataType::Utf8View)?)?);
+            columns.push(only_kept(overflow.slice(piece.start, piece.rows, &DataType::Utf8View)?)?);
         }
         let rows = kept.map_or(piece.rows, BooleanBuffer::count_set_bits);
         let mut numbers = Vec::with_capacity(rows);
         self.groups.read(&columns, rows, &mut numbers)?;
-        Ok(numbers)
+        Ok(RunGroups::Each(numbers))
     }
 }
 

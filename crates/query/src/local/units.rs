@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::execution::memory_pool::MemoryPool;
 
 use super::persons::Merged;
-use super::run::Runs;
+use super::run::{Matches, Runs};
 use super::work::Work;
 use crate::analysis::{Collector, Core, Ranges, Row, feed};
 use crate::error::Result;
@@ -114,9 +114,17 @@ impl<C: Core> Feeder<C> {
             if run.matches.any() & needs == 0 {
                 continue;
             }
-            for row in rows.clone() {
-                if run.matches.of(row) & needs != 0 {
-                    self.wanted[(run.subjects[row] - subjects.start) as usize] = true;
+            let subjects_of = &run.subjects[rows.clone()];
+            match &run.matches {
+                Matches::All(_) => {
+                    for subject in subjects_of {
+                        self.wanted[(subject - subjects.start) as usize] = true;
+                    }
+                }
+                Matches::Each(bits) => {
+                    for (subject, bits) in subjects_of.iter().zip(&bits[rows.clone()]) {
+                        self.wanted[(subject - subjects.start) as usize] |= bits & needs != 0;
+                    }
                 }
             }
         }
@@ -136,21 +144,26 @@ impl<C: Core> Feeder<C> {
             *end = total;
             total += rows;
         }
-        self.hits.clear();
-        self.hits.resize(total as usize, NO_HIT);
+        let total = total as usize;
+        // What was there before is written over.
+        if self.hits.len() < total {
+            self.hits.resize(total, NO_HIT);
+        }
         for (at, rows) in &own {
             let run = &runs.runs[*at];
-            for row in rows.clone() {
-                let place = (run.subjects[row] - subjects.start) as usize;
-                if !self.wanted[place] {
+            let (hits, ends, wanted) = (&mut self.hits[..total], &mut self.ends, &self.wanted);
+            let times = &run.timestamps[rows.clone()];
+            for ((row, subject), timestamp) in rows.clone().zip(&run.subjects[rows.clone()]).zip(times) {
+                let place = (subject - subjects.start) as usize;
+                if !wanted[place] {
                     continue;
                 }
-                let end = &mut self.ends[place];
-                self.hits[*end as usize] = Hit {
-                    timestamp: run.timestamps[row],
+                let end = &mut ends[place];
+                hits[*end as usize] = Hit {
+                    timestamp: *timestamp,
                     sequence: run.sequences.get(row).copied().unwrap_or(0),
                     matches: run.matches.of(row),
-                    group: run.group(row),
+                    group: run.groups.of(row),
                 };
                 *end += 1;
             }
@@ -159,14 +172,9 @@ impl<C: Core> Feeder<C> {
         for end in &self.ends {
             let hits = &mut self.hits[start..*end as usize];
             start = *end as usize;
-            if hits.is_empty() {
-                continue;
+            if !hits.is_empty() {
+                self.core.add_unit(hits);
             }
-            // Stable: without sequences, rows of one instant keep the order of the log, in which the rows of one event come.
-            if !hits.is_sorted_by_key(|hit| (hit.timestamp, hit.sequence)) {
-                hits.sort_by_key(|hit| (hit.timestamp, hit.sequence));
-            }
-            self.core.add_unit(hits);
         }
         Ok(())
     }
@@ -185,7 +193,7 @@ impl<C: Core> Feeder<C> {
                     sequence: run.sequences.get(row).copied().unwrap_or(0),
                     unit: person,
                     matches: run.matches.of(row),
-                    group: run.group(row),
+                    group: run.groups.of(row),
                 });
             }
         }

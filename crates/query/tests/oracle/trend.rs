@@ -68,9 +68,9 @@ pub(crate) fn answer(trend: &Value, events: &[&OracleEvent], time: &Time, rules:
         let length = rolling(&series[index]).unwrap_or(1);
         let wanted = |point: &&Point| match bucket {
             None => point.in_range,
-            Some(last) => {
-                point.bucket.is_some_and(|own| (before + last + 1).saturating_sub(length) <= own && own <= before + last)
-            }
+            Some(last) => point
+                .bucket
+                .is_some_and(|own| (before + last + 1).saturating_sub(length) <= own && own <= before + last),
         };
         of_series.filter(wanted).collect()
     };

@@ -9,7 +9,7 @@ use super::by_unit::Needs;
 use super::explain::Explain;
 use super::lowering::{Reading, Wanted};
 use super::run::Asked;
-use super::units::Core;
+use super::units::{Core, in_order};
 use crate::calendar::Buckets;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -69,7 +69,7 @@ impl Engine {
 }
 
 impl Core for Grid {
-    fn add_unit(&mut self, hits: &[Hit]) {
-        Self::add_unit(self, hits);
+    fn add_unit(&mut self, hits: &mut [Hit]) {
+        Self::add_unit(self, in_order(hits));
     }
 }

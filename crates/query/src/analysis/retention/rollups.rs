@@ -13,6 +13,8 @@ use crate::local::{Local, Merged, Work};
 use crate::retention::{Cohort, Grid, PeriodZero, Retention};
 use crate::spec::EventNames;
 
+/// Units that are taken out of a set at once.
+const UNITS_AT_ONCE: usize = 1_024;
 /// Fewer buckets than this are counted without a thread.
 const SMALL_BUCKETS: usize = 4;
 
@@ -91,8 +93,10 @@ async fn by_cohort(
     is_small: bool,
 ) -> Result<Vec<Vec<u64>>> {
     let buckets = starts.len();
-    let mut cohort_of = vec![u32::MAX; subjects as usize];
-    for (cohort, units) in (0_u32..).zip(starts.iter()) {
+    // Two bytes for everybody stay in a core's cache, and say most of what is asked; one more cohort for those who are in none.
+    let Ok(nobody) = u16::try_from(buckets) else { return by_pairs(starts, returns, buckets, work, is_small).await };
+    let mut cohort_of = vec![nobody; subjects as usize];
+    for (cohort, units) in (0..nobody).zip(starts.iter()) {
         for unit in units {
             if let Some(of) = cohort_of.get_mut(unit as usize) {
                 *of = cohort;
@@ -100,13 +104,19 @@ async fn by_cohort(
         }
     }
     let (cohort_of, shared) = (Arc::new(cohort_of), Arc::clone(returns));
-    // One more for those who are in no cohort.
     let make = || (vec![0_u64; buckets + 1], Vec::new());
     let piece = move |(tally, done): &mut (Vec<u64>, Vec<(usize, Vec<u64>)>), bucket: usize| {
         tally.fill(0);
-        for unit in &shared[bucket] {
-            let cohort = cohort_of.get(unit as usize).map_or(buckets, |cohort| (*cohort as usize).min(buckets));
-            tally[cohort] += 1;
+        let (mut units, mut buffer) = (shared[bucket].iter(), [0_u32; UNITS_AT_ONCE]);
+        loop {
+            let some = units.next_many(&mut buffer);
+            if some.is_empty() {
+                break;
+            }
+            for unit in some {
+                let cohort = cohort_of.get(*unit as usize).copied().unwrap_or(nobody);
+                tally[usize::from(cohort)] += 1;
+            }
         }
         done.push((bucket, tally[..=bucket].to_vec()));
         Ok(())

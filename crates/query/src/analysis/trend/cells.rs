@@ -10,12 +10,16 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use super::shape::Shape;
 use crate::calendar::{Buckets, ResolvedRange};
 use crate::error::Result;
-use crate::local::{Merged, Run, Runs, Stretches, Work};
+use crate::local::{Merged, Run, RunGroups, Runs, Stretches, Work};
 use crate::spec::{GroupLabel, Scope, Split};
 use crate::trend::{Measure, Number, SeriesResult, Sum, Trend};
 
 /// Subjects that are counted together: as many as a word has bits.
 const BLOCK: u32 = u64::BITS;
+/// Up to so many cells are counted for every group, shown or not.
+const CELLS_AT_ONCE: usize = 1 << 16;
+/// In place of a group that is not counted.
+const SKIPPED: u32 = u32::MAX;
 /// Fewer rows than this are counted without a thread.
 const SMALL_ROWS: usize = 20_000;
 
@@ -93,24 +97,42 @@ impl Cells<'_> {
             return Ok(results(&layout, &counted, &names, &[None]));
         }
         let split = Split { groups: &groups, limit: scope.limit };
-        // Which groups there are, and which are shown: the range as a whole tells.
+        // Where the cells of all groups are many, the range as a whole tells first which groups are shown.
         let each: Arc<[u32]> = (0_u32..).take(groups.len()).collect();
-        let first = kinds.get(..1).unwrap_or_default();
-        let whole = Layout { kinds: first.into(), shown: Arc::clone(&each), groups: groups.len(), buckets: 0 };
+        let every = kinds.len() * groups.len() * (buckets + 1) <= CELLS_AT_ONCE;
+        let first = if every { &kinds[..] } else { kinds.get(..1).unwrap_or_default() };
+        let own = if every { buckets } else { 0 };
+        let whole = Layout { kinds: first.into(), shown: Arc::clone(&each), groups: groups.len(), buckets: own };
         let totals = self.fill(&runs, &whole).await?;
         let filled = each.iter().filter(|group| totals.rows[**group as usize] > 0);
-        let folded = split.fold(filled.map(|group| (*group, totals.number(&whole, 0, *group as usize, 0))));
+        let folded = split.fold(filled.map(|group| (*group, totals.number(&whole, 0, *group as usize, own))));
         let mut labels: Vec<Option<GroupLabel>> = folded.kept.iter().map(|group| Some(split.label(*group))).collect();
-        let other = u32::try_from(folded.kept.len()).unwrap_or(u32::MAX);
+        let kept = folded.kept.len();
+        let other = u32::try_from(kept).unwrap_or(u32::MAX);
+        if !folded.rest.is_empty() {
+            labels.push(Some(GroupLabel::Other));
+        }
         let mut shown = vec![other; groups.len()];
         for (place, group) in (0..).zip(&folded.kept) {
             shown[*group as usize] = place;
         }
-        if !folded.rest.is_empty() {
-            labels.push(Some(GroupLabel::Other));
+        if !every {
+            let layout = Layout { kinds: kinds.into(), shown: shown.into(), groups: kept + 1, buckets };
+            let counted = self.fill(&runs, &layout).await?;
+            return Ok(results(&layout, &counted, &names, &labels));
         }
-        let layout = Layout { kinds: kinds.into(), shown: shown.into(), groups: folded.kept.len() + 1, buckets };
-        let counted = self.fill(&runs, &layout).await?;
+        // What is shown is known but for the others together.
+        let layout = Layout { kinds: kinds.clone().into(), shown: Arc::from([0_u32]), groups: kept + 1, buckets };
+        let mut counted = Counted::new(&layout);
+        for (place, group) in folded.kept.iter().enumerate() {
+            counted.copy(&layout, place, &totals, &whole, *group as usize);
+        }
+        if !folded.rest.is_empty() {
+            let rest = shown.iter().map(|place| if *place == other { 0 } else { SKIPPED });
+            let rest = Layout { kinds: kinds.into(), shown: rest.collect(), groups: 1, buckets };
+            let others = self.fill(&runs, &rest).await?;
+            counted.copy(&layout, kept, &others, &rest, 0);
+        }
         Ok(results(&layout, &counted, &names, &labels))
     }
 
@@ -181,6 +203,19 @@ impl Counted {
         self.sums.iter_mut().zip(&other.sums).for_each(|(here, there)| *here += *there);
     }
 
+    /// Takes over the cells of a group of `other`.
+    fn copy(&mut self, layout: &Layout, place: usize, other: &Self, theirs: &Layout, group: usize) {
+        for series in 0..layout.kinds.len() {
+            let (to, from) = (layout.cell(series, place, 0), theirs.cell(series, group, 0));
+            for bucket in 0..=layout.buckets {
+                self.values[to + bucket] = other.values[from + bucket];
+                if let (Some(here), Some(there)) = (self.sums.get_mut(to + bucket), other.sums.get(from + bucket)) {
+                    *here = *there;
+                }
+            }
+        }
+    }
+
     fn number(&self, layout: &Layout, series: usize, group: usize, bucket: usize) -> Number {
         let cell = layout.cell(series, group, bucket);
         match layout.kinds.get(series) {
@@ -220,25 +255,30 @@ impl Counter {
     }
 
     fn take(&mut self, runs: &[Run], subjects: &Range<u32>, merged: &Merged, buckets: &Buckets) -> Result<()> {
-        let mut own: Vec<(&Run, Range<usize>)> =
-            runs.iter().map(|run| (run, run.rows_of(subjects))).filter(|(_, rows)| !rows.is_empty()).collect();
+        let mut own: Vec<(&Run, Range<usize>, Arc<[u32]>)> = runs
+            .iter()
+            .map(|run| (run, run.rows_of(subjects)))
+            .filter(|(_, rows)| !rows.is_empty())
+            .map(|(run, rows)| (run, rows, self.table(run)))
+            .collect();
+        let moved = self.moved.len();
+        let no_bits = |kind: Kind| kind != Kind::Uniques;
+        for (run, rows, table) in &own {
+            self.rows(run, table, rows.clone(), 0, (merged, buckets), no_bits);
+        }
         if !self.layout.kinds.contains(&Kind::Uniques) {
-            for (run, rows) in own {
-                self.rows(run, rows, 0, &Merged::default(), buckets);
-            }
             return Ok(());
         }
-        let moved = self.moved.len();
         let mut first = subjects.start;
-        while first < subjects.end && !own.is_empty() {
+        while first < subjects.end {
             let end = first.saturating_add(BLOCK);
-            for (run, rows) in &mut own {
+            for (run, rows, table) in &mut own {
                 let start = rows.start;
                 let left = &run.subjects[rows.clone()];
                 let length = left.iter().take_while(|subject| **subject < end).count();
                 if length > 0 {
                     rows.start += length;
-                    self.rows(run, start..start + length, first, merged, buckets);
+                    self.rows(run, table, start..start + length, first, (merged, buckets), |kind| !no_bits(kind));
                 }
             }
             for cell in self.touched.drain(..) {
@@ -251,23 +291,70 @@ impl Counter {
         Ok(self.reservation.try_grow((self.moved.len() - moved) * size_of::<(u32, u32)>())?)
     }
 
-    fn rows(&mut self, run: &Run, rows: Range<usize>, first: u32, merged: &Merged, buckets: &Buckets) {
+    /// The shown group of each group that the run's rows name.
+    fn table(&self, run: &Run) -> Arc<[u32]> {
+        let shown = &self.layout.shown;
+        match &run.groups {
+            RunGroups::None => Arc::from([0]),
+            RunGroups::Each(_) => Arc::clone(shown),
+            RunGroups::Coded(_, numbers) => numbers.iter().map(|group| shown[*group as usize]).collect(),
+        }
+    }
+
+    fn rows(
+        &mut self,
+        run: &Run,
+        table: &[u32],
+        rows: Range<usize>,
+        first: u32,
+        at: (&Merged, &Buckets),
+        wanted: impl Fn(Kind) -> bool,
+    ) {
+        match &run.groups {
+            RunGroups::None => self.rows_in(run, rows, first, at, wanted, |_| table[0]),
+            RunGroups::Each(numbers) => self.rows_in(run, rows, first, at, wanted, |row| table[numbers[row] as usize]),
+            RunGroups::Coded(codes, _) => {
+                self.rows_in(run, rows, first, at, wanted, |row| table[usize::from(codes[row])]);
+            }
+        }
+    }
+
+    #[inline]
+    fn rows_in(
+        &mut self,
+        run: &Run,
+        rows: Range<usize>,
+        first: u32,
+        (merged, buckets): (&Merged, &Buckets),
+        wanted: impl Fn(Kind) -> bool,
+        group_of: impl Fn(usize) -> u32,
+    ) {
+        if wanted(Kind::Count) {
+            for row in rows.clone() {
+                if let Some(count) = self.counted.rows.get_mut(group_of(row) as usize) {
+                    *count += 1;
+                }
+            }
+        }
         let of_range = self.layout.buckets;
-        for row in rows {
-            let bucket = if of_range <= 1 { of_range } else { self.bucket_of(run.timestamps[row], buckets) };
-            let group = self.layout.shown[run.group(row) as usize] as usize;
-            self.counted.rows[group] += 1;
-            let mut left = run.matches.of(row);
-            while left != 0 {
-                let series = left.trailing_zeros() as usize;
-                left &= left - 1;
-                let Some(kind) = self.layout.kinds.get(series).copied() else { continue };
-                let cell = self.layout.cell(series, group, of_range);
-                self.cell(kind, cell, run, row, first, merged);
-                // A lone bucket is the range.
-                if bucket != of_range {
-                    let cell = self.layout.cell(series, group, bucket);
-                    self.cell(kind, cell, run, row, first, merged);
+        let kinds = Arc::clone(&self.layout.kinds);
+        for (series, kind) in kinds.iter().copied().enumerate().filter(|(_, kind)| wanted(*kind)) {
+            let bit = 1 << series;
+            if run.matches.any_of(bit) {
+                let base = self.layout.cell(series, 0, 0);
+                let width = of_range + 1;
+                for row in rows.clone() {
+                    let group = group_of(row);
+                    if group == SKIPPED || run.matches.of(row) & bit == 0 {
+                        continue;
+                    }
+                    let first_cell = base + group as usize * width;
+                    self.cell(kind, first_cell + of_range, run, row, first, merged);
+                    // A lone bucket is the range.
+                    if of_range > 1 {
+                        let bucket = self.bucket_of(run.timestamps[row], buckets);
+                        self.cell(kind, first_cell + bucket, run, row, first, merged);
+                    }
                 }
             }
         }
@@ -299,6 +386,7 @@ impl Counter {
         }
     }
 
+    #[inline]
     fn bucket_of(&mut self, us: i64, buckets: &Buckets) -> usize {
         if !self.extents[self.bucket].contains(us) {
             // Rows lie in the range, and every instant of it in a bucket.
