@@ -42,7 +42,8 @@ class Systems:
 
     def build(self):
         say("building pugmark in release mode")
-        run("cargo", "build", "--release", "-p", "pugmark-benches", "--bin", "ask", "-p", "pugmark-cli", cwd=ROOT)
+        programs = ["-p", "pugmark-benches", "--bin", "ask", "-p", "pugmark-cli", "--bin", "pugmark"]
+        run("cargo", "build", "--release", *programs, cwd=ROOT)
 
     def load(self, systems, again):
         parquet = self.data / "events.parquet"
