@@ -246,8 +246,12 @@ fn files_that_are_whole_and_hold_something_else_are_found_and_repaired() {
     for (from, to) in files(other.path()).iter().zip(files(dir.path())) {
         fs::copy(from, to).unwrap();
     }
+    for rollup in fs::read_dir(other.path().join("rollups")).unwrap() {
+        let rollup = rollup.unwrap();
+        fs::copy(rollup.path(), dir.path().join("rollups").join(rollup.file_name())).unwrap();
+    }
     let open = |dir: &Path| Database::open(dir.join("index.redb")).unwrap();
-    for name in ["columns.files", "columns.checksums"] {
+    for name in ["columns.files", "columns.checksums", "columns.rollup_checksums"] {
         let table: TableDefinition<'_, u64, &[u8]> = TableDefinition::new(name);
         let from = open(other.path()).begin_read().unwrap().open_table(table).unwrap();
         let db = open(dir.path());

@@ -72,7 +72,7 @@ fn what_is_not_built_yet_is_unsupported_and_says_so() {
     }
     for (query, field) in [
         (json!({ "paths": { "depth": 5 } }), "paths"),
-        (json!({ "trend": { "series": [{ "event": "a", "measure": "p90", "property": "x" }] } }), "series[0].property"),
+        (json!({ "trend": { "series": [{ "event": "a", "measure": "p90", "property": "x" }] } }), "series[0].measure"),
         (json!({ "trend": { "series": [{ "event": "a", "measure": "first_time" }] } }), "series[0].measure"),
         (json!({ "trend": { "series": [{ "formula": "A / B" }] } }), "series[0].formula"),
         (json!({ "funnel": { "steps": [{ "event": "a", "optional": true }] } }), "steps[0].optional"),

@@ -116,10 +116,10 @@ fn the_json_form_gives_the_answer_of_the_command_line() {
 fn explain_says_what_was_read() {
     let bench = week();
     let answer = bench.run(&["trend", "s", "view", "--explain", "--format", "json"]).json();
-    assert_eq!(answer["explain"]["source"], "columns", "{answer}");
+    assert_eq!(answer["explain"]["source"], "rollups and columns", "{answer}");
     assert_eq!(answer["explain"]["files"], 1);
     let table = bench.run(&["trend", "s", "view", "--explain"]).ok();
-    assert!(table.contains(" source: columns") && table.contains(" plan:"), "{table}");
+    assert!(table.contains(" source: rollups and columns") && table.contains(" plan:"), "{table}");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The events of each unit together, whichever road they come by.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::explain::Explain;
 use super::lowering::{Lowered, Reading, Road};
@@ -40,9 +39,7 @@ enum Found {
 impl<C> ByUnit<C> {
     pub(super) fn explain(&self) -> Explain {
         match &self.found {
-            Found::Local(local, operator) => {
-                Explain::of_local(local, operator, false, local.read.tails.load(Ordering::Relaxed) > 0)
-            }
+            Found::Local(local, operator) => Explain::of_local(local, operator),
             Found::Scan(scan) => scan.explain(),
         }
     }

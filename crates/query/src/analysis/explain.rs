@@ -51,15 +51,16 @@ impl Explain {
         explain
     }
 
-    /// Of the local road: `operator` says what was done, `tail` whether the tail was read.
-    pub(crate) fn of_local(local: &Local, operator: &str, rollups: bool, tail: bool) -> Self {
+    /// Of the local road: `operator` says what was done.
+    pub(crate) fn of_local(local: &Local, operator: &str) -> Self {
         let read = &local.read;
         let (files_read, rows) = (read.files.load(Ordering::Relaxed), read.rows.load(Ordering::Relaxed));
-        let sources = [("rollups", rollups), ("columns", files_read > 0), ("tail", tail)];
+        let cells = read.rollup_cells.load(Ordering::Relaxed);
+        let tail = read.tails.load(Ordering::Relaxed) > 0;
+        let sources = [("rollups", cells > 0), ("columns", files_read > 0), ("tail", tail)];
         let named: Vec<&str> = sources.iter().filter(|(_, is)| *is).map(|(name, _)| *name).collect();
         let source = if named.is_empty() { "nothing".to_owned() } else { named.join(" and ") };
         let files = local.snapshot.columns.files().len();
-        let cells = read.rollup_cells.load(Ordering::Relaxed);
         let bytes = read.bytes.load(Ordering::Relaxed);
         let plan = format!(
             "{operator}\n  Local: files={files}, files_read={files_read}, rows={rows}, rollup_cells={cells}, bytes={bytes}\n"

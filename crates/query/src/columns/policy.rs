@@ -44,7 +44,7 @@ impl MergePolicy for SizeTiered {
                 let is_last = picked.len() >= 2 && sum > self.target_rows / 2;
                 // The least work for each file that goes.
                 let is_better = best.as_ref().is_none_or(|(before, range)| {
-                    u128::from(sum) * range.len() as u128 <= u128::from(*before) * picked.len() as u128
+                    u128::from(sum) * (range.len() as u128 - 1) <= u128::from(*before) * (picked.len() as u128 - 1)
                 });
                 if (picked.len() >= files_min || is_last) && doubles && is_better {
                     best = Some((sum, picked));

@@ -2,22 +2,30 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::DFSchema;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{Expr, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
-use pugmark_store::SubjectId;
 
 use super::column::Column;
 use super::part::{Local, Part};
 use crate::columns::{EventSchema, system};
 use crate::error::Result;
 
-const PERSON: &str = "person";
+/// Columns that find rows rather than describe them.
+const KEYS: [&str; 6] = [
+    system::SEQUENCE.1,
+    system::SUBJECT.1,
+    system::TIMESTAMP.1,
+    system::RECEIVED_AT.1,
+    system::MESSAGE_ID.1,
+    system::SESSION_ID.1,
+];
 
 /// A boolean over events.
 #[derive(Debug)]
@@ -30,17 +38,9 @@ pub(crate) struct Predicate {
 #[derive(Debug)]
 pub(crate) struct Value {
     expr: Arc<dyn PhysicalExpr>,
-    /// What it reads, and the columns of `schema` in this order.
-    inputs: Vec<Input>,
+    /// The stored columns that it reads, by place, in the order of `schema`.
+    inputs: Vec<usize>,
     schema: SchemaRef,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Input {
-    /// A stored column, by place.
-    Stored(usize),
-    /// The person of the subject.
-    Person,
 }
 
 /// Rows of one piece of a part.
@@ -61,17 +61,6 @@ impl Piece<'_> {
     /// The rows of a column as an array.
     pub(crate) fn array(&self, place: usize) -> Result<ArrayRef> {
         Ok(self.column(place)?.slice(self.start, self.rows, self.local.kind(place))?)
-    }
-
-    fn persons(&self) -> Result<ArrayRef> {
-        let subjects = self.array(system::SUBJECT.0)?;
-        let persons = &self.local.snapshot.persons;
-        if !persons.has_links() {
-            return Ok(subjects);
-        }
-        let numbers = subjects.as_primitive::<datafusion::arrow::datatypes::UInt32Type>().values();
-        let made = numbers.iter().map(|subject| persons.person_of(SubjectId::new(*subject)).number());
-        Ok(Arc::new(UInt32Array::from_iter_values(made)))
     }
 }
 
@@ -110,17 +99,25 @@ impl Value {
         columns: &EventSchema,
         expr: &Expr,
     ) -> Result<Option<Self>> {
+        // What is the same for all of a query only its plan knows.
+        let is_stable = |expr: &Expr| {
+            Ok(matches!(expr, Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable))
+        };
+        if expr.exists(is_stable)? {
+            return Ok(None);
+        }
         let mut names: Vec<&str> = expr.column_refs().into_iter().map(|column| column.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         let mut inputs = Vec::with_capacity(names.len());
         let mut fields = Vec::with_capacity(names.len());
         for name in names {
-            inputs.push(match columns.arrow().index_of(name) {
-                Ok(place) => Input::Stored(place),
-                Err(_) if name == PERSON => Input::Person,
-                Err(_) => return Ok(None),
-            });
+            // Few rows have a certain one of these, and a scan knows which pages they are on.
+            if KEYS.contains(&name) {
+                return Ok(None);
+            }
+            let Ok(place) = columns.arrow().index_of(name) else { return Ok(None) };
+            inputs.push(place);
             let (qualifier, field) = events.qualified_field_with_unqualified_name(name)?;
             fields.push((qualifier.cloned(), Arc::clone(field)));
         }
@@ -139,10 +136,7 @@ impl Value {
 
     /// Its value for each row.
     pub(crate) fn array(&self, piece: Piece<'_>) -> Result<ArrayRef> {
-        let columns = self.inputs.iter().map(|input| match input {
-            Input::Stored(place) => piece.array(*place),
-            Input::Person => piece.persons(),
-        });
+        let columns = self.inputs.iter().map(|place| piece.array(*place));
         self.evaluate(columns.collect::<Result<_>>()?, piece.rows)
     }
 
@@ -153,7 +147,7 @@ impl Value {
                 let holds = true_rows(&one).value(0);
                 Ok(if holds { BooleanBuffer::new_set(piece.rows) } else { BooleanBuffer::new_unset(piece.rows) })
             }
-            [Input::Stored(place)] => match piece.column(*place)? {
+            [place] => match piece.column(*place)? {
                 // The expression is a function of the value: what it is for each value it is for each row.
                 Column::Coded(coded) => {
                     let of_values = self.evaluate(vec![Arc::clone(&coded.values)], coded.values.len())?;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 
 use super::persons::Merged;
 use super::run::{Matches, Runs};
@@ -64,6 +64,7 @@ pub(crate) async fn feed_runs<C: Core>(
         ends: Vec::new(),
         wanted: Vec::new(),
         hits: Vec::new(),
+        reservation: MemoryConsumer::new("events of some units").register(pool),
         moved: Collector::new(ranges, pool),
     };
     let shared = Arc::clone(&runs);
@@ -91,6 +92,8 @@ struct Feeder<C> {
     /// Which subjects of the stretch match what is needed.
     wanted: Vec<bool>,
     hits: Vec<Hit>,
+    /// Of `hits`.
+    reservation: MemoryReservation,
     /// Rows of persons with several subjects, which are together only when all have been read.
     moved: Collector,
 }
@@ -147,6 +150,7 @@ impl<C: Core> Feeder<C> {
         let total = total as usize;
         // What was there before is written over.
         if self.hits.len() < total {
+            self.reservation.try_resize(total * size_of::<Hit>())?;
             self.hits.resize(total, NO_HIT);
         }
         for (at, rows) in &own {

@@ -3,7 +3,6 @@
 mod rollups;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::by_unit::Needs;
 use super::explain::Explain;
@@ -27,8 +26,7 @@ impl Engine {
             if rollups::fill(&mut grid, retention, self, asked, &local, &buckets).await? {
                 let warnings =
                     self.names_of(asked, &[(&retention.start, "start"), (&retention.returning, "return")])?;
-                let tail = local.read.tails.load(Ordering::Relaxed) > 0;
-                let explain = || Explain::of_local(&local, "LocalRetention", true, tail);
+                let explain = || Explain::of_local(&local, "LocalRetention");
                 return Ok(RetentionResult {
                     header: asked.header(Retention::NAME, warnings, explain)?,
                     periods: grid.periods(),

@@ -9,7 +9,6 @@ mod scanned;
 mod shape;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::explain::Explain;
 use super::lowering::{Lowered, Reading, Road, Wanted};
@@ -101,8 +100,7 @@ impl Engine {
             shown = cells.count(runs, asked.scope()).await?;
         }
         let rollups = from_rollups.iter().any(Option::is_some);
-        let tail = local.read.tails.load(Ordering::Relaxed) > 0;
-        let explain = Explain::of_local(&local, "LocalTrend", rollups, tail);
+        let explain = Explain::of_local(&local, "LocalTrend");
         if !rollups {
             return Ok((shown, explain));
         }

@@ -8,8 +8,11 @@ use pugmark_store::{Entry, ErrorKind, Event, Options, Outcome, Store, Timestamp}
 use super::*;
 
 fn open(dir: &Path, flush_rows: usize) -> Arc<Store> {
-    let never = SizeTiered { target_rows: 0, ..SizeTiered::default() };
-    let options = ColumnsOptions { flush_rows, merge: Arc::new(never), ..ColumnsOptions::default() };
+    open_merging(dir, flush_rows, SizeTiered { target_rows: 0, ..SizeTiered::default() })
+}
+
+fn open_merging(dir: &Path, flush_rows: usize, merge: SizeTiered) -> Arc<Store> {
+    let options = ColumnsOptions { flush_rows, merge: Arc::new(merge), ..ColumnsOptions::default() };
     let folds: Vec<Box<dyn Fold>> =
         vec![Box::new(RegistryFold::new(RegistryOptions::default())), Box::new(ColumnsFold::new(dir, options))];
     Arc::new(Store::open(dir, Options::default(), folds).unwrap())
@@ -273,4 +276,72 @@ fn a_store_has_one_flusher_and_may_have_another_after_it() {
     let other = tempfile::tempdir().unwrap();
     let without = Arc::new(Store::open(other.path(), Options::default(), vec![]).unwrap());
     assert_eq!(Flusher::start(without).unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+const ALL_IN_ONE: SizeTiered = SizeTiered { target_rows: 1_000, files_min: 2 };
+
+#[test]
+fn merged_files_hold_what_they_held_and_are_as_the_log_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_merging(dir.path(), 1_000, ALL_IN_ONE);
+    let flusher = Flusher::start(Arc::clone(&store)).unwrap();
+    let events = |first: usize| {
+        // New properties, texts beside numbers, and a column that widens in the third file.
+        let mut events = some_events(first, 20);
+        for (at, entry) in events.iter_mut().enumerate() {
+            let Entry::Event(event) = entry else { continue };
+            let number = if first >= 40 { Value::from(0.5) } else { Value::from(at as i64) };
+            let only_here = format!("only{first}");
+            *event =
+                event.clone().property("wide", number).property(&only_here, "x").property("odd", ["1", "b"][at % 2]);
+            if at == 3 {
+                *event = event.clone().property("odd", true);
+            }
+        }
+        events
+    };
+    let before = store.snapshot();
+    for first in [0, 20, 40, 60, 80] {
+        store.append(events(first)).unwrap();
+        flusher.flush_now().unwrap();
+        flusher.merge_now().unwrap();
+    }
+    drop(before);
+    let (stats, sequences) = shown(&store);
+    assert!(stats.files <= 2, "{stats:?}");
+    assert_eq!((stats.file_rows, sequences), (100, (1..=100).collect::<Vec<_>>()));
+    let report = store.verify(false, &mut |_| {}).unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    flusher.close().unwrap();
+    close(store);
+    // What was merged has gone, and the catalog on disk names what is there.
+    assert_eq!(column_files(dir.path()).len(), stats.files);
+    let store = open_merging(dir.path(), 1_000, ALL_IN_ONE);
+    assert_eq!(shown(&store), (stats, (1..=100).collect::<Vec<_>>()));
+}
+
+#[test]
+fn a_query_that_began_before_a_merge_ends_with_the_files_that_it_began_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_merging(dir.path(), 1_000, SizeTiered { target_rows: 0, ..SizeTiered::default() });
+    let flusher = Flusher::start(Arc::clone(&store)).unwrap();
+    for n in 0..4 {
+        store.append(some_events(n * 10, 10)).unwrap();
+        flusher.flush_now().unwrap();
+    }
+    flusher.close().unwrap();
+    close(store);
+    let store = open_merging(dir.path(), 1_000, ALL_IN_ONE);
+    let snapshot = store.snapshot();
+    let columns = snapshot.state::<Columns>().unwrap();
+    assert_eq!(columns.stats().files, 4);
+    let flusher = Flusher::start(Arc::clone(&store)).unwrap();
+    flusher.merge_now().unwrap();
+    assert_eq!(shown(&store).0.files, 1);
+    assert_eq!(column_files(dir.path()).len(), 5);
+    let schema = columns.event_schema(snapshot.state::<Registry>().unwrap().schema());
+    assert_eq!(sequences(&columns, &schema), (1..=40).collect::<Vec<_>>());
+    drop((columns, snapshot));
+    assert_eq!(column_files(dir.path()).len(), 1);
+    flusher.close().unwrap();
 }
