@@ -47,6 +47,7 @@ pub use datafusion::parquet;
 
 pub use pugmark_identity::IdentityOptions;
 pub use pugmark_query::calendar::{Interval, Moment, Range, Span, WeekStart, days, hours, minutes, weeks};
+pub use pugmark_query::columns::{MergePolicy, SizeTiered};
 pub use pugmark_query::files::{
     Export, ExportFormat, Exported, Field, Import, ImportFormat, Mapping, Progress, Reject, Source, Summary,
 };
@@ -55,7 +56,7 @@ pub use pugmark_query::retention::{Cohort, PeriodZero, Retention, RetentionResul
 pub use pugmark_query::spec::{
     Analysis, Breakdown, EventNames, GroupLabel, GroupValue, Query, Selector, SpecError, Unit,
 };
-pub use pugmark_query::trend::{Measure, Series, Trend, TrendResult};
+pub use pugmark_query::trend::{Measure, Number, Series, Trend, TrendResult};
 pub use pugmark_query::{EngineOptions, Error, QueryResult, Result};
 pub use pugmark_registry::RegistryOptions;
 pub use pugmark_store::{

@@ -14,7 +14,10 @@ use std::time::Duration;
 use cases::{Case, case_count, cases};
 use oracle::{FLIPS, OracleEvent, Rules, Scalar};
 use proptest::{prelude::*, test_runner::TestRunner};
-use pugmark::{Entry, Event, ManualClock, Operation, Options, Outcome, Pugmark, StoreOptions, Timestamp, Value};
+use pugmark::{
+    EngineOptions, Entry, Event, ManualClock, Operation, Options, Outcome, Pugmark, SizeTiered, StoreOptions,
+    Timestamp, Value,
+};
 
 /// How a case comes into its store: a byte for each event says as whom its unit sends it, and what happens beside it.
 type Arrival = Vec<u8>;
@@ -106,22 +109,27 @@ fn append(db: &Pugmark, batch: &mut Vec<Entry>) {
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Accepted(_))), "{outcomes:?}");
 }
 
-fn open(dir: &std::path::Path, case: &Case) -> Pugmark {
+/// By the operators of this machine or by plans of standard ones, over files as they were flushed or merged: `arrival` chooses.
+fn open(dir: &std::path::Path, case: &Case, arrival: &Arrival) -> Pugmark {
     let store = StoreOptions {
         clock: Arc::new(ManualClock::new(Timestamp::from_microsecond(case.around.now_us))),
         future_limit: Duration::from_secs(1_000 * 86_400),
         ..StoreOptions::default()
     };
-    Pugmark::open_with(dir, Options { store, ..Options::default() }).unwrap()
+    let local_operators = !arrival[1].is_multiple_of(4);
+    let engine = EngineOptions { local_operators, ..EngineOptions::default() };
+    let target_rows = if arrival[2].is_multiple_of(2) { 1_000 } else { 0 };
+    let merge = Arc::new(SizeTiered { target_rows, files_min: 2 });
+    Pugmark::open_with(dir, Options { store, engine, merge, ..Options::default() }).unwrap()
 }
 
 fn disagreement(case: &Case, arrival: &Arrival) -> Option<String> {
     let dir = tempfile::tempdir().unwrap();
-    let mut db = open(dir.path(), case);
+    let mut db = open(dir.path(), case, arrival);
     fill(&db, case, arrival);
     if arrival[0].is_multiple_of(5) {
         db.close().unwrap();
-        db = open(dir.path(), case);
+        db = open(dir.path(), case, arrival);
     }
     let found = db.blocking().unwrap().query_json(&question(case)).unwrap();
     let found = serde_json::to_value(&found).unwrap();

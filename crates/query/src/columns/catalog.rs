@@ -238,12 +238,14 @@ impl Catalog {
         for id in removed {
             table.remove(id.number()).map_err(|e| error::index("writing columns.files", e))?;
         }
-        let sums: [(_, fn(&ColumnFile) -> &Stored); 2] =
-            [(CHECKSUMS, |file| &file.data), (ROLLUP_CHECKSUMS, |file| &file.rollup)];
-        for (definition, of) in sums {
+        for (definition, kind) in [(CHECKSUMS, Kind::Columns), (ROLLUP_CHECKSUMS, Kind::Rollups)] {
             let mut table = txn.open_table(definition).map_err(|e| error::index("opening columns.checksums", e))?;
             for file in added {
-                let bytes: Vec<u8> = of(file).checksums.iter().flat_map(|checksum| checksum.to_le_bytes()).collect();
+                let stored = match kind {
+                    Kind::Columns => &file.data,
+                    Kind::Rollups => &file.rollup,
+                };
+                let bytes: Vec<u8> = stored.checksums.iter().flat_map(|checksum| checksum.to_le_bytes()).collect();
                 let written = table.insert(file.id.number(), bytes.as_slice());
                 written.map_err(|e| error::index("writing columns.checksums", e))?;
             }

@@ -46,7 +46,7 @@ impl Column {
             Self::Null => Ok(new_null_array(kind, rows)),
             Self::Coded(coded) => {
                 let codes = UInt16Array::new(coded.codes.slice(start, rows), None);
-                take(&coded.values, &codes, None).map_err(|e| crate::columns::arrow_error(e))
+                take(&coded.values, &codes, None).map_err(crate::columns::arrow_error)
             }
             Self::Array(array) => Ok(array.slice(start, rows)),
         }

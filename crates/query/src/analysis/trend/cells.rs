@@ -181,6 +181,9 @@ fn results(layout: &Layout, counted: &Counted, names: &[String], labels: &[Optio
     results
 }
 
+/// The rows of a run about a stretch of subjects, and the shown group of each group that they name.
+type Own<'a> = (&'a Run, Range<usize>, Arc<[u32]>);
+
 /// What has been counted.
 struct Counted {
     /// By cell.
@@ -255,7 +258,7 @@ impl Counter {
     }
 
     fn take(&mut self, runs: &[Run], subjects: &Range<u32>, merged: &Merged, buckets: &Buckets) -> Result<()> {
-        let mut own: Vec<(&Run, Range<usize>, Arc<[u32]>)> = runs
+        let mut own: Vec<Own<'_>> = runs
             .iter()
             .map(|run| (run, run.rows_of(subjects)))
             .filter(|(_, rows)| !rows.is_empty())
