@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
 use crate::commands::{
-    backup, demo, erase, expire, export, funnel, import, info, quarantine, query, retention, retract, sql, trend,
-    verify,
+    backup, compact, demo, erase, expire, export, funnel, import, info, quarantine, query, retention, retract, sql,
+    trend, verify,
 };
 use crate::output::Output;
 use crate::render::ColorChoice;
@@ -53,6 +53,7 @@ pub(crate) enum Command {
     Retract(retract::Args),
     Expire(expire::Args),
     Verify(verify::Args),
+    Compact(compact::Args),
     Backup(backup::Args),
 }
 

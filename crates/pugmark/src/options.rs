@@ -29,7 +29,7 @@ pub struct Options {
     pub flush_rows: usize,
     /// Events are written to a columnar file once they take so many bytes in memory.
     pub flush_bytes: usize,
-    /// Which columnar files are merged in the background.
+    /// Which columnar files are merged, in the background where [`store`](Self::store) says so.
     pub merge: Arc<dyn MergePolicy>,
     /// Of the query engine: memory and threads.
     pub engine: EngineOptions,
@@ -63,6 +63,7 @@ impl Options {
             registry: self.registry,
             storage: Arc::clone(&self.store.storage),
             merge: Arc::clone(&self.merge),
+            merge_in_background: self.store.background,
         }
     }
 }

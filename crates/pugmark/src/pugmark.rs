@@ -425,6 +425,30 @@ impl Pugmark {
         Ok(self.flusher.flush_now()?)
     }
 
+    /// Writes what is in no columnar file to one, merges files until there is no more to merge, and waits for it; otherwise both happen by themselves, when there is
+    /// enough of it. Answers do not change.
+    ///
+    /// # Errors
+    /// Errors of the disk and of the index.
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, Pugmark};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// for n in 0..5 {
+    ///     db.track(Event::new("view", format!("user-{n}")))?;
+    ///     db.flush()?;
+    /// }
+    /// db.compact()?;
+    /// assert!(db.info()?.columns.files < 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn compact(&self) -> Result<()> {
+        self.flusher.flush_now()?;
+        Ok(self.flusher.merge_now()?)
+    }
+
     /// Proves that every byte is as it was written, and that what is derived (ids, registry, people, columns) is what the log says. Appends wait meanwhile.
     ///
     /// With `repair`, what is derived and wrong is forgotten: the next [`open`](Self::open) derives it again, and until then it stays as it is. The log is never touched; where it is damaged,

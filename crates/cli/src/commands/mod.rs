@@ -2,6 +2,7 @@
 
 mod ask;
 pub(crate) mod backup;
+pub(crate) mod compact;
 pub(crate) mod demo;
 pub(crate) mod erase;
 pub(crate) mod expire;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Retract(args) => retract::run(&args),
         Command::Expire(args) => expire::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Compact(args) => compact::run(&args),
         Command::Backup(args) => backup::run(&args),
     }
 }

@@ -87,3 +87,21 @@ fn a_log_that_does_not_open_is_read_all_the_same() {
     assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
     assert!(run.stdout.contains("does not open") && run.stdout.contains("wrong: log: "), "{}", run.stdout);
 }
+
+#[test]
+fn small_files_become_one_when_asked() {
+    let bench = Bench::new();
+    for from in 0..4 {
+        let line = |n: u32| {
+            format!(r#"{{"event":"view","distinct_id":"u{n}","message_id":"{n}","timestamp":"2025-01-01T09:00:00Z"}}"#)
+        };
+        bench.import(&(from * 10..from * 10 + 10).map(line).collect::<Vec<_>>().join("\n")).ok();
+    }
+    let question = ["sql", "s", "SELECT count(*), count(DISTINCT person), min(sequence), max(sequence) FROM events"];
+    let before = bench.run(&question).ok();
+    let told = bench.run(&["compact", "s"]).ok();
+    assert!(told.contains("40 events in 1 columnar file;"), "{told}");
+    assert_eq!(bench.run(&question).ok(), before);
+    assert_eq!(fs::read_dir(bench.path("s/columns")).unwrap().count(), 1);
+    bench.run(&["verify", "s"]).ok();
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pugmark::{
     AppendOptions, Durability, Entry, ImportId, ManualClock, Operation, Options, Outcome, Pugmark, Result, Settle,
+    SizeTiered,
 };
 use pugmark_store::{SeededEntropy, SimulatedStorage, Storage};
 
@@ -43,6 +44,7 @@ pub enum Step {
     /// Changes that are handed over before the first is waited for.
     Do(Vec<(Change, Durability)>),
     Flush,
+    Compact,
     Backup,
     /// Closes and opens, with or without what is derived.
     Reopen(bool),
@@ -167,7 +169,8 @@ impl Maker {
                 let user = self.user();
                 self.one(Change::Link(format!("anon-{}", self.next_anonymous - 1), user))
             }
-            24..=28 => Some(Step::Flush),
+            24..=26 => Some(Step::Flush),
+            27..=28 => Some(Step::Compact),
             29..=31 => Some(Step::Backup),
             32 | 33 => {
                 let (event, _) = self.dice.one(&self.state.events)?.clone();
@@ -253,6 +256,7 @@ pub fn options(storage: &SimulatedStorage, background: bool) -> Options {
     options.store.buffered_sync_after = Duration::from_secs(3_600);
     options.store.background = background;
     options.flush_rows = 48;
+    options.merge = Arc::new(SizeTiered { target_rows: 1_000, files_min: 2 });
     options
 }
 
@@ -296,6 +300,7 @@ pub fn run(storage: &SimulatedStorage, history: &History, background: bool) -> R
                 }
             }
             Step::Flush => db.flush()?,
+            Step::Compact => db.compact()?,
             Step::Backup => {
                 mark(storage, change, Mark::Copying);
                 db.backup(COPIES)?;

@@ -36,8 +36,10 @@ pub struct ColumnsOptions {
     pub registry: RegistryOptions,
     /// Where the store is.
     pub storage: Arc<dyn Storage>,
-    /// Which files are merged into one in the background.
+    /// Which files are merged into one.
     pub merge: Arc<dyn MergePolicy>,
+    /// Whether files are merged in the background too, and not only when that is asked for.
+    pub merge_in_background: bool,
 }
 
 impl Default for ColumnsOptions {
@@ -49,6 +51,7 @@ impl Default for ColumnsOptions {
             registry: RegistryOptions::default(),
             storage: Arc::new(Disk),
             merge: Arc::new(SizeTiered::default()),
+            merge_in_background: true,
         }
     }
 }
@@ -292,7 +295,8 @@ impl Fold for ColumnsFold {
         self.control.set_due(self.options.is_due(self.sealed_extent()));
         let rows: Vec<u64> = self.files.iter().map(|file| file.rows).collect();
         if self.merge_looked_at != rows {
-            self.control.set_mergeable(self.options.merge.pick(&rows).is_some());
+            let picked = self.options.merge_in_background && self.options.merge.pick(&rows).is_some();
+            self.control.set_mergeable(picked);
             self.merge_looked_at = rows;
         }
         let open = (!self.open.rows.is_empty()).then(|| self.open.clone());
