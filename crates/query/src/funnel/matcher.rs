@@ -102,6 +102,10 @@ impl Matcher {
             openings.sort_by_key(|hit| (hit.timestamp, hit.sequence));
         }
         let best = openings.first().copied().and_then(|first| {
+            if openings.len() == hits.len() {
+                // Nobody gets further than the first step without another event.
+                return Some(Attempt { times: vec![first.timestamp], group: first.group, sequence: first.sequence });
+            }
             self.occurrences.iter_mut().for_each(Vec::clear);
             for hit in hits.iter().filter(|hit| hit.timestamp >= first.timestamp) {
                 if let Some(times) = self.occurrences.get_mut(hit.matches.trailing_zeros() as usize) {

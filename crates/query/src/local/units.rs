@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 
 use super::persons::Merged;
-use super::run::{Matches, Runs};
+use super::run::{Matches, Run, RunGroups, Runs};
 use super::work::Work;
 use crate::analysis::{Collector, Core, Ranges, Row, feed};
 use crate::error::Result;
@@ -155,21 +155,13 @@ impl<C: Core> Feeder<C> {
         }
         for (at, rows) in &own {
             let run = &runs.runs[*at];
-            let (hits, ends, wanted) = (&mut self.hits[..total], &mut self.ends, &self.wanted);
-            let times = &run.timestamps[rows.clone()];
-            for ((row, subject), timestamp) in rows.clone().zip(&run.subjects[rows.clone()]).zip(times) {
-                let place = (subject - subjects.start) as usize;
-                if !wanted[place] {
-                    continue;
+            // What all rows of a run share is looked up once.
+            match (&run.matches, &run.groups) {
+                (Matches::All(bits), RunGroups::None) => self.place(run, rows, subjects.start, |_| (*bits, 0)),
+                (Matches::All(bits), groups) => self.place(run, rows, subjects.start, |row| (*bits, groups.of(row))),
+                (matches, groups) => {
+                    self.place(run, rows, subjects.start, |row| (matches.of(row), groups.of(row)));
                 }
-                let end = &mut ends[place];
-                hits[*end as usize] = Hit {
-                    timestamp: *timestamp,
-                    sequence: run.sequences.get(row).copied().unwrap_or(0),
-                    matches: run.matches.of(row),
-                    group: run.groups.of(row),
-                };
-                *end += 1;
             }
         }
         let mut start = 0;
@@ -181,6 +173,24 @@ impl<C: Core> Feeder<C> {
             }
         }
         Ok(())
+    }
+
+    /// Puts the rows of a run where those of their subjects begin. `of` gives what a row matches, and its group.
+    #[inline]
+    fn place(&mut self, run: &Run, rows: &Range<usize>, first: u32, of: impl Fn(usize) -> (u32, u32)) {
+        let (subjects, times) = (&run.subjects[rows.clone()], &run.timestamps[rows.clone()]);
+        let sequences = run.sequences.get(rows.clone()).unwrap_or_default();
+        for (at, (subject, timestamp)) in subjects.iter().zip(times).enumerate() {
+            let place = (subject - first) as usize;
+            if !self.wanted[place] {
+                continue;
+            }
+            let (matches, group) = of(rows.start + at);
+            let end = &mut self.ends[place];
+            let sequence = sequences.get(at).copied().unwrap_or(0);
+            self.hits[*end as usize] = Hit { timestamp: *timestamp, sequence, matches, group };
+            *end += 1;
+        }
     }
 
     /// Sets the rows of persons with several subjects aside.
