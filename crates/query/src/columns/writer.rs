@@ -102,16 +102,29 @@ impl Plan<'_> {
         give_up: &(dyn Fn() -> bool + Sync),
     ) -> Result<Option<ColumnFile>> {
         let (rollup_bytes, rollup) = write_rollup(dir, id, self.rollup)?;
+        let written = self.write_data(dir, id, columns, give_up);
+        if !matches!(written, Ok(Some(_))) {
+            // It would be of a file that is not there.
+            dir.remove(Kind::Rollups, id);
+        }
+        Ok(written?.map(|(bytes, data)| {
+            let entry = Entry { bytes, rollup_bytes, ..self.entry.clone() };
+            ColumnFile::new(dir, id, entry, Checksums { data, rollup })
+        }))
+    }
+
+    /// Writes the file, and answers with its size and the checksums of its blocks.
+    fn write_data<'c>(
+        &self,
+        dir: &ColumnDir,
+        id: FileId,
+        columns: &(dyn Fn(usize) -> Result<Column<'c>> + Sync),
+        give_up: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<(u64, Vec<u32>)>> {
         let file = dir.begin(Kind::Columns, id)?;
         let written = self.write_columns(file.writer(), columns, give_up);
-        let Some(data) = written.map_err(|e| error::parquet("writing", file.path(), e))? else {
-            // Nobody names it, and what is left behind goes at the next open.
-            dir.remove(Kind::Rollups, id);
-            return Ok(None);
-        };
-        let bytes = file.finish()?;
-        let entry = Entry { bytes, rollup_bytes, ..self.entry.clone() };
-        Ok(Some(ColumnFile::new(dir, id, entry, Checksums { data, rollup })))
+        let Some(data) = written.map_err(|e| error::parquet("writing", file.path(), e))? else { return Ok(None) };
+        Ok(Some((file.finish()?, data)))
     }
 
     fn write_columns<'c>(

@@ -238,6 +238,7 @@ fn a_failed_flush_is_told_and_loses_nothing() {
     let failure = flusher.flush_now().unwrap_err();
     assert_eq!(failure.kind(), ErrorKind::Io);
     assert!(failure.to_string().contains("columns"), "{failure}");
+    assert_eq!(std::fs::read_dir(dir.path().join("rollups")).unwrap().count(), 0, "no rollup without its file");
     assert_eq!(shown(&store).1, (1..=10).collect::<Vec<_>>());
     std::fs::remove_file(dir.path().join("columns")).unwrap();
     flusher.flush_now().unwrap();
