@@ -204,7 +204,9 @@ impl Engine {
     /// A session in which the tables are those of `snapshot`.
     pub(crate) fn session(&self, snapshot: &QuerySnapshot) -> Result<SessionState> {
         let schema = MemorySchemaProvider::new();
-        schema.register_table("events".to_owned(), Arc::new(EventsTable::new(snapshot.clone())))?;
+        let local = self.takes_local_road().then(|| self.local(snapshot));
+        let events = EventsTable::new(snapshot.clone()).with_local(local);
+        schema.register_table("events".to_owned(), Arc::new(events))?;
         schema.register_table("persons".to_owned(), Arc::new(PersonsTable::new(snapshot.clone())))?;
         let catalog = MemoryCatalogProvider::new();
         catalog.register_schema(SCHEMA, Arc::new(schema))?;

@@ -42,7 +42,7 @@ pub(crate) use guard::{Bytes, Guarded, Stored, external};
 pub(crate) use order::Order;
 pub use overflow::Overflow;
 pub use policy::{MergePolicy, SizeTiered};
-pub(crate) use rollup::{DAY_US, Day, DayCell, Rollup, read_rollup};
+pub(crate) use rollup::{DAY_US, Day, DayCell, EventRows, Rollup, read_rollup, read_rollup_events};
 pub(crate) use schema::Layout;
 pub use schema::{EventSchema, system};
 pub use state::{Columns, ColumnsStats, Tail};

@@ -17,6 +17,8 @@ pub(crate) enum Kept {
     Footer,
     /// The rollup.
     Rollup,
+    /// Which events the rollup is about, and their rows.
+    Events,
     /// A column of a row group, by the place in the file's own schema.
     Column(usize, usize),
 }
@@ -112,6 +114,22 @@ impl ColumnCache {
         let value = Arc::new(value);
         self.insert(key, file, Arc::clone(&value) as Arc<dyn Any + Send + Sync>, bytes);
         Ok(value)
+    }
+
+    /// Whether it is kept.
+    pub(crate) fn has(&self, file: &Arc<Stored>, kept: Kept) -> bool {
+        self.lock().slots.contains_key(&(Arc::as_ptr(file).addr(), kept))
+    }
+
+    /// Bytes that can be kept without dropping anything.
+    pub(crate) fn room(&self) -> usize {
+        let state = self.lock();
+        state.limit.saturating_sub(state.reservation.size())
+    }
+
+    /// Most bytes that are kept.
+    pub(crate) fn limit(&self) -> usize {
+        self.lock().limit
     }
 
     fn insert(&self, key: (usize, Kept), file: &Arc<Stored>, value: Arc<dyn Any + Send + Sync>, bytes: usize) {

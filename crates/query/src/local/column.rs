@@ -1,14 +1,17 @@
 //! A column of one piece of a part in memory: text of few values as codes.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder, UInt16Array, UInt32Array, new_null_array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, RecordBatch, StringViewBuilder, UInt16Array, UInt32Array, new_null_array,
+};
 use datafusion::arrow::buffer::{BooleanBuffer, ScalarBuffer};
-use datafusion::arrow::compute::{cast, take};
+use datafusion::arrow::compute::{cast, concat_batches, take};
 use datafusion::arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use datafusion::parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use hashbrown::HashMap;
@@ -50,6 +53,19 @@ impl Column {
             }
             Self::Array(array) => Ok(array.slice(start, rows)),
         }
+    }
+
+    /// The rows at `rows` as an array of this type.
+    pub(crate) fn take(&self, rows: &UInt32Array, kind: &DataType) -> Result<ArrayRef> {
+        let taken = match self {
+            Self::Null => Ok(new_null_array(kind, rows.len())),
+            Self::Coded(coded) => {
+                let codes = UInt16Array::from_iter_values(rows.values().iter().map(|row| coded.codes[*row as usize]));
+                take(&coded.values, &codes, None)
+            }
+            Self::Array(array) => take(array, rows, None),
+        };
+        taken.map_err(crate::columns::arrow_error)
     }
 
     fn bytes(&self) -> usize {
@@ -193,6 +209,59 @@ impl Footer {
         let group = self.plain.metadata().row_groups().get(group);
         let column = group.and_then(|group| group.columns().get(place));
         column.and_then(|column| u64::try_from(column.compressed_size()).ok()).unwrap_or(0)
+    }
+
+    /// Bytes of a column of one row group before compression.
+    pub(crate) fn encoded_bytes(&self, group: usize, place: usize) -> u64 {
+        let group = self.plain.metadata().row_groups().get(group);
+        let column = group.and_then(|group| group.columns().get(place));
+        column.and_then(|column| u64::try_from(column.uncompressed_size()).ok()).unwrap_or(0)
+    }
+
+    /// Reads rows of one row group, and no page without one of them: the columns at `places`, which ascend. Answers with the bytes of those pages, too.
+    pub(crate) fn read_rows(
+        &self,
+        file: &ColumnFile,
+        group: usize,
+        places: &[usize],
+        rows: &[Range<usize>],
+    ) -> Result<(Vec<ArrayRef>, u64)> {
+        let path = &file.path;
+        let all = self.groups.get(group).map_or(0, |rows| rows.len());
+        let count: usize = rows.iter().map(|rows| rows.len()).sum();
+        let guarded = Guarded::open(Arc::clone(&file.data))?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(guarded, self.plain.clone());
+        let mask = ProjectionMask::roots(builder.parquet_schema(), places.iter().copied());
+        let selection = RowSelection::from_consecutive_ranges(rows.iter().cloned(), all);
+        let reader = builder
+            .with_projection(mask)
+            .with_row_groups(vec![group])
+            .with_row_selection(selection)
+            .with_batch_size(count.max(1))
+            .build();
+        let batches = reader.map_err(|e| reading(path, e))?.collect::<std::result::Result<Vec<_>, _>>();
+        let batches = batches.map_err(|e| reading_arrow(path, &e))?;
+        let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let (Some(first), true) = (batches.first(), found == count) else {
+            let what = format_args!("row group {group} has {found} of the {count} rows that were looked for");
+            return Err(crate::columns::corrupt(path.display(), what));
+        };
+        let batch = concat_batches(&first.schema(), &batches).map_err(crate::columns::arrow_error)?;
+        Ok((batch.columns().to_vec(), places.iter().map(|place| self.page_bytes(group, *place, rows)).sum()))
+    }
+
+    /// Bytes of the pages of a column that have some of `rows`.
+    fn page_bytes(&self, group: usize, place: usize, rows: &[Range<usize>]) -> u64 {
+        let index = self.plain.metadata().offset_index();
+        let Some(index) = index.and_then(|index| index.get(group)?.get(place)) else {
+            return self.column_bytes(group, place);
+        };
+        let pages = index.page_locations();
+        let first_row =
+            |at: usize| pages.get(at).map_or(usize::MAX, |page| usize::try_from(page.first_row_index).unwrap_or(0));
+        let is_read = |at: &usize| rows.iter().any(|rows| rows.start < first_row(at + 1) && first_row(*at) < rows.end);
+        let bytes = |at: usize| pages.get(at).and_then(|page| u64::try_from(page.compressed_page_size).ok());
+        (0..pages.len()).filter(is_read).filter_map(bytes).sum()
     }
 
     /// Reads a column of one row group as `kind`, with the bytes that it takes.

@@ -5,6 +5,7 @@
 
 mod cache;
 mod column;
+mod few;
 mod part;
 mod persons;
 mod predicate;
@@ -14,7 +15,8 @@ mod units;
 mod work;
 
 pub(crate) use cache::{ColumnCache, YieldingPool};
-pub(crate) use part::{Local, Part, Parts};
+pub(crate) use few::Whole;
+pub(crate) use part::{Local, Part, Parts, Source};
 pub(crate) use persons::Merged;
 pub(crate) use predicate::{Predicate, Value};
 pub(crate) use run::{Reads, Run, RunGroups, RunItem, RunValue, Runs, Selected, Wants};

@@ -4,14 +4,19 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use datafusion::arrow::array::{Array, ArrayRef};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use pugmark_store::Result;
 
 use super::cache::{ColumnCache, Kept};
 use super::column::{Column, Footer};
 use super::sorted::Sorted;
-use crate::columns::{Chunk, ColumnFile, EventSchema, Rollup, read_rollup};
+use crate::columns::{Chunk, ColumnFile, EventRows, EventSchema, Rollup, arrow_error, read_rollup, read_rollup_events};
 use crate::engine::QuerySnapshot;
+
+/// A column of a row group that is larger than this is not read whole for a few rows of it.
+const SMALL_COLUMN_BYTES: usize = 2 << 20;
 
 /// What the local road reads from: a snapshot, and what is kept of its files.
 #[derive(Debug, Clone)]
@@ -36,63 +41,88 @@ pub(crate) struct Read {
     pub(crate) tails: AtomicUsize,
 }
 
+impl Read {
+    /// Bytes of files that were read so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
 impl Local {
     pub(crate) fn new(snapshot: QuerySnapshot, cache: Arc<ColumnCache>) -> Self {
         let schema = snapshot.columns.event_schema(snapshot.registry.schema());
         Self { snapshot, schema, cache, read: Arc::default() }
     }
 
-    /// The parts, in the order of their sequences.
-    pub(crate) fn parts(&self) -> Result<Parts> {
+    /// What the parts are read from, in the order of their sequences.
+    pub(crate) fn sources(&self) -> Vec<Source> {
         let columns = &self.snapshot.columns;
-        let mut parts = Vec::with_capacity(columns.files().len());
-        for file in columns.files().iter() {
-            parts.push(Arc::new(self.file(file)?));
-        }
-        for part in columns.tail().parts() {
+        let files = columns.files().iter().map(|file| Source::File(Arc::clone(file)));
+        let tail = columns.tail();
+        let pieces = tail.parts().filter_map(|part| {
             let slice = part.slice();
-            if let Some(sorted) = slice.chunk.sorted(&slice) {
-                parts.push(Arc::new(Part {
-                    rollup: Arc::clone(&sorted.rollup),
-                    sequences: sorted.sequences,
-                    times: sorted.times,
-                    source: Source::Tail(slice.chunk, sorted),
-                }));
-            }
-        }
-        Ok(parts)
+            let sorted = slice.chunk.sorted(&slice)?;
+            Some(Source::Tail(slice.chunk, sorted))
+        });
+        files.chain(pieces).collect()
     }
 
-    fn file(&self, file: &Arc<ColumnFile>) -> Result<Part> {
-        let rollup = self.cache.get(&file.rollup, Kept::Rollup, || {
-            self.read.bytes.fetch_add(file.rollup.bytes, Ordering::Relaxed);
-            let rollup = read_rollup(&file.rollup)?;
-            let bytes = rollup.bytes();
-            Ok::<_, pugmark_store::Error>((rollup, bytes))
-        })?;
-        Ok(Part {
-            rollup,
-            sequences: (file.first_sequence.number(), file.last_sequence.number()),
-            times: (file.min_timestamp.as_microsecond(), file.max_timestamp.as_microsecond()),
-            source: Source::File(Arc::clone(file)),
-        })
+    /// The parts, in the order of their sequences.
+    pub(crate) fn parts(&self) -> Result<Parts> {
+        let part = |source: Source| {
+            let rollup = self.rollup(&source)?;
+            let (sequences, times) = match &source {
+                Source::File(file) => (
+                    (file.first_sequence.number(), file.last_sequence.number()),
+                    (file.min_timestamp.as_microsecond(), file.max_timestamp.as_microsecond()),
+                ),
+                Source::Tail(_, sorted) => (sorted.sequences, sorted.times),
+            };
+            Ok(Arc::new(Part { rollup, sequences, times, source }))
+        };
+        self.sources().into_iter().map(part).collect()
+    }
+
+    fn rollup(&self, source: &Source) -> Result<Arc<Rollup>> {
+        match source {
+            Source::Tail(_, sorted) => Ok(Arc::clone(&sorted.rollup)),
+            Source::File(file) => self.cache.get(&file.rollup, Kept::Rollup, || {
+                self.read.bytes.fetch_add(file.rollup.bytes, Ordering::Relaxed);
+                let rollup = read_rollup(&file.rollup)?;
+                let bytes = rollup.bytes();
+                Ok((rollup, bytes))
+            }),
+        }
+    }
+
+    /// The events of `source`, ascending, and the rows of each.
+    pub(crate) fn events(&self, source: &Source) -> Result<Arc<Vec<EventRows>>> {
+        match source {
+            Source::Tail(_, sorted) => Ok(Arc::new(sorted.rollup.event_rows())),
+            Source::File(file) => self.cache.get(&file.rollup, Kept::Events, || {
+                let (events, read) = read_rollup_events(&file.rollup)?;
+                self.read.bytes.fetch_add(read, Ordering::Relaxed);
+                let bytes = events.iter().map(|(name, _)| size_of::<EventRows>() + name.len()).sum();
+                Ok((events, bytes))
+            }),
+        }
     }
 
     fn footer(&self, file: &ColumnFile) -> Result<Arc<Footer>> {
         self.cache.get(&file.data, Kept::Footer, || Footer::read(file))
     }
 
-    /// The rows of each piece of `part`: row groups of a file, or all.
-    pub(crate) fn groups(&self, part: &Part) -> Result<Vec<Range<usize>>> {
-        Ok(match &part.source {
+    /// The rows of each piece of `source`: row groups of a file, or all.
+    pub(crate) fn groups(&self, source: &Source) -> Result<Vec<Range<usize>>> {
+        Ok(match source {
             Source::File(file) => self.footer(file)?.groups.clone(),
             Source::Tail(_, sorted) => vec![sorted.rows()],
         })
     }
 
-    /// A column of a piece of `part`, by its place in the schema.
-    pub(crate) fn column(&self, part: &Part, group: usize, place: usize) -> Result<Column> {
-        match &part.source {
+    /// A column of a piece of `source`, by its place in the schema.
+    pub(crate) fn column(&self, source: &Source, group: usize, place: usize) -> Result<Column> {
+        match source {
             Source::Tail(chunk, sorted) => sorted.column(chunk, &self.schema, place),
             Source::File(file) => {
                 let footer = self.footer(file)?;
@@ -104,14 +134,60 @@ impl Local {
                 })?;
                 // It was kept before its type widened.
                 match column.as_ref() {
-                    Column::Array(array) if array.data_type() != field.data_type() => {
-                        let array = datafusion::arrow::compute::cast(array, field.data_type());
-                        Ok(Column::Array(array.map_err(crate::columns::arrow_error)?))
-                    }
+                    Column::Array(array) => Ok(Column::Array(as_kind(array, field.data_type())?)),
                     other => Ok(other.clone()),
                 }
             }
         }
+    }
+
+    /// Whether a column of a piece of `source` need not be read.
+    pub(crate) fn is_at_hand(&self, source: &Source, group: usize, place: usize) -> Result<bool> {
+        let Source::File(file) = source else { return Ok(true) };
+        let own = self.footer(file)?.place(self.schema.arrow().field(place).name());
+        Ok(own.is_none_or(|own| self.cache.has(&file.data, Kept::Column(group, own))))
+    }
+
+    /// Whether a column of a piece of `source` is small, and finds room without driving another one out.
+    pub(crate) fn finds_room(&self, source: &Source, group: usize, place: usize) -> Result<bool> {
+        let Source::File(file) = source else { return Ok(true) };
+        let footer = self.footer(file)?;
+        let Some(own) = footer.place(self.schema.arrow().field(place).name()) else { return Ok(true) };
+        let rows = footer.groups.get(group).map_or(0, ExactSizeIterator::len);
+        let bytes = usize::try_from(footer.encoded_bytes(group, own)).unwrap_or(usize::MAX).max(rows * 8);
+        Ok(bytes <= SMALL_COLUMN_BYTES && bytes <= self.cache.room())
+    }
+
+    /// Rows of columns of a piece of `source`, and no page without one of them.
+    pub(crate) fn read_rows(
+        &self,
+        source: &Source,
+        group: usize,
+        places: &[usize],
+        rows: &[Range<usize>],
+    ) -> Result<Vec<ArrayRef>> {
+        let (Source::File(file), false) = (source, places.is_empty()) else { return Ok(Vec::new()) };
+        let footer = self.footer(file)?;
+        let mut own: Vec<(usize, usize)> = Vec::with_capacity(places.len());
+        for place in places {
+            let name = self.schema.arrow().field(*place).name();
+            own.extend(footer.place(name).map(|own| (own, *place)));
+        }
+        let mut ascending = own.clone();
+        ascending.sort_unstable();
+        let in_file: Vec<usize> = ascending.iter().map(|(own, _)| *own).collect();
+        let (arrays, bytes) = footer.read_rows(file, group, &in_file, rows)?;
+        self.read.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let in_order = own.iter().filter_map(|(own, place)| {
+            let array = arrays.get(in_file.binary_search(own).ok()?)?;
+            Some(as_kind(array, self.kind(*place)))
+        });
+        in_order.collect()
+    }
+
+    /// Most bytes that are kept of what was decoded.
+    pub(crate) fn cache_limit(&self) -> usize {
+        self.cache.limit()
     }
 
     /// The type of a column, by its place in the schema.
@@ -138,11 +214,12 @@ pub(crate) struct Part {
     pub(crate) sequences: (u64, u64),
     /// The earliest and the latest timestamp.
     pub(crate) times: (i64, i64),
-    source: Source,
+    pub(crate) source: Source,
 }
 
-#[derive(Debug)]
-enum Source {
+/// What a part is read from.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
     File(Arc<ColumnFile>),
     Tail(Arc<Chunk>, Arc<Sorted>),
 }
@@ -150,5 +227,12 @@ enum Source {
 impl Part {
     pub(crate) fn is_file(&self) -> bool {
         matches!(self.source, Source::File(_))
+    }
+}
+
+fn as_kind(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
+    match array.data_type() == kind {
+        true => Ok(Arc::clone(array)),
+        false => cast(array, kind).map_err(arrow_error),
     }
 }

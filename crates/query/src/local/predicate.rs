@@ -55,7 +55,7 @@ pub(crate) struct Piece<'a> {
 
 impl Piece<'_> {
     pub(crate) fn column(&self, place: usize) -> Result<Column> {
-        Ok(self.local.column(self.part, self.group, place)?)
+        Ok(self.local.column(&self.part.source, self.group, place)?)
     }
 
     /// The rows of a column as an array.

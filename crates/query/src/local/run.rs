@@ -253,7 +253,7 @@ impl Local {
             }
             let groups = match &groups {
                 Some(groups) => groups,
-                None => groups.insert(self.groups(part)?),
+                None => groups.insert(self.groups(&part.source)?),
             };
             let first = groups.partition_point(|group| group.end <= event.rows.start);
             for (group, rows) in groups.iter().enumerate().skip(first) {

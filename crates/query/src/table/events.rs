@@ -26,13 +26,17 @@ use pugmark_identity::PersonId;
 use super::exec::{EventsExec, Facts, Output, Places};
 use super::prune;
 use super::reader::Readers;
+use super::subjects::SubjectsExec;
 use crate::columns::{ColumnFile, EventSchema, system};
 use crate::engine::QuerySnapshot;
+use crate::local::Local;
 
 /// Name of the column with the person.
 const PERSON: &str = "person";
 /// Name of the column with the distinct id.
 const DISTINCT_ID: &str = "distinct_id";
+/// More subjects than this are a scan like any other: they are in most pages.
+const FEW_SUBJECTS: usize = 1_000;
 
 /// The events of one snapshot.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ pub(crate) struct EventsTable {
     schema: SchemaRef,
     /// What each column of `schema` shows.
     outputs: Vec<Output>,
+    /// How the rows of a few subjects are read, where operators of this machine's own may be used.
+    local: Option<Local>,
 }
 
 impl EventsTable {
@@ -71,7 +77,12 @@ impl EventsTable {
                 Output::DistinctId => Arc::new(Field::new(DISTINCT_ID, DataType::Utf8, true)),
             })
             .collect();
-        Self { snapshot, columns, schema: Arc::new(Schema::new(fields)), outputs }
+        Self { snapshot, columns, schema: Arc::new(Schema::new(fields)), outputs, local: None }
+    }
+
+    /// With the local road for the rows of a few subjects.
+    pub(crate) fn with_local(self, local: Option<Local>) -> Self {
+        Self { local, ..self }
     }
 
     /// The part of `filter` that the stored columns can decide: never narrower than `filter`.
@@ -91,6 +102,13 @@ impl EventsTable {
             })?;
             return Ok(Some(renamed.data));
         }
+        let Some(subjects) = self.subjects(filter)? else { return Ok(None) };
+        let list: Vec<Expr> = subjects.into_iter().map(lit).collect();
+        Ok(Some(if list.is_empty() { lit(false) } else { col(system::SUBJECT.1).in_list(list, false) }))
+    }
+
+    /// The only subjects that `filter` allows, ascending, where it names persons, distinct ids or subjects and nothing else.
+    fn subjects(&self, filter: &Expr) -> Result<Option<Vec<u32>>> {
         let mut subjects: Vec<u32> = Vec::new();
         if let Some(values) = values_of(filter, PERSON) {
             for value in values {
@@ -106,13 +124,40 @@ impl EventsTable {
                     subjects.extend(found.map(|subject| subject.number()));
                 }
             }
+        } else if let Some(values) = values_of(filter, system::SUBJECT.1) {
+            for value in values {
+                if let ScalarValue::UInt32(Some(subject)) = value.cast_to(&DataType::UInt32)? {
+                    subjects.push(subject);
+                }
+            }
         } else {
             return Ok(None);
         }
         subjects.sort_unstable();
         subjects.dedup();
-        let list: Vec<Expr> = subjects.into_iter().map(lit).collect();
-        Ok(Some(if list.is_empty() { lit(false) } else { col(system::SUBJECT.1).in_list(list, false) }))
+        Ok(Some(subjects))
+    }
+
+    /// The scan of a few subjects, where `filters` name them and their rows can be found by the order of the files.
+    fn few(&self, state: &dyn Session, filters: &[Expr], places: &[usize]) -> Result<Option<SubjectsExec>> {
+        let Some(local) = self.local.as_ref().filter(|local| local.keeps_subjects()) else { return Ok(None) };
+        let mut few: Option<Vec<u32>> = None;
+        let mut events: Option<Vec<String>> = None;
+        for filter in filters {
+            if let Some(subjects) = self.subjects(filter)? {
+                few = Some(match few {
+                    Some(few) => few.into_iter().filter(|one| subjects.binary_search(one).is_ok()).collect(),
+                    None => subjects,
+                });
+            } else if events.is_none() {
+                let names = values_of(filter, system::EVENT.1);
+                events =
+                    names.and_then(|names| names.iter().map(|name| name.try_as_str()?.map(str::to_owned)).collect());
+            }
+        }
+        let Some(few) = few.filter(|few| few.len() <= FEW_SUBJECTS) else { return Ok(None) };
+        let threads = state.config().target_partitions();
+        SubjectsExec::new(local.clone(), local.sources(), few, events, places, threads).map(Some)
     }
 
     fn parquet(
@@ -228,6 +273,12 @@ impl TableProvider for EventsTable {
             conjunction(stored).map(|filter| state.create_physical_expr(filter, &stored_schema)).transpose()?;
 
         let columns = &self.snapshot.columns;
+        if let Some(few) = self.few(state, filters, &places)? {
+            let files = columns.files().len();
+            let facts = Facts { files, files_read: files, tail_rows: columns.tail().rows() };
+            let input = Arc::new(few);
+            return Ok(Arc::new(EventsExec::new(input, outputs, made_at, schema, facts, self.snapshot.clone())));
+        }
         let kept = prune::files(columns.files(), predicate.as_ref(), self.columns.arrow())?;
         let mut inputs = Vec::with_capacity(2);
         if !kept.is_empty() {

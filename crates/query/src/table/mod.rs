@@ -5,6 +5,7 @@ mod exec;
 mod persons;
 mod prune;
 mod reader;
+mod subjects;
 
 pub(crate) use events::EventsTable;
 pub(crate) use exec::EventsExec;

@@ -81,7 +81,16 @@ impl Db {
     }
 
     pub(crate) fn try_sql_at(&self, snapshot: &QuerySnapshot, statement: &str) -> Result<Vec<String>> {
-        let batches = self.runtime.block_on(self.engine.sql(snapshot, statement))?;
+        self.try_sql_with(&self.engine, snapshot, statement)
+    }
+
+    pub(crate) fn try_sql_with(
+        &self,
+        engine: &Engine,
+        snapshot: &QuerySnapshot,
+        statement: &str,
+    ) -> Result<Vec<String>> {
+        let batches = self.runtime.block_on(engine.sql(snapshot, statement))?;
         let mut lines = Vec::new();
         for batch in &batches {
             let options = FormatOptions::default();

@@ -8,8 +8,8 @@ use datafusion::arrow::array::{
     UInt64Array,
 };
 use datafusion::arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, UInt64Type};
-use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use datafusion::parquet::arrow::{ArrowWriter, ProjectionMask};
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::metadata::KeyValue;
@@ -21,7 +21,7 @@ use super::super::catalog::FileId;
 use super::super::dir::{ColumnDir, Kind};
 use super::super::error;
 use super::super::guard::{Guarded, Guarding, Stored};
-use super::{Day, DayCell, EventRollup, Rollup};
+use super::{Day, DayCell, EventRollup, EventRows, Rollup};
 
 /// The version of what a rollup holds, in its key-value metadata.
 const VERSION: u32 = 1;
@@ -104,6 +104,47 @@ pub(crate) fn read_rollup(stored: &Arc<Stored>) -> Result<Rollup> {
     Ok(rollup)
 }
 
+/// The events of a rollup and their rows, without its sets, and the bytes that are read for them.
+///
+/// # Errors
+/// `Corrupt` for a file that is not as it was written.
+pub(crate) fn read_rollup_events(stored: &Arc<Stored>) -> Result<(Vec<EventRows>, u64)> {
+    let path = &stored.path;
+    let guarded = Guarded::open(Arc::clone(stored))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(guarded).map_err(|e| error::reading(path, e))?;
+    let mask = ProjectionMask::columns(reader.parquet_schema(), ["event", "count"]);
+    let columns = reader.metadata().row_groups().iter().flat_map(|group| group.columns().iter().enumerate());
+    let read = columns.filter(|(at, _)| mask.leaf_included(*at)).map(|(_, column)| column.compressed_size());
+    let bytes = read.filter_map(|bytes| u64::try_from(bytes).ok()).sum();
+    let reader = reader.with_projection(mask).with_batch_size(BATCH_ROWS).build();
+    let mut found: Vec<EventRows> = Vec::new();
+    for batch in reader.map_err(|e| error::reading(path, e))? {
+        let batch = batch.map_err(|e| error::reading_arrow(path, &e))?;
+        add_events(&batch, &mut found)
+            .ok_or_else(|| error::corrupt(path.display(), "its rows are not those of a rollup"))?;
+    }
+    Ok((found, bytes))
+}
+
+/// `None` for rows that no rollup has.
+fn add_events(batch: &RecordBatch, found: &mut Vec<EventRows>) -> Option<()> {
+    let events = batch.column_by_name("event")?.as_string_opt::<i32>()?;
+    let counts = batch.column_by_name("count")?.as_primitive_opt::<UInt64Type>()?.values();
+    for (name, count) in events.iter().zip(counts) {
+        // The rows of any event are those of all.
+        let Some(name) = name else { continue };
+        let rows = usize::try_from(*count).ok()?;
+        match found.last_mut() {
+            Some((last, own)) if last.as_ref() == name => own.end += rows,
+            last => {
+                let start = last.map_or(0, |(_, own)| own.end);
+                found.push((name.into(), start..start + rows));
+            }
+        }
+    }
+    Some(())
+}
+
 /// `None` for rows that no rollup has.
 fn take(batch: &RecordBatch, rollup: &mut Rollup) -> Option<()> {
     let events = batch.column_by_name("event")?.as_string_opt::<i32>()?;
@@ -157,6 +198,8 @@ mod tests {
             let path = dir.of(Kind::Rollups).join(FileId::new(1).file_name());
             let stored = Arc::new(Stored::new(&storage, path, bytes, checksums));
             assert_eq!(read_rollup(&stored).unwrap(), rollup);
+            let events = rollup.events().iter().map(|event| (event.name.clone(), event.rows.clone()));
+            assert_eq!(read_rollup_events(&stored).unwrap().0, events.collect::<Vec<_>>());
         }
     }
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use roaring::RoaringBitmap;
 
-pub(crate) use file::{read_rollup, write_rollup};
+pub(crate) use file::{read_rollup, read_rollup_events, write_rollup};
 
 /// Microseconds of a day of UTC.
 pub(crate) const DAY_US: i64 = 86_400_000_000;
@@ -57,6 +57,9 @@ pub(crate) struct EventRollup {
     /// By day, ascending.
     pub(crate) days: Vec<DayCell>,
 }
+
+/// An event and its rows, of all those that a rollup is about.
+pub(crate) type EventRows = (Box<str>, Range<usize>);
 
 /// One day.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,6 +112,11 @@ impl Rollup {
     /// By name, ascending.
     pub(crate) fn events(&self) -> &[EventRollup] {
         &self.events
+    }
+
+    /// Its events and their rows.
+    pub(crate) fn event_rows(&self) -> Vec<EventRows> {
+        self.events.iter().map(|event| (event.name.clone(), event.rows.clone())).collect()
     }
 
     pub(crate) fn event(&self, name: &str) -> Option<&EventRollup> {
