@@ -92,6 +92,9 @@ pub(crate) struct Question {
     /// How many values to show before the rest is folded into (other); 25 by default
     #[arg(long, value_name = "N", help_heading = "Breakdown")]
     limit: Option<u64>,
+    /// The only people that the question is about, in the JSON form, such as '{"did": {"event": "purchase"}, "times": {"at_least": 5}}'
+    #[arg(long, value_name = "JSON", value_parser = json_value, help_heading = "Range and filter")]
+    segment: Option<Value>,
     /// Whom to count: person or distinct_id
     #[arg(long, value_name = "UNIT", help_heading = "Range and filter")]
     unit: Option<String>,
@@ -123,6 +126,7 @@ impl Question {
         set("range", self.range());
         set("time_zone", self.zone.as_deref().map(Value::from));
         set("filter", self.filter.as_deref().map(Value::from));
+        set("segment", self.segment.clone());
         set("unit", self.unit.as_deref().map(Value::from));
         let properties = self.by.iter().map(|property| json!({"property": property}));
         let expressions = self.by_sql.iter().map(|expression| json!({"expression": expression}));
@@ -152,6 +156,10 @@ impl Question {
             ends.into_iter().filter_map(|(end, when)| Some((end.to_owned(), when.as_deref()?.into()))).collect();
         (!range.is_empty()).then_some(Value::Object(range))
     }
+}
+
+fn json_value(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 #[cfg(test)]

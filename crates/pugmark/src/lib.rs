@@ -54,7 +54,7 @@ pub use pugmark_query::files::{
 pub use pugmark_query::funnel::{Funnel, FunnelResult, Step};
 pub use pugmark_query::retention::{Cohort, PeriodZero, Retention, RetentionResult};
 pub use pugmark_query::spec::{
-    Analysis, Breakdown, EventNames, GroupLabel, GroupValue, Query, Selector, SpecError, Unit,
+    Analysis, Breakdown, Did, EventNames, GroupLabel, GroupValue, Query, Segment, Selector, SpecError, Times, Unit,
 };
 pub use pugmark_query::trend::{Measure, Number, Series, Trend, TrendResult};
 pub use pugmark_query::{EngineOptions, Error, QueryResult, Result};

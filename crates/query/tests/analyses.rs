@@ -190,3 +190,38 @@ fn an_empty_store_answers_every_question() {
         db.try_run(&parsed).unwrap_or_else(|error| panic!("{query}: {error}"));
     }
 }
+
+#[test]
+fn a_segment_restricts_the_people_by_what_they_did_in_all_history() {
+    let db = Db::new();
+    let event = |name: &str, id: &str, when: &str| Event::new(name, id).at(at(when));
+    db.track([
+        event("buy", "ann", "2024-01-01"),
+        event("buy", "ann", "2025-01-01"),
+        event("view", "ann", "2025-01-02"),
+        event("view", "bob", "2025-01-02").property("country", "US"),
+        event("buy", "cid", "2025-01-03"),
+    ]);
+    db.flush();
+    db.track([event("view", "cid's phone", "2025-01-02"), event("view", "dan", "2025-01-04")]);
+    db.identify("cid's phone", "cid");
+    let viewers = |segment: &str| {
+        let asked = format!(
+            r#"{{"trend": {{"series": [{{"event": "view", "measure": "uniques"}}], "interval": "month",
+            "range": {{"from": "2025-01-01", "to": "2025-02-01"}}, "segment": {segment}}}, "explain": true}}"#
+        );
+        let answer = db.ask(&asked);
+        assert!(answer["explain"]["segment"]["plan"].as_str().is_some_and(|plan| plan.contains("LocalSegment")));
+        answer["series"][0]["total"].as_u64().expect("a number")
+    };
+    assert_eq!(viewers(r#"{"did": {"event": "buy"}}"#), 2);
+    assert_eq!(viewers(r#"{"did_not": {"event": "buy"}}"#), 2);
+    assert_eq!(viewers(r#"{"did": {"event": "buy"}, "times": {"at_least": 2}}"#), 1);
+    assert_eq!(viewers(r#"{"did": {"event": "buy"}, "times": {"at_most": 1}}"#), 3);
+    assert_eq!(viewers(r#"{"did": {"event": "buy"}, "times": {"exactly": 1}}"#), 1);
+    assert_eq!(viewers(r#"{"did": {"event": "buy"}, "range": {"to": "2024-06-01"}}"#), 1);
+    assert_eq!(viewers(r#"{"did": {"event": "view", "filter": "country = 'US'"}}"#), 1);
+    assert_eq!(viewers(r#"{"all": [{"did": {"event": "view"}}, {"not": {"did": {"event": "buy"}}}]}"#), 2);
+    assert_eq!(viewers(r#"{"any": [{"did": {"event": "sold"}}, {"did": {"event": "buy"}}]}"#), 2);
+    assert_eq!(viewers(r#"{"did": {"event": ["view", "buy"]}, "times": {"at_least": 2}}"#), 2);
+}

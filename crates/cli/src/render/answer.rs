@@ -28,17 +28,25 @@ pub(crate) fn warnings(answer: &Value) -> impl Iterator<Item = &str> {
 pub(crate) fn explanation(answer: &Value) -> Option<String> {
     let explain = answer["explain"].as_object()?;
     let mut out = String::new();
+    explain_in(explain, " ", &mut out);
+    Some(out)
+}
+
+fn explain_in(explain: &serde_json::Map<String, Value>, indent: &str, out: &mut String) {
     for (name, value) in explain {
         match value {
-            Value::String(text) if text.contains('\n') => {
-                out.push_str(&format!(" {name}:\n"));
-                text.lines().for_each(|line| out.push_str(&format!("   {line}\n")));
+            Value::Object(inner) => {
+                out.push_str(&format!("{indent}{name}:\n"));
+                explain_in(inner, &format!("{indent}  "), out);
             }
-            Value::String(text) => out.push_str(&format!(" {name}: {text}\n")),
-            other => out.push_str(&format!(" {name}: {other}\n")),
+            Value::String(text) if text.contains('\n') => {
+                out.push_str(&format!("{indent}{name}:\n"));
+                text.lines().for_each(|line| out.push_str(&format!("{indent}  {line}\n")));
+            }
+            Value::String(text) => out.push_str(&format!("{indent}{name}: {text}\n")),
+            other => out.push_str(&format!("{indent}{name}: {other}\n")),
         }
     }
-    Some(out)
 }
 
 fn range(answer: &Value) -> String {

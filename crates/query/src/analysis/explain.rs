@@ -29,6 +29,9 @@ pub struct Explain {
     pub bytes: usize,
     /// The plan, one operator a line.
     pub plan: String,
+    /// How the people of the question's segment were found, where it has one; what was read for them is not counted above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment: Option<Box<Self>>,
 }
 
 impl Explain {
@@ -43,6 +46,7 @@ impl Explain {
             rows: 0,
             bytes: 0,
             plan: displayable(plan.as_ref()).indent(false).to_string(),
+            segment: None,
         };
         explain.add(plan);
         if explain.source.is_empty() {
@@ -74,6 +78,7 @@ impl Explain {
             rows,
             bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
             plan,
+            segment: None,
         }
     }
 

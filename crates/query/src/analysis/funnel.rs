@@ -52,7 +52,7 @@ struct Matching {
 }
 
 impl Core for Matching {
-    fn add_unit(&mut self, hits: &mut [Hit]) {
+    fn add_unit(&mut self, _unit: u32, hits: &mut [Hit]) {
         if let Some(attempt) = self.matcher.match_unordered(hits) {
             self.aggregate.add(&attempt);
         }

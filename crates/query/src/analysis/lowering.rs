@@ -19,7 +19,7 @@ use crate::columns::system;
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
 use crate::filter::Expressions;
-use crate::local::{Predicate, Reads, RunItem, RunValue, Selected, Value, Wants};
+use crate::local::{People, Predicate, Reads, RunItem, RunValue, Selected, Value, Wants};
 use crate::names::never_seen;
 use crate::spec::{Breakdown, EventNames, Scope, Selector, Unit};
 use crate::table::EventsTable;
@@ -65,11 +65,12 @@ pub(super) enum Road {
 }
 
 impl Engine {
-    /// Plans what is read for `reading`, by standard operators alone where `portable` says so.
+    /// Plans what is read for `reading`, of `people` alone where they are told, by standard operators alone where `portable` says so.
     pub(super) async fn lower(
         &self,
         snapshot: &QuerySnapshot,
         reading: &Reading<'_>,
+        people: Option<&Arc<People>>,
         strict: bool,
         portable: bool,
     ) -> Result<Lowered> {
@@ -84,7 +85,7 @@ impl Engine {
         };
         if self.takes_local_road()
             && !portable
-            && let Some(wants) = lowering.wants(reading, &state, &schema)?
+            && let Some(wants) = lowering.wants(reading, people, &state, &schema)?
         {
             let warnings = lowering.expressions.into_warnings();
             return Ok(Lowered { road: Road::Local(wants), warnings });
@@ -113,7 +114,7 @@ impl Engine {
             .project(columns)?
             .build()?;
         let plan = physical(&state, &plan).await?;
-        Ok(Lowered { road: Road::Scan(EventScan::new(plan, state.task_ctx(), places)), warnings })
+        Ok(Lowered { road: Road::Scan(EventScan::new(plan, state.task_ctx(), places, people.cloned())), warnings })
     }
 }
 
@@ -231,7 +232,13 @@ impl Lowering<'_> {
     }
 
     /// What the local road reads; `None` for what only a scan makes.
-    fn wants(&mut self, reading: &Reading<'_>, state: &SessionState, events: &DFSchema) -> Result<Option<Wants>> {
+    fn wants(
+        &mut self,
+        reading: &Reading<'_>,
+        people: Option<&Arc<People>>,
+        state: &SessionState,
+        events: &DFSchema,
+    ) -> Result<Option<Wants>> {
         let columns = self.snapshot.columns.event_schema(self.snapshot.registry.schema());
         let mut selected: Vec<Selected> = Vec::new();
         for (number, wanted) in reading.selectors.iter().enumerate() {
@@ -296,7 +303,7 @@ impl Lowering<'_> {
             numbers.push(NumberSource { column: expr.and_then(place), overflow_name });
         }
         let reads = Reads { timestamps: true, sequences: false, numbers };
-        Ok(Some(Wants { selected, filter, items, reads }))
+        Ok(Some(Wants { selected, filter, people: people.cloned(), items, reads }))
     }
 
     /// The boolean of one selector; none where every event matches.

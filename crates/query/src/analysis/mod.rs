@@ -7,6 +7,7 @@ mod groups;
 mod lowering;
 mod matching;
 mod numbers;
+mod people;
 mod result;
 mod retention;
 mod run;

@@ -8,6 +8,7 @@ use tokio::task::JoinError;
 use super::QueryResult;
 use super::explain::Explain;
 use super::lowering::{Reading, time_of_data};
+use super::people::FoundPeople;
 use crate::calendar::{ResolvedRange, TimeZone};
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, ErrorKind, Result};
@@ -49,7 +50,10 @@ impl Engine {
             Analysis::Funnel(funnel) => funnel.validate()?,
             Analysis::Retention(retention) => retention.validate()?,
         }
-        let asked = Asked::new(snapshot, query)?;
+        let mut asked = Asked::new(snapshot, query)?;
+        if let Some(segment) = &asked.scope().segment {
+            asked.people = Some(self.people(&asked, segment).await?);
+        }
         Ok(match &query.analysis {
             Analysis::Trend(trend) => QueryResult::Trend(self.trend(&asked, trend).await?),
             Analysis::Funnel(funnel) => QueryResult::Funnel(self.funnel(&asked, funnel).await?),
@@ -64,6 +68,8 @@ pub(super) struct Asked<'a> {
     pub(super) query: &'a Query,
     pub(super) zone: TimeZone,
     pub(super) range: ResolvedRange,
+    /// Of the question's segment, once they are found.
+    pub(super) people: Option<FoundPeople>,
 }
 
 impl<'a> Asked<'a> {
@@ -77,7 +83,7 @@ impl<'a> Asked<'a> {
             .range
             .resolve(&zone, snapshot.now.as_microsecond(), time_of_data(snapshot))
             .map_err(|error| Error::from(error).on("range"))?;
-        Ok(Self { snapshot, query, zone, range })
+        Ok(Self { snapshot, query, zone, range, people: None })
     }
 
     pub(super) fn scope(&self) -> &'a Scope {
@@ -91,7 +97,8 @@ impl<'a> Asked<'a> {
         reading: &Reading<'_>,
         portable: bool,
     ) -> Result<super::lowering::Lowered> {
-        engine.lower(self.snapshot, reading, self.query.strict_names, portable).await
+        let people = self.people.as_ref().map(|found| &found.people);
+        engine.lower(self.snapshot, reading, people, self.query.strict_names, portable).await
     }
 
     pub(super) fn header(
@@ -100,6 +107,10 @@ impl<'a> Asked<'a> {
         warnings: Vec<String>,
         explain: impl FnOnce() -> Explain,
     ) -> Result<Header> {
+        let explain =
+            || Explain { segment: self.people.as_ref().map(|found| found.explain.clone().into()), ..explain() };
+        let mut all: Vec<String> = self.people.iter().flat_map(|found| found.warnings.clone()).collect();
+        all.extend(warnings);
         let explain = match self.query.explain {
             true => Some(serde_json::to_value(explain()).map_err(|error| Error::invalid(error.to_string()))?),
             false => None,
@@ -110,7 +121,7 @@ impl<'a> Asked<'a> {
             now_us: self.snapshot.now.as_microsecond(),
             range: self.range,
             time_zone: self.zone.clone(),
-            warnings,
+            warnings: all,
             explain,
         })
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::{TimestampMicrosecondType, UInt32Type, UInt64Type};
+use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -15,6 +17,7 @@ use super::groups::{GroupReader, Item};
 use super::numbers::{NumberSource, numbers};
 use super::run::joined;
 use crate::error::Result;
+use crate::local::People;
 use crate::spec::Groups;
 
 /// Which column of the scan holds what.
@@ -61,11 +64,18 @@ pub(super) struct EventScan {
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
     places: Arc<Places>,
+    /// Whose rows alone are taken.
+    people: Option<Arc<People>>,
 }
 
 impl EventScan {
-    pub(super) fn new(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, places: Places) -> Self {
-        Self { plan, context, places: Arc::new(places) }
+    pub(super) fn new(
+        plan: Arc<dyn ExecutionPlan>,
+        context: Arc<TaskContext>,
+        places: Places,
+        people: Option<Arc<People>>,
+    ) -> Self {
+        Self { plan, context, places: Arc::new(places), people }
     }
 
     /// The pool that the query's memory comes from.
@@ -84,7 +94,7 @@ impl EventScan {
         let mut tasks = JoinSet::new();
         for partition in 0..self.plan.output_partitioning().partition_count() {
             let mut batches = self.plan.execute(partition, Arc::clone(&self.context))?;
-            let mut reader = Reader::new(&self.places, self.pool());
+            let mut reader = Reader::new(&self.places, self.people.clone(), self.pool());
             let mut sink = make();
             tasks.spawn(async move {
                 while let Some(batch) = batches.next().await {
@@ -104,6 +114,7 @@ impl EventScan {
 /// Turns the batches of one partition into rows.
 struct Reader {
     places: Arc<Places>,
+    people: Option<Arc<People>>,
     groups: GroupReader,
     reservation: MemoryReservation,
     matches: Vec<u32>,
@@ -111,9 +122,10 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(places: &Arc<Places>, pool: &Arc<dyn MemoryPool>) -> Self {
+    fn new(places: &Arc<Places>, people: Option<Arc<People>>, pool: &Arc<dyn MemoryPool>) -> Self {
         Self {
             places: Arc::clone(places),
+            people,
             groups: GroupReader::new(&places.items, places.overflow),
             reservation: MemoryConsumer::new("breakdown values").register(pool),
             matches: Vec::new(),
@@ -123,6 +135,16 @@ impl Reader {
 
     fn read(&mut self, batch: &RecordBatch, sink: &mut impl Sink) -> Result<()> {
         let places = &self.places;
+        let kept;
+        let batch = match &self.people {
+            Some(people) => {
+                // A person bears the number of a subject that is in the set with all others of that person.
+                let units = batch.column(places.unit).as_primitive::<UInt32Type>().values();
+                kept = filter_record_batch(batch, &people.rows(units).into()).map_err(DataFusionError::from)?;
+                &kept
+            }
+            None => batch,
+        };
         self.matches.clear();
         self.matches.resize(batch.num_rows(), places.always);
         for (place, bits) in &places.masks {

@@ -146,7 +146,7 @@ impl<'a> Source<'a> {
         }
         let selected = vec![Selected { event: event.clone(), filter: None, bits: 1, since_us: range.from_us }];
         let reads = Reads { timestamps: true, ..Reads::default() };
-        let wants = Arc::new(Wants { selected, filter: None, items: Vec::new(), reads });
+        let wants = Arc::new(Wants { selected, filter: None, people: None, items: Vec::new(), reads });
         let engine = self.engine;
         let work = Work::new(engine.threads());
         let runs = self.local.runs(parts, wants, range, engine.pool(), work).await?;

@@ -42,6 +42,11 @@ impl Ranges {
         Self { shift, count: (units >> shift) as usize + 1 }
     }
 
+    /// The first unit of a range.
+    fn first(self, range: usize) -> u32 {
+        (range as u32) << self.shift
+    }
+
     fn width(self) -> usize {
         1 << self.shift
     }
@@ -101,8 +106,8 @@ pub(crate) async fn collect(scan: &EventScan, ranges: Ranges) -> Result<Vec<(Col
 
 /// What a core needs to take in units and to be merged.
 pub(crate) trait Core: Send + 'static {
-    /// Takes in the events of one unit. Those of one name come in the order of the log; [`in_order`] sorts all of them.
-    fn add_unit(&mut self, hits: &mut [Hit]);
+    /// Takes in the events of `unit`. Those of one name come in the order of the log; [`in_order`] sorts all of them.
+    fn add_unit(&mut self, unit: u32, hits: &mut [Hit]);
 }
 
 /// Sorts the events of a unit by timestamp and sequence.
@@ -175,10 +180,12 @@ impl Shared {
     fn work_off<C: Core>(&self, core: &mut C) {
         let mut sorter = Sorter::default();
         while !self.stopped.load(Ordering::Relaxed) {
-            let Some(range) = self.work.get(self.next.fetch_add(1, Ordering::Relaxed)) else { break };
+            let at = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(range) = self.work.get(at) else { break };
             let pieces = std::mem::take(&mut *range.lock().unwrap_or_else(PoisonError::into_inner));
             sorter.sort(&pieces, &self.numbers, self.ranges);
-            sorter.units(|hits| core.add_unit(hits));
+            let first = self.ranges.first(at);
+            sorter.units(|unit, hits| core.add_unit(first + unit, hits));
         }
     }
 }
@@ -220,15 +227,16 @@ impl Sorter {
         }
     }
 
-    fn units(&mut self, mut take: impl FnMut(&mut [Hit])) {
+    /// Gives the hits of each unit to `take`, with its place in the range.
+    fn units(&mut self, mut take: impl FnMut(u32, &mut [Hit])) {
         let mut rest = self.hits.as_mut_slice();
         let mut start = 0;
-        for end in &self.ends {
+        for (place, end) in (0..).zip(&self.ends) {
             let (unit, after) = rest.split_at_mut(end - start);
             rest = after;
             start = *end;
             if !unit.is_empty() {
-                take(unit);
+                take(place, unit);
             }
         }
     }
@@ -241,11 +249,11 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Keep(Vec<Vec<Hit>>);
+    struct Keep(Vec<(u32, Vec<Hit>)>);
 
     impl Core for Keep {
-        fn add_unit(&mut self, hits: &mut [Hit]) {
-            self.0.push(in_order(hits).to_vec());
+        fn add_unit(&mut self, unit: u32, hits: &mut [Hit]) {
+            self.0.push((unit, in_order(hits).to_vec()));
         }
     }
 
@@ -266,9 +274,10 @@ mod tests {
             }
             let parts = vec![(first, vec![0]), (second, vec![7])];
             let cores = feed(ranges, parts, 2, Keep::default).await.expect("it runs");
-            let all: Vec<Vec<Hit>> = cores.into_iter().flat_map(|core| core.0).collect();
-            assert_eq!(all.len(), units as usize);
-            for hits in all {
+            let mut all: Vec<(u32, Vec<Hit>)> = cores.into_iter().flat_map(|core| core.0).collect();
+            all.sort_unstable_by_key(|(unit, _)| *unit);
+            assert!(all.iter().map(|(unit, _)| *unit).eq(0..units));
+            for (_, hits) in all {
                 let seen: Vec<_> = hits.iter().map(|hit| (hit.timestamp, hit.sequence, hit.group)).collect();
                 assert_eq!(seen, [(10, 9, 0), (30, 1, 7), (30, 3, 0)]);
             }

@@ -14,6 +14,7 @@ use pugmark_store::{Sequence, SubjectId};
 
 use super::column::Column;
 use super::part::{Local, Part, Parts};
+use super::people::People;
 use super::predicate::{Piece, Predicate, Value};
 use super::work::Work;
 use crate::analysis::{GroupReader, Item, NumberSource, absorb, numbers};
@@ -32,6 +33,8 @@ pub(crate) struct Wants {
     pub(crate) selected: Vec<Selected>,
     /// What every row must match besides.
     pub(crate) filter: Option<Predicate>,
+    /// Whose rows alone are wanted.
+    pub(crate) people: Option<Arc<People>>,
     /// The breakdown.
     pub(crate) items: Vec<RunItem>,
     /// What besides the subject is read.
@@ -319,6 +322,12 @@ impl RunReader {
                 None => own,
             });
         };
+        if let Some(people) = &wants.people {
+            keep(&mut kept, people.rows(&subjects));
+            if kept.as_ref().is_some_and(|kept| kept.count_set_bits() == 0) {
+                return Ok(None);
+            }
+        }
         let is_inside = range.from_us <= part.times.0 && part.times.1 < range.to_us;
         let late = |at: &usize| wants.selected[*at].since_us > part.times.0.max(range.from_us);
         let reads_times = wants.reads.timestamps || !is_inside || job.selected.iter().any(late);

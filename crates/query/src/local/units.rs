@@ -165,11 +165,11 @@ impl<C: Core> Feeder<C> {
             }
         }
         let mut start = 0;
-        for end in &self.ends {
+        for (subject, end) in (subjects.start..).zip(&self.ends) {
             let hits = &mut self.hits[start..*end as usize];
             start = *end as usize;
             if !hits.is_empty() {
-                self.core.add_unit(hits);
+                self.core.add_unit(subject, hits);
             }
         }
         Ok(())

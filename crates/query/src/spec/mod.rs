@@ -14,6 +14,7 @@ mod nearest;
 mod query;
 mod reader;
 mod scope;
+mod segment;
 mod selector;
 
 pub use breakdown::{Breakdown, Unit};
@@ -24,6 +25,7 @@ pub use hit::Hit;
 pub use nearest::nearest;
 pub use query::{Analysis, Query};
 pub use scope::{DEFAULT_LIMIT, MAX_BREAKDOWNS, Scope};
+pub use segment::{Did, MAX_SEGMENT_SELECTORS, Segment, Times};
 pub use selector::{EventNames, Selector};
 
 pub(crate) use listing::{Listing, human_seconds, percent};

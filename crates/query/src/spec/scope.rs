@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Breakdown, Fields, Later, Place, SpecError, Unit};
+use super::{Breakdown, Fields, Later, Place, Segment, SpecError, Unit};
 use crate::calendar::{Range, TimeZone};
 
 /// How many values a breakdown shows before the rest is folded into *other*, unless the question says otherwise.
@@ -10,8 +10,8 @@ pub const DEFAULT_LIMIT: usize = 25;
 /// How many items a breakdown may have.
 pub const MAX_BREAKDOWNS: usize = 3;
 
-pub(crate) const SCOPE_FIELDS: &[&str] = &["range", "time_zone", "filter", "unit", "breakdown", "limit"];
-pub(crate) const SCOPE_LATER: &[Later] = &[Later::new("segment", "null"), Later::new("compare", "null")];
+pub(crate) const SCOPE_FIELDS: &[&str] = &["range", "time_zone", "filter", "segment", "unit", "breakdown", "limit"];
+pub(crate) const SCOPE_LATER: &[Later] = &[Later::new("compare", "null")];
 
 /// The parameters that all analyses share; their fields stand beside `steps`, `series` and the like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,6 +25,9 @@ pub struct Scope {
     /// A SQL boolean that applies to every event that the analysis reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// The only people that the question is about; by default everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment: Option<Segment>,
     /// Whom to count.
     #[serde(skip_serializing_if = "is_default")]
     pub unit: Unit,
@@ -42,6 +45,7 @@ impl Default for Scope {
             range: Range::default(),
             time_zone: None,
             filter: None,
+            segment: None,
             unit: Unit::default(),
             breakdown: Vec::new(),
             limit: DEFAULT_LIMIT,
@@ -64,6 +68,7 @@ impl Scope {
             range: fields.read("range")?.unwrap_or_default(),
             time_zone: fields.read("time_zone")?,
             filter: fields.read("filter")?,
+            segment: fields.read("segment")?,
             unit: Unit::read(fields)?,
             breakdown: fields.read("breakdown")?.unwrap_or_default(),
             limit: fields.read("limit")?.unwrap_or(DEFAULT_LIMIT),
@@ -76,6 +81,9 @@ impl Scope {
         self.range.check().map_err(|error| place.child("range").locate(error))?;
         if let Some(name) = &self.time_zone {
             TimeZone::named(name).map_err(|error| place.child("time_zone").locate(error))?;
+        }
+        if let Some(segment) = &self.segment {
+            segment.check(&place.child("segment"))?;
         }
         if self.breakdown.len() > MAX_BREAKDOWNS {
             let found = self.breakdown.len();
@@ -139,6 +147,13 @@ macro_rules! scope_builders {
             #[must_use]
             pub fn filter(mut self, sql: impl Into<String>) -> Self {
                 self.scope.filter = Some(sql.into());
+                self
+            }
+
+            /// Is about these people alone.
+            #[must_use]
+            pub fn segment(mut self, segment: impl Into<$crate::spec::Segment>) -> Self {
+                self.scope.segment = Some(segment.into());
                 self
             }
 

@@ -35,7 +35,7 @@ pub(crate) fn case_count(usual: u32) -> u32 {
 
 /// Cases of `trend`, `funnel` or `retention`. They shrink to fewer events and plainer questions.
 pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
-    let choices = prop::collection::vec(any::<u8>(), 32);
+    let choices = prop::collection::vec(any::<u8>(), 48);
     let bursts = match kind {
         "trend" => 0..25,
         "funnel" => 0..13,
@@ -126,6 +126,9 @@ impl Builder {
                 vec![0, unit_us, 0, HOUR_US]
             }
         };
+        // What a segment is shows in trends; elsewhere it only leaves fewer people.
+        let percent = if kind == "trend" { 45 } else { 20 };
+        self.segment(&mut analysis, percent, center, zone);
         if kind != "funnel" {
             let between = (1..=before + after).map(|step| from_us + step * unit_us);
             for at in between.filter(|at| *at <= to_us + unit_us) {
@@ -168,6 +171,34 @@ impl Builder {
         if self.chance(75) {
             analysis.insert("limit".to_owned(), json!(self.pick(&[1, 2, 3])));
         }
+    }
+
+    fn segment(&mut self, analysis: &mut Map<String, Value>, percent: u8, center: i64, zone: &str) {
+        if !self.chance(percent) {
+            return;
+        }
+        let mut leaf = || {
+            let mut leaf = Map::new();
+            let name = self.pick(&["did", "did", "did_not"]);
+            leaf.insert(name.to_owned(), Value::Object(self.selector(&["a", "b"])));
+            if name == "did" && self.chance(80) {
+                let times = [json!({ "at_least": 2 }), json!({ "at_most": 1 }), json!({ "exactly": 1 })];
+                leaf.insert("times".to_owned(), self.pick(&times));
+            }
+            if self.chance(20) {
+                let range = [json!({ "to": local_date(center, zone) }), json!({ "from": local_date(center, zone) })];
+                leaf.insert("range".to_owned(), self.pick(&range));
+            }
+            Value::Object(leaf)
+        };
+        let (one, two) = (leaf(), leaf());
+        let segment = match self.pick(&[0, 1, 2, 1, 3]) {
+            0 => one,
+            1 => json!({ "all": [one, two] }),
+            2 => json!({ "any": [one, two] }),
+            _ => json!({ "not": { "all": [one, { "any": [two] }] } }),
+        };
+        analysis.insert("segment".to_owned(), segment);
     }
 
     fn trend(&mut self, analysis: &mut Map<String, Value>, interval: &str) {
@@ -239,7 +270,7 @@ impl Builder {
         if self.chance(60) {
             analysis.insert("cohort".to_owned(), json!("recurring"));
         }
-        if self.chance(60) {
+        if self.chance(75) {
             analysis.insert("period_zero".to_owned(), json!("returned"));
         }
         if self.chance(25) {
@@ -260,7 +291,7 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
             &[0, 0, 0, 0, -1, SECOND_US, 10 * MINUTE_US],
         ),
         "retention" => (
-            &[&["a"], &["a", "b"], &["b"], &["a", "a"], &["b", "a"], &["a", "c"]],
+            &[&["a"], &["a", "b"], &["b"], &["b", "a"], &["a", "a"], &["b", "a"], &["a", "c"]],
             &[0, 0, 30 * MINUTE_US, 0, -1, 1, -45 * MINUTE_US, 0, HOUR_US, 9 * HOUR_US],
         ),
         _ => (

@@ -33,6 +33,9 @@ fn answer(case: &Case) -> Value {
     assert_eq!(Query::from_value(&read_back).as_ref(), Ok(&query), "a query reads back as itself");
     let mut events: Vec<&OracleEvent> = case.events.iter().collect();
     events.sort_by_key(|event| (event.timestamp_us, event.sequence));
+    // The cores are given the events of those whom a question is about.
+    let (_, analysis) = case.query.as_object().and_then(|query| query.iter().next()).expect("it is one analysis");
+    let events = oracle::within(analysis, events, case.around, Rules::TRUE);
     let mut lowering = Lowering::new(query.analysis.scope(), events, case.around);
     match &query.analysis {
         Analysis::Trend(trend) => lowering.trend(trend),

@@ -10,6 +10,7 @@ mod compare;
 mod funnel;
 mod retention;
 mod rules;
+pub(crate) mod segment;
 pub(crate) mod selector;
 mod trend;
 
@@ -54,6 +55,7 @@ pub(crate) fn answer(query: &Value, events: &[OracleEvent], around: Surroundings
     sorted.sort_by_key(|event| (event.timestamp_us, event.sequence));
     let (kind, analysis) = query.as_object().and_then(|query| query.iter().next()).expect("the query is one analysis");
     let time = calendar::Time::of(analysis, around, rules);
+    let sorted = within(analysis, sorted, around, rules);
     let kept = |event: &&OracleEvent| selector::filter_holds(&analysis["filter"], event, rules);
     let sorted: Vec<&OracleEvent> = sorted.into_iter().filter(kept).collect();
     match kind.as_str() {
@@ -62,6 +64,21 @@ pub(crate) fn answer(query: &Value, events: &[OracleEvent], around: Surroundings
         "retention" => retention::answer(analysis, &sorted, &time, rules),
         other => panic!("the oracle knows no {other}"),
     }
+}
+
+/// The events of those who are in the segment of the question.
+pub(crate) fn within<'a>(
+    analysis: &Value,
+    events: Vec<&'a OracleEvent>,
+    around: Surroundings,
+    rules: Rules,
+) -> Vec<&'a OracleEvent> {
+    let units = by_unit(&events);
+    let is_in = |unit: u32| {
+        let own = units.iter().find(|own| own[0].unit == unit).expect("it has an event");
+        segment::holds(analysis, own, around, rules)
+    };
+    events.into_iter().filter(|event| is_in(event.unit)).collect()
 }
 
 /// The events of each unit, in order.

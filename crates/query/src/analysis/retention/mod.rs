@@ -67,7 +67,7 @@ impl Engine {
 }
 
 impl Core for Grid {
-    fn add_unit(&mut self, hits: &mut [Hit]) {
+    fn add_unit(&mut self, _unit: u32, hits: &mut [Hit]) {
         Self::add_unit(self, in_order(hits));
     }
 }

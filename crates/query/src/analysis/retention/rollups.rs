@@ -24,6 +24,7 @@ pub(super) fn can_answer(retention: &Retention) -> bool {
     let plain = retention.start.filter.is_none() && retention.returning.filter.is_none();
     plain
         && scope.filter.is_none()
+        && scope.segment.is_none()
         && scope.breakdown.is_empty()
         && retention.period_zero == PeriodZero::CohortSize
         && retention.min_occurrences <= 1

@@ -68,7 +68,7 @@ impl Engine {
         let names = trend.names();
         let mut from_rollups: Vec<Option<SeriesResult>> = vec![None; trend.series.len()];
         // Without a breakdown each series is for itself.
-        if wants.items.is_empty() && wants.filter.is_none() {
+        if wants.items.is_empty() && wants.filter.is_none() && wants.people.is_none() {
             let one = Source { local: &local, parts: &parts, merged: &merged, engine: self };
             let mut rest = Vec::new();
             for selected in std::mem::take(&mut wants.selected) {

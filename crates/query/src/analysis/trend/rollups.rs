@@ -11,7 +11,7 @@ use crate::trend::{Measure, Number, Trend, rolling};
 /// Whether rollups cover every series that looks back.
 pub(super) fn cover_all(trend: &Trend, shape: &Shape) -> bool {
     let scope = &trend.scope;
-    let plain = scope.breakdown.is_empty() && scope.filter.is_none();
+    let plain = scope.breakdown.is_empty() && scope.filter.is_none() && scope.segment.is_none();
     let rolls = |at: usize| shape.rolling.get(at).copied().flatten().is_some();
     let mut series = trend.series.iter().enumerate();
     plain
