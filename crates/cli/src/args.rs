@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
 use crate::commands::{
-    backup, compact, demo, erase, expire, export, funnel, import, info, quarantine, query, retention, retract, sql,
-    trend, verify,
+    backup, compact, declare, demo, erase, expire, export, funnel, import, info, quarantine, query, retention, retract,
+    sql, trend, verify,
 };
 use crate::output::Output;
 use crate::render::ColorChoice;
@@ -54,6 +54,7 @@ pub(crate) enum Command {
     Expire(expire::Args),
     Verify(verify::Args),
     Compact(compact::Args),
+    Declare(declare::Args),
     Backup(backup::Args),
 }
 

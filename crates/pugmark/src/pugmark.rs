@@ -44,7 +44,7 @@ pub struct Pugmark {
     engine: Engine,
     engine_threads: usize,
     flusher: Flusher,
-    store: Arc<Store>,
+    pub(crate) store: Arc<Store>,
 }
 
 impl Pugmark {
@@ -162,7 +162,7 @@ impl Pugmark {
         Ok(self.store.submit(entries, options)?)
     }
 
-    fn one(&self, entry: Entry) -> Result<Outcome> {
+    pub(crate) fn one(&self, entry: Entry) -> Result<Outcome> {
         let mut outcomes = self.append(vec![entry])?;
         Ok(outcomes.pop().expect("invariant: the store answers once for each entry"))
     }

@@ -15,8 +15,8 @@ use cases::{Case, case_count, cases};
 use oracle::{FLIPS, OracleEvent, Rules, Scalar};
 use proptest::{prelude::*, test_runner::TestRunner};
 use pugmark::{
-    EngineOptions, Entry, Event, ManualClock, Operation, Options, Outcome, Pugmark, SizeTiered, StoreOptions,
-    Timestamp, Value,
+    Declaration, EngineOptions, Entry, Event, EventNames, ManualClock, Operation, Options, Outcome, Pugmark,
+    SizeTiered, StoreOptions, Timestamp, Value,
 };
 
 /// How a case comes into its store: a byte for each event says as whom its unit sends it, and what happens beside it.
@@ -98,6 +98,18 @@ fn fill(db: &Pugmark, case: &Case, arrival: &Arrival) {
         if chance.is_multiple_of(11) {
             append(db, &mut batch);
             db.flush().unwrap();
+        }
+        // Before, between or after files: what follows from it is then there for those that are there.
+        if at == usize::from(byte(4)) % events.len() && !byte(3).is_multiple_of(3) {
+            append(db, &mut batch);
+            db.declare(&Declaration::new("all", "*").dimension("plan").dimension("amount").measure("amount")).unwrap();
+            let texts = Declaration::new("texts", EventNames::Many(vec!["a".into(), "b".into(), "d".into()]));
+            let texts = texts.dimension("plan_text").dimension("plan").dimension("amount").measure("plan");
+            db.declare(&texts).unwrap();
+        }
+        if chance.is_multiple_of(13) {
+            append(db, &mut batch);
+            db.compact().unwrap();
         }
     }
     batch.extend(links);

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use pugmark::{Event, Outcome, Pugmark, VerifyReport};
+use pugmark::{Declaration, Event, Outcome, Pugmark, VerifyReport};
 use pugmark_store::redb::{Database, ReadableTable as _, TableDefinition, WriteTransaction};
 
 const PARTS: [&str; 9] =
@@ -48,6 +48,8 @@ fn fill(db: &Pugmark) {
     db.track_many((300..600).map(event).collect()).unwrap();
     db.flush().unwrap();
     assert!(matches!(db.track(event(7).property("other", 1)).unwrap(), Outcome::Conflict(Some(_))));
+    db.declare(&Declaration::new("sizes", "*").dimension("size").dimension("only-a-few").measure("size")).unwrap();
+    db.compact().unwrap();
     db.track_many((600..650).map(event).collect()).unwrap();
 }
 

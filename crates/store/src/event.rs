@@ -7,7 +7,7 @@ use crate::limits;
 use crate::outcome::Rejection;
 use crate::time::Timestamp;
 use crate::value::Value;
-use crate::view::{EventView, Properties, check_distinct_id};
+use crate::view::{EventView, Properties, check_distinct_id, check_name};
 
 /// One thing that somebody did.
 ///
@@ -188,19 +188,45 @@ pub enum Operation {
         /// The other.
         to: String,
     },
+    /// A setting of the store has a new value; the one before stays in the log.
+    Set {
+        /// Its name, 1 to [`limits::NAME_MAX_BYTES`] bytes.
+        name: String,
+        /// Its value, JSON text of at most [`limits::SETTING_MAX_BYTES`].
+        value: String,
+    },
 }
 
 impl Operation {
-    /// The two ids that the operation names, under the field names of the wire form.
-    pub(crate) fn ids(&self) -> [(&'static str, &str); 2] {
+    /// The two ids that a link names, under the field names of the wire form.
+    pub(crate) fn ids(&self) -> Option<[(&'static str, &str); 2]> {
         match self {
-            Self::Identify { anonymous_id, user_id } => [("anonymous_id", anonymous_id), ("user_id", user_id)],
-            Self::Alias { id, to } => [("id", id), ("to", to)],
+            Self::Identify { anonymous_id, user_id } => Some([("anonymous_id", anonymous_id), ("user_id", user_id)]),
+            Self::Alias { id, to } => Some([("id", id), ("to", to)]),
+            Self::Set { .. } => None,
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Set { name, value } => name.len() + value.len(),
+            _ => self.ids().iter().flatten().map(|(_, id)| id.len()).sum(),
         }
     }
 
     pub(crate) fn validate(&self) -> std::result::Result<(), Rejection> {
-        self.ids().into_iter().try_for_each(|(field, id)| check_distinct_id(field, id))
+        match self {
+            Self::Set { name, value } => {
+                check_name("name", name)?;
+                if value.len() > limits::SETTING_MAX_BYTES {
+                    let (found, most) = (value.len(), limits::SETTING_MAX_BYTES);
+                    return Err(Rejection::new("value", format!("{found} bytes, at most {most} are allowed")));
+                }
+                let json = serde_json::from_str::<serde::de::IgnoredAny>(value);
+                json.map(drop).map_err(|error| Rejection::new("value", format!("not JSON: {error}")))
+            }
+            _ => self.ids().into_iter().flatten().try_for_each(|(field, id)| check_distinct_id(field, id)),
+        }
     }
 }
 
@@ -248,7 +274,7 @@ impl Entry {
         match self {
             Self::Event(event) => event.size(),
             Self::Packed(event) => event.size(),
-            Self::Operation(operation) => operation.ids().iter().map(|(_, id)| id.len()).sum(),
+            Self::Operation(operation) => operation.size(),
         }
     }
 }

@@ -21,6 +21,8 @@ pub const BATCH_MAX_NAMES: usize = 1 << 20;
 pub const PROPERTIES_MAX: usize = 1_024;
 /// Deepest nesting that is flattened into dotted names; what lies deeper stays as JSON text.
 pub const FLATTEN_DEPTH: usize = 8;
+/// Longest value of a setting, in bytes.
+pub const SETTING_MAX_BYTES: usize = 64 << 10;
 /// Most records in one frame.
 pub const FRAME_MAX_RECORDS: usize = 65_536;
 /// Largest payload of one frame, stored or decompressed.

@@ -329,12 +329,19 @@ impl<'a> Batch<'a> {
         operation: &'a Operation,
         sequence: Sequence,
     ) -> Result<Outcome> {
+        if let Operation::Set { name, value } = operation {
+            self.payload.records.push(Record::Setting { name, value });
+            return Ok(Outcome::Accepted(sequence));
+        }
         // Before a subject is numbered: a number that is in no frame would be a gap.
         if !context.folds.iter().any(|fold| fold.decides()) {
             let why = "this store was opened without a fold that decides on identities";
             return Ok(Outcome::Rejected(Rejection::new("type", why)));
         }
-        let [(_, from_id), (_, to_id)] = operation.ids();
+        let Some([(_, from_id), (_, to_id)]) = operation.ids() else {
+            let why = "neither a link nor a setting";
+            return Ok(Outcome::Rejected(Rejection::new("type", why)));
+        };
         let identify = matches!(operation, Operation::Identify { .. });
         let from = self.subject(context.subjects, Fingerprint::of(from_id), from_id)?;
         let to = self.subject(context.subjects, Fingerprint::of(to_id), to_id)?;

@@ -180,7 +180,7 @@ fn is_blank(text: &str) -> bool {
     !text.as_bytes().first().is_some_and(u8::is_ascii_graphic) && text.trim().is_empty()
 }
 
-fn check_name(field: &str, name: &str) -> std::result::Result<(), Rejection> {
+pub(crate) fn check_name(field: &str, name: &str) -> std::result::Result<(), Rejection> {
     if is_blank(name) {
         return Err(Rejection::new(field, "a name is missing or blank"));
     }

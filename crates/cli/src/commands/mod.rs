@@ -3,6 +3,7 @@
 mod ask;
 pub(crate) mod backup;
 pub(crate) mod compact;
+pub(crate) mod declare;
 pub(crate) mod demo;
 pub(crate) mod erase;
 pub(crate) mod expire;
@@ -47,6 +48,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Expire(args) => expire::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Compact(args) => compact::run(&args),
+        Command::Declare(args) => declare::run(&args),
         Command::Backup(args) => backup::run(&args),
     }
 }

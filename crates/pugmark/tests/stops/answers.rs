@@ -34,8 +34,33 @@ pub fn answers(db: &Pugmark) -> Result<Answers> {
             events.push(shown);
         }
     }
+    if !events.is_empty() {
+        assert_eq!(notes_of_a_trend(db)?, notes_of(&events), "the notes of a trend and those of the events");
+    }
     let aside = aside(db)?.into_iter().map(|(what, _)| what).collect();
     Ok(Answers { events, people: sorted(people), aside })
+}
+
+/// How many events have which note, as a trend says that may be answered by what is declared.
+fn notes_of_a_trend(db: &Pugmark) -> Result<BTreeMap<String, u64>> {
+    let question = r#"{"trend": {"series": [{"event": "*"}], "interval": "year", "limit": 100000,
+        "range": {"from": "1970-01-01", "to": "2100-01-01"}, "breakdown": [{"property": "note"}]}}"#;
+    let answer = serde_json::to_value(db.blocking()?.query_json(question)?).expect("an answer can be written");
+    let series = answer["series"].as_array().expect("a trend has series").iter();
+    Ok(series
+        .map(|series| {
+            let note = series["breakdown"][0].as_str().unwrap_or_default().to_owned();
+            (note, series["total"].as_u64().expect("a count"))
+        })
+        .collect())
+}
+
+fn notes_of(events: &[Vec<String>]) -> BTreeMap<String, u64> {
+    let mut notes = BTreeMap::new();
+    for event in events {
+        *notes.entry(event.last().expect("the note comes last").clone()).or_default() += 1;
+    }
+    notes
 }
 
 /// What is kept aside, and under which sequence.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pugmark::{
-    AppendOptions, Durability, Entry, ImportId, ManualClock, Operation, Options, Outcome, Pugmark, Result, Settle,
-    SizeTiered,
+    AppendOptions, Declaration, Durability, Entry, ImportId, ManualClock, Operation, Options, Outcome, Pugmark, Result,
+    Settle, SizeTiered,
 };
 use pugmark_store::{SeededEntropy, SimulatedStorage, Storage};
 
@@ -45,6 +45,8 @@ pub enum Step {
     Do(Vec<(Change, Durability)>),
     Flush,
     Compact,
+    /// Declares by what trends are cut, or takes it back.
+    Declare,
     Backup,
     /// Closes and opens, with or without what is derived.
     Reopen(bool),
@@ -169,7 +171,8 @@ impl Maker {
                 let user = self.user();
                 self.one(Change::Link(format!("anon-{}", self.next_anonymous - 1), user))
             }
-            24..=26 => Some(Step::Flush),
+            24..=25 => Some(Step::Flush),
+            26 => Some(Step::Declare),
             27..=28 => Some(Step::Compact),
             29..=31 => Some(Step::Backup),
             32 | 33 => {
@@ -301,6 +304,10 @@ pub fn run(storage: &SimulatedStorage, history: &History, background: bool) -> R
             }
             Step::Flush => db.flush()?,
             Step::Compact => db.compact()?,
+            Step::Declare if db.declarations()?.is_empty() => {
+                db.declare(&Declaration::new("notes", "*").dimension("note").measure("number"))?;
+            }
+            Step::Declare => db.undeclare("notes")?,
             Step::Backup => {
                 mark(storage, change, Mark::Copying);
                 db.backup(COPIES)?;

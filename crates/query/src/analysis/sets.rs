@@ -65,6 +65,11 @@ impl Cover {
         Self { extents: vec![extent], days: vec![day..day], rest: vec![extent] }
     }
 
+    /// The days of each stretch, where it consists of whole days.
+    pub(super) fn into_whole_days(self) -> Option<Vec<Range<Day>>> {
+        self.rest.is_empty().then_some(self.days)
+    }
+
     fn range(&self) -> ResolvedRange {
         let from_us = self.extents.first().map_or(0, |first| first.from_us);
         ResolvedRange { from_us, to_us: self.extents.last().map_or(from_us, |last| last.to_us) }

@@ -86,7 +86,7 @@ impl ColumnDir {
     /// Removes every file that `keep` does not hold, durably, and answers with the highest id that there was.
     pub(crate) fn remove_others(&self, keep: &[Arc<ColumnFile>]) -> Result<u64> {
         let keep: HashSet<&Path> =
-            keep.iter().flat_map(|file| [file.data.path.as_path(), file.rollup.path.as_path()]).collect();
+            keep.iter().flat_map(|file| file.all_stored()).map(|stored| stored.path.as_path()).collect();
         let mut highest = 0;
         for kind in Kind::ALL {
             let dir = self.of(kind);

@@ -8,9 +8,12 @@ use std::time::Duration;
 use pugmark_registry::Registry;
 use pugmark_store::{Error, ErrorKind, Result, Store};
 
-use super::catalog::FileId;
+use super::catalog::{FileId, StoredCube};
 use super::cell::{Part, Slice};
+use super::cube::{Declared, cube_of_file, write_cube};
+use super::dir::Kind;
 use super::fold::ColumnsFold;
+use super::guard::Stored;
 use super::merge::{FILES_MAX, merge_files};
 use super::state::Columns;
 use super::writer::write_file;
@@ -418,7 +421,7 @@ fn merge(control: &Control, store: &Store) -> Result<bool> {
     let columns = state_of::<Columns>(&snapshot)?;
     let registry = state_of::<Registry>(&snapshot)?;
     let rows: Vec<u64> = columns.files.iter().map(|file| file.rows).collect();
-    let Some(picked) = columns.merge.pick(&rows) else { return Ok(false) };
+    let Some(picked) = columns.merge.pick(&rows) else { return make_cubes(control, store, &columns) };
     let files = columns.files.get(picked).unwrap_or_default();
     let files = files.get(..files.len().min(FILES_MAX)).unwrap_or_default();
     let schema = columns.event_schema(registry.schema());
@@ -433,6 +436,47 @@ fn merge(control: &Control, store: &Store) -> Result<bool> {
         files.iter().for_each(|file| file.drop_with_last_reader());
     }
     Ok(replaced)
+}
+
+/// Makes one cube that is declared, or takes away those that are not any more; `false` when all is as it is declared, or it was given up.
+fn make_cubes(control: &Control, store: &Store, columns: &Columns) -> Result<bool> {
+    let give_up = || control.gives_up_merge();
+    for file in columns.files.iter() {
+        let is_over = |cube: &StoredCube| columns.declared.iter().all(|declared| declared.number != cube.declared);
+        let missing = columns.declared.iter().find(|declared| file.cube(declared.number).is_none());
+        let made = match missing {
+            Some(Declared { number, declaration }) => {
+                let cube = cube_of_file(file, declaration, &give_up)?;
+                if give_up() {
+                    return Ok(false);
+                }
+                let stored = match cube {
+                    Some(cube) => {
+                        let id = control.next_file();
+                        let (bytes, checksums) = write_cube(&columns.dir, id, &cube, declaration)?;
+                        let path = columns.dir.of(Kind::Rollups).join(id.file_name());
+                        Some((id, Arc::new(Stored::new(columns.dir.storage(), path, bytes, checksums))))
+                    }
+                    None => None,
+                };
+                Some(StoredCube { declared: *number, stored })
+            }
+            None if file.cubes.iter().any(is_over) => None,
+            None => continue,
+        };
+        let id = file.id;
+        let mut superfluous = Vec::new();
+        store.update(|fold: &mut ColumnsFold, _| {
+            superfluous = fold.set_cubes(id, made);
+            Ok(())
+        })?;
+        superfluous
+            .iter()
+            .filter_map(|cube| cube.stored.as_ref())
+            .for_each(|(_, stored)| stored.drop_with_last_reader());
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 fn state<T: Send + Sync + 'static>(store: &Store) -> Result<Arc<T>> {

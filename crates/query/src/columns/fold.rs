@@ -8,8 +8,9 @@ use pugmark_registry::{Registry, RegistryFold, RegistryOptions};
 use pugmark_store::{Committed, Disk, Fold, Record, Result, Sequence, Storage, Verifier, redb};
 
 use super::build::Slots;
-use super::catalog::{Catalog, ColumnFile, FileId};
+use super::catalog::{Catalog, Change, ColumnFile, FileId, StoredCube};
 use super::cell::{Cell, Part, Slice};
+use super::cube::{Declaration, Declared, MAX_DECLARATIONS, SETTING_PREFIX};
 use super::dir::ColumnDir;
 use super::flush::Control;
 use super::policy::{MergePolicy, SizeTiered};
@@ -19,7 +20,7 @@ use super::verify::ColumnsVerifier;
 use super::writer::write_file;
 
 /// A change of what files or catalog hold makes it another.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Rows of a full chunk, unless a flush needs fewer; a larger batch makes a larger chunk.
 const CHUNK_ROWS: usize = 65_536;
 /// A chunk is full with so many bytes, too.
@@ -77,7 +78,12 @@ impl ColumnsOptions {
 #[derive(Debug, Default)]
 struct Unsaved {
     added: Vec<FileId>,
+    /// Files that have other cubes than the index says.
+    changed: Vec<FileId>,
     removed: Vec<FileId>,
+    removed_cubes: Vec<FileId>,
+    /// Whether the declarations are others.
+    declared: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -113,6 +119,10 @@ pub struct ColumnsFold {
     pub(super) types: Option<RegistryFold>,
     /// The sizes of the files that the merge policy was last asked about.
     merge_looked_at: Vec<u64>,
+    /// The declarations that stand, ascending by number.
+    declared: Arc<[Declared]>,
+    /// Every setting up to here has been looked at.
+    settings_through: u64,
 }
 
 impl ColumnsFold {
@@ -140,7 +150,57 @@ impl ColumnsFold {
             control,
             types: Some(types),
             merge_looked_at: Vec::new(),
+            declared: Arc::default(),
+            settings_through: 0,
         }
+    }
+
+    /// Takes in the declarations of a batch.
+    fn apply_settings(&mut self, batch: &Committed<'_>) {
+        for (sequence, record) in (batch.first_sequence.number()..).zip(&batch.payload.records) {
+            let Record::Setting { name, value } = record else { continue };
+            // What was looked at before comes again after a restart.
+            if sequence <= self.settings_through {
+                continue;
+            }
+            self.settings_through = sequence;
+            let Some(name) = name.strip_prefix(SETTING_PREFIX) else { continue };
+            let value = serde_json::from_str(value).unwrap_or(serde_json::Value::Null);
+            let mut declared: Vec<Declared> =
+                self.declared.iter().filter(|other| other.declaration.name != name).cloned().collect();
+            // What this version does not know changes no answer.
+            if let Ok(declaration) = Declaration::from_value(name, &value)
+                && declared.len() < MAX_DECLARATIONS
+            {
+                declared.push(Declared { number: sequence, declaration });
+            }
+            self.declared = declared.into();
+            self.unsaved.declared = true;
+        }
+    }
+
+    /// Whether some file has not the cubes that are declared, or others.
+    fn lacks_cubes(&self) -> bool {
+        let numbers = |file: &ColumnFile| file.cubes.iter().map(|cube| cube.declared).collect::<Vec<_>>();
+        self.files
+            .iter()
+            .any(|file| !numbers(file).into_iter().eq(self.declared.iter().map(|declared| declared.number)))
+    }
+
+    /// Gives the file called `id` a cube more, and takes those from it whose declaration stands no more. What it answers with is superfluous: once this is durable.
+    pub(crate) fn set_cubes(&mut self, id: FileId, made: Option<StoredCube>) -> Vec<StoredCube> {
+        let Some(at) = self.files.iter().position(|file| file.id == id) else { return made.into_iter().collect() };
+        let mut files = self.files.to_vec();
+        let file = &files[at];
+        let is_declared = |cube: &StoredCube| self.declared.iter().any(|declared| declared.number == cube.declared);
+        let made =
+            made.into_iter().partition::<Vec<_>, _>(|made| is_declared(made) && file.cube(made.declared).is_none());
+        let (kept, gone): (Vec<_>, Vec<_>) = file.cubes.iter().cloned().partition(is_declared);
+        self.unsaved.removed_cubes.extend(gone.iter().filter_map(StoredCube::id));
+        files[at] = Arc::new(file.with_cubes(kept.into_iter().chain(made.0).collect()));
+        self.files = files.into();
+        self.unsaved.changed.push(id);
+        gone.into_iter().chain(made.1).collect()
     }
 
     fn sealed_extent(&self) -> Extent {
@@ -217,12 +277,14 @@ impl ColumnsFold {
 impl ColumnsFold {
     /// Puts `merged` in the place of `files`; where one of these is no more, it is superfluous. Says whether they are to go, once that is durable.
     pub(crate) fn replace(&mut self, files: &[Arc<ColumnFile>], merged: ColumnFile) -> bool {
-        let is_here = |file: &Arc<ColumnFile>| self.files.iter().any(|own| Arc::ptr_eq(own, file));
+        let is_here = |file: &Arc<ColumnFile>| self.files.iter().any(|own| own.id == file.id);
         if !files.iter().all(is_here) {
             merged.drop_with_last_reader();
             return false;
         }
         for file in files {
+            self.unsaved.changed.retain(|id| *id != file.id);
+            self.unsaved.removed_cubes.extend(file.cubes.iter().filter_map(StoredCube::id));
             match self.unsaved.added.iter().position(|id| *id == file.id) {
                 Some(at) => drop(self.unsaved.added.remove(at)),
                 None => self.unsaved.removed.push(file.id),
@@ -230,7 +292,7 @@ impl ColumnsFold {
         }
         self.unsaved.added.push(merged.id);
         let mut kept: Vec<Arc<ColumnFile>> =
-            self.files.iter().filter(|file| !files.iter().any(|gone| Arc::ptr_eq(gone, file))).cloned().collect();
+            self.files.iter().filter(|file| !files.iter().any(|gone| gone.id == file.id)).cloned().collect();
         kept.push(Arc::new(merged));
         kept.sort_by_key(|file| file.first_sequence);
         self.files = kept.into();
@@ -251,7 +313,13 @@ impl Fold for ColumnsFold {
         self.version
     }
 
+    fn apply_base(&mut self, batch: &Committed<'_>) -> Result<()> {
+        self.apply_settings(batch);
+        Ok(())
+    }
+
     fn apply(&mut self, batch: &Committed<'_>) -> Result<()> {
+        self.apply_settings(batch);
         if self.control.is_live() {
             self.types = None;
         }
@@ -294,10 +362,13 @@ impl Fold for ColumnsFold {
     fn publish(&mut self) -> Arc<dyn Any + Send + Sync> {
         self.control.set_due(self.options.is_due(self.sealed_extent()));
         let rows: Vec<u64> = self.files.iter().map(|file| file.rows).collect();
+        let lacks_cubes = self.options.merge_in_background && self.lacks_cubes();
         if self.merge_looked_at != rows {
             let picked = self.options.merge_in_background && self.options.merge.pick(&rows).is_some();
-            self.control.set_mergeable(picked);
+            self.control.set_mergeable(picked || lacks_cubes);
             self.merge_looked_at = rows;
+        } else if lacks_cubes {
+            self.control.set_mergeable(true);
         }
         let open = (!self.open.rows.is_empty()).then(|| self.open.clone());
         Arc::new(Columns {
@@ -307,14 +378,24 @@ impl Fold for ColumnsFold {
             schemas: Arc::clone(&self.schemas),
             control: Arc::clone(&self.control),
             merge: Arc::clone(&self.options.merge),
+            declared: Arc::clone(&self.declared),
         })
     }
 
     fn checkpoint(&mut self, txn: &redb::WriteTransaction) -> Result<()> {
-        let is_new = |file: &&ColumnFile| self.unsaved.added.contains(&file.id);
+        let is_new =
+            |file: &&ColumnFile| self.unsaved.added.contains(&file.id) || self.unsaved.changed.contains(&file.id);
         let added: Vec<&ColumnFile> = self.files.iter().map(AsRef::as_ref).filter(is_new).collect();
-        let next_file = self.control.file_count();
-        Catalog::save(txn, &added, &self.unsaved.removed, self.flushed_through, next_file)?;
+        let change = Change {
+            added: &added,
+            removed: &self.unsaved.removed,
+            removed_cubes: &self.unsaved.removed_cubes,
+            flushed_through: self.flushed_through,
+            next_file: self.control.file_count(),
+            settings_through: self.settings_through,
+            declared: self.unsaved.declared.then_some(&self.declared),
+        };
+        Catalog::save(txn, &change)?;
         self.unsaved = Unsaved::default();
         Ok(())
     }
@@ -333,6 +414,8 @@ impl Fold for ColumnsFold {
         self.control.count_files(catalog.next_file.max(highest));
         self.flushed_through = Sequence::new(catalog.flushed_through);
         self.files = catalog.files.into();
+        self.declared = catalog.declared.into();
+        self.settings_through = catalog.settings_through;
         self.unsaved = Unsaved::default();
         Ok(())
     }
@@ -367,10 +450,15 @@ impl Fold for ColumnsFold {
                 let what = format!("{found} files that are not the {expected} in use");
                 return Err(super::error::corrupt("index.redb: columns.files", what));
             }
+            if stored.declared != *self.declared {
+                let (found, expected) = (stored.declared.len(), self.declared.len());
+                let what = format!("{found} declarations that are not the {expected} in use");
+                return Err(super::error::corrupt("index.redb: columns.declared", what));
+            }
         }
         let tail = self.sealed.iter().chain([&self.open]).map(|part| part.rows.len() as u64).sum();
         let registry = self.options.registry;
-        Ok(Some(Box::new(ColumnsVerifier::new(&self.files, self.flushed_through, tail, registry))))
+        Ok(Some(Box::new(ColumnsVerifier::new(&self.files, &self.declared, self.flushed_through, tail, registry))))
     }
 
     fn reset(&mut self, txn: &redb::WriteTransaction) -> Result<()> {
@@ -382,6 +470,8 @@ impl Fold for ColumnsFold {
         self.files = Arc::default();
         self.unsaved = Unsaved::default();
         self.flushed_through = Sequence::new(0);
+        self.declared = Arc::default();
+        self.settings_through = 0;
         self.sealed = Arc::default();
         self.renew_open();
         self.types = Some(RegistryFold::new(self.options.registry));

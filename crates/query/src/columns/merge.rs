@@ -207,6 +207,7 @@ impl Merged {
             min_timestamp: least(|entry| entry.min_timestamp.into()) as i64,
             max_timestamp: most(|entry| entry.max_timestamp.into()) as i64,
             events: (self.events.len() <= EVENT_NAMES_MAX).then(names),
+            cubes: Vec::new(),
         }
     }
 }

@@ -93,6 +93,7 @@ impl Order {
             min_timestamp: timestamps.0,
             max_timestamp: timestamps.1,
             events: (events.len() <= EVENT_NAMES_MAX).then(|| events.iter().map(|(name, _)| name.clone()).collect()),
+            cubes: Vec::new(),
         };
         Some(Self { rows, events, row_groups, entry })
     }

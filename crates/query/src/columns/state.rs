@@ -10,6 +10,7 @@ use pugmark_store::Result;
 
 use super::catalog::ColumnFile;
 use super::cell::{Part, Slice};
+use super::cube::{Declaration, Declared};
 use super::dir::ColumnDir;
 use super::error;
 use super::flush::Control;
@@ -27,6 +28,7 @@ pub struct Columns {
     pub(crate) schemas: Arc<Schemas>,
     pub(crate) control: Arc<Control>,
     pub(crate) merge: Arc<dyn MergePolicy>,
+    pub(crate) declared: Arc<[Declared]>,
 }
 
 /// The last [`EventSchema`] asked for.
@@ -58,6 +60,11 @@ impl Columns {
         let made = EventSchema::of(schema);
         *last = Some(Arc::clone(&made));
         made
+    }
+
+    /// What is [declared](Declaration), in the order in which it was.
+    pub fn declarations(&self) -> impl ExactSizeIterator<Item = &Declaration> {
+        self.declared.iter().map(|declared| &declared.declaration)
     }
 
     /// Sizes, for people.

@@ -14,11 +14,12 @@ use pugmark_store::{Committed, Findings, Fold, Record, Result, Sequence, Verifie
 use super::build::Slots;
 use super::catalog::ColumnFile;
 use super::cell::{Cell, Slice};
+use super::cube::{CubeRows, Declared, build_cube, column_names, read_cube};
 use super::error;
 use super::guard::{Guarded, Stored};
 use super::order::Order;
 use super::rollup::read_rollup;
-use super::schema::EventSchema;
+use super::schema::{EventSchema, system};
 
 /// Rows of a chunk, as in the tail.
 const CHUNK_ROWS: usize = 65_536;
@@ -31,6 +32,7 @@ const READ_BYTES: u64 = 4 << 20;
 pub(super) struct ColumnsVerifier {
     /// Those to come, by sequence.
     files: VecDeque<Arc<ColumnFile>>,
+    declared: Arc<[Declared]>,
     flushed_through: Sequence,
     /// Rows of the tail, and how many events the log has past the files.
     tail_rows: u64,
@@ -47,6 +49,7 @@ pub(super) struct ColumnsVerifier {
 impl ColumnsVerifier {
     pub(super) fn new(
         files: &[Arc<ColumnFile>],
+        declared: &Arc<[Declared]>,
         flushed_through: Sequence,
         tail_rows: u64,
         registry: RegistryOptions,
@@ -55,6 +58,7 @@ impl ColumnsVerifier {
         files.sort_by_key(|file| file.first_sequence);
         Self {
             files: files.into(),
+            declared: Arc::clone(declared),
             flushed_through,
             tail_rows,
             tail_events: 0,
@@ -84,9 +88,11 @@ impl ColumnsVerifier {
         let published = self.types.publish();
         let registry = published.downcast_ref::<Registry>().expect("invariant: a registry fold publishes a registry");
         // One damaged file says nothing about the others.
-        check_bytes(&file.data)
-            .and_then(|()| check_bytes(&file.rollup))
-            .and_then(|()| check_rows(&file, &slices, &EventSchema::of(registry.schema()), found))
+        let schema = EventSchema::of(registry.schema());
+        file.all_stored()
+            .try_for_each(check_bytes)
+            .and_then(|()| check_rows(&file, &slices, &schema, found))
+            .and_then(|()| check_cubes(&file, &slices, &schema, &self.declared, found))
             .or_else(|e| found.add_damage(e))
     }
 }
@@ -157,6 +163,7 @@ fn check_rows(file: &Arc<ColumnFile>, slices: &[Slice], types: &EventSchema, fou
     let mut entry = order.entry.clone();
     entry.bytes = file.bytes;
     entry.rollup_bytes = file.rollup.bytes;
+    entry.cubes = file.entry().cubes;
     if file.entry() != entry {
         found.add(format!("{path}: the catalog says {:?} but the log {entry:?}", file.entry()));
     }
@@ -210,6 +217,58 @@ fn check_rows(file: &Arc<ColumnFile>, slices: &[Slice], types: &EventSchema, fou
                 break;
             }
             at += values.len();
+        }
+    }
+    Ok(())
+}
+
+/// Compares the cubes of a file with those of the rows that it is to hold.
+fn check_cubes(
+    file: &Arc<ColumnFile>,
+    slices: &[Slice],
+    types: &EventSchema,
+    declared: &[Declared],
+    found: &mut Findings<'_>,
+) -> Result<()> {
+    if file.cubes.is_empty() {
+        return Ok(());
+    }
+    let Some(order) = Order::of(slices) else { return Ok(()) };
+    let guarded = Guarded::open(Arc::clone(&file.data))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(guarded).map_err(|e| error::reading(&file.path, e))?;
+    let schema = types.as_in(reader.schema());
+    let column = |place: usize, rows: &Range<usize>| -> Result<ArrayRef> {
+        let arrays = slices.iter().map(|slice| slice.chunk.convert(&schema, place)).collect::<Result<Vec<_>>>()?;
+        let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+        interleave(&arrays, order.rows.get(rows.clone()).unwrap_or_default()).map_err(error::arrow)
+    };
+    for cube in &file.cubes {
+        // Those of a declaration that stands no more are about to go.
+        let Some(Declared { declaration, .. }) = declared.iter().find(|declared| declared.number == cube.declared)
+        else {
+            continue;
+        };
+        let rollup = order.rollup(slices);
+        let expected = build_cube(declaration, rollup.event_rows(), |rows, take| {
+            let properties = column_names(declaration);
+            let properties = properties.iter().map(|name| schema.arrow().index_of(name).ok());
+            take(&CubeRows {
+                subjects: column(system::SUBJECT.0, &rows)?,
+                timestamps: column(system::TIMESTAMP.0, &rows)?,
+                properties: properties
+                    .map(|place| place.map(|at| column(at, &rows)).transpose())
+                    .collect::<Result<_>>()?,
+                overflow: Some(column(schema.overflow(), &rows)?),
+            })
+        })?;
+        let stored = match &cube.stored {
+            Some((_, stored)) => Some(read_cube(stored, declaration)?),
+            None => None,
+        };
+        if stored != expected {
+            let path = cube.stored.as_ref().map_or(&file.path, |(_, stored)| &stored.path);
+            let name = &declaration.name;
+            found.add(format!("{}: what is declared as {name} is not what the log says", path.display()));
         }
     }
     Ok(())

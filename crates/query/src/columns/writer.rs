@@ -109,7 +109,7 @@ impl Plan<'_> {
         }
         Ok(written?.map(|(bytes, data)| {
             let entry = Entry { bytes, rollup_bytes, ..self.entry.clone() };
-            ColumnFile::new(dir, id, entry, Checksums { data, rollup })
+            ColumnFile::new(dir, id, entry, Checksums { data, rollup, cubes: Vec::new() })
         }))
     }
 

@@ -17,6 +17,8 @@ pub(crate) enum Kept {
     Footer,
     /// The rollup.
     Rollup,
+    /// The cube.
+    Cube,
     /// Which events the rollup is about, and their rows.
     Events,
     /// A column of a row group, by the place in the file's own schema.

@@ -12,7 +12,10 @@ use pugmark_store::Result;
 use super::cache::{ColumnCache, Kept};
 use super::column::{Column, Footer};
 use super::sorted::Sorted;
-use crate::columns::{Chunk, ColumnFile, EventRows, EventSchema, Rollup, arrow_error, read_rollup, read_rollup_events};
+use crate::columns::{
+    Chunk, ColumnFile, Cube, Declared, EventRows, EventSchema, Rollup, arrow_error, read_cube, read_rollup,
+    read_rollup_events,
+};
 use crate::engine::QuerySnapshot;
 
 /// A column of a row group that is larger than this is not read whole for a few rows of it.
@@ -110,6 +113,20 @@ impl Local {
 
     fn footer(&self, file: &ColumnFile) -> Result<Arc<Footer>> {
         self.cache.get(&file.data, Kept::Footer, || Footer::read(file))
+    }
+
+    /// The cube of `part` for a declaration, where it has one and all of it is in answers.
+    pub(crate) fn cube(&self, part: &Part, declared: &Declared) -> Result<Option<Arc<Cube>>> {
+        let Source::File(file) = &part.source else { return Ok(None) };
+        let stored = file.cube(declared.number).and_then(|cube| cube.stored.as_ref());
+        let Some((_, stored)) = stored.filter(|_| self.shows_all(part)) else { return Ok(None) };
+        let cube = self.cache.get(stored, Kept::Cube, || {
+            self.read.bytes.fetch_add(stored.bytes, Ordering::Relaxed);
+            let cube = read_cube(stored, &declared.declaration)?;
+            let bytes = cube.bytes();
+            Ok::<_, pugmark_store::Error>((cube, bytes))
+        })?;
+        Ok(Some(cube))
     }
 
     /// The rows of each piece of `source`: row groups of a file, or all.

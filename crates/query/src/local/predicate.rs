@@ -91,6 +91,23 @@ impl Predicate {
     }
 }
 
+impl Predicate {
+    /// The stored columns that it reads, by place.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = usize> {
+        self.conjuncts.iter().flat_map(|conjunct| conjunct.inputs.iter().copied())
+    }
+
+    /// Which of some rows it is true for; `column` gives the columns that it reads.
+    pub(crate) fn of_values(&self, rows: usize, column: impl Fn(usize) -> ArrayRef) -> Result<BooleanBuffer> {
+        let mut all = BooleanBuffer::new_set(rows);
+        for conjunct in &self.conjuncts {
+            let columns = conjunct.inputs.iter().map(|place| column(*place)).collect();
+            all = &all & &true_rows(&conjunct.evaluate(columns, rows)?);
+        }
+        Ok(all)
+    }
+}
+
 impl Value {
     /// `None` for one that reads what only the scan makes.
     pub(crate) fn of(

@@ -82,7 +82,7 @@ impl Serialize for Number {
 /// A sum of doubles with twice their digits: parts added up in another order come to the same double.
 ///
 /// The error of each addition is kept and added up as well (Knuth's two-sum), so that only the last rounding is left.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Sum {
     high: f64,
     low: f64,
@@ -95,6 +95,16 @@ impl Sum {
         let added = sum - self.high;
         self.low += (self.high - (sum - added)) + (number - added);
         self.high = sum;
+    }
+
+    /// What was added up, and what was lost of it.
+    pub(crate) fn parts(self) -> (f64, f64) {
+        (self.high, self.low)
+    }
+
+    /// From its [`parts`](Self::parts).
+    pub(crate) fn of_parts(high: f64, low: f64) -> Self {
+        Self { high, low }
     }
 
     /// The nearest double.

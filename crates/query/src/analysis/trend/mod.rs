@@ -4,6 +4,7 @@
 //! What only a scan makes is counted row by row from a plan of standard operators.
 
 mod cells;
+mod cubes;
 mod rollups;
 mod scanned;
 mod shape;
@@ -65,6 +66,12 @@ impl Engine {
         let local = self.local(asked.snapshot);
         let parts = local.parts()?;
         let merged = Merged::of(asked.snapshot, asked.scope().unit);
+        let declared = &asked.snapshot.columns.declared;
+        if let Some(cut) = cubes::find(trend, shape, &wants, &local.schema, declared) {
+            wants.reads.timestamps = shape.buckets.len() != 1;
+            let series = cut.answer(self, asked, trend, shape, (&local, &parts, wants), &merged).await?;
+            return Ok((series, Explain::of_local(&local, "LocalTrend")));
+        }
         let names = trend.names();
         let mut from_rollups: Vec<Option<SeriesResult>> = vec![None; trend.series.len()];
         // Without a breakdown each series is for itself.
