@@ -8,6 +8,7 @@ mod cases;
 #[path = "../../query/tests/oracle/mod.rs"]
 mod oracle;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +55,9 @@ fn event(number: usize, event: &OracleEvent, which: u8) -> Event {
 
 /// The question as it is put to the store: its filters read the columns that [`event`] adds.
 fn question(case: &Case) -> String {
-    let mut text = case.query.to_string();
+    let mut query = case.query.clone();
+    query["explain"] = true.into();
+    let mut text = query.to_string();
     for (plain, typed) in [
         ("plan = 'x'", "plan_text = 'x'"),
         ("plan = 0", "plan_number = 0"),
@@ -136,6 +139,11 @@ fn open(dir: &std::path::Path, case: &Case, arrival: &Arrival) -> Pugmark {
 }
 
 fn disagreement(case: &Case, arrival: &Arrival) -> Option<String> {
+    disagreement_seen(case, arrival, &Cell::default())
+}
+
+/// `by_cubes` says whether the answer came from what is declared.
+fn disagreement_seen(case: &Case, arrival: &Arrival, by_cubes: &Cell<bool>) -> Option<String> {
     let dir = tempfile::tempdir().unwrap();
     let mut db = open(dir.path(), case, arrival);
     fill(&db, case, arrival);
@@ -145,6 +153,8 @@ fn disagreement(case: &Case, arrival: &Arrival) -> Option<String> {
     }
     let found = db.blocking().unwrap().query_json(&question(case)).unwrap();
     let found = serde_json::to_value(&found).unwrap();
+    let plan = found["explain"]["plan"].as_str().unwrap_or_default();
+    by_cubes.set(plan.contains("declared") && !plan.contains("cubes=0"));
     let oracle = |rules| oracle::answer(&case.query, &case.events, case.around, rules);
     let difference = oracle::difference(&found, &oracle(Rules::TRUE))?;
     let explained: Vec<&str> = FLIPS
@@ -172,6 +182,37 @@ fn agrees(kind: &'static str) {
 #[test]
 fn trend_through_a_store_agrees_with_the_oracle() {
     agrees("trend");
+}
+
+/// In UTC, over whole days and with everything declared: as cubes tell it.
+#[test]
+fn trend_of_what_is_declared_agrees_with_the_oracle() {
+    let config = ProptestConfig { cases: case_count(64), failure_persistence: None, ..ProptestConfig::default() };
+    let arrivals = prop::collection::vec(any::<u8>(), 40);
+    let cut = Cell::new(0);
+    let checked = TestRunner::new(config).run(&(cases("trend"), arrivals), |(mut case, mut arrival)| {
+        let trend = &mut case.query["trend"];
+        trend["time_zone"] = "UTC".into();
+        for end in ["from", "to"] {
+            let date = trend["range"][end].as_str().expect("both ends are there").get(..10).expect("a date").to_owned();
+            trend["range"][end] = date.into();
+        }
+        if trend["range"]["from"] == trend["range"]["to"] || trend["interval"] == "minute" {
+            return Ok(());
+        }
+        (arrival[1], arrival[3]) = (1, 1);
+        // What is declared is there for the files of the first half, at least.
+        let half = case.events.len() / 2;
+        arrival[4] = u8::try_from(half).expect("cases are small");
+        let seen = Cell::default();
+        let found = disagreement_seen(&case, &arrival, &seen);
+        cut.set(cut.get() + u32::from(seen.get()));
+        found.map_or(Ok(()), |difference| Err(TestCaseError::fail(difference)))
+    });
+    if let Err(failure) = checked {
+        panic!("{failure}");
+    }
+    assert!(cut.get() > case_count(64) / 8, "{} of {} were answered by cubes", cut.get(), case_count(64));
 }
 
 #[test]

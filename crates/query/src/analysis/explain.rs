@@ -66,8 +66,12 @@ impl Explain {
         let source = if named.is_empty() { "nothing".to_owned() } else { named.join(" and ") };
         let files = local.snapshot.columns.files().len();
         let bytes = read.bytes.load(Ordering::Relaxed);
+        let declared = match read.declared.get() {
+            Some(name) => format!(", declared={name}, cubes={}", read.cubes.load(Ordering::Relaxed)),
+            None => String::new(),
+        };
         let plan = format!(
-            "{operator}\n  Local: files={files}, files_read={files_read}, rows={rows}, rollup_cells={cells}, bytes={bytes}\n"
+            "{operator}\n  Local: files={files}, files_read={files_read}, rows={rows}, rollup_cells={cells}, bytes={bytes}{declared}\n"
         );
         Self {
             source,

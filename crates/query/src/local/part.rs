@@ -1,8 +1,8 @@
 //! The parts of a snapshot: columnar files and pieces of the tail, each sorted and with a rollup.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::{Array, ArrayRef};
 use datafusion::arrow::compute::cast;
@@ -42,6 +42,9 @@ pub(crate) struct Read {
     pub(crate) groups: AtomicUsize,
     /// Pieces of the tail with rows that were read.
     pub(crate) tails: AtomicUsize,
+    /// The declaration whose cubes were read, and how many of them.
+    pub(crate) declared: OnceLock<String>,
+    pub(crate) cubes: AtomicUsize,
 }
 
 impl Read {

@@ -167,6 +167,8 @@ impl Cut {
                 None => rest.push(Arc::clone(part)),
             }
         }
+        local.read.declared.get_or_init(|| self.declared.declaration.name.clone());
+        local.read.cubes.fetch_add(cubes.len(), Ordering::Relaxed);
         let buckets = shape.buckets.len();
         let series = vec![HashMap::new(); trend.series.len()];
         let mut tallies = Tallies { groups: Groups::default(), buckets, series };
