@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use pugmark::arrow::util::pretty::pretty_format_batches;
 use pugmark::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use pugmark::{Event, ManualClock, Options, Outcome, Pugmark, Timestamp};
+use pugmark::{Declaration, Event, ManualClock, Options, Outcome, Pugmark, Timestamp};
 use pugmark_store::simulated::{Failure, OperationKind};
 use pugmark_store::{Sequence, SimulatedStorage, Storage, Store};
 use sha2::{Digest, Sha256};
@@ -47,7 +47,8 @@ fn filled(dir: &Path) -> Pugmark {
     for person in [5, 6, 7] {
         db.identify(format!("anon-of-{person:03}"), id_of(person)).unwrap();
     }
-    db.flush().unwrap();
+    db.declare(&Declaration::new("notes", "*").dimension("note").measure("amount")).unwrap();
+    db.compact().unwrap();
     db
 }
 
@@ -128,7 +129,7 @@ fn of_an_erased_person_no_byte_is_left_and_all_other_answers_stay() {
     let everybody = [EVENTS_BY_DAY.replace("WHO", "true"), PERSONS.replace("WHO", "true")];
     let before = others.each_ref().map(|statement| answer(&db, statement));
     db.close().unwrap();
-    for kind in ["log/", "columns/", "index.redb", "runs/", "log, frame", "rows"] {
+    for kind in ["log/", "columns/", "rollups/", "index.redb", "runs/", "log, frame", "rows"] {
         let found = places(dir.path(), &words_of(5));
         assert!(found.iter().any(|place| place.contains(kind)), "found in {kind} before: {found:?}");
     }
@@ -147,7 +148,7 @@ fn of_an_erased_person_no_byte_is_left_and_all_other_answers_stay() {
     assert!(!places(dir.path(), &words_of(6)).is_empty());
 
     // The same from the log alone.
-    for derived in ["index.redb", "columns", "runs"] {
+    for derived in ["index.redb", "columns", "rollups", "runs"] {
         let path = dir.path().join(derived);
         if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
     }

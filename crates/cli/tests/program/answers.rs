@@ -210,3 +210,38 @@ fn an_empty_file_makes_an_empty_store_that_answers() {
         json!([{"n": 0}])
     );
 }
+
+#[test]
+fn what_is_declared_answers_the_same_and_is_listed_until_it_is_taken_back() {
+    let bench = week();
+    let question =
+        ["trend", "s", "view", "--by", "country", "--from", "2025-01-01", "--to", "2025-01-15", "--format", "json"];
+    let series = || serde_json::from_str::<Value>(&bench.run(&question).ok()).unwrap()["series"].clone();
+    let before = series();
+    assert!(bench.run(&["declare", "s"]).ok().contains("nothing is declared"));
+    bench.run(&["declare", "s", "countries", "--event", "view", "--by", "country", "--sum", "amount"]).ok();
+    let listed = bench.run(&["declare", "s"]).ok();
+    assert_eq!(listed.trim(), "countries: view by country, sums of amount");
+    assert_eq!(series(), before);
+    let explained = bench.run(&[&question[..9], &["--explain"]].concat()).ok();
+    assert!(explained.contains("declared=countries, cubes=1"), "{explained}");
+    assert!(bench.run(&["declare", "s", "nothing"]).error(2).contains("--by PROPERTY"));
+    assert!(bench.run(&["declare", "s", "x", "--drop"]).error(1).contains("countries"));
+    bench.run(&["declare", "s", "countries", "--drop"]).ok();
+    assert!(bench.run(&["declare", "s"]).ok().contains("nothing is declared"));
+    assert_eq!(series(), before);
+}
+
+#[test]
+fn a_segment_is_given_in_the_json_form() {
+    let bench = week();
+    let total = |segment: &str| {
+        let question = ["trend", "s", "view", "--measure", "uniques", "--segment", segment, "--format", "json"];
+        serde_json::from_str::<Value>(&bench.run(&question).ok()).unwrap()["series"][0]["total"].clone()
+    };
+    assert_eq!(total(r#"{"did": {"event": "purchase"}}"#), json!(1));
+    assert_eq!(total(r#"{"did": {"event": "view"}, "times": {"at_least": 2}}"#), json!(1));
+    let refused = bench.run(&["trend", "s", "view", "--segment", "buyers"]);
+    assert!(refused.code == 2 && refused.stderr.contains("--segment"), "{}", refused.stderr);
+    assert!(bench.run(&["trend", "s", "view", "--segment", r#"{"dit": 1}"#]).error(1).contains("segment.dit"));
+}

@@ -232,3 +232,40 @@ fn a_batch_of_too_many_names_is_refused_and_poisons_nothing() {
     assert!(error.to_string().contains("1050625 names"), "{error}");
     fill(&store, "m", 3);
 }
+
+#[test]
+fn a_setting_is_a_record_of_its_own_and_what_is_none_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    let set = |name: &str, value: &str| -> Entry { Operation::Set { name: name.into(), value: value.into() }.into() };
+    let long = format!("\"{}\"", "x".repeat(limits::SETTING_MAX_BYTES));
+    let outcomes = store
+        .append(vec![
+            set("time_zone", "\"UTC\""),
+            set("time_zone", "null"),
+            set("", "1"),
+            set("a", "no JSON"),
+            set("a", "1 2"),
+            set("a", &long),
+        ])
+        .unwrap();
+    assert!(
+        matches!(outcomes[..2], [Outcome::Accepted(first), Outcome::Accepted(second)] if first.number() + 1 == second.number())
+    );
+    for (outcome, why) in
+        outcomes[2..].iter().zip(["name: ", "value: not JSON", "value: not JSON", "value: 65538 bytes"])
+    {
+        assert!(rejected(outcome).starts_with(why), "{outcome}");
+    }
+    store.close().unwrap();
+    let store = open(dir.path()).unwrap();
+    let mut settings = Vec::new();
+    for frame in store.scan(Sequence::FIRST).unwrap() {
+        for record in frame.unwrap().payload().unwrap().records {
+            if let pugmark_store::Record::Setting { name, value } = record {
+                settings.push(format!("{name} = {value}"));
+            }
+        }
+    }
+    assert_eq!(settings, ["time_zone = \"UTC\"", "time_zone = null"]);
+}
