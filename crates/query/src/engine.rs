@@ -11,7 +11,7 @@ use datafusion::catalog::{
 };
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use pugmark_identity::Persons;
 use pugmark_registry::Registry;
@@ -21,7 +21,7 @@ use crate::columns::Columns;
 use crate::error::{Error, Result};
 use crate::functions;
 use crate::local::{ColumnCache, Local, YieldingPool};
-use crate::table::{EventsTable, PersonsTable};
+use crate::table::{DailyTable, EventsTable, PersonsTable, registry};
 
 /// Names that every session uses; nobody sees them but in a plan.
 const CATALOG: &str = "pugmark";
@@ -177,9 +177,7 @@ impl Engine {
         config.options_mut().execution.time_zone = Some("+00:00".to_owned());
         let mut base =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
-        for function in functions::all() {
-            base.register_udf(Arc::new(function))?;
-        }
+        functions::register(&mut base)?;
         Ok(Self { base, threads: options.threads, cache, pool, local_operators: options.local_operators })
     }
 
@@ -207,6 +205,9 @@ impl Engine {
         let local = self.takes_local_road().then(|| self.local(snapshot));
         let events = EventsTable::new(snapshot.clone()).with_local(local);
         schema.register_table("events".to_owned(), Arc::new(events))?;
+        schema.register_table("rollup_daily".to_owned(), Arc::new(DailyTable::new(self.local(snapshot))))?;
+        schema.register_table("registry_events".to_owned(), registry::events(&snapshot.registry)?)?;
+        schema.register_table("registry_properties".to_owned(), registry::properties(self.local(snapshot))?)?;
         schema.register_table("persons".to_owned(), Arc::new(PersonsTable::new(snapshot.clone())))?;
         let catalog = MemoryCatalogProvider::new();
         catalog.register_schema(SCHEMA, Arc::new(schema))?;

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
 
+use crate::analysis::count_locally;
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
 use crate::names::{Names, Unknown};
@@ -53,7 +54,10 @@ impl Engine {
     ) -> BoxFuture<'a, Result<SendableRecordBatchStream>> {
         Box::pin(async move {
             let state = self.session(snapshot)?;
-            let plan = plan(&state, snapshot, statement).await?;
+            let mut plan = plan(&state, snapshot, statement).await?;
+            if self.takes_local_road() {
+                plan = count_locally(plan, &state, snapshot, &self.local(snapshot))?;
+            }
             let physical = state.create_physical_plan(&plan).await?;
             Ok(execute_stream(physical, state.task_ctx())?)
         })

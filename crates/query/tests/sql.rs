@@ -225,3 +225,89 @@ fn an_empty_store_has_the_tables_and_an_empty_answer_its_columns() {
     let batches = db.block_on(db.engine.sql(&db.snapshot(), "SELECT event, person FROM events")).expect("it runs");
     assert_eq!((batches.len(), batches[0].num_rows(), batches[0].num_columns()), (1, 0, 2));
 }
+
+#[test]
+fn rollup_daily_counts_persons_over_files_and_tail() {
+    let db = shop();
+    let daily = "SELECT day, event, events, people FROM rollup_daily ORDER BY event NULLS FIRST, day";
+    let rows = [
+        "2025-01-01||2|2",
+        "2025-01-02||1|1",
+        "2025-01-03||1|1",
+        "2025-01-04||1|1",
+        "2025-01-02|purchase|1|1",
+        "2025-01-03|purchase|1|1",
+        "2025-01-04|refund|1|1",
+        "2025-01-01|view|2|2",
+    ];
+    assert_eq!(db.sql(daily), rows);
+    let union = |filter: &str| {
+        let sql = format!("SELECT bitmap_count(bitmap_union(persons)), sum(events) FROM rollup_daily WHERE {filter}");
+        db.sql(&sql)
+    };
+    assert_eq!(union("event = 'purchase'"), ["2|2"]);
+    assert_eq!(union("event IS NULL"), ["3|5"]);
+    assert_eq!(union("event IN ('view', 'purchase') AND day < '2025-01-03'"), ["2|3"]);
+    assert_eq!(union("event = 'sold'"), ["|"]);
+    db.identify("ann", "bob");
+    assert_eq!(union("event = 'purchase'"), ["1|2"]);
+    assert_eq!(db.sql("SELECT people FROM rollup_daily WHERE event = 'view'"), ["1"]);
+    // Who viewed and bought.
+    let both = "SELECT bitmap_count(bitmap_and(v.persons, p.persons)) FROM \
+        (SELECT bitmap_union(persons) persons FROM rollup_daily WHERE event = 'view') v, \
+        (SELECT bitmap_union(persons) persons FROM rollup_daily WHERE event = 'purchase') p";
+    assert_eq!(db.sql(both), ["1"]);
+    assert_eq!(Db::new().sql("SELECT count(*) FROM rollup_daily"), ["0"]);
+}
+
+#[test]
+fn bitmaps_are_built_united_cut_and_asked() {
+    let db = shop();
+    let one = |sql: &str| db.sql(&format!("SELECT {sql} FROM (VALUES (1), (5), (5), (NULL), (70000)) t(n)")).join(",");
+    assert_eq!(one("bitmap_count(bitmap_build(n))"), "3");
+    assert_eq!(one("bitmap_contains(bitmap_build(n), 5), bitmap_contains(bitmap_build(n), 6)"), "true|false");
+    assert_eq!(one("bitmap_count(bitmap_or(bitmap_build(n), bitmap_build(n + 1)))"), "6");
+    assert_eq!(one("bitmap_count(bitmap_andnot(bitmap_build(n), bitmap_build(5)))"), "2");
+    assert_eq!(one("bitmap_count(bitmap_and(bitmap_build(n), bitmap_build(5)))"), "1");
+    assert_eq!(one("bitmap_count(NULL)"), ",,,,");
+    assert_eq!(db.sql("SELECT bitmap_count(bitmap_build(n)) FROM (VALUES (1)) t(n) WHERE n > 1"), ["0"]);
+    let sets = "SELECT event, bitmap_build(person) b FROM events GROUP BY event";
+    assert_eq!(db.sql(&format!("SELECT bitmap_count(bitmap_union(b)) FROM ({sets})")), ["3"]);
+    assert_eq!(
+        db.sql(&format!("SELECT bitmap_count(bitmap_intersect(b)) FROM ({sets}) WHERE event <> 'refund'")),
+        ["2"]
+    );
+    let groups = db.sql("SELECT event, bitmap_count(bitmap_build(person)) FROM events GROUP BY event ORDER BY event");
+    assert_eq!(groups, db.sql("SELECT event, count(DISTINCT person) FROM events GROUP BY event ORDER BY event"));
+    let error = db.refused("SELECT bitmap_count(event) FROM events");
+    assert!(error.to_string().contains("roaring bitmap"), "{error}");
+    let error = db.refused("SELECT bitmap_build(event) FROM events");
+    assert!(error.to_string().contains("UInt32"), "{error}");
+}
+
+#[test]
+fn the_registry_tells_events_and_properties_with_types_and_samples() {
+    let db = shop();
+    assert_eq!(
+        db.sql("SELECT event, events, first_seen, last_seen FROM registry_events ORDER BY event"),
+        [
+            "purchase|2|2025-01-02T10:00:00Z|2025-01-03T10:00:00Z",
+            "refund|1|2025-01-04T10:00:00Z|2025-01-04T10:00:00Z",
+            "view|2|2025-01-01T10:00:00Z|2025-01-01T11:00:00Z"
+        ]
+    );
+    let properties = "SELECT property, column_name, type, count, ints, floats, texts, samples FROM registry_properties \
+        ORDER BY property";
+    assert_eq!(
+        db.sql(properties),
+        [
+            "$browser|$browser|text|1|0|0|1|[\"Firefox\"]",
+            "amount|amount|float|3|1|1|1|[\"2.5\",\"10.0\"]",
+            "page.url|page.url|text|2|0|0|2|[\"/a\",\"/b\"]",
+            "timestamp|p_timestamp|text|1|0|0|1|[\"x\"]",
+            "userId|userId|text|1|0|0|1|[\"A-1\"]",
+            "userid|userid|int|1|1|0|0|[\"7\"]"
+        ]
+    );
+    assert_eq!(Db::new().sql("SELECT count(*) FROM registry_properties"), ["0"]);
+}

@@ -1,5 +1,6 @@
 //! The lowering of the analyses: one scan of `events` with filters and few columns, then the pure cores.
 
+mod aggregate;
 mod by_unit;
 mod explain;
 mod funnel;
@@ -16,9 +17,11 @@ mod sets;
 mod trend;
 mod units;
 
+pub(crate) use aggregate::rewrite as count_locally;
 pub use explain::Explain;
 pub(crate) use groups::{GroupReader, Item};
 pub(crate) use numbers::{NumberSource, numbers};
 pub use result::QueryResult;
 pub(crate) use run::{absorb, joined};
+pub(crate) use sets::{Daily, DailyRow};
 pub(crate) use units::{Collector, Core, Ranges, Row, feed};

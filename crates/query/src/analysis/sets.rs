@@ -4,14 +4,14 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use datafusion::execution::memory_pool::MemoryPool;
 use roaring::{MultiOps, RoaringBitmap};
 
 use crate::calendar::{Buckets, ResolvedRange};
 use crate::columns::{DAY_US, Day, DayCell, Rollup};
-use crate::engine::Engine;
 use crate::error::Result;
 use crate::local::{Local, Merged, Part, Parts, Reads, Selected, Wants, Work};
-use crate::spec::EventNames;
+use crate::spec::{EventNames, Unit};
 
 /// More stretches of columns than this between the days of rollups are no gain over reading all of the columns.
 const STRETCHES_MAX: usize = 8;
@@ -81,7 +81,8 @@ pub(super) struct Source<'a> {
     pub(super) local: &'a Local,
     pub(super) parts: &'a Parts,
     pub(super) merged: &'a Merged,
-    pub(super) engine: &'a Engine,
+    pub(super) pool: &'a Arc<dyn MemoryPool>,
+    pub(super) work: Work,
 }
 
 /// What each stretch of time has.
@@ -152,9 +153,7 @@ impl<'a> Source<'a> {
         let selected = vec![Selected { event: event.clone(), filter: None, bits: 1, since_us: range.from_us }];
         let reads = Reads { timestamps: true, ..Reads::default() };
         let wants = Arc::new(Wants { selected, filter: None, people: None, items: Vec::new(), reads });
-        let engine = self.engine;
-        let work = Work::new(engine.threads());
-        let runs = self.local.runs(parts, wants, range, engine.pool(), work).await?;
+        let runs = self.local.runs(parts, wants, range, self.pool, self.work).await?;
         let Collected { counts, sets } = into;
         let mut subjects: Vec<Vec<u32>> = vec![Vec::new(); counts.len()];
         for run in &runs.runs {
@@ -194,5 +193,50 @@ impl Source<'_> {
             _ => set.shared.iter().copied().union() | set.own.iter().union(),
         };
         self.merged.persons(union)
+    }
+}
+
+/// The events of each day of a snapshot.
+pub(crate) struct Daily {
+    local: Local,
+    parts: Parts,
+    merged: Merged,
+    pool: Arc<dyn MemoryPool>,
+    work: Work,
+    days: Range<Day>,
+}
+
+/// One day.
+pub(crate) struct DailyRow {
+    pub(crate) day: Day,
+    /// How many events.
+    pub(crate) count: u64,
+    /// Whose they are; nobody's where that was not asked for.
+    pub(crate) persons: RoaringBitmap,
+}
+
+impl Daily {
+    pub(crate) fn new(local: &Local, pool: Arc<dyn MemoryPool>, work: Work) -> Result<Self> {
+        let parts = local.parts()?;
+        let first = parts.iter().map(|part| Day::of(part.times.0)).min();
+        let last = parts.iter().map(|part| Day::of(part.times.1)).max();
+        let days = match (first, last) {
+            (Some(first), Some(last)) => first..Day::new(last.number() + 1),
+            _ => Day::new(0)..Day::new(0),
+        };
+        let merged = Merged::of(&local.snapshot, Unit::Person);
+        Ok(Self { local: local.clone(), parts, merged, pool, work, days })
+    }
+
+    /// The days on which there is such an event.
+    pub(crate) async fn of(&self, event: &EventNames, people: bool) -> Result<Vec<DailyRow>> {
+        let days: Vec<Day> = (self.days.start.number()..self.days.end.number()).map(Day::new).collect();
+        let extent = |day: &Day| ResolvedRange { from_us: day.start_us(), to_us: day.start_us() + DAY_US };
+        let Some(cover) = Cover::of_extents(days.iter().map(extent).collect()) else { return Ok(Vec::new()) };
+        let Self { local, parts, merged, pool, work, .. } = self;
+        let source = Source { local, parts, merged, pool, work: *work };
+        let Collected { counts, sets } = source.collect(&cover, event, people).await?;
+        let rows = days.into_iter().zip(counts).zip(sets).filter(|((_, count), _)| *count > 0);
+        Ok(rows.map(|((day, count), set)| DailyRow { day, count, persons: source.persons(set) }).collect())
     }
 }

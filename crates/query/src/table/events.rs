@@ -299,7 +299,7 @@ impl TableProvider for EventsTable {
 
 /// The values that `filter` allows for the column, where it says nothing else: `column = v`, `column IN (…)`, or these
 /// joined by OR.
-fn values_of(filter: &Expr, column: &str) -> Option<Vec<ScalarValue>> {
+pub(crate) fn values_of(filter: &Expr, column: &str) -> Option<Vec<ScalarValue>> {
     let is_column = |expr: &Expr| matches!(expr, Expr::Column(Column { name, .. }) if name == column);
     match filter {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => match (left.as_ref(), right.as_ref()) {
@@ -325,6 +325,6 @@ fn values_of(filter: &Expr, column: &str) -> Option<Vec<ScalarValue>> {
     }
 }
 
-pub(super) fn external(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DataFusionError {
+pub(crate) fn external(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DataFusionError {
     DataFusionError::External(error.into())
 }

@@ -1,12 +1,15 @@
 //! The tables that SQL and the analyses read: `events` and `persons` of one snapshot.
 
+mod daily;
 mod events;
 mod exec;
 mod persons;
 mod prune;
 mod reader;
+pub(crate) mod registry;
 mod subjects;
 
-pub(crate) use events::EventsTable;
+pub(crate) use daily::DailyTable;
+pub(crate) use events::{EventsTable, external, values_of};
 pub(crate) use exec::EventsExec;
 pub(crate) use persons::PersonsTable;

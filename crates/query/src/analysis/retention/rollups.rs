@@ -42,7 +42,8 @@ pub(super) async fn fill(
     let Some(cover) = Cover::of(buckets) else { return Ok(false) };
     let parts = local.parts()?;
     let merged = Merged::of(asked.snapshot, asked.scope().unit);
-    let source = Source { local, parts: &parts, merged: &merged, engine };
+    let work = Work::new(engine.threads());
+    let source = Source { local, parts: &parts, merged: &merged, pool: engine.pool(), work };
     let persons = |sets: Vec<_>| sets.into_iter().map(|set| source.persons(set)).collect::<Vec<RoaringBitmap>>();
     let mut starts = persons(source.collect(&cover, &retention.start.event, true).await?.sets);
     let returns = match retention.start.event == retention.returning.event {
@@ -57,7 +58,6 @@ pub(super) async fn fill(
             seen |= all;
         }
     }
-    let work = Work::new(engine.threads());
     let sizes: Vec<u64> = starts.iter().map(RoaringBitmap::len).collect();
     let starts = Arc::new(starts);
     let periods = grid.periods().len();

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 
 use super::shape::Shape;
-use crate::calendar::{Buckets, ResolvedRange};
+use crate::analysis::aggregate::GroupTotal;
+use crate::calendar::{Buckets, Interval, ResolvedRange, TimeZone, WeekStart};
 use crate::error::Result;
 use crate::local::{Merged, Run, RunGroups, Runs, Stretches, Work};
 use crate::spec::{GroupLabel, Scope, Split};
@@ -137,12 +138,30 @@ impl Cells<'_> {
     }
 
     async fn fill(&self, runs: &Arc<Runs>, layout: &Layout) -> Result<Counted> {
+        let Self { shape, subjects, merged, pool, work, .. } = self;
+        let filling =
+            Filling { buckets: &shape.buckets, subjects: *subjects, merged: merged.clone(), pool, work: *work };
+        filling.fill(runs, layout).await
+    }
+}
+
+/// How the cells of a layout are filled.
+struct Filling<'a> {
+    buckets: &'a Buckets,
+    subjects: u32,
+    merged: Merged,
+    pool: &'a Arc<dyn MemoryPool>,
+    work: Work,
+}
+
+impl Filling<'_> {
+    async fn fill(&self, runs: &Arc<Runs>, layout: &Layout) -> Result<Counted> {
         let rows = runs.rows();
         let stretches = Stretches::aligned(self.subjects, rows, BLOCK);
         let reservation = MemoryConsumer::new("cells of a trend").register(self.pool);
         let threads = self.work.threads();
         reservation.try_grow((layout.cells() * 16 + layout.sums() * 16 + layout.groups * 8) * threads)?;
-        let buckets = self.shape.buckets.clone();
+        let buckets = self.buckets.clone();
         let extents: Arc<[ResolvedRange]> = (0..buckets.len()).filter_map(|at| buckets.extent(at)).collect();
         let make = || Counter::new(layout.clone(), Arc::clone(&extents), self.pool);
         let (shared, merged) = (Arc::clone(runs), self.merged.clone());
@@ -163,6 +182,30 @@ impl Cells<'_> {
         }
         Ok(all)
     }
+}
+
+/// How many events each combination of values has, and how many different units, over all of `runs`. Without a breakdown there is one, also of no events.
+pub(in crate::analysis) async fn group_totals(
+    runs: Runs,
+    subjects: u32,
+    merged: Merged,
+    pool: &Arc<dyn MemoryPool>,
+    work: Work,
+) -> Result<Vec<GroupTotal>> {
+    let groups = runs.groups.clone();
+    let count = groups.len().max(1);
+    // All rows are of the range, and there is nothing beside it.
+    let layout =
+        Layout { kinds: Arc::from([Kind::Uniques]), shown: (0_u32..).take(count).collect(), groups: count, buckets: 0 };
+    let none = ResolvedRange { from_us: 0, to_us: 0 };
+    let buckets = Buckets::new(none, Interval::Day, &TimeZone::utc(), WeekStart::default())?;
+    let counted = Filling { buckets: &buckets, subjects, merged, pool, work }.fill(&Arc::new(runs), &layout).await?;
+    let total = |group: u32| GroupTotal {
+        values: if groups.is_empty() { Vec::new() } else { groups.values(group).to_vec() },
+        rows: counted.rows[group as usize],
+        units: counted.values[layout.cell(0, group as usize, 0)],
+    };
+    Ok((0_u32..).take(count).map(total).collect())
 }
 
 fn results(layout: &Layout, counted: &Counted, names: &[String], labels: &[Option<GroupLabel>]) -> Vec<SeriesResult> {

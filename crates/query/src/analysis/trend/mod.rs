@@ -9,6 +9,8 @@ mod rollups;
 mod scanned;
 mod shape;
 
+pub(super) use cells::group_totals;
+
 use std::sync::Arc;
 
 use super::explain::Explain;
@@ -76,7 +78,13 @@ impl Engine {
         let mut from_rollups: Vec<Option<SeriesResult>> = vec![None; trend.series.len()];
         // Without a breakdown each series is for itself.
         if wants.items.is_empty() && wants.filter.is_none() && wants.people.is_none() {
-            let one = Source { local: &local, parts: &parts, merged: &merged, engine: self };
+            let one = Source {
+                local: &local,
+                parts: &parts,
+                merged: &merged,
+                pool: self.pool(),
+                work: Work::new(self.threads()),
+            };
             let mut rest = Vec::new();
             for selected in std::mem::take(&mut wants.selected) {
                 let own = |at: &usize| {

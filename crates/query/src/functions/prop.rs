@@ -1,4 +1,4 @@
-//! The SQL functions that the engine adds.
+//! `prop(name)`: a property of whatever type as text.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use crate::overflow::OverflowValue;
 /// Name of the function that reads a property of whatever type as text.
 pub(crate) const PROP: &str = "prop";
 
-/// The functions to register with a session.
-pub(crate) fn all() -> Vec<ScalarUDF> {
-    vec![ScalarUDF::from(Prop { signature: Signature::variadic_any(Volatility::Immutable) })]
+/// The function to register with a session.
+pub(super) fn prop() -> ScalarUDF {
+    ScalarUDF::from(Prop { signature: Signature::variadic_any(Volatility::Immutable) })
 }
 
 /// `prop(name, overflow [, column])`: the value of a property as text, whatever its type.

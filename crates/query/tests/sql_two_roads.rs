@@ -1,4 +1,4 @@
-//! Rows of few subjects are found by the order of the files: the same rows as a scan finds.
+//! SQL by the operators of this machine and by a plan of standard ones: the same rows, of few subjects and of counts of different people.
 
 mod common;
 
@@ -10,7 +10,7 @@ use pugmark_store::{Event, Timestamp, Value};
 
 const IDS: [&str; 6] = ["ann", "bob", "cid", "dan", "eve", "a visitor"];
 const NAMES: [&str; 3] = ["buy", "view", "walk"];
-const STATEMENTS: [&str; 9] = [
+const OF_FEW: [&str; 9] = [
     "SELECT timestamp, event, amount FROM events WHERE distinct_id = 'ann'",
     "SELECT * FROM events WHERE distinct_id IN ('bob', 'eve', 'nobody')",
     "SELECT sequence, distinct_id, person, note FROM events WHERE person = 0",
@@ -20,6 +20,34 @@ const STATEMENTS: [&str; 9] = [
     "SELECT count(*), sum(amount) FROM events WHERE distinct_id = 'dan' AND person = 3",
     "SELECT sequence FROM events WHERE distinct_id = 'eve' AND timestamp >= '2025-01-02'",
     "SELECT count(*) FROM events WHERE distinct_id = 'nobody'",
+];
+
+const COUNTS: [&str; 14] = [
+    "SELECT count(DISTINCT person) FROM events",
+    "SELECT count(*), count(DISTINCT person) FROM events WHERE event = 'buy'",
+    "SELECT event, count(DISTINCT person), count(1) AS n FROM events GROUP BY event",
+    "SELECT note, count(DISTINCT subject) FROM events GROUP BY note",
+    "SELECT e.event, e.note, count(DISTINCT e.person) AS people FROM events e WHERE e.amount > 2 GROUP BY e.event, e.note",
+    "SELECT event, count(DISTINCT person) AS people FROM events WHERE event IN ('buy', 'view') AND note <> '1 2 3' \
+        GROUP BY event HAVING count(DISTINCT person) > 1 ORDER BY people DESC, event LIMIT 1",
+    "SELECT count(DISTINCT person) FROM events WHERE timestamp >= '2025-01-01T12:00:00Z' AND timestamp < '2025-01-03'",
+    "SELECT count(DISTINCT person), count(*) FROM events WHERE timestamp BETWEEN '2025-01-02' AND '2025-01-02T20:00:00Z'",
+    "SELECT max(people) FROM (SELECT note, count(DISTINCT person) people FROM events GROUP BY note) t",
+    "SELECT count(DISTINCT person) FROM events WHERE event = 'nothing'",
+    "SELECT event, count(DISTINCT person) FROM events WHERE event = 'nothing' GROUP BY event",
+    "SELECT a.n, b.n FROM (SELECT count(DISTINCT person) n FROM events WHERE event = 'buy') a, \
+        (SELECT count(DISTINCT person) n FROM events WHERE amount IS NULL) b",
+    "SELECT event, (SELECT count(DISTINCT person) FROM events) AS all_people, count(DISTINCT person) FROM events GROUP BY event",
+    "SELECT count(DISTINCT person) FROM events WHERE event = 'buy' OR amount = 3",
+];
+/// These stay as they are.
+const OTHERS: [&str; 6] = [
+    "SELECT count(DISTINCT person), count(DISTINCT subject) FROM events",
+    "SELECT count(DISTINCT note), count(DISTINCT person) FROM events",
+    "SELECT count(DISTINCT person) FILTER (WHERE event = 'buy') FROM events",
+    "SELECT amount, count(DISTINCT person) FROM events GROUP BY amount",
+    "SELECT count(DISTINCT person), sum(amount) FROM events",
+    "SELECT count(DISTINCT person) FROM (SELECT * FROM events LIMIT 3) t WHERE person < 0",
 ];
 
 fn event() -> impl Strategy<Value = Event> {
@@ -41,7 +69,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 #[test]
-fn the_rows_of_few_subjects_are_those_of_a_scan() {
+fn both_roads_come_to_the_same() {
     let scans = Engine::new(EngineOptions { local_operators: false, ..EngineOptions::default() }).expect("an engine");
     // Nothing finds room: rows are read page by page.
     let forgets = EngineOptions { cache_bytes: 1_300, ..EngineOptions::default() };
@@ -61,12 +89,18 @@ fn the_rows_of_few_subjects_are_those_of_a_scan() {
             db.identify("a visitor", IDS[id]);
         }
         let snapshot = db.snapshot();
-        for statement in STATEMENTS {
-            let rows = |engine: &Engine| {
-                let mut rows = db.try_sql_with(engine, &snapshot, statement).expect("it runs");
-                rows.sort_unstable();
-                rows
-            };
+        let rows_of = |engine: &Engine, statement: &str| {
+            let mut rows = db.try_sql_with(engine, &snapshot, statement).expect("it runs");
+            rows.sort_unstable();
+            rows
+        };
+        for (statement, is_counted) in COUNTS.map(|sql| (sql, true)).into_iter().chain(OTHERS.map(|sql| (sql, false))) {
+            prop_assert_eq!(rows_of(&db.engine, statement), rows_of(&scans, statement), "{}", statement);
+            let plan = rows_of(&db.engine, &format!("EXPLAIN {statement}")).join("\n");
+            prop_assert_eq!(plan.contains("local_counts"), is_counted, "{}: {}", statement, plan);
+        }
+        for statement in OF_FEW {
+            let rows = |engine: &Engine| rows_of(engine, statement);
             let expected = rows(&scans);
             for (name, engine) in [("first", &db.engine), ("again", &db.engine), ("by page", &forgets)] {
                 prop_assert_eq!(rows(engine), expected.clone(), "{}, {}", statement, name);
