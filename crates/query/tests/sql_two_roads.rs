@@ -10,7 +10,9 @@ use pugmark_store::{Event, Timestamp, Value};
 
 const IDS: [&str; 6] = ["ann", "bob", "cid", "dan", "eve", "a visitor"];
 const NAMES: [&str; 3] = ["buy", "view", "walk"];
-const OF_FEW: [&str; 9] = [
+const OF_FEW: [&str; 11] = [
+    "SELECT sequence, person FROM events WHERE person IN (1, 2, 3, 4, 5)",
+    "SELECT event, count(*) FROM events WHERE distinct_id = 'bob' OR distinct_id = 'cid' GROUP BY event ORDER BY 1 LIMIT 2",
     "SELECT timestamp, event, amount FROM events WHERE distinct_id = 'ann'",
     "SELECT * FROM events WHERE distinct_id IN ('bob', 'eve', 'nobody')",
     "SELECT sequence, distinct_id, person, note FROM events WHERE person = 0",

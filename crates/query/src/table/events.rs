@@ -22,6 +22,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 use pugmark_identity::PersonId;
+use pugmark_store::SubjectId;
 
 use super::exec::{EventsExec, Facts, Output, Places};
 use super::prune;
@@ -113,8 +114,11 @@ impl EventsTable {
         if let Some(values) = values_of(filter, PERSON) {
             for value in values {
                 if let ScalarValue::UInt32(Some(person)) = value.cast_to(&DataType::UInt32)? {
-                    let members = self.snapshot.persons.members(PersonId::new(person));
-                    subjects.extend(members.into_iter().map(|subject| subject.number()));
+                    let (person, persons) = (PersonId::new(person), &self.snapshot.persons);
+                    // A number that is somebody else's by now is in no row.
+                    if persons.person_of(SubjectId::new(person.number())) == person {
+                        subjects.extend(persons.members(person).into_iter().map(|subject| subject.number()));
+                    }
                 }
             }
         } else if let Some(values) = values_of(filter, DISTINCT_ID) {
@@ -138,13 +142,23 @@ impl EventsTable {
         Ok(Some(subjects))
     }
 
+    /// The only subjects that `filter` allows, where they are few and their rows can be found by the order of the files.
+    fn few_of(&self, filter: &Expr) -> Result<Option<Vec<u32>>> {
+        match &self.local {
+            Some(local) if local.keeps_subjects() => {
+                Ok(self.subjects(filter)?.filter(|subjects| subjects.len() <= FEW_SUBJECTS))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// The scan of a few subjects, where `filters` name them and their rows can be found by the order of the files.
     fn few(&self, state: &dyn Session, filters: &[Expr], places: &[usize]) -> Result<Option<SubjectsExec>> {
-        let Some(local) = self.local.as_ref().filter(|local| local.keeps_subjects()) else { return Ok(None) };
+        let Some(local) = &self.local else { return Ok(None) };
         let mut few: Option<Vec<u32>> = None;
         let mut events: Option<Vec<String>> = None;
         for filter in filters {
-            if let Some(subjects) = self.subjects(filter)? {
+            if let Some(subjects) = self.few_of(filter)? {
                 few = Some(match few {
                     Some(few) => few.into_iter().filter(|one| subjects.binary_search(one).is_ok()).collect(),
                     None => subjects,
@@ -155,7 +169,7 @@ impl EventsTable {
                     names.and_then(|names| names.iter().map(|name| name.try_as_str()?.map(str::to_owned)).collect());
             }
         }
-        let Some(few) = few.filter(|few| few.len() <= FEW_SUBJECTS) else { return Ok(None) };
+        let Some(few) = few else { return Ok(None) };
         let threads = state.config().target_partitions();
         SubjectsExec::new(local.clone(), local.sources(), few, events, places, threads).map(Some)
     }
@@ -217,8 +231,14 @@ impl TableProvider for EventsTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // Filters prune files, row groups and pages; rows are tested above the scan.
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+        // Filters prune files, row groups and pages; rows are tested above the scan. But of few subjects only their rows are read.
+        let of = |filter: &&Expr| {
+            Ok(match self.few_of(filter)? {
+                Some(_) => TableProviderFilterPushDown::Exact,
+                None => TableProviderFilterPushDown::Inexact,
+            })
+        };
+        filters.iter().map(of).collect()
     }
 
     async fn scan(
