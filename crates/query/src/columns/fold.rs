@@ -181,10 +181,8 @@ impl ColumnsFold {
 
     /// Whether some file has not the cubes that are declared, or others.
     fn lacks_cubes(&self) -> bool {
-        let numbers = |file: &ColumnFile| file.cubes.iter().map(|cube| cube.declared).collect::<Vec<_>>();
-        self.files
-            .iter()
-            .any(|file| !numbers(file).into_iter().eq(self.declared.iter().map(|declared| declared.number)))
+        let declared = || self.declared.iter().map(|declared| declared.number);
+        self.files.iter().any(|file| !file.cubes.iter().map(|cube| cube.declared).eq(declared()))
     }
 
     /// Gives the file called `id` a cube more, and takes those from it whose declaration stands no more. What it answers with is superfluous: once this is durable.

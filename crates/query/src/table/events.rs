@@ -144,8 +144,10 @@ impl EventsTable {
 
     /// The only subjects that `filter` allows, where they are few and their rows can be found by the order of the files.
     fn few_of(&self, filter: &Expr) -> Result<Option<Vec<u32>>> {
+        let named = [PERSON, DISTINCT_ID, system::SUBJECT.1].into_iter().find_map(|column| values_of(filter, column));
         match &self.local {
-            Some(local) if local.keeps_subjects() => {
+            // Many names are not looked up only to be told that they are many.
+            Some(local) if named.is_some_and(|named| named.len() <= FEW_SUBJECTS) && local.keeps_subjects() => {
                 Ok(self.subjects(filter)?.filter(|subjects| subjects.len() <= FEW_SUBJECTS))
             }
             _ => Ok(None),

@@ -7,6 +7,7 @@ use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
@@ -18,6 +19,12 @@ use futures::{TryStreamExt, stream};
 
 use super::events::external;
 use crate::local::{Local, Source, Whole, Work};
+
+/// Bytes that a value takes, nearly.
+const VALUE_BYTES: usize = 16;
+
+/// What one thread has gathered, with the number of the part, and the memory that it takes.
+type Gathered = (Vec<(usize, RecordBatch)>, MemoryReservation);
 
 /// Reads stored columns of the rows of a few subjects.
 #[derive(Debug)]
@@ -102,18 +109,20 @@ impl ExecutionPlan for SubjectsExec {
         Ok(self)
     }
 
-    fn execute(&self, partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let bytes_scanned = MetricBuilder::new(&self.metrics).counter("bytes_scanned", partition);
         let (local, sources, subjects) = (self.local.clone(), Arc::clone(&self.sources), Arc::clone(&self.subjects));
         let (events, places, schema) = (self.events.clone(), Arc::clone(&self.places), Arc::clone(&self.schema));
         let (read, count, work) = (Arc::clone(&self.local.read), self.sources.len(), Work::new(self.threads));
         let whole = Whole::default();
-        let piece = move |batches: &mut Vec<(usize, RecordBatch)>, at: usize| {
+        let pool = Arc::clone(context.memory_pool());
+        let piece = move |(batches, reservation): &mut Gathered, at: usize| {
             let source = &sources[at];
             for found in local.find(source, &subjects, events.as_deref())? {
+                let rows: usize = found.rows.iter().map(ExactSizeIterator::len).sum();
+                reservation.try_grow(rows.saturating_mul(places.len() * VALUE_BYTES))?;
                 let columns = local.read_found(source, &found, &places, &whole)?;
-                let rows = found.rows.iter().map(ExactSizeIterator::len).sum();
                 let options = RecordBatchOptions::new().with_row_count(Some(rows));
                 let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options);
                 batches.push((at, batch.map_err(datafusion::error::DataFusionError::from)?));
@@ -122,13 +131,20 @@ impl ExecutionPlan for SubjectsExec {
         };
         let all = async move {
             let timer = metrics.elapsed_compute().timer();
-            let batches = work.each(count, false, Vec::new, piece).await.map_err(external)?;
+            let make = || (Vec::new(), MemoryConsumer::new("rows of few subjects").register(&pool));
+            let gathered = work.each(count, false, make, piece).await.map_err(external)?;
+            let (batches, reservations): (Vec<_>, Vec<_>) = gathered.into_iter().unzip();
             let mut batches: Vec<(usize, RecordBatch)> = batches.into_iter().flatten().collect();
             batches.sort_by_key(|(at, _)| *at);
             timer.done();
             bytes_scanned.add(usize::try_from(read.bytes()).unwrap_or(usize::MAX));
             metrics.record_output(batches.iter().map(|(_, batch)| batch.num_rows()).sum());
-            Ok::<_, datafusion::error::DataFusionError>(stream::iter(batches.into_iter().map(|(_, batch)| Ok(batch))))
+            // Until the last of them is taken.
+            let batches = batches.into_iter().map(move |(_, batch)| {
+                let _held = &reservations;
+                Ok(batch)
+            });
+            Ok::<_, datafusion::error::DataFusionError>(stream::iter(batches))
         };
         let stream = stream::once(all).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream)))

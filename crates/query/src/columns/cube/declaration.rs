@@ -85,7 +85,7 @@ impl Declaration {
 
     /// The value of that setting, JSON text.
     pub fn setting_value(&self) -> String {
-        serde_json::json!({"event": self.event, "dimensions": self.dimensions, "measures": self.measures}).to_string()
+        serde_json::to_string(self).expect("invariant: names can be written")
     }
 
     /// Checks what a builder cannot.

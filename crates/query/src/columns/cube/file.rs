@@ -1,35 +1,29 @@
 //! A cube as a file of its own: one row for each event, combination of values and day.
 
-use std::io::BufWriter;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
     ArrayRef, AsArray, BinaryBuilder, Date32Array, Float64Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
 };
 use datafusion::arrow::datatypes::{DataType, Date32Type, Field, Float64Type, Schema, SchemaRef, UInt64Type};
-use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::metadata::KeyValue;
-use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use pugmark_store::Result;
 use roaring::RoaringBitmap;
 use serde_json::Value;
 
 use super::{Cube, CubeCell, CubeEvent, Declaration, Numbers};
 use crate::columns::catalog::FileId;
-use crate::columns::dir::{ColumnDir, Kind};
+use crate::columns::dir::ColumnDir;
 use crate::columns::error;
-use crate::columns::guard::{Guarded, Guarding, Stored};
-use crate::columns::rollup::Day;
+use crate::columns::guard::{Guarded, Stored};
+use crate::columns::rollup::{Day, write_sets};
 use crate::spec::GroupValue;
 use crate::trend::Sum;
 
 /// The version of what a cube holds, in its key-value metadata.
 const VERSION: u32 = 1;
-/// Bytes of the write buffer.
-const BUFFER_BYTES: usize = 1 << 20;
 /// Rows that are read at once.
 const BATCH_ROWS: usize = 8_192;
 
@@ -67,29 +61,11 @@ pub(crate) fn write_cube(
     cube: &Cube,
     declaration: &Declaration,
 ) -> Result<(u64, Vec<u32>)> {
-    let file = dir.begin(Kind::Rollups, id)?;
-    let write = || -> std::result::Result<Vec<u32>, ParquetError> {
-        let schema = schema(declaration);
-        let declared = serde_json::to_string(declaration).map_err(|e| ParquetError::External(Box::new(e)))?;
-        let properties = WriterProperties::builder()
-            .set_created_by(concat!("pugmark ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_key_value_metadata(Some(vec![
-                KeyValue::new("pugmark.version".to_owned(), VERSION.to_string()),
-                KeyValue::new("pugmark.declaration".to_owned(), declared),
-            ]))
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_statistics_enabled(EnabledStatistics::None)
-            .set_column_dictionary_enabled("subjects".into(), false)
-            .build();
-        let out = BufWriter::with_capacity(BUFFER_BYTES, Guarding::new(file.writer()));
-        let mut writer = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties))?;
-        writer.write(&batch(cube, declaration, schema)?)?;
-        let out = writer.into_inner()?;
-        let out = out.into_inner().map_err(|e| ParquetError::External(Box::new(e.into_error())))?;
-        Ok(out.finish())
-    };
-    let checksums = write().map_err(|e| error::parquet("writing", file.path(), e))?;
-    Ok((file.finish()?, checksums))
+    let metadata = vec![
+        KeyValue::new("pugmark.version".to_owned(), VERSION.to_string()),
+        KeyValue::new("pugmark.declaration".to_owned(), declaration.setting_value()),
+    ];
+    write_sets(dir, id, metadata, || batch(cube, declaration, schema(declaration)))
 }
 
 fn batch(cube: &Cube, declaration: &Declaration, schema: SchemaRef) -> std::result::Result<RecordBatch, ParquetError> {
@@ -227,6 +203,7 @@ mod tests {
     use pugmark_store::{SimulatedStorage, Storage};
 
     use super::*;
+    use crate::columns::dir::Kind;
 
     #[test]
     fn a_cube_reads_back_as_it_was_written() {

@@ -43,18 +43,30 @@ fn schema() -> SchemaRef {
 
 /// Writes `rollup` under `id`, and answers with its size and the checksums of its blocks. Once this returns it is durable under its name.
 pub(crate) fn write_rollup(dir: &ColumnDir, id: FileId, rollup: &Rollup) -> Result<(u64, Vec<u32>)> {
+    let version = KeyValue::new("pugmark.version".to_owned(), VERSION.to_string());
+    write_sets(dir, id, vec![version], || batch(rollup))
+}
+
+/// Writes the one batch of a file among the rollups, as [`write_rollup`] does. Its sets are in a column called `subjects`.
+pub(in crate::columns) fn write_sets(
+    dir: &ColumnDir,
+    id: FileId,
+    metadata: Vec<KeyValue>,
+    batch: impl FnOnce() -> std::result::Result<RecordBatch, ParquetError>,
+) -> Result<(u64, Vec<u32>)> {
     let file = dir.begin(Kind::Rollups, id)?;
     let write = || -> std::result::Result<Vec<u32>, ParquetError> {
         let properties = WriterProperties::builder()
             .set_created_by(concat!("pugmark ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_key_value_metadata(Some(vec![KeyValue::new("pugmark.version".to_owned(), VERSION.to_string())]))
+            .set_key_value_metadata(Some(metadata))
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_statistics_enabled(EnabledStatistics::None)
             .set_column_dictionary_enabled("subjects".into(), false)
             .build();
+        let batch = batch()?;
         let out = BufWriter::with_capacity(BUFFER_BYTES, Guarding::new(file.writer()));
-        let mut writer = ArrowWriter::try_new(out, schema(), Some(properties))?;
-        writer.write(&batch(rollup)?)?;
+        let mut writer = ArrowWriter::try_new(out, batch.schema(), Some(properties))?;
+        writer.write(&batch)?;
         let out = writer.into_inner()?;
         let out = out.into_inner().map_err(|e| ParquetError::External(Box::new(e.into_error())))?;
         Ok(out.finish())
