@@ -38,7 +38,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result {
     let db = open_existing(&args.store.dir)?;
     match &args.name {
-        None => list(&db)?,
+        None => {}
         Some(name) if args.drop => db.undeclare(name)?,
         Some(name) if args.by.is_empty() && args.sum.is_empty() => {
             let what = format!("what is \"{name}\" to be? give --by PROPERTY or --sum PROPERTY, or --drop");
@@ -60,6 +60,7 @@ pub(crate) fn run(args: &Args) -> Result {
     if args.name.is_some() {
         db.compact()?;
     }
+    list(&db)?;
     Ok(db.close()?)
 }
 
