@@ -105,6 +105,9 @@ pub(crate) struct Question {
     /// Say how the answer was found: files, rows and bytes read, the plan
     #[arg(long, help_heading = "Answer")]
     explain: bool,
+    /// Answer as of this sequence: with the events, links and types of then
+    #[arg(long, value_name = "SEQUENCE", help_heading = "Answer")]
+    as_of: Option<u64>,
     /// Give up after this long, such as 10s
     #[arg(long, value_name = "SPAN", help_heading = "Answer")]
     timeout: Option<String>,
@@ -141,6 +144,9 @@ impl Question {
         }
         if self.explain {
             query.insert("explain".to_owned(), Value::Bool(true));
+        }
+        if let Some(as_of) = self.as_of {
+            query.insert("as_of".to_owned(), Value::from(as_of));
         }
         if let Some(timeout) = &self.timeout {
             query.insert("timeout".to_owned(), Value::from(timeout.as_str()));

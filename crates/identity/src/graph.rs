@@ -1,6 +1,6 @@
 //! The links that stand and the persons that they make.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -16,6 +16,14 @@ pub(crate) struct GraphLink {
     pub(crate) sequence: u64,
     pub(crate) from: u32,
     pub(crate) to: u32,
+}
+
+/// A link that an operation has revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RevokedLink {
+    pub(crate) link: GraphLink,
+    /// The sequence of that operation.
+    pub(crate) at: u64,
 }
 
 /// How many ids a person has, and how many of them are known.
@@ -37,6 +45,10 @@ pub(crate) struct Graph {
     persons: Persons,
     /// The links that stand, ascending by sequence.
     links: Vec<GraphLink>,
+    /// Those that stand no more.
+    revoked: Vec<RevokedLink>,
+    /// The sequence at which each known subject became known, in that order.
+    known_at: Vec<u64>,
     /// The sequences of the revoked links of a subject.
     apart: HashMap<u32, Vec<u64>, RandomState>,
     /// The counts of persons with more than [`COUNTED_SIZE`] ids.
@@ -57,14 +69,15 @@ impl Graph {
                 None => format!("{} links but the log has {}", other.links.len(), self.links.len()),
             });
         }
-        // Revoked in whatever order, and by operations that may touch a subject twice.
-        let apart = |graph: &Self| -> BTreeMap<u32, BTreeSet<u64>> {
-            graph.apart.iter().map(|(subject, sequences)| (*subject, sequences.iter().copied().collect())).collect()
-        };
-        if apart(self) != apart(other) {
+        let revoked = |graph: &Self| -> BTreeSet<RevokedLink> { graph.revoked.iter().copied().collect() };
+        if revoked(self) != revoked(other) {
             return Some("links that were revoked are not those of the log".to_owned());
         }
-        self.persons.difference(&other.persons)
+        let difference = self.persons.difference(&other.persons);
+        difference.or_else(|| {
+            (self.known_at != other.known_at)
+                .then(|| "subjects became known at other sequences than in the log".to_owned())
+        })
     }
 
     /// The standing links made after `sequence`.
@@ -87,13 +100,29 @@ impl Graph {
         })
     }
 
-    /// Makes a subject known; `false` when it is already.
-    pub(crate) fn make_known(&mut self, subject: u32) -> bool {
+    /// Makes a subject known at `sequence`, which is not below that of any other; `false` when it is already.
+    pub(crate) fn make_known(&mut self, sequence: u64, subject: u32) -> bool {
         let fresh = self.persons.make_known(subject);
-        if fresh && let Some(group) = self.groups.get_mut(&self.persons.root(subject)) {
-            group.known += 1;
+        if fresh {
+            self.known_at.push(sequence);
+            if let Some(group) = self.groups.get_mut(&self.persons.root(subject)) {
+                group.known += 1;
+            }
         }
         fresh
+    }
+
+    /// The links that stood at `sequence`, and how many subjects were known; `None` where nothing of it has changed since.
+    pub(crate) fn at(&self, sequence: u64) -> Option<(Vec<GraphLink>, u32)> {
+        let known = self.known_at.partition_point(|at| *at <= sequence);
+        let is_last = self.links.last().is_none_or(|link| link.sequence <= sequence);
+        if is_last && known == self.known_at.len() && self.revoked.iter().all(|revoked| revoked.at <= sequence) {
+            return None;
+        }
+        let standing = self.links.iter().take_while(|link| link.sequence <= sequence).copied();
+        let since = self.revoked.iter().filter(|revoked| revoked.link.sequence <= sequence && revoked.at > sequence);
+        let links = standing.chain(since.map(|revoked| revoked.link)).collect();
+        Some((links, u32::try_from(known).expect("invariant: subjects have numbers of 32 bits")))
     }
 
     /// Adds a link, whose sequence is not below that of any other.
@@ -103,21 +132,23 @@ impl Graph {
         self.join(link.from, link.to);
     }
 
-    /// Revokes every operation that links `subject` to others; answers its links.
-    pub(crate) fn split(&mut self, subject: u32) -> Vec<GraphLink> {
+    /// Revokes, at a sequence, every operation that links `subject` to others; answers its links.
+    pub(crate) fn split(&mut self, at: u64, subject: u32) -> Vec<RevokedLink> {
         let touching = self.links.iter().filter(|link| link.from == subject || link.to == subject);
         let mut sequences: Vec<u64> = touching.map(|link| link.sequence).collect();
         sequences.dedup();
-        self.revoke(&sequences)
+        self.revoke(at, &sequences)
     }
 
-    /// Revokes the operation at `sequence`; answers its links.
-    pub(crate) fn split_link(&mut self, sequence: u64) -> Vec<GraphLink> {
-        self.revoke(&[sequence])
+    /// Revokes, at a sequence, the operation at `sequence`; answers its links.
+    pub(crate) fn split_link(&mut self, at: u64, sequence: u64) -> Vec<RevokedLink> {
+        self.revoke(at, &[sequence])
     }
 
     /// Notes a link that was revoked earlier.
-    pub(crate) fn note_revoked(&mut self, link: GraphLink) {
+    pub(crate) fn note_revoked(&mut self, revoked: RevokedLink) {
+        self.revoked.push(revoked);
+        let link = revoked.link;
         for subject in [link.from, link.to] {
             let sequences = self.apart.entry(subject).or_default();
             if sequences.last() != Some(&link.sequence) {
@@ -134,18 +165,18 @@ impl Graph {
         }
     }
 
-    fn revoke(&mut self, sequences: &[u64]) -> Vec<GraphLink> {
-        let revoked: Vec<GraphLink> =
-            self.links.extract_if(.., |link| sequences.binary_search(&link.sequence).is_ok()).collect();
+    fn revoke(&mut self, at: u64, sequences: &[u64]) -> Vec<RevokedLink> {
+        let revoked = self.links.extract_if(.., |link| sequences.binary_search(&link.sequence).is_ok());
+        let revoked: Vec<RevokedLink> = revoked.map(|link| RevokedLink { link, at }).collect();
         self.persons.link_count -= revoked.len() as u64;
-        let mut roots: Vec<u32> = revoked.iter().map(|link| self.persons.root(link.from)).collect();
+        let mut roots: Vec<u32> = revoked.iter().map(|revoked| self.persons.root(revoked.link.from)).collect();
         roots.sort_unstable();
         roots.dedup();
         for root in roots {
             self.rebuild(root);
         }
-        for link in &revoked {
-            self.note_revoked(*link);
+        for one in &revoked {
+            self.note_revoked(*one);
         }
         revoked
     }
@@ -191,14 +222,14 @@ mod tests {
         for n in 1..=40 {
             graph.link(link(u64::from(n), n, n - 1));
             if n % 3 == 0 {
-                assert!(graph.make_known(n));
-                assert!(!graph.make_known(n));
+                assert!(graph.make_known(u64::from(n), n));
+                assert!(!graph.make_known(u64::from(n), n));
             }
             assert_eq!(graph.group(0), Group { size: n + 1, known: n / 3 }, "after {n}");
         }
         assert_eq!(graph.groups.len(), 1);
-        let revoked = graph.split_link(31);
-        assert_eq!(revoked, [link(31, 31, 30)]);
+        let revoked = graph.split_link(50, 31);
+        assert_eq!(revoked, [RevokedLink { link: link(31, 31, 30), at: 50 }]);
         assert_eq!(graph.group(0), Group { size: 31, known: 10 });
         assert_eq!(graph.group(31), Group { size: 10, known: 3 });
         assert_eq!(graph.persons().link_count(), 39);

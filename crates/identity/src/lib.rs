@@ -8,12 +8,14 @@ mod fold;
 mod graph;
 mod overlay;
 mod pages;
+mod past;
 mod person;
 mod persons;
 mod saved;
 mod wrong_id;
 
 pub use fold::{IdentityFold, IdentityOptions};
+pub use past::Past;
 pub use person::{PersonId, Refusals};
 pub use persons::Persons;
 pub use wrong_id::is_wrong_id;

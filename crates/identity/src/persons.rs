@@ -136,6 +136,15 @@ impl Persons {
         true
     }
 
+    /// Everybody a person of their own, of whom the first `count` that became known are known.
+    pub(crate) fn of_first_known(&self, count: u32) -> Self {
+        let mut persons = Self { refusals: self.refusals, known_count: count, ..Self::default() };
+        for (subject, number) in self.known.iter().filter(|(_, number)| *number <= count) {
+            persons.known.set(subject, number);
+        }
+        persons
+    }
+
     /// Joins the persons of two subjects; `false` when they are one already.
     ///
     /// It renames every subject of the person with the larger number.

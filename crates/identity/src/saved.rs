@@ -9,35 +9,30 @@ use pugmark_store::redb::{
 };
 use pugmark_store::{Error, ErrorKind, Refusal, Result, copy_table};
 
-use crate::graph::GraphLink;
+use crate::graph::{GraphLink, RevokedLink};
 use crate::person::Refusals;
 
-/// (sequence, from, to) → 1 when it was revoked, else 0.
-const LINKS: TableDefinition<'_, (u64, u32, u32), u8> = TableDefinition::new("identity.links");
-/// The how-manieth known id, from 1 → subject.
-const KNOWN: TableDefinition<'_, u32, u32> = TableDefinition::new("identity.known");
+/// (sequence, from, to) → the sequence at which it was revoked; 0 while it stands.
+const LINKS: TableDefinition<'_, (u64, u32, u32), u64> = TableDefinition::new("identity.links");
+/// The how-manieth known id, from 1 → (subject, the sequence at which it became known).
+const KNOWN: TableDefinition<'_, u32, (u32, u64)> = TableDefinition::new("identity.known");
 /// Place in [`Refusals::by_reason`] → how many.
 const REFUSALS: TableDefinition<'_, u8, u64> = TableDefinition::new("identity.refusals");
 
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SavedLink {
-    pub(crate) link: GraphLink,
-    pub(crate) revoked: bool,
-}
-
-pub(crate) fn write_links(txn: &WriteTransaction, links: impl Iterator<Item = SavedLink>) -> Result<()> {
+pub(crate) fn write_links(txn: &WriteTransaction, standing: &[GraphLink], revoked: &[RevokedLink]) -> Result<()> {
     let mut table = txn.open_table(LINKS).map_err(|e| Error::index(LINKS.name(), e))?;
-    for SavedLink { link: GraphLink { sequence, from, to }, revoked } in links {
-        table.insert((sequence, from, to), u8::from(revoked)).map_err(|e| Error::index(LINKS.name(), e))?;
+    let standing = standing.iter().map(|link| (link, 0));
+    for (link, at) in standing.chain(revoked.iter().map(|revoked| (&revoked.link, revoked.at))) {
+        table.insert((link.sequence, link.from, link.to), at).map_err(|e| Error::index(LINKS.name(), e))?;
     }
     Ok(())
 }
 
-/// Adds the subjects that became known last; `count` includes them.
-pub(crate) fn write_known(txn: &WriteTransaction, count: u32, last: &[u32]) -> Result<()> {
+/// Adds the subjects that became known last, with the sequences at which they did; `count` includes them.
+pub(crate) fn write_known(txn: &WriteTransaction, count: u32, last: &[(u32, u64)]) -> Result<()> {
     let mut table = txn.open_table(KNOWN).map_err(|e| Error::index(KNOWN.name(), e))?;
-    for (place, subject) in (1..=count).rev().zip(last.iter().rev()) {
-        table.insert(place, subject).map_err(|e| Error::index(KNOWN.name(), e))?;
+    for (place, known) in (1..=count).rev().zip(last.iter().rev()) {
+        table.insert(place, known).map_err(|e| Error::index(KNOWN.name(), e))?;
     }
     Ok(())
 }
@@ -50,37 +45,39 @@ pub(crate) fn write_refusals(txn: &WriteTransaction, refusals: Refusals) -> Resu
     Ok(())
 }
 
-/// Gives each link to `add`, ascending by sequence.
-pub(crate) fn read_links(txn: &ReadTransaction, mut add: impl FnMut(SavedLink)) -> Result<()> {
+/// Gives each link to `add`, ascending by sequence, with the sequence at which it was revoked.
+pub(crate) fn read_links(txn: &ReadTransaction, mut add: impl FnMut(GraphLink, Option<u64>)) -> Result<()> {
     let Some(table) = open(txn, LINKS)? else { return Ok(()) };
     for row in table.iter().map_err(|e| Error::index(LINKS.name(), e))? {
         let (key, revoked) = row.map_err(|e| Error::index(LINKS.name(), e))?;
         let (sequence, from, to) = key.value();
-        let revoked = match revoked.value() {
-            0 => false,
-            1 => true,
-            other => {
-                let what = format_args!("link of sequence {sequence}: revoked is {other}, expected 0 or 1");
-                return Err(corrupt(&LINKS, &what));
-            }
-        };
-        add(SavedLink { link: GraphLink { sequence, from, to }, revoked });
+        let at = Some(revoked.value()).filter(|at| *at != 0);
+        if let Some(at) = at.filter(|at| *at <= sequence) {
+            let what = format_args!("link of sequence {sequence}: revoked at {at}, before it was made");
+            return Err(corrupt(&LINKS, &what));
+        }
+        add(GraphLink { sequence, from, to }, at);
     }
     Ok(())
 }
 
-/// Gives each known subject to `add`, in the order in which they became known; `add` answers whether it is new.
-pub(crate) fn read_known(txn: &ReadTransaction, mut add: impl FnMut(u32) -> bool) -> Result<()> {
+/// Gives each known subject to `add` with the sequence at which it became known, in this order; `add` answers whether it is new.
+pub(crate) fn read_known(txn: &ReadTransaction, mut add: impl FnMut(u32, u64) -> bool) -> Result<()> {
     let Some(table) = open(txn, KNOWN)? else { return Ok(()) };
+    let mut last = 0;
     for (expected, row) in (1_u32..).zip(table.iter().map_err(|e| Error::index(KNOWN.name(), e))?) {
-        let (place, subject) = row.map_err(|e| Error::index(KNOWN.name(), e))?;
-        let (place, subject) = (place.value(), subject.value());
+        let (place, known) = row.map_err(|e| Error::index(KNOWN.name(), e))?;
+        let (place, (subject, sequence)) = (place.value(), known.value());
         if place != expected {
             return Err(corrupt(&KNOWN, &format_args!("row {place} found where row {expected} was expected")));
         }
-        if !add(subject) {
+        if sequence < last {
+            return Err(corrupt(&KNOWN, &format_args!("row {place}: known at {sequence}, the one before at {last}")));
+        }
+        if !add(subject, sequence) {
             return Err(corrupt(&KNOWN, &format_args!("row {place}: subject {subject} has a row already")));
         }
+        last = sequence;
     }
     Ok(())
 }

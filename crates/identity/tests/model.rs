@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use pugmark_identity::{IdentityFold, IdentityOptions, PersonId, Persons, is_wrong_id};
 use pugmark_store::redb::backends::InMemoryBackend;
 use pugmark_store::redb::{Database, ReadableDatabase};
-use pugmark_store::{Fold, Refusal, SubjectId, Verdict};
+use pugmark_store::{Fold, Refusal, Sequence, SubjectId, Verdict};
 
 /// Subjects of a generated history; the last stands for a wrong id.
 const SUBJECTS: u32 = 10;
@@ -114,6 +114,22 @@ fn subjects() -> impl Iterator<Item = u32> {
 }
 
 fn assert_same(persons: &Persons, model: &Model) {
+    assert_same_people(persons, model);
+    for (reason, times) in persons.refusals().by_reason() {
+        let refused = model.history.iter().filter(|(_, verdict)| *verdict == Verdict::Refused(reason));
+        assert_eq!(times, refused.count() as u64, "{reason}");
+    }
+}
+
+/// Who was who at every sequence so far.
+fn assert_past(fold: &IdentityFold, model: &Model) {
+    for through in 0..=model.history.len() {
+        let then = Model { history: model.history[..through].to_vec() };
+        assert_same_people(&fold.past(Sequence::new(through as u64)).into_persons(), &then);
+    }
+}
+
+fn assert_same_people(persons: &Persons, model: &Model) {
     let known = model.known();
     let mut merged = BTreeMap::new();
     for subject in subjects() {
@@ -139,10 +155,6 @@ fn assert_same(persons: &Persons, model: &Model) {
     assert_eq!(persons.map_dense(400), (!merged.is_empty()).then_some(dense));
     let pairs: usize = model.standing().iter().map(|(_, subjects)| subjects.len() - 1).sum();
     assert_eq!(persons.link_count(), pairs as u64);
-    for (reason, times) in persons.refusals().by_reason() {
-        let refused = model.history.iter().filter(|(_, verdict)| *verdict == Verdict::Refused(reason));
-        assert_eq!(times, refused.count() as u64, "{reason}");
-    }
 }
 
 fn subject() -> impl Strategy<Value = u32> {
@@ -225,6 +237,8 @@ proptest! {
             replayed.apply_next(batch);
         }
         assert_same(&replayed.persons(), &model);
+        assert_past(&live.fold, &model);
+        assert_past(&replayed.fold, &model);
         let write = index.begin_write().unwrap();
         replayed.fold.reset(&write).unwrap();
         write.commit().unwrap();

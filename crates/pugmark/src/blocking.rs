@@ -6,7 +6,7 @@ use pugmark_query::{Error, ErrorKind, QueryResult, Result};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::arrow::array::RecordBatch;
-use crate::{Funnel, FunnelResult, Pugmark, Query, Receipt, Retention, RetentionResult, Trend, TrendResult};
+use crate::{Funnel, FunnelResult, Pugmark, Query, Receipt, Retention, RetentionResult, Sequence, Trend, TrendResult};
 
 /// The runtime behind [`Blocking`], made when it is first needed.
 #[derive(Debug, Default)]
@@ -111,6 +111,14 @@ impl<'a> Blocking<'a> {
     /// As [`Pugmark::sql`].
     pub fn sql(&self, statement: &str) -> Result<Vec<RecordBatch>> {
         self.runtime.block_on(self.db.sql(statement))
+    }
+
+    /// As [`Pugmark::sql_as_of`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::sql_as_of`].
+    pub fn sql_as_of(&self, statement: &str, sequence: Sequence) -> Result<Vec<RecordBatch>> {
+        self.runtime.block_on(self.db.sql_as_of(statement, sequence))
     }
 
     /// As [`Pugmark::retract`].

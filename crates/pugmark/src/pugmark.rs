@@ -212,7 +212,11 @@ impl Pugmark {
     /// # Panics
     /// Outside of a Tokio runtime: ask through [`blocking`](Self::blocking) there.
     pub async fn query(&self, query: &Query) -> Result<QueryResult> {
-        self.engine.run(&self.query_snapshot()?, query).await
+        let snapshot = match query.as_of {
+            Some(sequence) => QuerySnapshot::as_of(&self.store, Sequence::new(sequence))?,
+            None => self.query_snapshot()?,
+        };
+        self.engine.run(&snapshot, query).await
     }
 
     /// Answers a question in the JSON form of `docs/semantics.md`, section 6.
@@ -249,6 +253,34 @@ impl Pugmark {
     /// Outside of a Tokio runtime: ask through [`blocking`](Self::blocking) there.
     pub async fn sql(&self, statement: &str) -> Result<Vec<RecordBatch>> {
         self.engine.sql(&self.query_snapshot()?, statement).await
+    }
+
+    /// As [`sql`](Self::sql), over what the store held at an earlier sequence: see [`QuerySnapshot::as_of`] for what is of then, and what is not.
+    ///
+    /// # Errors
+    /// As [`sql`](Self::sql); [`ErrorKind::Invalid`] for a sequence that the store does not have or that has expired; [`ErrorKind::Unsupported`] for the tables
+    /// `registry_events` and `registry_properties`, which count what is there now.
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, Outcome, Pugmark};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// let Outcome::Accepted(first) = db.track(Event::new("view", "anon-7"))? else { panic!("it is new") };
+    /// db.track(Event::new("view", "ann"))?;
+    /// db.identify("anon-7", "ann")?;
+    /// let count = "SELECT count(*) AS views FROM events";
+    /// # let number = |rows: Vec<pugmark::arrow::array::RecordBatch>| -> i64 {
+    /// #     pugmark::arrow::array::AsArray::as_primitive::<pugmark::arrow::datatypes::Int64Type>(rows[0].column(0)).value(0) };
+    /// assert_eq!(number(db.blocking()?.sql(count)?), 2);
+    /// assert_eq!(number(db.blocking()?.sql_as_of(count, first)?), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    /// As [`sql`](Self::sql).
+    pub async fn sql_as_of(&self, statement: &str, sequence: Sequence) -> Result<Vec<RecordBatch>> {
+        self.engine.sql(&QuerySnapshot::as_of(&self.store, sequence)?, statement).await
     }
 
     /// The same questions for programs without a runtime.

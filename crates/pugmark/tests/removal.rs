@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use pugmark::arrow::util::pretty::pretty_format_batches;
 use pugmark::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use pugmark::{Declaration, Event, ManualClock, Options, Outcome, Pugmark, Timestamp};
+use pugmark::{Declaration, ErrorKind, Event, ManualClock, Options, Outcome, Pugmark, Timestamp};
 use pugmark_store::simulated::{Failure, OperationKind};
 use pugmark_store::{Sequence, SimulatedStorage, Storage, Store};
 use sha2::{Digest, Sha256};
@@ -114,6 +114,11 @@ fn answer(db: &Pugmark, statement: &str) -> String {
     pretty_format_batches(&db.blocking().unwrap().sql(statement).unwrap()).unwrap().to_string()
 }
 
+fn answer_as_of(db: &Pugmark, sequence: u64, statement: &str) -> String {
+    let rows = db.blocking().unwrap().sql_as_of(statement, Sequence::new(sequence)).unwrap();
+    pretty_format_batches(&rows).unwrap().to_string()
+}
+
 const EVENTS_BY_DAY: &str =
     "SELECT event, distinct_id, count(*), sum(amount) FROM events WHERE WHO GROUP BY 1, 2 ORDER BY 1, 2";
 const PERSONS: &str = "SELECT name, distinct_ids, known, events FROM persons WHERE WHO ORDER BY name";
@@ -128,6 +133,7 @@ fn of_an_erased_person_no_byte_is_left_and_all_other_answers_stay() {
     ];
     let everybody = [EVENTS_BY_DAY.replace("WHO", "true"), PERSONS.replace("WHO", "true")];
     let before = others.each_ref().map(|statement| answer(&db, statement));
+    let half = others.each_ref().map(|statement| answer_as_of(&db, EVENTS / 2, statement));
     db.close().unwrap();
     for kind in ["log/", "columns/", "rollups/", "index.redb", "runs/", "log, frame", "rows"] {
         let found = places(dir.path(), &words_of(5));
@@ -140,6 +146,8 @@ fn of_an_erased_person_no_byte_is_left_and_all_other_answers_stay() {
     let info = db.info().unwrap();
     assert_eq!((info.people, info.distinct_ids), (PEOPLE - 1, PEOPLE - 1 + 2), "two of those left have a second id");
     assert_eq!(everybody.each_ref().map(|statement| answer(&db, statement)), before);
+    let now = everybody.each_ref().map(|statement| answer_as_of(&db, EVENTS / 2, statement));
+    assert_eq!(now, half, "who is erased is in no answer of any time");
     assert_eq!(db.track(event(5)).unwrap(), Outcome::Duplicate);
     assert_eq!(db.erase(&["person-005@example.org", "nobody"]).unwrap().subjects, 0);
     db.close().unwrap();
@@ -169,6 +177,8 @@ fn a_retraction_takes_back_what_a_filter_matches_and_nothing_else() {
     let receipt = blocking.retract("event = 'cart' and amount > 1000").unwrap();
     assert_eq!(receipt.records, (1001..EVENTS).filter(|n| n % 3 == 1).count() as u64);
     assert_eq!(answer(&db, "SELECT event, count(*), sum(amount) FROM events GROUP BY 1 ORDER BY 1"), left);
+    let then = answer_as_of(&db, EVENTS, "SELECT event, count(*), sum(amount) FROM events GROUP BY 1 ORDER BY 1");
+    assert_eq!(then, left, "what is withdrawn is in no answer of any time");
     assert!(blocking.retract("amonut > 3").unwrap_err().to_string().contains("amount"), "a misspelt name is an error");
     assert!(blocking.retract("event = 'cart' and amount > 1000").unwrap().removals.is_empty());
     // 1,003 is a cart beyond 1,000: its id is free again.
@@ -191,6 +201,10 @@ fn what_has_expired_is_in_no_answer_and_its_files_go() {
     let now = answer(&db, "SELECT event, count(*), sum(amount) FROM events GROUP BY 1 ORDER BY 1");
     assert_eq!(now, left);
     assert!(size(&db) < EVENTS);
+    let then = answer_as_of(&db, 3_000, "SELECT count(*), min(amount), max(amount) FROM events");
+    assert!(then.contains("| 500      | 2500               | 2999               |"), "{then}");
+    let gone = db.blocking().unwrap().sql_as_of("SELECT 1", Sequence::new(10)).unwrap_err();
+    assert!(gone.kind() == ErrorKind::Invalid && gone.to_string().contains("has expired"), "{gone}");
     assert_eq!(answer(&db, "SELECT name, distinct_ids, known FROM persons ORDER BY name"), people);
     assert_eq!(
         answer(&db, "SELECT count(*) FROM (SELECT * FROM events LIMIT 1500)"),

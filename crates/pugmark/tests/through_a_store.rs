@@ -13,12 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cases::{Case, case_count, cases};
-use oracle::{FLIPS, OracleEvent, Rules, Scalar};
+use oracle::{FLIPS, OracleEvent, Rules, Scalar, Surroundings};
 use proptest::{prelude::*, test_runner::TestRunner};
 use pugmark::{
-    Declaration, EngineOptions, Entry, Event, EventNames, ManualClock, Operation, Options, Outcome, Pugmark,
-    SizeTiered, StoreOptions, Timestamp, Value,
+    Clock, Declaration, EngineOptions, Entry, Event, EventNames, ManualClock, Operation, Options, Outcome, Pugmark,
+    Sequence, SizeTiered, StoreOptions, Timestamp, Value,
 };
+use tempfile::TempDir;
 
 /// How a case comes into its store: a byte for each event says as whom its unit sends it, and what happens beside it.
 type Arrival = Vec<u8>;
@@ -80,54 +81,84 @@ fn link(unit: u32, from: u8, arrival: u8) -> Entry {
     }
 }
 
-fn fill(db: &Pugmark, case: &Case, arrival: &Arrival) {
+/// What a record of the log says.
+#[derive(Debug, Clone)]
+enum Said {
+    /// An event, and which id of its unit did it.
+    Event(OracleEvent, u8),
+    /// This id of a unit is the same as the next.
+    Link(u32, u8),
+}
+
+/// What is to be sent together, and what was sent: the sequence and the time of receipt of each record.
+struct Sender<'a> {
+    db: &'a Pugmark,
+    clock: Arc<ManualClock>,
+    batch: Vec<(Entry, Said)>,
+    log: Vec<(Sequence, Timestamp, Said)>,
+}
+
+impl Sender<'_> {
+    fn send(&mut self) {
+        self.clock.set(Timestamp::from_microsecond(self.clock.now().as_microsecond() + 3_600_000_000));
+        let (entries, said): (Vec<Entry>, Vec<Said>) = std::mem::take(&mut self.batch).into_iter().unzip();
+        let outcomes = self.db.append(entries).unwrap();
+        for (outcome, said) in outcomes.iter().zip(said) {
+            let Outcome::Accepted(sequence) = outcome else { panic!("{outcomes:?}") };
+            self.log.push((*sequence, self.clock.now(), said));
+        }
+    }
+}
+
+fn fill(db: &Pugmark, clock: &Arc<ManualClock>, case: &Case, arrival: &Arrival) -> Vec<(Sequence, Timestamp, Said)> {
     let byte = |at: usize| arrival[at % arrival.len()];
-    let mut links: Vec<Entry> = Vec::new();
+    let mut links: Vec<(Entry, Said)> = Vec::new();
     for unit in 1..=4 {
-        links.extend((0..IDS_OF_A_UNIT - 1).map(|from| link(unit, from, byte(unit as usize))));
+        let chain = 0..IDS_OF_A_UNIT - 1;
+        links.extend(chain.map(|from| (link(unit, from, byte(unit as usize)), Said::Link(unit, from))));
     }
     let mut events = case.events.clone();
     events.sort_by_key(|event| event.sequence);
-    let mut batch: Vec<Entry> = Vec::new();
+    // Everything is received in the month before the question.
+    clock.set(Timestamp::from_microsecond(case.around.now_us - 30 * 86_400_000_000));
+    let mut sender = Sender { db, clock: Arc::clone(clock), batch: Vec::new(), log: Vec::new() };
     for (at, one) in events.iter().enumerate() {
-        batch.push(event(at, one, byte(at)).into());
+        let said = Said::Event(one.clone(), byte(at) % IDS_OF_A_UNIT);
+        sender.batch.push((event(at, one, byte(at)).into(), said));
         let chance = byte(at + 7);
         if chance.is_multiple_of(4) {
-            batch.extend(links.pop());
+            sender.batch.extend(links.pop());
         }
         if chance.is_multiple_of(3) {
-            append(db, &mut batch);
+            sender.send();
         }
         if chance.is_multiple_of(11) {
-            append(db, &mut batch);
+            sender.send();
             db.flush().unwrap();
         }
         // Before, between or after files: what follows from it is then there for those that are there.
         if at == usize::from(byte(4)) % events.len() && !byte(3).is_multiple_of(3) {
-            append(db, &mut batch);
+            sender.send();
             db.declare(&Declaration::new("all", "*").dimension("plan").dimension("amount").measure("amount")).unwrap();
             let texts = Declaration::new("texts", EventNames::Many(vec!["a".into(), "b".into(), "d".into()]));
             let texts = texts.dimension("plan_text").dimension("plan").dimension("amount").measure("plan");
             db.declare(&texts).unwrap();
         }
         if chance.is_multiple_of(13) {
-            append(db, &mut batch);
+            sender.send();
             db.compact().unwrap();
         }
     }
-    batch.extend(links);
-    append(db, &mut batch);
-}
-
-fn append(db: &Pugmark, batch: &mut Vec<Entry>) {
-    let outcomes = db.append(std::mem::take(batch)).unwrap();
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Accepted(_))), "{outcomes:?}");
+    sender.batch.extend(links);
+    sender.send();
+    clock.set(Timestamp::from_microsecond(case.around.now_us));
+    sender.log
 }
 
 /// By the operators of this machine or by plans of standard ones, over files as they were flushed or merged: `arrival` chooses.
-fn open(dir: &std::path::Path, case: &Case, arrival: &Arrival) -> Pugmark {
+fn open(dir: &std::path::Path, clock: &Arc<ManualClock>, arrival: &Arrival) -> Pugmark {
     let store = StoreOptions {
-        clock: Arc::new(ManualClock::new(Timestamp::from_microsecond(case.around.now_us))),
+        clock: Arc::clone(clock) as _,
         future_limit: Duration::from_secs(1_000 * 86_400),
         ..StoreOptions::default()
     };
@@ -144,22 +175,33 @@ fn disagreement(case: &Case, arrival: &Arrival) -> Option<String> {
 
 /// `by_cubes` says whether the answer came from what is declared.
 fn disagreement_seen(case: &Case, arrival: &Arrival, by_cubes: &Cell<bool>) -> Option<String> {
-    let dir = tempfile::tempdir().unwrap();
-    let mut db = open(dir.path(), case, arrival);
-    fill(&db, case, arrival);
-    if arrival[0].is_multiple_of(5) {
-        db.close().unwrap();
-        db = open(dir.path(), case, arrival);
-    }
+    let (_dir, db, _) = stored(case, arrival);
     let found = db.blocking().unwrap().query_json(&question(case)).unwrap();
     let found = serde_json::to_value(&found).unwrap();
     let plan = found["explain"]["plan"].as_str().unwrap_or_default();
     by_cubes.set(plan.contains("declared") && !plan.contains("cubes=0"));
+    difference(&found, case, arrival)
+}
+
+fn stored(case: &Case, arrival: &Arrival) -> (TempDir, Pugmark, Vec<(Sequence, Timestamp, Said)>) {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(Timestamp::EPOCH));
+    let mut db = open(dir.path(), &clock, arrival);
+    let log = fill(&db, &clock, case, arrival);
+    if arrival[0].is_multiple_of(5) {
+        db.close().unwrap();
+        db = open(dir.path(), &clock, arrival);
+    }
+    (dir, db, log)
+}
+
+/// What the oracle says otherwise.
+fn difference(found: &serde_json::Value, case: &Case, arrival: &Arrival) -> Option<String> {
     let oracle = |rules| oracle::answer(&case.query, &case.events, case.around, rules);
-    let difference = oracle::difference(&found, &oracle(Rules::TRUE))?;
+    let difference = oracle::difference(found, &oracle(Rules::TRUE))?;
     let explained: Vec<&str> = FLIPS
         .iter()
-        .filter(|(flip, ..)| oracle::difference(&found, &oracle(Rules::flipping(*flip))).is_none())
+        .filter(|(flip, ..)| oracle::difference(found, &oracle(Rules::flipping(*flip))).is_none())
         .map(|(_, _, rule)| *rule)
         .collect();
     Some(format!(
@@ -225,6 +267,62 @@ fn funnel_through_a_store_agrees_with_the_oracle() {
 #[test]
 fn retention_through_a_store_agrees_with_the_oracle() {
     agrees("retention");
+}
+
+/// The question and what it is about, as of a sequence: with the events and links up to it.
+fn as_of(case: &Case, log: &[(Sequence, Timestamp, Said)], sequence: Sequence) -> Case {
+    let said = || log.iter().filter(|(at, ..)| *at <= sequence).map(|(_, _, said)| said);
+    // Ids of a unit that are not linked yet are units of their own, named by the first.
+    let unit_of = |unit: u32, which: u8| {
+        let is_linked = |from: u8| said().any(|said| matches!(said, Said::Link(of, at) if (*of, *at) == (unit, from)));
+        let first = (0..which).rev().take_while(|from| is_linked(*from)).last().unwrap_or(which);
+        unit * u32::from(IDS_OF_A_UNIT) + u32::from(first)
+    };
+    let events: Vec<OracleEvent> = said()
+        .filter_map(|said| match said {
+            Said::Event(event, which) => Some(OracleEvent { unit: unit_of(event.unit, *which), ..event.clone() }),
+            Said::Link(..) => None,
+        })
+        .collect();
+    let (_, received_at, _) = log.iter().find(|(at, ..)| *at == sequence).expect("it is in the log");
+    let now_us = received_at.as_microsecond();
+    let times = || events.iter().map(|event| event.timestamp_us);
+    let data_us = times().min().zip(times().max()).map_or((now_us, now_us), |(first, last)| (first, last + 1));
+    Case { query: case.query.clone(), events, around: Surroundings { now_us, data_us } }
+}
+
+#[test]
+fn answers_as_of_any_sequence_are_those_of_then() {
+    for kind in ["trend", "funnel", "retention"] {
+        let config = ProptestConfig { cases: case_count(64), failure_persistence: None, ..ProptestConfig::default() };
+        let arrivals = prop::collection::vec(any::<u8>(), 40);
+        let places = prop::collection::vec(any::<prop::sample::Index>(), 4);
+        let input = (cases(kind), arrivals, places, any::<bool>());
+        let checked = TestRunner::new(config).run(&input, |(mut case, arrival, places, all_time)| {
+            let analysis = &mut case.query[kind];
+            if all_time && analysis["interval"] != "minute" && analysis["interval"] != "hour" {
+                analysis.as_object_mut().expect("an analysis is an object").remove("range");
+            }
+            let (_dir, db, log) = stored(&case, &arrival);
+            for place in places {
+                let (sequence, ..) = *place.get(&log);
+                let then = as_of(&case, &log, sequence);
+                let mut question: serde_json::Value = serde_json::from_str(&question(&then)).unwrap();
+                question["as_of"] = sequence.number().into();
+                let found = db.blocking().unwrap().query_json(&question.to_string()).unwrap();
+                let found = serde_json::to_value(&found).unwrap();
+                let now = Timestamp::from_microsecond(then.around.now_us).to_string();
+                prop_assert_eq!((&found["as_of"], &found["now"]), (&sequence.number().into(), &now.into()));
+                if let Some(difference) = difference(&found, &then, &arrival) {
+                    return Err(TestCaseError::fail(format!("as of {sequence}: {difference}\nlog: {log:#?}")));
+                }
+            }
+            Ok(())
+        });
+        if let Err(failure) = checked {
+            panic!("{kind}: {failure}");
+        }
+    }
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn a_wrong_count_in_the_registry() {
 #[test]
 fn a_link_that_nobody_made() {
     is_found_and_repaired("identity", "links but the log has", |txn| {
-        let links: TableDefinition<'_, (u64, u32, u32), u8> = TableDefinition::new("identity.links");
+        let links: TableDefinition<'_, (u64, u32, u32), u64> = TableDefinition::new("identity.links");
         txn.open_table(links).unwrap().insert((640, 30, 31), 0).unwrap();
     });
 }

@@ -13,9 +13,9 @@ use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsume
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
-use pugmark_identity::Persons;
-use pugmark_registry::Registry;
-use pugmark_store::{Hidden, Sequence, Snapshot, SubjectId, Subjects, Timestamp};
+use pugmark_identity::{IdentityFold, Persons};
+use pugmark_registry::{Registry, Schema};
+use pugmark_store::{Hidden, Sequence, Snapshot, Store, SubjectId, Subjects, Timestamp};
 
 use crate::columns::Columns;
 use crate::error::{Error, Result};
@@ -62,6 +62,8 @@ impl Default for EngineOptions {
 #[derive(Clone)]
 pub struct QuerySnapshot {
     pub(crate) registry: Arc<Registry>,
+    /// As columns are stored by now: with properties that came later, and with columns that have widened since.
+    pub(crate) stored: Arc<Schema>,
     pub(crate) persons: Arc<Persons>,
     pub(crate) columns: Arc<Columns>,
     pub(crate) hidden: Arc<Hidden>,
@@ -79,8 +81,10 @@ impl QuerySnapshot {
     /// identity and columns.
     pub fn new(snapshot: &Snapshot, now: Timestamp) -> Result<Self> {
         let without = |fold: &str| Error::invalid(format!("the store was opened without its {fold}"));
+        let registry: Arc<Registry> = snapshot.state().ok_or_else(|| without("registry"))?;
         Ok(Self {
-            registry: snapshot.state().ok_or_else(|| without("registry"))?,
+            stored: Arc::clone(registry.schema()),
+            registry,
             persons: snapshot.state().ok_or_else(|| without("identity"))?,
             columns: snapshot.state().ok_or_else(|| without("columns"))?,
             hidden: snapshot.state().unwrap_or_default(),
@@ -89,6 +93,36 @@ impl QuerySnapshot {
             sequence: snapshot.sequence(),
             now,
         })
+    }
+
+    /// The state of a store as of an earlier sequence: the events up to it, the links that stood, the names that had been seen and the types that columns had
+    /// then; now is when it was received. What has been erased, withdrawn or has expired since is in no answer of any sequence. The same sequence gives the same
+    /// answers at any time, unless something of it was removed in between.
+    ///
+    /// Of a property of whole numbers whose column has widened to doubles since, numbers beyond 2^53 may be rounded.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a sequence that the store does not have, or that has expired; as [`new`](Self::new).
+    pub fn as_of(store: &Store, sequence: Sequence) -> Result<Self> {
+        let snapshot = store.snapshot();
+        let moment = store.moment(&snapshot, sequence).map_err(|error| Error::from(error).on("as_of"))?;
+        let present = Self::new(&snapshot, moment.received_at)?;
+        let past = store.look(|fold: &IdentityFold| fold.past(sequence))?;
+        Ok(Self {
+            registry: Arc::new(present.registry.at(sequence)),
+            persons: Arc::new(past.into_persons()),
+            subject_count: moment.subject_count,
+            sequence,
+            ..present
+        })
+    }
+
+    /// Whether the store holds events that came later.
+    pub(crate) fn is_past(&self) -> bool {
+        let last_in_files = self.columns.files().iter().map(|file| file.last_sequence).max();
+        let tail = self.columns.tail();
+        let last_in_tail = tail.parts().last().map(|part| part.through);
+        last_in_files.max(last_in_tail).is_some_and(|last| last > self.sequence)
     }
 
     /// The last sequence that is in the answers.
@@ -196,17 +230,18 @@ impl Engine {
 
     /// The local road over `snapshot`.
     pub(crate) fn local(&self, snapshot: &QuerySnapshot) -> Local {
-        Local::new(snapshot.clone(), Arc::clone(&self.cache))
+        Local::new(snapshot.clone(), snapshot.registry.schema(), Arc::clone(&self.cache))
     }
 
     /// A session in which the tables are those of `snapshot`.
     pub(crate) fn session(&self, snapshot: &QuerySnapshot) -> Result<SessionState> {
         let schema = MemorySchemaProvider::new();
-        let local = self.takes_local_road().then(|| self.local(snapshot));
+        let stored = || Local::new(snapshot.clone(), &snapshot.stored, Arc::clone(&self.cache));
+        let local = self.takes_local_road().then(stored);
         let events = EventsTable::new(snapshot.clone()).with_local(local);
         schema.register_table("events".to_owned(), Arc::new(events))?;
         schema.register_table("rollup_daily".to_owned(), Arc::new(DailyTable::new(self.local(snapshot))))?;
-        schema.register_table("registry_events".to_owned(), registry::events(&snapshot.registry)?)?;
+        schema.register_table("registry_events".to_owned(), registry::events(snapshot)?)?;
         schema.register_table("registry_properties".to_owned(), registry::properties(self.local(snapshot))?)?;
         schema.register_table("persons".to_owned(), Arc::new(PersonsTable::new(snapshot.clone())))?;
         let catalog = MemoryCatalogProvider::new();

@@ -167,9 +167,13 @@ fn what_does_not_fit_in_memory_says_what_to_raise() {
 fn bounds_of_a_query_are_kept() {
     let db = shop();
     let trend = |rest: &str| format!(r#"{{"trend":{{"series":[{{"event":"*"}}]}}{rest}}}"#);
-    let error = db.try_ask(&trend(r#","as_of":2"#)).expect_err("not built");
-    assert_eq!((error.kind(), error.field()), (ErrorKind::Unsupported, Some("as_of")));
+    for (as_of, message) in [(0, "1 to 5"), (6, "1 to 5")] {
+        let error = db.try_ask(&trend(&format!(r#","as_of":{as_of}"#))).expect_err("there is no such sequence");
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("as_of")));
+        assert!(error.to_string().contains(message), "{error}");
+    }
     assert_eq!(db.ask(&trend(r#","as_of":5"#))["as_of"], json!(5));
+    assert_eq!(db.ask(&trend(r#","as_of":2"#))["series"][0]["total"], json!(2));
     let error = db.try_ask(&trend(r#","timeout":"0s""#)).expect_err("no time");
     assert_eq!((error.kind(), error.field()), (ErrorKind::Busy, Some("timeout")));
     assert_eq!(db.ask(&trend(r#","timeout":"60s""#))["now"], json!("2025-06-01T00:00:00Z"));

@@ -3,9 +3,9 @@
 mod common;
 
 use common::{Db, at};
-use pugmark_query::{EngineOptions, ErrorKind};
+use pugmark_query::{Engine, EngineOptions, ErrorKind, QuerySnapshot};
 use pugmark_registry::RegistryOptions;
-use pugmark_store::{Event, Value};
+use pugmark_store::{Event, Sequence, Value};
 
 fn shop() -> Db {
     let db = Db::new();
@@ -310,4 +310,45 @@ fn the_registry_tells_events_and_properties_with_types_and_samples() {
         ]
     );
     assert_eq!(Db::new().sql("SELECT count(*) FROM registry_properties"), ["0"]);
+}
+
+#[test]
+fn as_of_an_earlier_sequence_types_names_people_and_now_are_those_of_then() {
+    let db = Db::new();
+    db.track([Event::new("buy", "anon").property("amount", 7)]);
+    db.clock.set(at("2025-06-02"));
+    db.identify("anon", "ann");
+    db.track([Event::new("buy", "ann").property("amount", 2), Event::new("buy", "ann").property("amount", 0.5)]);
+    db.flush();
+    db.track([Event::new("walk", "bob").property("note", "late").property("amount", 1e300)]);
+    let engines = [true, false].map(|local_operators| {
+        Engine::new(EngineOptions { local_operators, ..EngineOptions::default() }).expect("an engine")
+    });
+    for engine in &engines {
+        let sql = |sequence, statement: &str| {
+            let snapshot = QuerySnapshot::as_of(&db.store, Sequence::new(sequence)).expect("it is there");
+            db.try_sql_with(engine, &snapshot, statement)
+        };
+        let rows = |sequence, statement: &str| sql(sequence, statement).expect("it runs");
+        // Whole numbers as long as all are: then 7 / 2 is 3.
+        assert_eq!(rows(1, "SELECT amount / 2 FROM events"), ["3"]);
+        assert_eq!(rows(3, "SELECT amount, prop('amount') FROM events ORDER BY sequence"), ["7|7", "2|2"]);
+        assert_eq!(rows(3, "SELECT sequence FROM events WHERE amount / 4 = 1"), ["1"]);
+        assert_eq!(rows(4, "SELECT amount / 2 FROM events ORDER BY sequence"), ["3.5", "1.0", "0.25"]);
+        assert_eq!(rows(5, "SELECT count(*), max(amount) FROM events"), ["4|1e300"]);
+        assert_eq!(rows(1, "SELECT name, known, events FROM persons"), ["anon|false|1"]);
+        assert_eq!(rows(2, "SELECT name, known, events FROM persons"), ["ann|true|1"]);
+        assert_eq!(rows(5, "SELECT name, events FROM persons ORDER BY name"), ["ann|3", "bob|1"]);
+        assert_eq!(rows(1, "SELECT now()"), ["2025-06-01T00:00:00Z"]);
+        assert_eq!(rows(2, "SELECT now()"), ["2025-06-02T00:00:00Z"]);
+        assert_eq!(
+            rows(4, "SELECT day, event, events, people FROM rollup_daily WHERE event = 'buy' ORDER BY day").len(),
+            2
+        );
+        let error = sql(4, "SELECT note FROM events").expect_err("it had not been seen");
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        let error = sql(4, "SELECT * FROM registry_events").expect_err("what has been counted is of the present");
+        assert_eq!((error.kind(), error.field()), (ErrorKind::Unsupported, Some("as_of")), "{error}");
+        assert_eq!(rows(5, "SELECT event, events FROM registry_events ORDER BY event"), ["buy|3", "walk|1"]);
+    }
 }

@@ -5,7 +5,7 @@ mod common;
 use common::{Db, at};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use pugmark_query::{Engine, EngineOptions};
+use pugmark_query::{Engine, EngineOptions, QuerySnapshot};
 use pugmark_store::{Event, Timestamp, Value};
 
 const IDS: [&str; 6] = ["ann", "bob", "cid", "dan", "eve", "a visitor"];
@@ -52,6 +52,9 @@ const OTHERS: [&str; 6] = [
     "SELECT count(DISTINCT person) FROM (SELECT * FROM events LIMIT 3) t WHERE person < 0",
 ];
 
+/// Batches and whether a file is made after each, and who the visitor turns out to be.
+type Told = (Vec<(Vec<Event>, bool)>, Vec<usize>);
+
 fn event() -> impl Strategy<Value = Event> {
     let amount = prop_oneof![
         Just(None),
@@ -78,17 +81,20 @@ fn both_roads_come_to_the_same() {
     let forgets = Engine::new(forgets).expect("an engine");
     let batches = prop::collection::vec((prop::collection::vec(event(), 1..40), any::<bool>()), 1..4);
     let mut runner = TestRunner::new(Config { cases: 12, failure_persistence: None, ..Config::default() });
-    let test = |(batches, links): (Vec<(Vec<Event>, bool)>, Vec<usize>)| {
+    let test = |((batches, links), earlier): (Told, prop::sample::Index)| {
         let db = Db::new();
         db.track([Event::new("view", "ann").at(at("2025-01-01")).property("amount", 1).property("note", "first")]);
+        let mut snapshots = vec![db.snapshot()];
         for (events, flushes) in batches {
             db.track(events);
             if flushes {
                 db.flush();
             }
+            snapshots.push(db.snapshot());
         }
         for id in links {
             db.identify("a visitor", IDS[id]);
+            snapshots.push(db.snapshot());
         }
         let snapshot = db.snapshot();
         let rows_of = |engine: &Engine, statement: &str| {
@@ -113,7 +119,23 @@ fn both_roads_come_to_the_same() {
             let plan = db.try_sql_with(&scans, &snapshot, &explain).expect("it runs").join("\n");
             prop_assert!(!plan.contains("SubjectsExec"), "{}", plan);
         }
+        // As of a sequence everything is as it was when a snapshot was taken of it.
+        let then = earlier.get(&snapshots);
+        let as_of = QuerySnapshot::as_of(&db.store, then.sequence()).expect("it is there");
+        for statement in COUNTS.iter().chain(&OTHERS).chain(&OF_FEW) {
+            let rows_of = |engine: &Engine, snapshot: &QuerySnapshot| {
+                let mut rows = db.try_sql_with(engine, snapshot, statement).expect("it runs");
+                rows.sort_unstable();
+                rows
+            };
+            let expected = rows_of(&scans, then);
+            for (name, engine) in [("local", &db.engine), ("scan", &scans)] {
+                let rows = rows_of(engine, &as_of);
+                prop_assert_eq!(rows, expected.clone(), "{} as of {}, {}", statement, then.sequence(), name);
+            }
+        }
         Ok(())
     };
-    runner.run(&(batches, prop::collection::vec(0..IDS.len() - 1, 0..2)), test).expect("the same rows");
+    let links = prop::collection::vec(0..IDS.len() - 1, 0..2);
+    runner.run(&((batches, links), any::<prop::sample::Index>()), test).expect("the same rows");
 }

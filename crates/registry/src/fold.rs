@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pugmark_store::redb::{ReadTransaction, WriteTransaction};
-use pugmark_store::{Committed, Findings, Fold, Result, Verifier};
+use pugmark_store::{Committed, Findings, Fold, Result, Sequence, Verifier};
 
 use crate::column::ColumnType;
 use crate::registry::{EventRow, KindCounts, PropertyRow, Registry};
@@ -85,7 +85,13 @@ impl RegistryFold {
             number
         } else {
             let (first_seen, last_seen) = (tally.seen.first, tally.seen.last);
-            self.push_event(EventRow { name: name.into(), count: tally.count, first_seen, last_seen })
+            self.push_event(EventRow {
+                name: name.into(),
+                count: tally.count,
+                first_seen,
+                last_seen,
+                since: tally.since,
+            })
         };
         self.unsaved_events.insert(number);
     }
@@ -110,12 +116,13 @@ impl RegistryFold {
                 kinds: tally.kinds,
                 first_seen: tally.seen.first,
                 last_seen: tally.seen.last,
-                widened: false,
+                since: tally.since,
+                widened: None,
             };
             self.push_property(Definition { name: name.into(), column }, row)
         };
-        if tally.widens {
-            self.widen(number);
+        if let Some(sequence) = tally.widens {
+            self.widen(number, sequence);
         }
         self.unsaved_properties.insert(number);
     }
@@ -128,13 +135,13 @@ impl RegistryFold {
         if definition.column.is_some() {
             Arc::make_mut(&mut schema.typed).push(PropertyId::new(number));
         }
-        schema.version += 1 + u64::from(row.widened);
+        schema.version += 1 + u64::from(row.widened.is_some());
         schema.definitions.push(definition);
         self.state.properties.push(row);
         number
     }
 
-    fn widen(&mut self, number: u32) {
+    fn widen(&mut self, number: u32, sequence: Sequence) {
         let column = self.state.schema.definitions.row(number).and_then(|definition| definition.column);
         if column != Some(ColumnType::Int) {
             return;
@@ -144,7 +151,7 @@ impl RegistryFold {
         let definition = schema.definitions.row_mut(number).expect("invariant: its column was just read");
         definition.column = Some(ColumnType::Float);
         let row = self.state.properties.row_mut(number).expect("invariant: every numbered property has a row");
-        row.widened = true;
+        row.widened = Some(sequence);
     }
 }
 
@@ -154,7 +161,7 @@ impl Fold for RegistryFold {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn apply(&mut self, batch: &Committed<'_>) -> Result<()> {

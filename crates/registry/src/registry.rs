@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use pugmark_store::Timestamp;
+use pugmark_store::{Sequence, Timestamp};
 
+use crate::column::ColumnType;
 use crate::names::Names;
 use crate::nearest::nearest;
 use crate::rows::Rows;
@@ -65,6 +66,8 @@ pub(crate) struct EventRow {
     pub(crate) count: u64,
     pub(crate) first_seen: i64,
     pub(crate) last_seen: i64,
+    /// The sequence of the first event that has it.
+    pub(crate) since: Sequence,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +75,10 @@ pub(crate) struct PropertyRow {
     pub(crate) kinds: KindCounts,
     pub(crate) first_seen: i64,
     pub(crate) last_seen: i64,
-    /// Whether its column was once of whole numbers and is of doubles now.
-    pub(crate) widened: bool,
+    /// The sequence of the first event that has it.
+    pub(crate) since: Sequence,
+    /// The sequence at which its column, once of whole numbers, became one of doubles.
+    pub(crate) widened: Option<Sequence>,
 }
 
 /// Everything seen up to one sequence: event names, properties, their types. It never changes.
@@ -89,6 +94,40 @@ impl Registry {
     /// The properties and their columns; the same `Arc` as long as neither changes.
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    /// What was known at an earlier sequence: the names that had been seen, and the columns that properties had then. How often and when they were seen is not
+    /// known of that sequence, and told as it is now.
+    #[must_use]
+    pub fn at(&self, sequence: Sequence) -> Self {
+        let events = self.events.partition_point(|event| event.since <= sequence);
+        let count = self.properties.partition_point(|property| property.since <= sequence);
+        let widened: Vec<u32> = (0_u32..)
+            .zip(self.properties.iter().take(count))
+            .filter(|(_, property)| property.widened.is_some_and(|at| at > sequence))
+            .map(|(number, _)| number)
+            .collect();
+        if events == self.events.len() && count == self.properties.len() && widened.is_empty() {
+            return self.clone();
+        }
+        let mut past = self.clone();
+        past.events.truncate(events);
+        past.properties.truncate(count);
+        let schema = Arc::make_mut(&mut past.schema);
+        schema.definitions.truncate(count);
+        let typed = schema.typed.iter().copied().filter(|id| (id.number() as usize) < count);
+        schema.typed = Arc::new(typed.collect());
+        for number in widened {
+            if let (Some(definition), Some(row)) = (schema.definitions.row_mut(number), past.properties.row_mut(number))
+            {
+                definition.column = Some(ColumnType::Int);
+                row.widened = None;
+            }
+        }
+        // One for each property and one for each that has widened, as it was counted then.
+        let changes = past.properties.iter().map(|property| 1 + u64::from(property.widened.is_some()));
+        schema.version = changes.sum();
+        past
     }
 
     /// Every event name, in order of first sight.

@@ -45,6 +45,28 @@ impl<T: Clone> Rows<T> {
         self.count += 1;
     }
 
+    /// Keeps the first `count` rows.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        if count < self.count {
+            self.chunks.truncate(count.div_ceil(CHUNK_ROWS));
+            if let Some(last) = self.chunks.last_mut()
+                && !count.is_multiple_of(CHUNK_ROWS)
+            {
+                Arc::make_mut(last).truncate(count % CHUNK_ROWS);
+            }
+            self.count = count;
+        }
+    }
+
+    /// How many rows come before the first for which `is_before` does not hold, as for all after it.
+    pub(crate) fn partition_point(&self, is_before: impl Fn(&T) -> bool) -> usize {
+        let whole = self.chunks.partition_point(|chunk| chunk.last().is_some_and(&is_before));
+        match self.chunks.get(whole) {
+            Some(chunk) => whole * CHUNK_ROWS + chunk.partition_point(&is_before),
+            None => self.count,
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flat_map(|chunk| chunk.iter())
     }
@@ -71,5 +93,12 @@ mod tests {
         );
         let shared = before.chunks.iter().zip(&rows.chunks).filter(|(a, b)| Arc::ptr_eq(a, b)).count();
         assert_eq!(shared, 2, "of four chunks the changed and the last were copied");
+        for count in [1_001, 1_000, 700, 512, 3, 0] {
+            let mut first = before.clone();
+            first.truncate(count);
+            assert_eq!(first.len(), count.min(1_000));
+            assert!(first.iter().copied().eq(0..count.min(1_000) as u32));
+            assert_eq!(before.partition_point(|row| (*row as usize) < count), count.min(1_000));
+        }
     }
 }

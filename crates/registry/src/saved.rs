@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use pugmark_store::redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, TableHandle, WriteTransaction};
-use pugmark_store::{Error, ErrorKind, Result, copy_table};
+use pugmark_store::{Error, ErrorKind, Result, Sequence, copy_table};
 use wincode::{SchemaRead, SchemaWrite};
 
 use crate::column::ColumnType;
@@ -20,16 +20,18 @@ struct SavedEvent<'a> {
     count: u64,
     first_seen: i64,
     last_seen: i64,
+    since: u64,
 }
 
 #[derive(SchemaWrite, SchemaRead)]
 struct SavedProperty<'a> {
     name: &'a str,
     column: Option<SavedColumn>,
-    widened: bool,
+    widened: Option<u64>,
     kinds: [u64; 5],
     first_seen: i64,
     last_seen: i64,
+    since: u64,
 }
 
 #[derive(Clone, Copy, SchemaWrite, SchemaRead)]
@@ -48,8 +50,9 @@ pub(crate) fn copy(from: &ReadTransaction, to: &WriteTransaction) -> Result<()> 
 
 pub(crate) fn write_events<'a>(txn: &WriteTransaction, rows: impl Iterator<Item = (u32, &'a EventRow)>) -> Result<()> {
     write(txn, EVENTS, rows, |row| {
-        let EventRow { name, count, first_seen, last_seen } = row;
-        wincode::serialize(&SavedEvent { name, count: *count, first_seen: *first_seen, last_seen: *last_seen })
+        let EventRow { name, count, first_seen, last_seen, since } = row;
+        let (count, since) = (*count, since.number());
+        wincode::serialize(&SavedEvent { name, count, first_seen: *first_seen, last_seen: *last_seen, since })
     })
 }
 
@@ -62,10 +65,11 @@ pub(crate) fn write_properties<'a>(
         wincode::serialize(&SavedProperty {
             name: &definition.name,
             column: definition.column.map(save_column),
-            widened: row.widened,
+            widened: row.widened.map(Sequence::number),
             kinds: [bool, int, float, text, json],
             first_seen: row.first_seen,
             last_seen: row.last_seen,
+            since: row.since.number(),
         })
     })
 }
@@ -73,8 +77,8 @@ pub(crate) fn write_properties<'a>(
 /// Gives each event to `add`, in order of number; `add` answers whether its name is new.
 pub(crate) fn read_events(txn: &ReadTransaction, mut add: impl FnMut(EventRow) -> bool) -> Result<()> {
     read(txn, EVENTS, |bytes| {
-        let SavedEvent { name, count, first_seen, last_seen } = wincode::deserialize_exact(bytes)?;
-        Ok(add(EventRow { name: Arc::from(name), count, first_seen, last_seen }))
+        let SavedEvent { name, count, first_seen, last_seen, since } = wincode::deserialize_exact(bytes)?;
+        Ok(add(EventRow { name: Arc::from(name), count, first_seen, last_seen, since: Sequence::new(since) }))
     })
 }
 
@@ -87,9 +91,10 @@ pub(crate) fn read_properties(
         let saved: SavedProperty<'_> = wincode::deserialize_exact(bytes)?;
         let [bool, int, float, text, json] = saved.kinds;
         let kinds = KindCounts { bool, int, float, text, json };
-        let SavedProperty { first_seen, last_seen, widened, .. } = saved;
+        let SavedProperty { first_seen, last_seen, .. } = saved;
+        let (since, widened) = (Sequence::new(saved.since), saved.widened.map(Sequence::new));
         let definition = Definition { name: Arc::from(saved.name), column: saved.column.map(load_column) };
-        Ok(add(definition, PropertyRow { kinds, first_seen, last_seen, widened }))
+        Ok(add(definition, PropertyRow { kinds, first_seen, last_seen, since, widened }))
     })
 }
 

@@ -26,16 +26,20 @@ impl Seen {
 pub(crate) struct EventTally {
     pub(crate) count: u64,
     pub(crate) seen: Seen,
+    /// The sequence of the first.
+    pub(crate) since: Sequence,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PropertyTally {
     /// The type that its first value of the batch would give to a new column; none before the first value.
     pub(crate) first: Option<ColumnType>,
-    /// Whether a value widens a column of whole numbers.
-    pub(crate) widens: bool,
+    /// The sequence of the first value that widens a column of whole numbers.
+    pub(crate) widens: Option<Sequence>,
     pub(crate) kinds: KindCounts,
     pub(crate) seen: Seen,
+    /// The sequence of the first.
+    pub(crate) since: Sequence,
 }
 
 /// The sums of one batch. It is kept between batches for its allocations.
@@ -55,27 +59,34 @@ impl Tally {
         let payload = batch.payload;
         let names = payload.names.len();
         self.events.clear();
-        self.events.resize(names, EventTally { count: 0, seen: Seen::NEVER });
+        self.events.resize(names, EventTally { count: 0, seen: Seen::NEVER, since: Sequence::FIRST });
         self.event_order.clear();
         self.properties.clear();
         self.properties.resize(
             names,
-            PropertyTally { first: None, widens: false, kinds: KindCounts::default(), seen: Seen::NEVER },
+            PropertyTally {
+                first: None,
+                widens: None,
+                kinds: KindCounts::default(),
+                seen: Seen::NEVER,
+                since: Sequence::FIRST,
+            },
         );
         self.property_order.clear();
-        for (sequence, record) in (batch.first_sequence.number()..).zip(&payload.records) {
+        for (sequence, record) in (batch.first_sequence.number()..).map(Sequence::new).zip(&payload.records) {
             if let Record::Event(event) = record {
-                self.event(event, payload.base_time.saturating_add(event.time))
-                    .map_err(|place| missing_name(Sequence::new(sequence), place, names))?;
+                self.event(sequence, event, payload.base_time.saturating_add(event.time))
+                    .map_err(|place| missing_name(sequence, place, names))?;
             }
         }
         Ok(())
     }
 
     /// The error is the place of a name that the batch does not have.
-    fn event(&mut self, event: &EventRecord<'_>, time: i64) -> std::result::Result<(), u32> {
+    fn event(&mut self, sequence: Sequence, event: &EventRecord<'_>, time: i64) -> std::result::Result<(), u32> {
         let tally = self.events.get_mut(event.name as usize).ok_or(event.name)?;
         if tally.count == 0 {
+            tally.since = sequence;
             self.event_order.push(event.name);
         }
         tally.count += 1;
@@ -84,6 +95,7 @@ impl Tally {
             let tally = self.properties.get_mut(*place as usize).ok_or(*place)?;
             if tally.first.is_none() {
                 tally.first = Some(ColumnType::of(*value));
+                tally.since = sequence;
                 self.property_order.push(*place);
             }
             match value {
@@ -91,7 +103,7 @@ impl Tally {
                 ValueRef::Int(_) => tally.kinds.int += 1,
                 ValueRef::Float(_) => {
                     tally.kinds.float += 1;
-                    tally.widens = true;
+                    tally.widens = tally.widens.or(Some(sequence));
                 }
                 ValueRef::Number(_) => tally.kinds.float += 1,
                 ValueRef::Text(_) => tally.kinds.text += 1,

@@ -27,6 +27,10 @@ fn seen(name: &str, time: i64, properties: &[(&str, Value)]) -> Seen {
 
 /// Applies the events as one batch whose base time is not 0, with a tombstone in front.
 fn apply(fold: &mut RegistryFold, events: &[Seen]) {
+    apply_at(fold, Sequence::FIRST, events);
+}
+
+fn apply_at(fold: &mut RegistryFold, first_sequence: Sequence, events: &[Seen]) {
     const BASE: i64 = 1_000;
     let mut names: Vec<&str> = Vec::new();
     let mut place = |name| match names.iter().position(|known| *known == name) {
@@ -52,7 +56,7 @@ fn apply(fold: &mut RegistryFold, events: &[Seen]) {
         }));
     }
     let payload = Payload { received_at: 0, import: None, base_time: BASE, names, subjects: vec![], records };
-    fold.apply(&Committed { first_sequence: Sequence::FIRST, payload: &payload }).unwrap();
+    fold.apply(&Committed { first_sequence, payload: &payload }).unwrap();
 }
 
 fn registry(fold: &mut RegistryFold) -> Arc<Registry> {
@@ -325,6 +329,24 @@ fn assert_same(registry: &Registry, oracle: &Oracle) {
     assert!(registry.schema().columns().eq(typed));
 }
 
+/// What is known of an earlier sequence.
+fn assert_same_names(registry: &Registry, oracle: &Oracle) {
+    assert!(registry.events().map(|event| event.name).eq(oracle.events.iter().map(|event| event.0.as_str())));
+    let columns = registry.properties().map(|p| (p.definition.name, p.definition.column.map(ColumnType::as_str)));
+    assert!(columns.eq(oracle.properties.iter().map(|property| (property.0.as_str(), property.1))));
+    assert_eq!(registry.schema().version(), oracle.version);
+    let typed = registry.schema().properties().filter(|p| p.column.is_some());
+    assert!(registry.schema().columns().eq(typed));
+    for name in "abcdefgh".chars().map(String::from) {
+        let known = oracle.properties.iter().any(|property| property.0 == name);
+        assert_eq!(registry.property(&name).is_some(), known);
+    }
+    for name in "pqrs".chars().map(String::from) {
+        let known = oracle.events.iter().any(|event| event.0 == name);
+        assert_eq!(registry.event(&name).is_some(), known);
+    }
+}
+
 fn values() -> impl Strategy<Value = Value> {
     prop_oneof![
         1 => any::<bool>().prop_map(Value::Bool),
@@ -357,8 +379,13 @@ proptest! {
         let options = RegistryOptions { columns_max };
         let mut live = RegistryFold::new(options);
         let mut oracle = Oracle::default();
+        // With the sequence of each.
+        let mut history: Vec<(u64, &Seen)> = Vec::new();
+        let mut next = 1;
         for (place, batch) in batches.iter().enumerate() {
-            apply(&mut live, batch);
+            apply_at(&mut live, Sequence::new(next), batch);
+            history.extend((next + 1..).zip(batch));
+            next += batch.len() as u64 + 1;
             batch.iter().for_each(|event| oracle.see(event, columns_max));
             assert_same(&registry(&mut live), &oracle);
             if saves >> (place % 8) & 1 == 1 {
@@ -370,6 +397,11 @@ proptest! {
                 live.load(&index.begin_read().unwrap()).unwrap();
                 assert_same(&registry(&mut live), &oracle);
             }
+        }
+        for through in 0..next {
+            let mut then = Oracle::default();
+            history.iter().filter(|(at, _)| *at <= through).for_each(|(_, event)| then.see(event, columns_max));
+            assert_same_names(&registry(&mut live).at(Sequence::new(through)), &then);
         }
         let write = index.begin_write().unwrap();
         live.reset(&write).unwrap();

@@ -659,18 +659,18 @@ impl State {
     ) -> Result<R> {
         self.check_poison()?;
         let txn = self.index.begin_write()?;
-        let fold = self
-            .folds
-            .iter_mut()
-            .find_map(|fold| {
-                let fold: &mut dyn Any = fold.as_mut();
-                fold.downcast_mut::<F>()
-            })
-            .ok_or_else(|| Error::new(ErrorKind::Invalid, "the store was opened without this fold"))?;
+        let mut folds = self.folds.iter_mut().map(|fold| -> &mut dyn Any { fold.as_mut() });
+        let fold = folds.find_map(|fold| fold.downcast_mut::<F>()).ok_or_else(without)?;
         // The fold may have changed, and the index not.
         let result = work(fold, &txn).inspect_err(|e| self.poison = Some(e.to_string()))?;
         self.checkpoint_in(txn)?;
         Ok(result)
+    }
+
+    /// The fold of this type.
+    pub(crate) fn fold<F: Fold>(&self) -> Result<&F> {
+        let mut folds = self.folds.iter().map(|fold| -> &dyn Any { fold.as_ref() });
+        folds.find_map(|fold| fold.downcast_ref::<F>()).ok_or_else(without)
     }
 
     /// What readers see from now on.
@@ -693,6 +693,10 @@ impl State {
         self.checkpoint()?;
         self.log.seal()
     }
+}
+
+fn without() -> Error {
+    Error::new(ErrorKind::Invalid, "the store was opened without this fold")
 }
 
 /// A commit that failed, and what is still to be answered.

@@ -291,6 +291,15 @@ impl Store {
         result
     }
 
+    /// Looks at a fold between two commits: it may have applied what readers do not see yet, as that is not durable.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the store was opened without this fold.
+    pub fn look<F: Fold, R>(&self, look: impl FnOnce(&F) -> R) -> Result<R> {
+        let state = lock(&self.shared.state);
+        Ok(look(state.fold::<F>()?))
+    }
+
     /// Reads the log from the batch that holds `from` to the last one of the present snapshot.
     ///
     /// # Errors

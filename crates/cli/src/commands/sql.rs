@@ -3,9 +3,9 @@
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 
-use pugmark::Pugmark;
 use pugmark::arrow::array::RecordBatch;
 use pugmark::arrow::util::display::{ArrayFormatter, FormatOptions};
+use pugmark::{Pugmark, Sequence};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
@@ -31,6 +31,9 @@ pub(crate) struct Args {
     store: StoreDir,
     /// One SELECT; without it a prompt, or what standard input holds when that is no terminal
     statement: Option<String>,
+    /// Read what the store held at this sequence: the events, links and types of then
+    #[arg(long, value_name = "SEQUENCE")]
+    as_of: Option<u64>,
     #[command(flatten)]
     output: Output,
 }
@@ -39,19 +42,24 @@ pub(crate) fn run(args: &Args, color: ColorChoice) -> Result {
     args.output.check()?;
     let db = open_existing(&args.store.dir)?;
     match &args.statement {
-        Some(statement) => answer(&db, statement, &args.output, color)?,
-        None if io::stdin().is_terminal() => prompt(&db, &args.output, color)?,
+        Some(statement) => answer(&db, statement, args, color)?,
+        None if io::stdin().is_terminal() => prompt(&db, args, color)?,
         None => {
             let mut statement = String::new();
             io::stdin().read_to_string(&mut statement)?;
-            answer(&db, &statement, &args.output, color)?;
+            answer(&db, &statement, args, color)?;
         }
     }
     Ok(db.close()?)
 }
 
-fn answer(db: &Pugmark, statement: &str, output: &Output, color: ColorChoice) -> Result {
-    let batches = db.blocking()?.sql(statement)?;
+fn answer(db: &Pugmark, statement: &str, args: &Args, color: ColorChoice) -> Result {
+    let asked = db.blocking()?;
+    let batches = match args.as_of {
+        Some(sequence) => asked.sql_as_of(statement, Sequence::new(sequence))?,
+        None => asked.sql(statement)?,
+    };
+    let output = &args.output;
     match output.format {
         Format::Table => output.write(|out| table(&batches, output, color, out)),
         _ => output.write_batches(&batches),
@@ -82,7 +90,7 @@ fn table(batches: &[RecordBatch], output: &Output, color: ColorChoice, out: &mut
 }
 
 /// Reads statements until the end of input; an error in one does not end the others.
-fn prompt(db: &Pugmark, output: &Output, color: ColorChoice) -> Result {
+fn prompt(db: &Pugmark, args: &Args, color: ColorChoice) -> Result {
     let mut editor = DefaultEditor::new()?;
     let history = history_file();
     if let Some(file) = &history {
@@ -107,7 +115,7 @@ fn prompt(db: &Pugmark, output: &Output, color: ColorChoice) -> Result {
         let whole = statement.trim();
         if let Some(ready) = whole.strip_suffix(';') {
             editor.add_history_entry(whole)?;
-            if let Err(failure) = answer(db, ready, output, color)
+            if let Err(failure) = answer(db, ready, args, color)
                 && let Some(message) = failure.message()
             {
                 writeln!(io::stderr(), "error: {message}")?;

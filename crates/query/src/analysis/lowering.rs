@@ -14,7 +14,6 @@ use super::groups::Item;
 use super::numbers::NumberSource;
 use super::run::Asked;
 use super::scan::{EventScan, Places};
-use crate::calendar::ResolvedRange;
 use crate::columns::system;
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
@@ -408,17 +407,4 @@ fn one_of(names: &[&str]) -> Expr {
         [one] => event.eq(lit(*one)),
         many => event.in_list(many.iter().map(|name| lit(*name)).collect(), false),
     }
-}
-
-/// The time between the first and the last event that the snapshot knows; an empty store has had its time at now.
-pub(super) fn time_of_data(snapshot: &QuerySnapshot) -> ResolvedRange {
-    let seen = snapshot.registry.events().fold(None::<(i64, i64)>, |seen, event| {
-        let own = (event.first_seen.as_microsecond(), event.last_seen.as_microsecond());
-        Some(seen.map_or(own, |(first, last)| (first.min(own.0), last.max(own.1))))
-    });
-    let now_us = snapshot.now.as_microsecond();
-    seen.map_or(ResolvedRange { from_us: now_us, to_us: now_us }, |(first, last)| ResolvedRange {
-        from_us: first,
-        to_us: last + 1,
-    })
 }

@@ -14,6 +14,7 @@ mod retention;
 mod run;
 mod scan;
 mod sets;
+mod time;
 mod trend;
 mod units;
 

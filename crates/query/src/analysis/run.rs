@@ -7,7 +7,7 @@ use tokio::task::JoinError;
 
 use super::QueryResult;
 use super::explain::Explain;
-use super::lowering::{Reading, time_of_data};
+use super::lowering::Reading;
 use super::people::FoundPeople;
 use crate::calendar::{ResolvedRange, TimeZone};
 use crate::engine::{Engine, QuerySnapshot};
@@ -18,16 +18,13 @@ impl Engine {
     /// Answers a query over the snapshot.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a question that contradicts itself, with its field;
-    /// [`ErrorKind::Unsupported`] for what is not built, such as `as_of` another sequence than the snapshot's;
+    /// [`ErrorKind::Invalid`] for a question that contradicts itself, with its field, and for one `as_of` another sequence than that of the snapshot, which
+    /// [`QuerySnapshot::as_of`] makes; [`ErrorKind::Unsupported`] for what is not built;
     /// [`ErrorKind::Full`] when the memory does not suffice; [`ErrorKind::Busy`] when `timeout` has passed.
     pub async fn run(&self, snapshot: &QuerySnapshot, query: &Query) -> Result<QueryResult> {
         if let Some(as_of) = query.as_of.filter(|as_of| *as_of != snapshot.sequence.number()) {
-            return Err(Error::unsupported(format!(
-                "an answer as of sequence {as_of} is not built yet: the snapshot is of {}",
-                snapshot.sequence
-            ))
-            .on("as_of"));
+            let message = format!("the question is as of sequence {as_of}, the snapshot of {}", snapshot.sequence);
+            return Err(Error::invalid(message).on("as_of"));
         }
         // Behind a pointer, so that the plan of a query is compiled here and not again in every crate that asks.
         let answer: BoxFuture<'_, Result<QueryResult>> = Box::pin(self.answer(snapshot, query));
@@ -50,7 +47,7 @@ impl Engine {
             Analysis::Funnel(funnel) => funnel.validate()?,
             Analysis::Retention(retention) => retention.validate()?,
         }
-        let mut asked = Asked::new(snapshot, query)?;
+        let mut asked = Asked::new(self, snapshot, query).await?;
         if let Some(segment) = &asked.scope().segment {
             asked.people = Some(self.people(&asked, segment).await?);
         }
@@ -73,16 +70,19 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn new(snapshot: &'a QuerySnapshot, query: &'a Query) -> Result<Self> {
+    async fn new(engine: &Engine, snapshot: &'a QuerySnapshot, query: &'a Query) -> Result<Self> {
         let scope = query.analysis.scope();
         let zone = match &scope.time_zone {
             Some(name) => TimeZone::named(name).map_err(|error| Error::from(error).on("time_zone"))?,
             None => TimeZone::utc(),
         };
-        let range = scope
-            .range
-            .resolve(&zone, snapshot.now.as_microsecond(), time_of_data(snapshot))
-            .map_err(|error| Error::from(error).on("range"))?;
+        let now_us = snapshot.now.as_microsecond();
+        let data = match scope.range.is_of_data() {
+            true => engine.time_of_data(snapshot).await?,
+            false => ResolvedRange { from_us: now_us, to_us: now_us },
+        };
+        let range = scope.range.resolve(&zone, now_us, data);
+        let range = range.map_err(|error| Error::from(error).on("range"))?;
         Ok(Self { snapshot, query, zone, range, people: None })
     }
 

@@ -49,6 +49,11 @@ impl Range {
         *self == Self::default()
     }
 
+    /// Whether an end of it is that of the data.
+    pub(crate) fn is_of_data(&self) -> bool {
+        matches!(self, Self::Between { from: None, .. } | Self::Between { to: None, .. })
+    }
+
     pub(crate) fn check(&self) -> Result<(), SpecError> {
         match self {
             Self::Between { from, to } => from.iter().chain(to).try_for_each(Moment::check),

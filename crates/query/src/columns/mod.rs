@@ -46,6 +46,6 @@ pub(crate) use order::Order;
 pub use overflow::Overflow;
 pub use policy::{MergePolicy, SizeTiered};
 pub(crate) use rollup::{DAY_US, Day, DayCell, EventRows, Rollup, read_rollup, read_rollup_events};
-pub(crate) use schema::Layout;
 pub use schema::{EventSchema, system};
+pub(crate) use schema::{Layout, as_kind};
 pub use state::{Columns, ColumnsStats, Tail};

@@ -4,8 +4,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use datafusion::arrow::array::{Array, ArrayRef};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef, TimeUnit};
 use pugmark_registry::{ColumnType, Schema};
+use pugmark_store::Result;
+
+use super::error;
 
 /// The columns that every event has: their names, and their places in every [`EventSchema`].
 pub mod system {
@@ -167,6 +172,14 @@ impl EventSchema {
                 Column::Property(name, column)
             }
         })
+    }
+}
+
+/// A column as one of this type: it may have widened since, or not yet.
+pub(crate) fn as_kind(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
+    match array.data_type() == kind {
+        true => Ok(Arc::clone(array)),
+        false => cast(array, kind).map_err(error::arrow),
     }
 }
 

@@ -289,9 +289,11 @@ impl Footer {
                 Some(coded) => Column::Coded(coded),
                 None => Column::Array(cast(&array, &DataType::Utf8View).map_err(crate::columns::arrow_error)?),
             },
-            own if own == kind => Column::Array(array),
-            // A column that has widened since.
-            _ => Column::Array(cast(&array, kind).map_err(crate::columns::arrow_error)?),
+            // A column that has widened since. One that is asked for as it was before is kept as it is.
+            own if own != kind && *kind == DataType::Float64 => {
+                Column::Array(cast(&array, kind).map_err(crate::columns::arrow_error)?)
+            }
+            _ => Column::Array(array),
         };
         let bytes = column.bytes();
         Ok((column, bytes))

@@ -4,16 +4,16 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use datafusion::arrow::array::{Array, ArrayRef};
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::DataType;
+use pugmark_registry::Schema;
 use pugmark_store::Result;
 
 use super::cache::{ColumnCache, Kept};
 use super::column::{Column, Footer};
 use super::sorted::Sorted;
 use crate::columns::{
-    Chunk, ColumnFile, Cube, Declared, EventRows, EventSchema, Rollup, arrow_error, read_cube, read_rollup,
+    Chunk, ColumnFile, Cube, Declared, EventRows, EventSchema, Rollup, as_kind, read_cube, read_rollup,
     read_rollup_events,
 };
 use crate::engine::QuerySnapshot;
@@ -55,8 +55,9 @@ impl Read {
 }
 
 impl Local {
-    pub(crate) fn new(snapshot: QuerySnapshot, cache: Arc<ColumnCache>) -> Self {
-        let schema = snapshot.columns.event_schema(snapshot.registry.schema());
+    /// With the columns for `schema`.
+    pub(crate) fn new(snapshot: QuerySnapshot, schema: &Schema, cache: Arc<ColumnCache>) -> Self {
+        let schema = snapshot.columns.event_schema(schema);
         Self { snapshot, schema, cache, read: Arc::default() }
     }
 
@@ -152,7 +153,7 @@ impl Local {
                     self.read.bytes.fetch_add(footer.column_bytes(group, own), Ordering::Relaxed);
                     footer.read_column(file, group, own, field.data_type())
                 })?;
-                // It was kept before its type widened.
+                // It was kept before its type widened, or is asked for as it was before.
                 match column.as_ref() {
                     Column::Array(array) => Ok(Column::Array(as_kind(array, field.data_type())?)),
                     other => Ok(other.clone()),
@@ -247,12 +248,5 @@ pub(crate) enum Source {
 impl Part {
     pub(crate) fn is_file(&self) -> bool {
         matches!(self.source, Source::File(_))
-    }
-}
-
-fn as_kind(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
-    match array.data_type() == kind {
-        true => Ok(Arc::clone(array)),
-        false => cast(array, kind).map_err(arrow_error),
     }
 }

@@ -469,6 +469,23 @@ fn hidden(piece: Piece<'_>, subjects: &ScalarBuffer<u32>) -> Result<Option<Boole
     })))
 }
 
+impl Local {
+    /// When the first and the last of the rows of `part` happened that are in answers.
+    pub(crate) fn times_shown(&self, part: &Part) -> Result<Option<(i64, i64)>> {
+        let mut seen: Option<(i64, i64)> = None;
+        for (group, rows) in self.groups(&part.source)?.iter().enumerate() {
+            let piece = Piece { local: self, part, group, start: 0, rows: rows.len() };
+            let shown = hidden(piece, &primitive::<UInt32Type>(&piece.array(system::SUBJECT.0)?))?;
+            let timestamps = primitive::<TimestampMicrosecondType>(&piece.array(system::TIMESTAMP.0)?);
+            for at in only(timestamps, shown.as_ref()).iter().copied() {
+                let (first, last) = seen.unwrap_or((at, at));
+                seen = Some((first.min(at), last.max(at)));
+            }
+        }
+        Ok(seen)
+    }
+}
+
 fn primitive<T: datafusion::arrow::datatypes::ArrowPrimitiveType>(array: &ArrayRef) -> ScalarBuffer<T::Native> {
     array.as_primitive::<T>().values().clone()
 }

@@ -43,6 +43,7 @@ const FEW_SUBJECTS: usize = 1_000;
 #[derive(Debug)]
 pub(crate) struct EventsTable {
     snapshot: QuerySnapshot,
+    /// The columns as they are stored by now.
     columns: Arc<EventSchema>,
     schema: SchemaRef,
     /// What each column of `schema` shows.
@@ -53,8 +54,11 @@ pub(crate) struct EventsTable {
 
 impl EventsTable {
     pub(crate) fn new(snapshot: QuerySnapshot) -> Self {
-        let columns = snapshot.columns.event_schema(snapshot.registry.schema());
-        let stored = columns.arrow();
+        let columns = snapshot.columns.event_schema(&snapshot.stored);
+        let shown = match Arc::ptr_eq(&snapshot.stored, snapshot.registry.schema()) {
+            true => Arc::clone(&columns),
+            false => EventSchema::of(snapshot.registry.schema()),
+        };
         let order = [
             Output::Column(system::SEQUENCE.0),
             Output::Column(system::EVENT.0),
@@ -67,12 +71,17 @@ impl EventsTable {
             Output::Column(system::SESSION_ID.0),
             Output::Column(system::CONTEXT.0),
         ];
-        let properties = (system::COUNT..stored.fields().len()).map(Output::Column);
-        let outputs: Vec<Output> = order.into_iter().chain(properties).collect();
+        // Later columns stand behind earlier ones, and before the overflow.
+        let properties = (system::COUNT..shown.overflow()).map(Output::Column);
+        let overflow = Output::Column(columns.overflow());
+        let outputs: Vec<Output> = order.into_iter().chain(properties).chain([overflow]).collect();
         let fields: Vec<Arc<Field>> = outputs
             .iter()
             .map(|output| match output {
-                Output::Column(at) => Arc::clone(&stored.fields()[*at]),
+                Output::Column(at) if *at == columns.overflow() => {
+                    Arc::clone(&shown.arrow().fields()[shown.overflow()])
+                }
+                Output::Column(at) => Arc::clone(&shown.arrow().fields()[*at]),
                 Output::Person => Arc::new(Field::new(PERSON, DataType::UInt32, false)),
                 // An erased id is NULL.
                 Output::DistinctId => Arc::new(Field::new(DISTINCT_ID, DataType::Utf8, true)),
@@ -89,6 +98,14 @@ impl EventsTable {
     /// The part of `filter` that the stored columns can decide: never narrower than `filter`.
     fn stored_filter(&self, filter: &Expr) -> Result<Option<Expr>> {
         let named = filter.column_refs();
+        let kind = |schema: &SchemaRef, name: &str| schema.field_with_name(name).map(|field| field.data_type().clone());
+        let has_widened = |column: &&Column| {
+            let (shown, stored) = (kind(&self.schema, &column.name), kind(self.columns.arrow(), &column.name));
+            shown.ok().zip(stored.ok()).is_some_and(|(shown, stored)| shown != stored)
+        };
+        if named.iter().any(has_widened) {
+            return Ok(None);
+        }
         let of = |name: &str| named.iter().any(|column| column.name == name);
         if !of(PERSON) && !of(DISTINCT_ID) {
             return Ok(Some(filter.clone()));
@@ -271,7 +288,8 @@ impl TableProvider for EventsTable {
                 }
             })
             .collect();
-        let hides = self.snapshot.hidden.hides_events();
+        let is_past = self.snapshot.is_past();
+        let hides = self.snapshot.hidden.hides_events() || is_past;
         if hides {
             made_at.subject = Some(place_of(system::SUBJECT.0));
             made_at.sequence = Some(place_of(system::SEQUENCE.0));
@@ -285,11 +303,12 @@ impl TableProvider for EventsTable {
 
         let mut stored: Vec<Expr> =
             filters.iter().filter_map(|filter| self.stored_filter(filter).transpose()).collect::<Result<_>>()?;
-        // What has expired is pruned like anything else that is not asked for.
+        // What has expired, and what came later, is pruned like anything else that is not asked for.
         stored.extend(expired_before.map(|before| {
             let before = ScalarValue::TimestampMicrosecond(Some(before.as_microsecond()), Some("+00:00".into()));
             col(system::TIMESTAMP.1).gt_eq(lit(before))
         }));
+        stored.extend(is_past.then(|| col(system::SEQUENCE.1).lt_eq(lit(self.snapshot.sequence.number()))));
         let stored_schema = DFSchema::try_from(Arc::clone(self.columns.arrow()))?;
         let predicate =
             conjunction(stored).map(|filter| state.create_physical_expr(filter, &stored_schema)).transpose()?;

@@ -20,6 +20,7 @@ use futures::StreamExt;
 use pugmark_store::{Sequence, SubjectId};
 
 use super::events::external;
+use crate::columns::as_kind;
 use crate::engine::QuerySnapshot;
 
 /// What a column of the table shows.
@@ -203,8 +204,10 @@ impl Maker {
         let columns = self
             .outputs
             .iter()
-            .map(|output| match (output, subjects) {
-                (Output::Column(at), _) => Ok(Arc::clone(batch.column(*at))),
+            .zip(self.schema.fields())
+            .map(|(output, field)| match (output, subjects) {
+                // The column may have widened since.
+                (Output::Column(at), _) => as_kind(batch.column(*at), field.data_type()).map_err(external),
                 (Output::Person, Some(subjects)) => Ok(self.persons(subjects)),
                 (Output::DistinctId, Some(subjects)) => self.distinct_ids(subjects),
                 (Output::Person | Output::DistinctId, None) => internal_err!("the scan reads no subject"),
@@ -214,19 +217,18 @@ impl Maker {
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
 
-    /// The rows that are not hidden, where some may be.
+    /// The rows that are not hidden and did not come later, where some may be or have.
     fn shown(&self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
         let hidden = &self.snapshot.hidden;
         let mut kept: Option<BooleanArray> = None;
-        if let (Some(subject), Some(sequence)) = (self.places.subject, self.places.sequence)
-            && hidden.hides_events()
-        {
+        if let (Some(subject), Some(sequence)) = (self.places.subject, self.places.sequence) {
+            let last = self.snapshot.sequence;
             let subjects = batch.column(subject).as_primitive::<UInt32Type>().values();
             let sequences = batch.column(sequence).as_primitive::<UInt64Type>().values();
-            let shown = subjects
-                .iter()
-                .zip(sequences)
-                .map(|(subject, sequence)| Some(!hidden.hides(SubjectId::new(*subject), Sequence::new(*sequence))));
+            let shown = subjects.iter().zip(sequences).map(|(subject, sequence)| {
+                let (subject, sequence) = (SubjectId::new(*subject), Sequence::new(*sequence));
+                Some(sequence <= last && !hidden.hides(subject, sequence))
+            });
             kept = Some(shown.collect());
         }
         if let (Some(timestamp), Some(before)) = (self.places.timestamp, hidden.expired_before()) {

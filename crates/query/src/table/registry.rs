@@ -17,6 +17,8 @@ use pugmark_registry::{ColumnType, KindCounts, Registry};
 use pugmark_store::Timestamp;
 
 use super::events::external;
+use crate::engine::QuerySnapshot;
+use crate::error::Error;
 use crate::local::Local;
 
 /// How many values of a property are shown.
@@ -26,15 +28,16 @@ const SAMPLE_ROWS: usize = 4_096;
 const SAMPLE_SOURCES: usize = 3;
 
 /// `registry_events`: a row for each event name.
-pub(crate) fn events(registry: &Arc<Registry>) -> Result<Arc<dyn TableProvider>> {
+pub(crate) fn events(snapshot: &QuerySnapshot) -> Result<Arc<dyn TableProvider>> {
     let schema = Arc::new(Schema::new(vec![
         Field::new("event", DataType::Utf8, false),
         Field::new("events", DataType::UInt64, false),
         Field::new("first_seen", instant(), false),
         Field::new("last_seen", instant(), false),
     ]));
-    let (registry, own) = (Arc::clone(registry), Arc::clone(&schema));
+    let (snapshot, own) = (snapshot.clone(), Arc::clone(&schema));
     table(schema, move || {
+        let registry = counted(&snapshot)?;
         let columns: Vec<ArrayRef> = vec![
             Arc::new(registry.events().map(|event| Some(event.name)).collect::<StringArray>()),
             Arc::new(registry.events().map(|event| Some(event.count)).collect::<UInt64Array>()),
@@ -65,7 +68,7 @@ pub(crate) fn properties(local: Local) -> Result<Arc<dyn TableProvider>> {
     ]));
     let own = Arc::clone(&schema);
     table(schema, move || {
-        let registry = &local.snapshot.registry;
+        let registry = counted(&local.snapshot)?;
         let each = || registry.properties();
         let column = each().map(|property| property.definition.column.map(|_| property.definition.column_name()));
         let kind = each().map(|property| property.definition.column.map(ColumnType::as_str));
@@ -116,6 +119,15 @@ fn samples(local: &Local, property: &str) -> Result<String> {
         }
     }
     Ok(serde_json::Value::from(found).to_string())
+}
+
+/// The registry, where what it has counted is of the snapshot too.
+fn counted(snapshot: &QuerySnapshot) -> Result<&Arc<Registry>> {
+    if snapshot.is_past() {
+        let message = "the registry counts what is there now: registry_events and registry_properties cannot be read as of an earlier sequence";
+        return Err(external(Error::unsupported(message).on("as_of")));
+    }
+    Ok(&snapshot.registry)
 }
 
 fn instant() -> DataType {

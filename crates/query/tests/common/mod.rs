@@ -9,7 +9,7 @@ use pugmark_query::columns::{ColumnsFold, ColumnsOptions, Flusher};
 use pugmark_query::spec::Query;
 use pugmark_query::{Engine, EngineOptions, Error, QueryResult, QuerySnapshot, Result};
 use pugmark_registry::{RegistryFold, RegistryOptions};
-use pugmark_store::{Entry, Event, ManualClock, Operation, Options, Outcome, Store, Timestamp};
+use pugmark_store::{Entry, Event, ManualClock, Operation, Options, Outcome, Sequence, Store, Timestamp};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -115,7 +115,11 @@ impl Db {
     }
 
     pub(crate) fn try_run(&self, query: &Query) -> Result<QueryResult> {
-        self.runtime.block_on(self.engine.run(&self.snapshot(), query))
+        let snapshot = match query.as_of {
+            Some(sequence) => QuerySnapshot::as_of(&self.store, Sequence::new(sequence))?,
+            None => self.snapshot(),
+        };
+        self.runtime.block_on(self.engine.run(&snapshot, query))
     }
 
     /// The answer to a query in JSON, as JSON.
