@@ -10,7 +10,7 @@ use pugmark_store::{Event, Timestamp, Value};
 
 const IDS: [&str; 6] = ["ann", "bob", "cid", "dan", "eve", "a visitor"];
 const NAMES: [&str; 3] = ["buy", "view", "walk"];
-const OF_FEW: [&str; 11] = [
+const OF_FEW: [&str; 18] = [
     "SELECT sequence, person FROM events WHERE person IN (1, 2, 3, 4, 5)",
     "SELECT event, count(*) FROM events WHERE distinct_id = 'bob' OR distinct_id = 'cid' GROUP BY event ORDER BY 1 LIMIT 2",
     "SELECT timestamp, event, amount FROM events WHERE distinct_id = 'ann'",
@@ -22,6 +22,19 @@ const OF_FEW: [&str; 11] = [
     "SELECT count(*), sum(amount) FROM events WHERE distinct_id = 'dan' AND person = 3",
     "SELECT sequence FROM events WHERE distinct_id = 'eve' AND timestamp >= '2025-01-02'",
     "SELECT count(*) FROM events WHERE distinct_id = 'nobody'",
+    "SELECT sequence, note FROM events WHERE distinct_id IN ('ann', 'bob') ORDER BY timestamp, sequence LIMIT 5",
+    "SELECT sequence, note FROM events WHERE person IN (0, 1, 2) ORDER BY timestamp DESC, sequence DESC LIMIT 7",
+    "SELECT timestamp FROM events WHERE subject < 9 AND subject IN (0, 1, 4) ORDER BY timestamp DESC LIMIT 3",
+    "SELECT note, amount FROM events WHERE distinct_id = 'ann' AND event <> 'buy' ORDER BY timestamp, sequence LIMIT 4",
+    "SELECT sequence FROM events WHERE distinct_id = 'bob' ORDER BY timestamp DESC, sequence LIMIT 6",
+    "SELECT note FROM events WHERE distinct_id IN ('ann', 'dan') ORDER BY timestamp DESC, sequence DESC LIMIT 3 OFFSET 2",
+    "SELECT sum(n) FROM (SELECT sequence AS n FROM events WHERE distinct_id IN ('ann', 'eve') ORDER BY timestamp, n LIMIT 9) t",
+];
+/// Of these the rows come in their order.
+const IN_ORDER: [&str; 3] = [
+    "SELECT sequence, timestamp, note FROM events WHERE distinct_id IN ('ann', 'bob', 'cid') ORDER BY timestamp, sequence",
+    "SELECT sequence, event FROM events WHERE distinct_id IN ('ann', 'bob') ORDER BY timestamp DESC, sequence DESC LIMIT 11",
+    "SELECT sequence, row_number() OVER (ORDER BY timestamp, sequence) FROM events WHERE distinct_id = 'ann' ORDER BY 2",
 ];
 
 const COUNTS: [&str; 14] = [
@@ -118,6 +131,14 @@ fn both_roads_come_to_the_same() {
             prop_assert!(plan.contains("SubjectsExec"), "{}", plan);
             let plan = db.try_sql_with(&scans, &snapshot, &explain).expect("it runs").join("\n");
             prop_assert!(!plan.contains("SubjectsExec"), "{}", plan);
+        }
+        for statement in IN_ORDER {
+            let rows = |engine: &Engine| db.try_sql_with(engine, &snapshot, statement).expect("it runs");
+            for engine in [&db.engine, &forgets] {
+                prop_assert_eq!(rows(engine), rows(&scans), "{}", statement);
+            }
+            let plan = rows_of(&db.engine, &format!("EXPLAIN {statement}")).join("\n");
+            prop_assert!(plan.contains("order=") && !plan.contains("SortExec"), "{}", plan);
         }
         // As of a sequence everything is as it was when a snapshot was taken of it.
         let then = earlier.get(&snapshots);

@@ -21,6 +21,13 @@ pub(crate) struct Found {
     pub(crate) rows: Vec<Range<usize>>,
 }
 
+impl Found {
+    /// How many rows.
+    pub(crate) fn count(&self) -> usize {
+        self.rows.iter().map(ExactSizeIterator::len).sum()
+    }
+}
+
 /// How many columns a question may still decode whole.
 #[derive(Debug)]
 pub(crate) struct Whole(AtomicUsize);

@@ -6,6 +6,7 @@
 mod cache;
 mod column;
 mod few;
+mod ordered;
 mod part;
 mod people;
 mod persons;
@@ -16,7 +17,8 @@ mod units;
 mod work;
 
 pub(crate) use cache::{ColumnCache, YieldingPool};
-pub(crate) use few::Whole;
+pub(crate) use few::{Found, Whole};
+pub(crate) use ordered::{Direction, Placed, first as first_placed};
 pub(crate) use part::{Local, Part, Parts, Source};
 pub(crate) use people::People;
 pub(crate) use persons::Merged;

@@ -11,11 +11,14 @@ use datafusion::arrow::datatypes::{SchemaRef, TimestampMicrosecondType, UInt32Ty
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, SortOrderPushdownResult,
+};
 use futures::StreamExt;
 use pugmark_store::{Sequence, SubjectId};
 
@@ -60,6 +63,8 @@ pub(crate) struct EventsExec {
     outputs: Arc<[Output]>,
     places: Places,
     schema: SchemaRef,
+    /// The order in which its input gives the rows, where it was asked for one.
+    order: Arc<[PhysicalSortExpr]>,
     facts: Facts,
     snapshot: QuerySnapshot,
     properties: Arc<PlanProperties>,
@@ -75,12 +80,13 @@ impl EventsExec {
         facts: Facts,
         snapshot: QuerySnapshot,
     ) -> Self {
-        let properties = Arc::new(properties(&schema, &input));
+        let properties = Arc::new(properties(&schema, &input, &[]));
         Self {
             input,
             outputs: outputs.into(),
             places,
             schema,
+            order: Arc::from([]),
             facts,
             snapshot,
             properties,
@@ -93,6 +99,21 @@ impl EventsExec {
         self.facts
     }
 
+    /// The same over another input, whose rows come in this order.
+    fn over(&self, input: Arc<dyn ExecutionPlan>, order: &[PhysicalSortExpr]) -> Self {
+        Self {
+            properties: Arc::new(properties(&self.schema, &input, order)),
+            input,
+            outputs: Arc::clone(&self.outputs),
+            places: self.places,
+            schema: Arc::clone(&self.schema),
+            order: order.into(),
+            facts: self.facts,
+            snapshot: self.snapshot.clone(),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+
     fn maker(&self) -> Maker {
         Maker {
             outputs: Arc::clone(&self.outputs),
@@ -103,9 +124,10 @@ impl EventsExec {
     }
 }
 
-fn properties(schema: &SchemaRef, input: &Arc<dyn ExecutionPlan>) -> PlanProperties {
+fn properties(schema: &SchemaRef, input: &Arc<dyn ExecutionPlan>, order: &[PhysicalSortExpr]) -> PlanProperties {
+    let order = (!order.is_empty()).then(|| order.to_vec());
     PlanProperties::new(
-        EquivalenceProperties::new(Arc::clone(schema)),
+        EquivalenceProperties::new_with_orderings(Arc::clone(schema), order),
         datafusion::physical_plan::Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
         input.pipeline_behavior(),
         input.boundedness(),
@@ -148,16 +170,37 @@ impl ExecutionPlan for EventsExec {
         let (Some(input), true) = (children.pop(), children.is_empty()) else {
             return internal_err!("EventsExec has one input");
         };
-        Ok(Arc::new(Self {
-            properties: Arc::new(properties(&self.schema, &input)),
-            input,
-            outputs: Arc::clone(&self.outputs),
-            places: self.places,
-            schema: Arc::clone(&self.schema),
-            facts: self.facts,
-            snapshot: self.snapshot.clone(),
-            metrics: ExecutionPlanMetricsSet::new(),
-        }))
+        Ok(Arc::new(self.over(input, &self.order)))
+    }
+
+    fn try_pushdown_sort(
+        &self,
+        order: &[PhysicalSortExpr],
+    ) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+        let stored = order.iter().map(|expr| {
+            let column = expr.expr.downcast_ref::<Column>()?;
+            let Output::Column(at) = self.outputs.get(column.index())? else { return None };
+            let name = self.input.schema().fields().get(*at)?.name().clone();
+            Some(PhysicalSortExpr { expr: Arc::new(Column::new(&name, *at)), options: expr.options })
+        });
+        let Some(stored) = stored.collect::<Option<Vec<_>>>() else { return Ok(SortOrderPushdownResult::Unsupported) };
+        Ok(match self.input.try_pushdown_sort(&stored)? {
+            SortOrderPushdownResult::Exact { inner } => {
+                SortOrderPushdownResult::Exact { inner: Arc::new(self.over(inner, order)) }
+            }
+            _ => SortOrderPushdownResult::Unsupported,
+        })
+    }
+
+    fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
+        // Of the first rows some may not be shown.
+        let shows_all = self.places.sequence.is_none() && self.places.timestamp.is_none();
+        let input = self.input.with_fetch(limit).filter(|_| shows_all)?;
+        Some(Arc::new(self.over(input, &self.order)))
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.input.fetch()
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

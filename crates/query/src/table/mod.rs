@@ -3,6 +3,7 @@
 mod daily;
 mod events;
 mod exec;
+mod few;
 mod persons;
 mod prune;
 mod reader;

@@ -3,31 +3,27 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SortOrderPushdownResult};
 use futures::{TryStreamExt, stream};
 
-use super::events::external;
-use crate::local::{Local, Source, Whole, Work};
-
-/// Bytes that a value takes, nearly.
-const VALUE_BYTES: usize = 16;
-
-/// What one thread has gathered, with the number of the part, and the memory that it takes.
-type Gathered = (Vec<(usize, RecordBatch)>, MemoryReservation);
+use super::few::Reading;
+use crate::columns::system;
+use crate::local::{Direction, Local, Source, Work};
 
 /// Reads stored columns of the rows of a few subjects.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct SubjectsExec {
     local: Local,
     sources: Arc<[Source]>,
@@ -37,6 +33,9 @@ pub(super) struct SubjectsExec {
     events: Option<Arc<[String]>>,
     places: Arc<[usize]>,
     schema: SchemaRef,
+    /// The order of (timestamp, sequence) that is asked for, and how many rows of it.
+    direction: Option<Direction>,
+    fetch: Option<usize>,
     threads: usize,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -52,12 +51,7 @@ impl SubjectsExec {
         threads: usize,
     ) -> Result<Self> {
         let schema = Arc::new(local.schema.arrow().project(places)?);
-        let properties = Arc::new(PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&schema)),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        ));
+        let properties = properties(&schema, &[]);
         Ok(Self {
             local,
             sources: sources.into(),
@@ -65,6 +59,8 @@ impl SubjectsExec {
             events: events.map(Into::into),
             places: places.into(),
             schema,
+            direction: None,
+            fetch: None,
             threads,
             properties,
             metrics: ExecutionPlanMetricsSet::new(),
@@ -72,13 +68,28 @@ impl SubjectsExec {
     }
 }
 
+fn properties(schema: &SchemaRef, order: &[PhysicalSortExpr]) -> Arc<PlanProperties> {
+    let order = (!order.is_empty()).then(|| order.to_vec());
+    Arc::new(PlanProperties::new(
+        EquivalenceProperties::new_with_orderings(Arc::clone(schema), order),
+        Partitioning::UnknownPartitioning(1),
+        EmissionType::Incremental,
+        Boundedness::Bounded,
+    ))
+}
+
 impl DisplayAs for SubjectsExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SubjectsExec: subjects={}, parts={}", self.subjects.len(), self.sources.len())?;
-        match &self.events {
-            Some(events) => write!(f, ", events=[{}]", events.join(", ")),
-            None => Ok(()),
+        if let Some(events) = &self.events {
+            write!(f, ", events=[{}]", events.join(", "))?;
         }
+        match self.direction {
+            Some(Direction::Ascending) => f.write_str(", order=ascending")?,
+            Some(Direction::Descending) => f.write_str(", order=descending")?,
+            None => {}
+        }
+        self.fetch.map_or(Ok(()), |fetch| write!(f, ", fetch={fetch}"))
     }
 }
 
@@ -109,42 +120,75 @@ impl ExecutionPlan for SubjectsExec {
         Ok(self)
     }
 
+    fn try_pushdown_sort(
+        &self,
+        order: &[PhysicalSortExpr],
+    ) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+        let direction = match order.first() {
+            Some(first) if first.options.descending => Direction::Descending,
+            _ => Direction::Ascending,
+        };
+        let by: Option<Vec<usize>> = order
+            .iter()
+            .map(|expr| {
+                let column = expr.expr.downcast_ref::<Column>()?;
+                let same = expr.options.descending == (direction == Direction::Descending);
+                self.places.get(column.index()).copied().filter(|_| same)
+            })
+            .collect();
+        // A sequence is one event's alone.
+        if !by.is_some_and(|by| [system::TIMESTAMP.0, system::SEQUENCE.0].starts_with(&by) && !by.is_empty()) {
+            return Ok(SortOrderPushdownResult::Unsupported);
+        }
+        let inner = Self {
+            direction: Some(direction),
+            properties: properties(&self.schema, order),
+            metrics: ExecutionPlanMetricsSet::new(),
+            ..self.clone()
+        };
+        Ok(SortOrderPushdownResult::Exact { inner: Arc::new(inner) })
+    }
+
+    fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
+        self.direction?;
+        Some(Arc::new(Self { fetch: limit, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }))
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.fetch
+    }
+
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let bytes_scanned = MetricBuilder::new(&self.metrics).counter("bytes_scanned", partition);
-        let (local, sources, subjects) = (self.local.clone(), Arc::clone(&self.sources), Arc::clone(&self.subjects));
-        let (events, places, schema) = (self.events.clone(), Arc::clone(&self.places), Arc::clone(&self.schema));
-        let (read, count, work) = (Arc::clone(&self.local.read), self.sources.len(), Work::new(self.threads));
-        let whole = Whole::default();
-        let pool = Arc::clone(context.memory_pool());
-        let piece = move |(batches, reservation): &mut Gathered, at: usize| {
-            let source = &sources[at];
-            for found in local.find(source, &subjects, events.as_deref())? {
-                let rows: usize = found.rows.iter().map(ExactSizeIterator::len).sum();
-                reservation.try_grow(rows.saturating_mul(places.len() * VALUE_BYTES))?;
-                let columns = local.read_found(source, &found, &places, &whole)?;
-                let options = RecordBatchOptions::new().with_row_count(Some(rows));
-                let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options);
-                batches.push((at, batch.map_err(datafusion::error::DataFusionError::from)?));
-            }
-            Ok(())
+        let reading = Reading {
+            local: self.local.clone(),
+            sources: Arc::clone(&self.sources),
+            subjects: Arc::clone(&self.subjects),
+            events: self.events.clone(),
+            places: Arc::clone(&self.places),
+            schema: Arc::clone(&self.schema),
+            whole: Arc::default(),
+            pool: Arc::clone(context.memory_pool()),
+            work: Work::new(self.threads),
         };
+        let (direction, fetch) = (self.direction, self.fetch);
+        let read = Arc::clone(&self.local.read);
         let all = async move {
             let timer = metrics.elapsed_compute().timer();
-            let make = || (Vec::new(), MemoryConsumer::new("rows of few subjects").register(&pool));
-            let gathered = work.each(count, false, make, piece).await.map_err(external)?;
-            let (batches, reservations): (Vec<_>, Vec<_>) = gathered.into_iter().unzip();
-            let mut batches: Vec<(usize, RecordBatch)> = batches.into_iter().flatten().collect();
-            batches.sort_by_key(|(at, _)| *at);
+            let (batches, held) = match direction {
+                Some(direction) => reading.in_order(direction, fetch).await?,
+                None => reading.as_found().await?,
+            };
             timer.done();
             bytes_scanned.add(usize::try_from(read.bytes()).unwrap_or(usize::MAX));
-            metrics.record_output(batches.iter().map(|(_, batch)| batch.num_rows()).sum());
+            metrics.record_output(batches.iter().map(RecordBatch::num_rows).sum());
             // Until the last of them is taken.
-            let batches = batches.into_iter().map(move |(_, batch)| {
-                let _held = &reservations;
+            let batches = batches.into_iter().map(move |batch| {
+                let _held = &held;
                 Ok(batch)
             });
-            Ok::<_, datafusion::error::DataFusionError>(stream::iter(batches))
+            Ok::<_, DataFusionError>(stream::iter(batches))
         };
         let stream = stream::once(all).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream)))
