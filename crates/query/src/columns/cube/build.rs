@@ -176,7 +176,8 @@ impl<'a> Builder<'a> {
 
     fn finish(self, events: Vec<(Box<str>, Cells)>) -> Option<Cube> {
         let all: Vec<Vec<GroupValue>> = match self.declaration.dimensions.len() {
-            0 => vec![Vec::new()],
+            // Everything is one combination, as far as there is anything.
+            0 => events.first().map(|_| Vec::new()).into_iter().collect(),
             _ => {
                 let groups = self.groups.groups();
                 (0_u32..).take(groups.len()).map(|number| groups.values(number).to_vec()).collect()
@@ -274,6 +275,15 @@ mod tests {
             (event.groups[2].1[0].numbers[0].min, event.groups[0].1[0].numbers[0].max),
             (1.5, f64::NEG_INFINITY)
         );
+    }
+
+    #[test]
+    fn a_file_without_the_events_has_a_cube_without_combinations() {
+        for declaration in [Declaration::new("x", "other").measure("m"), Declaration::new("x", "other").dimension("d")]
+        {
+            let cube = build_cube(&declaration, [("e".into(), 0..3)], |_, _| Ok(()));
+            assert_eq!(cube.expect("it runs"), Some(Cube::default()));
+        }
     }
 
     #[test]
