@@ -90,3 +90,18 @@ pub fn overflow(bytes: &[u8]) {
 pub fn column_entry(bytes: &[u8]) {
     crate::columns::fuzz_entry(bytes);
 }
+
+/// The rollup of a columnar file: a file that is whole as far as its checksums tell, and rows of one.
+pub fn rollup_file(bytes: &[u8]) {
+    crate::columns::fuzz_rollup(bytes);
+}
+
+/// A cube, as [`rollup_file`].
+pub fn cube_file(bytes: &[u8]) {
+    crate::columns::fuzz_cube(bytes);
+}
+
+/// A declaration: a line with its name, and the JSON text of its setting.
+pub fn declaration(bytes: &[u8]) {
+    crate::columns::fuzz_declaration(bytes);
+}

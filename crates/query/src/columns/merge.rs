@@ -68,7 +68,7 @@ impl Input {
         let guarded = Guarded::open(Arc::clone(&file.data))?;
         let footer = ArrowReaderMetadata::load(&guarded, ArrowReaderOptions::new());
         let footer = footer.map_err(|e| error::reading(&file.path, e))?;
-        Ok(Self { file: Arc::clone(file), footer, rollup: read_rollup(&file.rollup)? })
+        Ok(Self { file: Arc::clone(file), footer, rollup: read_rollup(&file.rollup, file.rows)? })
     }
 
     fn reader(&self, column: usize) -> Result<ParquetRecordBatchReader> {

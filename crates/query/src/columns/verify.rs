@@ -170,7 +170,7 @@ fn check_rows(file: &Arc<ColumnFile>, slices: &[Slice], types: &EventSchema, fou
     if file.rows != order.rows.len() as u64 {
         return Ok(());
     }
-    if read_rollup(&file.rollup)? != order.rollup(slices) {
+    if read_rollup(&file.rollup, file.rows)? != order.rollup(slices) {
         found.add(format!("{}: counts or subjects are not those of the log", file.rollup.path.display()));
     }
     let reader = || {
@@ -262,7 +262,7 @@ fn check_cubes(
             })
         })?;
         let stored = match &cube.stored {
-            Some((_, stored)) => Some(read_cube(stored, declaration)?),
+            Some((_, stored)) => Some(read_cube(stored, declaration, file.rows)?),
             None => None,
         };
         if stored != expected {

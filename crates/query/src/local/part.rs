@@ -95,7 +95,7 @@ impl Local {
             Source::Tail(_, sorted) => Ok(Arc::clone(&sorted.rollup)),
             Source::File(file) => self.cache.get(&file.rollup, Kept::Rollup, || {
                 self.read.bytes.fetch_add(file.rollup.bytes, Ordering::Relaxed);
-                let rollup = read_rollup(&file.rollup)?;
+                let rollup = read_rollup(&file.rollup, file.rows)?;
                 let bytes = rollup.bytes();
                 Ok((rollup, bytes))
             }),
@@ -107,7 +107,7 @@ impl Local {
         match source {
             Source::Tail(_, sorted) => Ok(Arc::new(sorted.rollup.event_rows())),
             Source::File(file) => self.cache.get(&file.rollup, Kept::Events, || {
-                let (events, read) = read_rollup_events(&file.rollup)?;
+                let (events, read) = read_rollup_events(&file.rollup, file.rows)?;
                 self.read.bytes.fetch_add(read, Ordering::Relaxed);
                 let bytes = events.iter().map(|(name, _)| size_of::<EventRows>() + name.len()).sum();
                 Ok((events, bytes))
@@ -126,7 +126,7 @@ impl Local {
         let Some((_, stored)) = stored.filter(|_| self.shows_all(part)) else { return Ok(None) };
         let cube = self.cache.get(stored, Kept::Cube, || {
             self.read.bytes.fetch_add(stored.bytes, Ordering::Relaxed);
-            let cube = read_cube(stored, &declared.declaration)?;
+            let cube = read_cube(stored, &declared.declaration, file.rows)?;
             let bytes = cube.bytes();
             Ok::<_, pugmark_store::Error>((cube, bytes))
         })?;

@@ -82,7 +82,7 @@ pub(crate) fn cube_of_file(
     read.sort_unstable();
     read.dedup();
     let total = usize::try_from(file.rows).unwrap_or(usize::MAX);
-    let (events, _) = read_rollup_events(&file.rollup)?;
+    let (events, _) = read_rollup_events(&file.rollup, file.rows)?;
     build_cube(declaration, events, |range, take| {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(guarded.clone(), footer.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), read.iter().copied());

@@ -5,30 +5,28 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     ArrayRef, AsArray, BinaryBuilder, Date32Array, Float64Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
 };
-use datafusion::arrow::datatypes::{DataType, Date32Type, Field, Float64Type, Schema, SchemaRef, UInt64Type};
-use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use datafusion::arrow::datatypes::{
+    DataType, Date32Type, Field, Float64Type, Schema, SchemaRef, UInt32Type, UInt64Type,
+};
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::metadata::KeyValue;
 use pugmark_store::Result;
-use roaring::RoaringBitmap;
 use serde_json::Value;
 
 use super::{Cube, CubeCell, CubeEvent, Declaration, Numbers};
 use crate::columns::catalog::FileId;
 use crate::columns::dir::ColumnDir;
 use crate::columns::error;
-use crate::columns::guard::{Guarded, Stored};
-use crate::columns::rollup::{Day, write_sets};
+use crate::columns::guard::Stored;
+use crate::columns::rollup::{Day, open_sets, read_batches, read_set, write_sets};
 use crate::spec::GroupValue;
 use crate::trend::Sum;
 
 /// The version of what a cube holds, in its key-value metadata.
 const VERSION: u32 = 1;
-/// Rows that are read at once.
-const BATCH_ROWS: usize = 8_192;
 
 /// The columns: event, day, count, people and subjects, then one for each dimension, then five for each measure.
-fn schema(declaration: &Declaration) -> SchemaRef {
+pub(in crate::columns) fn schema(declaration: &Declaration) -> SchemaRef {
     let mut fields = vec![
         Field::new("event", DataType::Utf8, false),
         Field::new("day", DataType::Date32, false),
@@ -109,27 +107,38 @@ fn batch(cube: &Cube, declaration: &Declaration, schema: SchemaRef) -> std::resu
     Ok(RecordBatch::try_new(schema, columns)?)
 }
 
-/// Reads a cube of `declaration` back.
+/// Reads the cube of `declaration` of a columnar file of so many rows back.
 ///
 /// # Errors
 /// `Corrupt` for a file that is not as it was written.
-pub(crate) fn read_cube(stored: &Arc<Stored>, declaration: &Declaration) -> Result<Cube> {
+pub(crate) fn read_cube(stored: &Arc<Stored>, declaration: &Declaration, rows: u64) -> Result<Cube> {
+    let reader = open_sets(stored, &schema(declaration))?;
+    decode_rows(stored, read_batches(stored, reader)?, declaration, rows)
+}
+
+/// The cube that has these rows.
+pub(in crate::columns) fn decode_rows(
+    stored: &Stored,
+    batches: impl Iterator<Item = Result<RecordBatch>>,
+    declaration: &Declaration,
+    rows: u64,
+) -> Result<Cube> {
     let path = &stored.path;
-    let guarded = Guarded::open(Arc::clone(stored))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(guarded).map_err(|e| error::reading(path, e))?;
-    let reader = reader.with_batch_size(BATCH_ROWS).build().map_err(|e| error::reading(path, e))?;
-    let mut rows = Vec::new();
-    for batch in reader {
-        let batch = batch.map_err(|e| error::reading_arrow(path, &e))?;
-        take(&batch, declaration, &mut rows)
-            .ok_or_else(|| error::corrupt(path.display(), "its rows are not those of a cube"))?;
+    let mut cells = Vec::new();
+    for batch in batches {
+        take(&batch?, declaration, &mut cells).map_err(|what| error::corrupt(path.display(), what))?;
     }
-    let mut groups: Vec<Vec<GroupValue>> = rows.iter().map(|(_, group, _)| group.clone()).collect();
+    let counted = cells.iter().try_fold(0, |sum: u64, (_, _, cell)| sum.checked_add(cell.count));
+    if counted.is_none_or(|counted| counted > rows) {
+        let counted = counted.unwrap_or(u64::MAX);
+        return Err(error::corrupt(path.display(), format_args!("{counted} events, expected at most {rows}")));
+    }
+    let mut groups: Vec<Vec<GroupValue>> = cells.iter().map(|(_, group, _)| group.clone()).collect();
     groups.sort_unstable();
     groups.dedup();
     let mut cube = Cube { groups, events: Vec::new() };
-    for (name, group, cell) in rows {
-        let place = cube.groups.binary_search(&group).unwrap_or(0);
+    for (name, group, cell) in cells {
+        let place = cube.groups.binary_search(&group).expect("invariant: the groups are those of the cells");
         if cube.events.last().is_none_or(|last| last.name != name) {
             cube.events.push(CubeEvent { name, groups: Vec::new() });
         }
@@ -142,44 +151,56 @@ pub(crate) fn read_cube(stored: &Arc<Stored>, declaration: &Declaration) -> Resu
     Ok(cube)
 }
 
-/// `None` for rows that no cube has.
+/// # Errors
+/// What is wrong with rows that no cube has.
 fn take(
     batch: &RecordBatch,
     declaration: &Declaration,
-    rows: &mut Vec<(Box<str>, Vec<GroupValue>, CubeCell)>,
-) -> Option<()> {
-    let texts = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
-    let counts = |name: &str| Some(batch.column_by_name(name)?.as_primitive_opt::<UInt64Type>()?.values());
-    let doubles = |name: &str| Some(batch.column_by_name(name)?.as_primitive_opt::<Float64Type>()?.values());
-    let events = texts("event")?;
-    let days = batch.column_by_name("day")?.as_primitive_opt::<Date32Type>()?.values();
-    let count = counts("count")?;
-    let subjects = batch.column_by_name("subjects")?.as_binary_opt::<i32>()?;
-    let dimensions = (0..declaration.dimensions.len()).map(|at| texts(&dimension(at))).collect::<Option<Vec<_>>>()?;
-    let mut measures = Vec::with_capacity(declaration.measures.len());
-    for at in 0..declaration.measures.len() {
-        let parts = ["sum", "rest", "min", "max"].map(|part| doubles(&measure(at, part)));
-        let [Some(sum), Some(rest), Some(min), Some(max)] = parts else { return None };
-        measures.push((counts(&measure(at, "numbers"))?, [sum, rest, min, max]));
-    }
+    cells: &mut Vec<(Box<str>, Vec<GroupValue>, CubeCell)>,
+) -> std::result::Result<(), String> {
+    let columns = || {
+        let texts = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
+        let counts = |name: &str| Some(batch.column_by_name(name)?.as_primitive_opt::<UInt64Type>()?.values());
+        let doubles = |name: &str| Some(batch.column_by_name(name)?.as_primitive_opt::<Float64Type>()?.values());
+        let events = texts("event")?;
+        let days = batch.column_by_name("day")?.as_primitive_opt::<Date32Type>()?.values();
+        let count = counts("count")?;
+        let people = batch.column_by_name("people")?.as_primitive_opt::<UInt32Type>()?.values();
+        let subjects = batch.column_by_name("subjects")?.as_binary_opt::<i32>()?;
+        let dimensions = (0..declaration.dimensions.len()).map(|at| texts(&dimension(at))).collect::<Option<Vec<_>>>();
+        let mut measures = Vec::with_capacity(declaration.measures.len());
+        for at in 0..declaration.measures.len() {
+            let parts = ["sum", "rest", "min", "max"].map(|part| doubles(&measure(at, part)));
+            let [Some(sum), Some(rest), Some(min), Some(max)] = parts else { return None };
+            measures.push((counts(&measure(at, "numbers"))?, [sum, rest, min, max]));
+        }
+        Some((events, days, (count, people, subjects), dimensions?, measures))
+    };
+    let (events, days, (counts, people, subjects), dimensions, measures) =
+        columns().ok_or("its columns are not those of a cube")?;
     for row in 0..batch.num_rows() {
-        let value = |texts: &&StringArray| group_value(texts.value(row));
-        let group = dimensions.iter().map(value).collect::<Option<Vec<_>>>()?;
-        let numbers = measures.iter().map(|(counts, [sum, rest, min, max])| Numbers {
-            count: counts[row],
-            sum: Sum::of_parts(sum[row], rest[row]),
-            min: min[row],
-            max: max[row],
-        });
-        let cell = CubeCell {
-            day: Day::new(*days.get(row)?),
-            count: *count.get(row)?,
-            subjects: RoaringBitmap::deserialize_from(subjects.value(row)).ok()?,
-            numbers: numbers.collect(),
+        let (name, day, count) = (events.value(row), Day::new(days[row]), counts[row]);
+        let wrong = |what: String| format!("event {name:?}, day {}: {what}", day.number());
+        let value = |texts: &&StringArray| {
+            let text = texts.value(row);
+            group_value(text).ok_or_else(|| wrong(format!("{text:?} is no value")))
         };
-        rows.push((events.value(row).into(), group, cell));
+        let group = dimensions.iter().map(value).collect::<std::result::Result<Vec<_>, _>>()?;
+        let numbers = measures.iter().map(|(counts, [sum, rest, min, max])| {
+            let sum = Sum::of_parts(sum[row], rest[row]);
+            let numbers = Numbers { count: counts[row], sum, min: min[row], max: max[row] };
+            if numbers.is_of(count) { Ok(numbers) } else { Err(wrong(format!("{numbers:?} of {count} events"))) }
+        });
+        let numbers = numbers.collect::<std::result::Result<Vec<_>, _>>()?;
+        let subjects = read_set(subjects.value(row), people[row], count).map_err(wrong)?;
+        if let Some((last, last_group, cell)) = cells.last()
+            && (last.as_ref(), last_group, cell.day) >= (name, &group, day)
+        {
+            return Err(wrong(format!("it is behind event {last:?}, day {}", cell.day.number())));
+        }
+        cells.push((name.into(), group, CubeCell { day, count, subjects, numbers }));
     }
-    Some(())
+    Ok(())
 }
 
 /// A value as it was written.
@@ -200,7 +221,9 @@ fn group_value(json: &str) -> Option<GroupValue> {
 mod tests {
     use std::path::Path;
 
-    use pugmark_store::{SimulatedStorage, Storage};
+    use datafusion::arrow::array::BinaryArray;
+    use pugmark_store::{ErrorKind, SimulatedStorage, Storage};
+    use roaring::RoaringBitmap;
 
     use super::*;
     use crate::columns::dir::Kind;
@@ -223,8 +246,10 @@ mod tests {
         let cell = |day: i32, count: u64| {
             let mut numbers = Numbers::default();
             (0..count).for_each(|n| numbers.add(n as f64 * 0.1));
+            let mut beyond = Numbers::default();
+            (0..count).for_each(|_| beyond.add(f64::MAX));
             let subjects = (0..count as u32).map(|n| n * 70_000).collect();
-            CubeCell { day: Day::new(day), count, subjects, numbers: vec![numbers, Numbers::default()] }
+            CubeCell { day: Day::new(day), count, subjects, numbers: vec![numbers, beyond, Numbers::default()] }
         };
         let groups: Vec<Vec<GroupValue>> = values.iter().map(|value| vec![value.clone(), GroupValue::Null]).collect();
         let of = |groups: &[usize]| groups.iter().map(|at| (*at, vec![cell(-1, 3), cell(7, 20)])).collect();
@@ -232,12 +257,78 @@ mod tests {
             CubeEvent { name: "a".into(), groups: of(&[0, 2, 5]) },
             CubeEvent { name: "b".into(), groups: of(&[1, 3, 4, 6, 7]) },
         ];
-        let declaration = Declaration::new("x", "*").dimension("p").dimension("q").measure("m").measure("n");
+        let declaration =
+            Declaration::new("x", "*").dimension("p").dimension("q").measure("m").measure("n").measure("o");
         for (id, cube) in (1..).zip([Cube::default(), Cube { groups, events }]) {
             let (bytes, checksums) = write_cube(&dir, FileId::new(id), &cube, &declaration).unwrap();
             let path = dir.of(Kind::Rollups).join(FileId::new(id).file_name());
             let stored = Arc::new(Stored::new(&storage, path, bytes, checksums));
-            assert_eq!(read_cube(&stored, &declaration).unwrap(), cube);
+            assert_eq!(read_cube(&stored, &declaration, 184).unwrap(), cube);
+        }
+    }
+
+    #[test]
+    fn whole_files_whose_rows_no_cube_has_are_refused_and_say_why() {
+        type Row<'a> = (&'a str, i32, &'a str, u64, (u64, f64, f64, f64));
+        let storage: Arc<dyn Storage> = Arc::new(SimulatedStorage::new());
+        storage.create_dir_all(Path::new("/store")).unwrap();
+        let dir = ColumnDir::new(Arc::clone(&storage), Path::new("/store"));
+        let declaration = Declaration::new("x", "*").dimension("p").measure("m");
+        let none = (0, 0.0, f64::INFINITY, f64::NEG_INFINITY);
+        let first: Row<'_> = ("a", 0, "1", 2, (2, 3.0, 1.0, 2.0));
+        let with = |count, numbers| [first, ("a", 0, r#""1""#, count, numbers)];
+        let nan = f64::NAN;
+        let cases: [(&[Row<'_>], u64, &str); 14] = [
+            (&with(1, none), 3, ""),
+            (&[first, ("a", 1, "1", 1, none), ("b", 0, "null", 1, none)], 4, ""),
+            (&with(1, none), 2, "3 events, expected at most 2"),
+            (&with(u64::MAX, none), 3, &format!("{} events, expected at most 3", u64::MAX)),
+            (&[first, first], 9, r#"event "a", day 0: it is behind event "a", day 0"#),
+            (&[("b", 0, "1", 2, none), first], 9, r#"event "a", day 0: it is behind event "b", day 0"#),
+            (&[first, ("a", 0, "true", 1, none)], 9, r#"event "a", day 0: it is behind event "a", day 0"#),
+            (&[first, ("a", -1, "1.0", 1, none)], 9, r#"event "a", day -1: it is behind event "a", day 0"#),
+            (&[("a", 0, "[1]", 1, none)], 9, r#"event "a", day 0: "[1]" is no value"#),
+            (&[("a", 0, "x", 1, none)], 9, r#"event "a", day 0: "x" is no value"#),
+            (&with(1, (2, 3.0, 1.0, 2.0)), 9, r#"event "a", day 0: Numbers { count: 2"#),
+            (&with(1, (0, 3.0, 1.0, 2.0)), 9, r#"event "a", day 0: Numbers { count: 0"#),
+            (&with(2, (2, 3.0, 2.0, 1.0)), 9, r#"event "a", day 0: Numbers { count: 2"#),
+            (&with(2, (2, nan, 1.0, 2.0)), 9, r#"event "a", day 0: Numbers { count: 2"#),
+        ];
+        let mut subjects = Vec::new();
+        RoaringBitmap::from([7]).serialize_into(&mut subjects).unwrap();
+        for (rows, total, expected) in cases {
+            let real = |of: fn(&Row<'_>) -> f64| -> ArrayRef {
+                Arc::new(rows.iter().map(of).map(Some).collect::<Float64Array>())
+            };
+            let columns: Vec<ArrayRef> = vec![
+                Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0))),
+                Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.1))),
+                Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.3))),
+                Arc::new(UInt32Array::from_iter_values(rows.iter().map(|_| 1))),
+                Arc::new(BinaryArray::from_iter_values(rows.iter().map(|_| &subjects))),
+                Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.2))),
+                Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| row.4.0))),
+                real(|row| row.4.1),
+                real(|_| 0.0),
+                real(|row| row.4.2),
+                real(|row| row.4.3),
+            ];
+            let batch = || Ok(RecordBatch::try_new(schema(&declaration), columns)?);
+            let (bytes, checksums) = write_sets(&dir, FileId::new(1), Vec::new(), batch).unwrap();
+            let path = dir.of(Kind::Rollups).join(FileId::new(1).file_name());
+            let stored = Arc::new(Stored::new(&storage, path, bytes, checksums));
+            match read_cube(&stored, &declaration, total) {
+                Ok(cube) => {
+                    let cells = cube.events.iter().flat_map(|event| &event.groups).map(|(_, cells)| cells.len());
+                    assert_eq!((expected, cells.sum::<usize>()), ("", rows.len()));
+                }
+                Err(error) => {
+                    let place = stored.path.display();
+                    assert_eq!(error.kind(), ErrorKind::Corrupt);
+                    let is_said = error.to_string().starts_with(&format!("{place}: {expected}"));
+                    assert!(is_said && !expected.is_empty(), "{error}, expected {expected}");
+                }
+            }
         }
     }
 }

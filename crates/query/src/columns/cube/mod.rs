@@ -18,7 +18,7 @@ pub(super) use build::{CubeRows, build_cube, cube_of_file};
 pub use declaration::{Declaration, MAX_DECLARATIONS, MAX_MEASURES};
 pub(crate) use declaration::{Declared, SETTING_PREFIX};
 pub(crate) use file::read_cube;
-pub(super) use file::write_cube;
+pub(super) use file::{decode_rows, schema, write_cube};
 
 /// A file with more different values of a property has no cube.
 const VALUES_MAX: usize = 1_000;
@@ -72,11 +72,19 @@ impl Default for Numbers {
 }
 
 impl Numbers {
-    fn add(&mut self, number: f64) {
+    pub(super) fn add(&mut self, number: f64) {
         self.count += 1;
         self.sum.add(number);
         self.min = self.min.min(number);
         self.max = self.max.max(number);
+    }
+
+    /// Whether `events` events may have them.
+    fn is_of(&self, events: u64) -> bool {
+        match self.count {
+            0 => *self == Self::default(),
+            count => count <= events && self.min <= self.max && !self.sum.value().is_nan(),
+        }
     }
 }
 

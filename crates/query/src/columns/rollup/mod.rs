@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use roaring::RoaringBitmap;
 
-pub(in crate::columns) use file::write_sets;
+pub(in crate::columns) use file::{decode, decode_rows, open_sets, read_batches, read_set, schema, write_sets};
 pub(crate) use file::{read_rollup, read_rollup_events, write_rollup};
 
 /// Microseconds of a day of UTC.
