@@ -7,79 +7,25 @@
 mod cases;
 #[path = "../../query/tests/oracle/mod.rs"]
 mod oracle;
+#[path = "../../query/tests/oracle/sent.rs"]
+mod sent;
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cases::{Case, case_count, cases};
-use oracle::{FLIPS, OracleEvent, Rules, Scalar, Surroundings};
+use oracle::{FLIPS, OracleEvent, Rules, Surroundings};
 use proptest::{prelude::*, test_runner::TestRunner};
 use pugmark::{
-    Clock, Declaration, EngineOptions, Entry, Event, EventNames, ManualClock, Operation, Options, Outcome, Pugmark,
-    Sequence, SizeTiered, StoreOptions, Timestamp, Value,
+    Clock, Declaration, EngineOptions, Entry, Event, EventNames, ManualClock, Options, Outcome, Pugmark, Sequence,
+    SizeTiered, StoreOptions, Timestamp, Value,
 };
+use sent::{IDS_OF_A_UNIT, event, link, question};
 use tempfile::TempDir;
 
 /// How a case comes into its store: a byte for each event says as whom its unit sends it, and what happens beside it.
 type Arrival = Vec<u8>;
-
-const IDS_OF_A_UNIT: u8 = 3;
-
-fn id_of(unit: u32, which: u8) -> String {
-    format!("{unit}-{}", which % IDS_OF_A_UNIT)
-}
-
-fn event(number: usize, event: &OracleEvent, which: u8) -> Event {
-    let mut sent = Event::new(event.event.as_str(), id_of(event.unit, which))
-        .message_id(format!("m{number}"))
-        .at(Timestamp::from_microsecond(event.timestamp_us));
-    for (name, value) in &event.properties {
-        match value {
-            Some(Scalar::Text(text)) => sent = sent.property(name.as_str(), text.as_str()),
-            // Whole numbers are sent as such: the column of a property changes its type on the way.
-            Some(Scalar::Number(number)) if number.fract() == 0.0 => {
-                sent = sent.property(name.as_str(), *number as i64);
-            }
-            Some(Scalar::Number(number)) => sent = sent.property(name.as_str(), *number),
-            None => {}
-        }
-        // A filter reads the typed column, which holds values of one type: it gets one for each type that the cases mix.
-        sent = match value {
-            Some(Scalar::Text(text)) => sent.property(format!("{name}_text"), text.as_str()),
-            Some(Scalar::Number(number)) => sent.property(format!("{name}_number"), *number),
-            None => sent,
-        };
-    }
-    sent
-}
-
-/// The question as it is put to the store: its filters read the columns that [`event`] adds.
-fn question(case: &Case) -> String {
-    let mut query = case.query.clone();
-    query["explain"] = true.into();
-    let mut text = query.to_string();
-    for (plain, typed) in [
-        ("plan = 'x'", "plan_text = 'x'"),
-        ("plan = 0", "plan_number = 0"),
-        ("amount > 1", "amount_number > 1"),
-        ("amount < 3", "amount_number < 3"),
-    ] {
-        text = text.replace(plain, typed);
-    }
-    text
-}
-
-/// The ids of each unit are linked in a chain, in the way and at the places that `arrival` says.
-fn link(unit: u32, from: u8, arrival: u8) -> Entry {
-    let (id, to) = (id_of(unit, from), id_of(unit, from + 1));
-    // Only the last id of a unit is ever known, so that nothing is refused.
-    if from + 2 == IDS_OF_A_UNIT && arrival.is_multiple_of(2) {
-        Operation::Identify { anonymous_id: id, user_id: to }.into()
-    } else {
-        Operation::Alias { id, to }.into()
-    }
-}
 
 /// What a record of the log says.
 #[derive(Debug, Clone)]
@@ -176,7 +122,9 @@ fn disagreement(case: &Case, arrival: &Arrival) -> Option<String> {
 /// `by_cubes` says whether the answer came from what is declared.
 fn disagreement_seen(case: &Case, arrival: &Arrival, by_cubes: &Cell<bool>) -> Option<String> {
     let (_dir, db, _) = stored(case, arrival);
-    let found = db.blocking().unwrap().query_json(&question(case)).unwrap();
+    let mut question = question(case);
+    question["explain"] = true.into();
+    let found = db.blocking().unwrap().query_json(&question.to_string()).unwrap();
     let found = serde_json::to_value(&found).unwrap();
     let plan = found["explain"]["plan"].as_str().unwrap_or_default();
     by_cubes.set(plan.contains("declared") && !plan.contains("cubes=0"));
@@ -307,7 +255,7 @@ fn answers_as_of_any_sequence_are_those_of_then() {
             for place in places {
                 let (sequence, ..) = *place.get(&log);
                 let then = as_of(&case, &log, sequence);
-                let mut question: serde_json::Value = serde_json::from_str(&question(&then)).unwrap();
+                let mut question = question(&then);
                 question["as_of"] = sequence.number().into();
                 let found = db.blocking().unwrap().query_json(&question.to_string()).unwrap();
                 let found = serde_json::to_value(&found).unwrap();

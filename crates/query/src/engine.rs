@@ -7,7 +7,7 @@ use std::sync::Arc;
 use datafusion::arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
-    SchemaProvider,
+    SchemaProvider, TableProvider,
 };
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -211,8 +211,13 @@ impl Engine {
         config.options_mut().execution.time_zone = Some("+00:00".to_owned());
         let mut base =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
-        functions::register(&mut base)?;
+        functions::register_functions(&mut base)?;
         Ok(Self { base, threads: options.threads, cache, pool, local_operators: options.local_operators })
+    }
+
+    /// The table `events` of `snapshot`, for sessions of DataFusion's own: what a [`PortablePlan`](crate::PortablePlan) reads.
+    pub fn events_table(snapshot: &QuerySnapshot) -> Arc<dyn TableProvider> {
+        Arc::new(EventsTable::new(snapshot.clone()))
     }
 
     pub(crate) fn threads(&self) -> usize {

@@ -21,7 +21,8 @@ mod table;
 mod text;
 pub mod trend;
 
-pub use analysis::{Explain, QueryResult};
+pub use analysis::{Explain, PortablePlan, QueryResult};
 pub use engine::{Engine, EngineOptions, QuerySnapshot};
 pub use error::{Error, ErrorKind, Result};
+pub use functions::register_functions;
 pub use text::{SQL_MAX_BYTES, SQL_MAX_DEPTH, SQL_MAX_OPERATORS};

@@ -5,7 +5,7 @@ mod common;
 use common::{Db, at};
 use pugmark_query::{Engine, EngineOptions, ErrorKind, QuerySnapshot};
 use pugmark_registry::RegistryOptions;
-use pugmark_store::{Event, Sequence, Value};
+use pugmark_store::{Event, Sequence, Timestamp, Value};
 
 fn shop() -> Db {
     let db = Db::new();
@@ -350,5 +350,39 @@ fn as_of_an_earlier_sequence_types_names_people_and_now_are_those_of_then() {
         let error = sql(4, "SELECT * FROM registry_events").expect_err("what has been counted is of the present");
         assert_eq!((error.kind(), error.field()), (ErrorKind::Unsupported, Some("as_of")), "{error}");
         assert_eq!(rows(5, "SELECT event, events FROM registry_events ORDER BY event"), ["buy|3", "walk|1"]);
+    }
+}
+
+#[test]
+fn window_funnel_and_retention_tell_of_each_person_how_far_and_which() {
+    let db = Db::new();
+    let step = |event: &str, who: &str, minute: i64| {
+        Event::new(event, who).at(Timestamp::from_microsecond(1_735_689_600_000_000 + minute * 60_000_000))
+    };
+    db.track([step("view", "ann", 0), step("cart", "ann", 5), step("buy", "ann", 70), step("view", "ann", 60)]);
+    db.flush();
+    db.track([step("cart", "ann", 65), step("view", "bob", 0), step("buy", "bob", 1), step("walk", "cid", 2)]);
+    let funnel = "window_funnel('10m', timestamp, event = 'view', event = 'cart', event = 'buy')";
+    let rows = db.sql(&format!("SELECT distinct_id, {funnel} FROM events GROUP BY distinct_id ORDER BY 1"));
+    let times = "[2025-01-01T01:00:00Z, 2025-01-01T01:05:00Z, 2025-01-01T01:10:00Z]";
+    assert_eq!(rows, [format!("ann|{times}"), "bob|[2025-01-01T00:00:00Z]".to_owned(), "cid|[]".to_owned()]);
+    let reached = format!("SELECT cardinality({funnel}) AS steps FROM events GROUP BY person");
+    let depths = format!("SELECT steps, count(*) FROM ({reached}) t GROUP BY steps ORDER BY steps");
+    assert_eq!(db.sql(&depths), ["0|1", "1|1", "3|1"]);
+    let by = "window_funnel_by(distinct_id, '10m', timestamp, sequence, event = 'view', event = 'cart')";
+    assert_eq!(
+        db.sql(&format!("SELECT {by}['value'] AS who FROM events GROUP BY person ORDER BY 1")),
+        ["ann", "bob", ""]
+    );
+    let kept = "retention(event = 'view', event = 'cart', event = 'buy')";
+    let rows = db.sql(&format!("SELECT {kept} FROM events GROUP BY distinct_id ORDER BY distinct_id"));
+    assert_eq!(rows, ["[true, true, true]", "[true, false, true]", "[false, false, false]"]);
+    for (wrong, why) in [
+        ("SELECT window_funnel('soon', timestamp, true) FROM events", "duration"),
+        ("SELECT window_funnel(timestamp, true) FROM events", "window_funnel takes 2 arguments"),
+        ("SELECT window_funnel(event, timestamp, true) FROM events", "a window such as '7d'"),
+    ] {
+        let error = db.refused(wrong);
+        assert!(error.to_string().contains(why), "{wrong}: {error}");
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::common::{Column, DFSchema, JoinType, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::utils::{conjunction, disjunction};
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use pugmark_registry::{ColumnType, KindCounts, Registry, SYSTEM_COLUMNS};
 
 use super::groups::Item;
@@ -18,6 +18,7 @@ use crate::columns::system;
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
 use crate::filter::Expressions;
+use crate::functions::{BREAKDOWN_VALUES, PROPERTY_NUMBER, name_literal};
 use crate::local::{People, Predicate, Reads, RunItem, RunValue, Selected, Value, Wants};
 use crate::names::never_seen;
 use crate::spec::{Breakdown, EventNames, Scope, Selector, Unit};
@@ -25,6 +26,10 @@ use crate::table::EventsTable;
 
 /// Name of the table in plans.
 const EVENTS: &str = "events";
+/// Name of the people of a segment in plans.
+const SEGMENT: &str = "segment";
+/// Name of the column with the person.
+pub(super) const PERSON: &str = "person";
 
 /// What is read for an analysis.
 pub(super) struct Reading<'a> {
@@ -91,7 +96,7 @@ impl Engine {
         }
         let Selection { predicate, masks, always } = lowering.selection(reading)?;
         let unit = match reading.scope.unit {
-            Unit::Person => "person",
+            Unit::Person => PERSON,
             Unit::DistinctId => system::SUBJECT.1,
         };
         let places = Places {
@@ -115,6 +120,80 @@ impl Engine {
         let plan = physical(&state, &plan).await?;
         Ok(Lowered { road: Road::Scan(EventScan::new(plan, state.task_ctx(), places, people.cloned())), warnings })
     }
+}
+
+/// The rows of a plan: the columns `unit`, `timestamp`, `sequence` and `value` (the breakdown, as one text), `s0` and so on (whether each selector takes the row) and
+/// `n0` and so on (the number of each property that is asked for).
+pub(super) struct Begun {
+    pub(super) plan: LogicalPlan,
+    pub(super) state: SessionState,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Engine {
+    /// The rows of `reading`, as a plan that runs wherever our functions are registered. Of `people`, a plan with the column `person`, only those are taken whose person is in it, or
+    /// is not.
+    pub(super) fn begin(
+        &self,
+        asked: &Asked<'_>,
+        reading: &Reading<'_>,
+        people: Option<(LogicalPlan, JoinType)>,
+    ) -> Result<Begun> {
+        let snapshot = asked.snapshot;
+        let state = self.session(snapshot)?;
+        let table = Arc::new(EventsTable::new(snapshot.clone()));
+        let schema = DFSchema::try_from_qualified_schema(EVENTS, &table.schema())?;
+        let strict = asked.query.strict_names;
+        let expressions = Expressions::new(&state, &snapshot.registry, &schema, strict);
+        let mut lowering = Lowering { snapshot, strict, expressions, columns: Vec::new() };
+        let Selection { predicate, .. } = lowering.selection(reading)?;
+        let unit = match reading.scope.unit {
+            Unit::Person => PERSON,
+            Unit::DistinctId => system::SUBJECT.1,
+        };
+        let mut columns = vec![
+            column(unit).alias("unit"),
+            column(system::TIMESTAMP.1).alias("timestamp"),
+            column(system::SEQUENCE.1).alias("sequence"),
+            lowering.values(&reading.scope.breakdown, &state)?.alias("value"),
+        ];
+        for (number, wanted) in reading.selectors.iter().enumerate() {
+            let since =
+                (wanted.since_us > i64::MIN).then(|| column(system::TIMESTAMP.1).gt_eq(instant(wanted.since_us)));
+            let own = lowering.selector(wanted)?;
+            let holds = conjunction(since.into_iter().chain(own)).unwrap_or_else(|| lit(true));
+            columns.push(holds.alias(format!("s{number}")));
+        }
+        for (number, (name, path)) in reading.numbers.iter().enumerate() {
+            let (expr, overflow_name) = lowering.property_expr(name, path)?;
+            let read = of_properties(PROPERTY_NUMBER, vec![(expr, overflow_name)], &state)?;
+            columns.push(read.alias(format!("n{number}")));
+        }
+        let warnings = lowering.expressions.into_warnings();
+        let mut rows = LogicalPlanBuilder::scan(EVENTS, provider_as_source(table), None)?.filter(predicate)?;
+        if let Some((people, join)) = people {
+            let on = (vec![Column::new(Some(EVENTS), PERSON)], vec![Column::new(Some(SEGMENT), PERSON)]);
+            rows = rows.join(LogicalPlanBuilder::from(people).alias(SEGMENT)?.build()?, join, on, None)?;
+        }
+        let plan = rows.project(columns)?.build()?;
+        Ok(Begun { plan, state, warnings })
+    }
+}
+
+/// A function of our own over properties: the column of each, and its name where values of it may lie in the overflow.
+fn of_properties(
+    function: &str,
+    properties: Vec<(Option<Expr>, Option<String>)>,
+    state: &SessionState,
+) -> Result<Expr> {
+    let overflows = properties.iter().any(|(_, name)| name.is_some());
+    let mut arguments = vec![if overflows { column(system::OVERFLOW) } else { lit(ScalarValue::Null) }];
+    for (expr, overflow_name) in properties {
+        arguments.push(lit(name_literal(overflow_name)));
+        arguments.push(expr.unwrap_or_else(|| lit(ScalarValue::Null)));
+    }
+    let function = state.scalar_functions().get(function);
+    Ok(function.expect("invariant: every session has our functions").call(arguments))
 }
 
 impl Engine {
@@ -342,6 +421,23 @@ impl Lowering<'_> {
             places.items.push(item);
         }
         Ok(places)
+    }
+
+    /// The values of a breakdown as one text.
+    fn values(&mut self, breakdown: &[Breakdown], state: &SessionState) -> Result<Expr> {
+        if breakdown.is_empty() {
+            return Ok(lit("[]"));
+        }
+        let mut properties = Vec::with_capacity(breakdown.len());
+        for (at, item) in breakdown.iter().enumerate() {
+            properties.push(match item {
+                Breakdown::Expression(text) => {
+                    (Some(self.expressions.value(text, &format!("breakdown[{at}].expression"))?), None)
+                }
+                Breakdown::Property(name) => self.property_expr(name, &format!("breakdown[{at}].property"))?,
+            });
+        }
+        of_properties(BREAKDOWN_VALUES, properties, state)
     }
 
     fn numbers(&mut self, wanted: &[(&str, String)], mut places: Places) -> Result<Places> {

@@ -42,11 +42,7 @@ impl Engine {
     }
 
     async fn answer(&self, snapshot: &QuerySnapshot, query: &Query) -> Result<QueryResult> {
-        match &query.analysis {
-            Analysis::Trend(trend) => trend.validate()?,
-            Analysis::Funnel(funnel) => funnel.validate()?,
-            Analysis::Retention(retention) => retention.validate()?,
-        }
+        validate(query)?;
         let mut asked = Asked::new(self, snapshot, query).await?;
         if let Some(segment) = &asked.scope().segment {
             asked.people = Some(self.people(&asked, segment).await?);
@@ -57,6 +53,16 @@ impl Engine {
             Analysis::Retention(retention) => QueryResult::Retention(self.retention(&asked, retention).await?),
         })
     }
+}
+
+/// Whether the question contradicts itself.
+pub(super) fn validate(query: &Query) -> Result<()> {
+    match &query.analysis {
+        Analysis::Trend(trend) => trend.validate()?,
+        Analysis::Funnel(funnel) => funnel.validate()?,
+        Analysis::Retention(retention) => retention.validate()?,
+    }
+    Ok(())
 }
 
 /// A query with its range resolved.
@@ -70,7 +76,7 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    async fn new(engine: &Engine, snapshot: &'a QuerySnapshot, query: &'a Query) -> Result<Self> {
+    pub(super) async fn new(engine: &Engine, snapshot: &'a QuerySnapshot, query: &'a Query) -> Result<Self> {
         let scope = query.analysis.scope();
         let zone = match &scope.time_zone {
             Some(name) => TimeZone::named(name).map_err(|error| Error::from(error).on("time_zone"))?,
@@ -110,20 +116,29 @@ impl<'a> Asked<'a> {
         let explain =
             || Explain { segment: self.people.as_ref().map(|found| found.explain.clone().into()), ..explain() };
         let mut all: Vec<String> = self.people.iter().flat_map(|found| found.warnings.clone()).collect();
-        all.extend(warnings);
+        for warning in warnings {
+            if !all.contains(&warning) {
+                all.push(warning);
+            }
+        }
         let explain = match self.query.explain {
             true => Some(serde_json::to_value(explain()).map_err(|error| Error::invalid(error.to_string()))?),
             false => None,
         };
-        Ok(Header {
+        Ok(Header { explain, ..self.plain_header(kind, all) })
+    }
+
+    /// Without a word on how the answer was found.
+    pub(super) fn plain_header(&self, kind: &'static str, warnings: Vec<String>) -> Header {
+        Header {
             kind,
             as_of: self.snapshot.sequence.number(),
             now_us: self.snapshot.now.as_microsecond(),
             range: self.range,
             time_zone: self.zone.clone(),
-            warnings: all,
-            explain,
-        })
+            warnings,
+            explain: None,
+        }
     }
 
     pub(super) fn titles(&self) -> Vec<String> {

@@ -1,24 +1,40 @@
 //! The SQL functions that the engine adds; `docs/sql.md` tells users of them.
 
 mod bitmap;
+mod calendar;
+mod funnel;
+mod history;
+mod last;
 mod prop;
+mod retention;
+mod sum;
+mod values;
 
 use std::sync::Arc;
 
 use datafusion::execution::FunctionRegistry;
 
 pub(crate) use bitmap::serialized;
+pub(crate) use calendar::{CALENDAR_BUCKET, word_of};
+pub(crate) use funnel::WINDOW_FUNNEL_BY;
 pub(crate) use prop::PROP;
+pub(crate) use retention::{RETENTION_CELLS, question as retention_question};
+pub(crate) use sum::EXACT_SUM;
+pub(crate) use values::{BREAKDOWN_VALUES, PROPERTY_NUMBER, name_literal, read_values};
 
 use crate::error::Result;
 
-/// Registers them.
-pub(crate) fn register(with: &mut impl FunctionRegistry) -> Result<()> {
-    with.register_udf(Arc::new(prop::prop()))?;
-    for function in bitmap::scalars() {
+/// Registers the functions that pugmark's SQL and plans use with a session of DataFusion's, in which a [`PortablePlan`](crate::PortablePlan) can then run.
+///
+/// # Errors
+/// Those of the registry.
+pub fn register_functions(with: &mut dyn FunctionRegistry) -> Result<()> {
+    let scalars = [prop::prop(), calendar::scalar()].into_iter().chain(bitmap::scalars()).chain(values::scalars());
+    for function in scalars {
         with.register_udf(Arc::new(function))?;
     }
-    for function in bitmap::aggregates() {
+    let aggregates = [sum::aggregate()].into_iter().chain(bitmap::aggregates());
+    for function in aggregates.chain(funnel::aggregates()).chain(retention::aggregates()) {
         with.register_udaf(Arc::new(function))?;
     }
     Ok(())

@@ -135,14 +135,19 @@ impl Grid {
         }
     }
 
-    /// Adds `size` units that began in a bucket, with how many of them came back in each period; without a breakdown.
-    pub(crate) fn add_cohort(&mut self, bucket: usize, size: u64, returned: &[u64]) {
+    /// The cohorts so far: group, bucket, and how many came back in each period.
+    pub(crate) fn cohorts(&self) -> impl Iterator<Item = (u32, usize, &[u64])> {
+        self.cohorts.iter().map(|((group, bucket), cohort)| (*group, *bucket, cohort.returned.as_slice()))
+    }
+
+    /// Adds `size` units of a group that began in a bucket, with how many of them came back in each period.
+    pub(crate) fn add_cohort(&mut self, group: u32, bucket: usize, size: u64, returned: &[u64]) {
         if size == 0 {
             return;
         }
         let columns = columns(self.periods, self.buckets.len(), bucket);
         let returned = returned.iter().copied().take(columns).collect();
-        self.cohorts.entry((0, bucket)).or_default().merge(&CohortCount { size, returned });
+        self.cohorts.entry((group, bucket)).or_default().merge(&CohortCount { size, returned });
     }
 
     fn collect_activities(&mut self, hits: &[Hit]) {

@@ -173,10 +173,7 @@ impl ExecutionPlan for EventsExec {
         Ok(Arc::new(self.over(input, &self.order)))
     }
 
-    fn try_pushdown_sort(
-        &self,
-        order: &[PhysicalSortExpr],
-    ) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+    fn try_pushdown_sort(&self, order: &[PhysicalSortExpr]) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
         let stored = order.iter().map(|expr| {
             let column = expr.expr.downcast_ref::<Column>()?;
             let Output::Column(at) = self.outputs.get(column.index())? else { return None };

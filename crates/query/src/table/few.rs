@@ -43,7 +43,7 @@ type Standing = (usize, Found, Vec<Placed>);
 
 impl Reading {
     /// In the order of the parts.
-    pub(super) async fn as_found(self) -> Result<(Vec<RecordBatch>, Held)> {
+    pub(super) async fn unordered(self) -> Result<(Vec<RecordBatch>, Held)> {
         let reading = Arc::new(self);
         let own = Arc::clone(&reading);
         reading

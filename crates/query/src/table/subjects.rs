@@ -120,10 +120,7 @@ impl ExecutionPlan for SubjectsExec {
         Ok(self)
     }
 
-    fn try_pushdown_sort(
-        &self,
-        order: &[PhysicalSortExpr],
-    ) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+    fn try_pushdown_sort(&self, order: &[PhysicalSortExpr]) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
         let direction = match order.first() {
             Some(first) if first.options.descending => Direction::Descending,
             _ => Direction::Ascending,
@@ -178,7 +175,7 @@ impl ExecutionPlan for SubjectsExec {
             let timer = metrics.elapsed_compute().timer();
             let (batches, held) = match direction {
                 Some(direction) => reading.in_order(direction, fetch).await?,
-                None => reading.as_found().await?,
+                None => reading.unordered().await?,
             };
             timer.done();
             bytes_scanned.add(usize::try_from(read.bytes()).unwrap_or(usize::MAX));

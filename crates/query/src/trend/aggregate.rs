@@ -140,16 +140,28 @@ impl Aggregate {
     /// # Panics
     /// If there is no series of that number.
     pub fn add(&mut self, series: usize, group: u32, bucket: usize, unit: u32) {
+        self.add_events(series, group, bucket, unit, 1);
+    }
+
+    /// Adds so many events of `unit` to a series; to a sum they add nothing.
+    pub(crate) fn add_events(&mut self, series: usize, group: u32, bucket: usize, unit: u32, events: u64) {
         match self.cells(series, group) {
             Cells::Sum(_) => {}
             Cells::Rolling(sets, all) => {
                 sets.entry(bucket).or_default().insert(unit);
                 all.insert(unit);
             }
-            Cells::Count(counts) => *counts.entry(bucket).or_default() += 1,
+            Cells::Count(counts) => *counts.entry(bucket).or_default() += events,
             Cells::Uniques(sets) => {
                 sets.entry(bucket).or_default().insert(unit);
             }
+        }
+    }
+
+    /// Adds a sum of numbers to a series that sums.
+    pub(crate) fn add_sum(&mut self, series: usize, group: u32, bucket: usize, sum: Sum) {
+        if let Cells::Sum(sums) = self.cells(series, group) {
+            *sums.entry(bucket).or_default() += sum;
         }
     }
 

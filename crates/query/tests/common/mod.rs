@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses the part that it needs")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use pugmark_identity::{IdentityFold, IdentityOptions};
@@ -34,14 +35,24 @@ impl Db {
     }
 
     pub(crate) fn with(options: EngineOptions, registry: RegistryOptions) -> Self {
+        Self::made(options, registry, at("2025-06-01"), Options::default())
+    }
+
+    /// An empty store at `now`, to which events may come from as far in the future.
+    pub(crate) fn receiving(now: Timestamp, future_limit: Duration) -> Self {
+        let store = Options { future_limit, ..Options::default() };
+        Self::made(EngineOptions::default(), RegistryOptions::default(), now, store)
+    }
+
+    fn made(options: EngineOptions, registry: RegistryOptions, now: Timestamp, store: Options) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let clock = Arc::new(ManualClock::new(at("2025-06-01")));
+        let clock = Arc::new(ManualClock::new(now));
         let folds: Vec<Box<dyn pugmark_store::Fold>> = vec![
             Box::new(RegistryFold::new(registry)),
             Box::new(IdentityFold::new(IdentityOptions::default())),
             Box::new(ColumnsFold::new(dir.path(), ColumnsOptions { registry, ..ColumnsOptions::default() })),
         ];
-        let store_options = Options { clock: Arc::clone(&clock) as _, ..Options::default() };
+        let store_options = Options { clock: Arc::clone(&clock) as _, ..store };
         let store = Arc::new(Store::open(dir.path(), store_options, folds).expect("it opens"));
         let flusher = Flusher::start(Arc::clone(&store)).expect("it starts");
         let runtime =

@@ -67,7 +67,7 @@ pub(super) async fn fill(
         Cohort::Recurring => by_pairs(&starts, &returns, periods, work, is_small).await?,
     };
     for (bucket, (size, returned)) in sizes.into_iter().zip(counted).enumerate() {
-        grid.add_cohort(bucket, size, &returned);
+        grid.add_cohort(0, bucket, size, &returned);
     }
     Ok(true)
 }

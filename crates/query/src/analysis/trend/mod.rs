@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::local::{Merged, Selected, Wants, Work};
 use crate::trend::{Measure, SeriesResult, Trend, TrendResult};
 use cells::Cells;
-use shape::Shape;
+pub(in crate::analysis) use shape::Shape;
 
 impl Engine {
     pub(super) async fn trend(&self, asked: &Asked<'_>, trend: &Trend) -> Result<TrendResult> {

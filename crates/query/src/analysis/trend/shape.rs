@@ -6,21 +6,21 @@ use crate::trend::{Measure, Trend};
 
 /// The buckets of a trend, and what its series read.
 #[derive(Debug)]
-pub(super) struct Shape {
+pub(in crate::analysis) struct Shape {
     /// Those of the answer.
-    pub(super) buckets: Buckets,
+    pub(in crate::analysis) buckets: Buckets,
     /// The same after those that rolling series look back to.
-    pub(super) extended: Buckets,
+    pub(in crate::analysis) extended: Buckets,
     /// For each series, over how many buckets it rolls.
-    pub(super) rolling: Vec<Option<usize>>,
+    pub(in crate::analysis) rolling: Vec<Option<usize>>,
     /// The first series of each property that is summed.
-    pub(super) numbers: Vec<usize>,
+    pub(in crate::analysis) numbers: Vec<usize>,
     /// For each series, which of `numbers` it sums.
-    pub(super) sums: Vec<Option<usize>>,
+    pub(in crate::analysis) sums: Vec<Option<usize>>,
 }
 
 impl Shape {
-    pub(super) fn new(trend: &Trend, range: ResolvedRange, zone: &TimeZone) -> Result<Self> {
+    pub(in crate::analysis) fn new(trend: &Trend, range: ResolvedRange, zone: &TimeZone) -> Result<Self> {
         let cut = |range: ResolvedRange| Buckets::new(range, trend.interval, zone, trend.week_start);
         let buckets = cut(range)?;
         let rolling: Vec<Option<usize>> = trend.series.iter().map(|series| series.rolling).collect();
@@ -49,17 +49,17 @@ impl Shape {
     }
 
     /// Whether some series looks back.
-    pub(super) fn rolls(&self) -> bool {
+    pub(in crate::analysis) fn rolls(&self) -> bool {
         self.rolling.iter().any(Option::is_some)
     }
 
     /// How many buckets there are before those of the answer.
-    pub(super) fn before(&self) -> usize {
+    pub(in crate::analysis) fn before(&self) -> usize {
         self.extended.len() - self.buckets.len()
     }
 
     /// What a series reads.
-    pub(super) fn range_of(&self, series: usize) -> ResolvedRange {
+    pub(in crate::analysis) fn range_of(&self, series: usize) -> ResolvedRange {
         match self.rolling.get(series) {
             Some(Some(_)) => self.extended.range(),
             _ => self.buckets.range(),

@@ -1,0 +1,145 @@
+//! Questions as plans of standard operators and registered functions, which run anywhere.
+
+mod funnel;
+mod retention;
+mod segment;
+mod trend;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{ArrowPrimitiveType, DataType};
+use datafusion::common::JoinType;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use futures::future::BoxFuture;
+
+use super::QueryResult;
+use super::lowering::{Begun, Reading};
+use super::run::{Asked, validate};
+use crate::calendar::{ResolvedRange, TimeZone};
+use crate::engine::{Engine, QuerySnapshot};
+use crate::error::{Error, Result};
+use crate::functions::read_values;
+use crate::spec::{Analysis, Groups, Query};
+
+/// A question as a plan: a scan of `events`, standard operators, and the functions of [`register_functions`](crate::register_functions).
+///
+/// The plan says everything by literal arguments, so that it can be written, read and run in another session that knows the functions and has the same events; its
+/// rows, in any order and in batches of any size, become the answer by [`answer`](Self::answer). The engine itself answers by operators that use the order of its
+/// files; both come to the same.
+#[derive(Clone)]
+pub struct PortablePlan {
+    plan: LogicalPlan,
+    query: Query,
+    snapshot: QuerySnapshot,
+    zone: TimeZone,
+    range: ResolvedRange,
+    warnings: Vec<String>,
+}
+
+impl Engine {
+    /// The question as a plan over the snapshot.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run) for the question itself.
+    pub async fn portable(&self, snapshot: &QuerySnapshot, query: &Query) -> Result<PortablePlan> {
+        let planned: BoxFuture<'_, Result<PortablePlan>> = Box::pin(async move {
+            validate(query)?;
+            let query = Query { explain: false, ..query.clone() };
+            let asked = Asked::new(self, snapshot, &query).await?;
+            let Begun { plan, warnings, .. } = match &query.analysis {
+                Analysis::Trend(trend) => self.trend_plan(&asked, trend)?,
+                Analysis::Funnel(funnel) => self.funnel_plan(&asked, funnel)?,
+                Analysis::Retention(retention) => self.retention_plan(&asked, retention)?,
+            };
+            let Asked { zone, range, .. } = asked;
+            Ok(PortablePlan { plan, snapshot: snapshot.clone(), zone, range, warnings, query })
+        });
+        planned.await
+    }
+
+    /// The rows of `reading`, of the people of the question's segment.
+    fn rows(&self, asked: &Asked<'_>, reading: &Reading<'_>) -> Result<Begun> {
+        let (people, warnings) = match &asked.scope().segment {
+            Some(segment) => {
+                let (plan, join, warnings) = self.segment_plan(asked, segment)?;
+                (Some((plan, join)), warnings)
+            }
+            None => (None, Vec::new()),
+        };
+        let mut begun = self.begin(asked, reading, people)?;
+        let mut all = warnings;
+        begun.warnings.retain(|warning| !all.contains(warning));
+        all.append(&mut begun.warnings);
+        Ok(Begun { warnings: all, ..begun })
+    }
+}
+
+impl PortablePlan {
+    /// The plan.
+    pub fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
+    /// The answer, of all rows that the plan has.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for rows that are not of this plan, and for an answer of too many cells.
+    pub fn answer(&self, rows: &[RecordBatch]) -> Result<QueryResult> {
+        let Self { query, snapshot, zone, range, warnings, .. } = self;
+        let asked = Asked { snapshot, query, zone: zone.clone(), range: *range, people: None };
+        let warnings = warnings.clone();
+        Ok(match &query.analysis {
+            Analysis::Trend(trend) => QueryResult::Trend(trend::answer(&asked, trend, rows, warnings)?),
+            Analysis::Funnel(funnel) => QueryResult::Funnel(funnel::answer(&asked, funnel, rows, warnings)?),
+            Analysis::Retention(of) => QueryResult::Retention(retention::answer(&asked, of, rows, warnings)?),
+        })
+    }
+}
+
+impl fmt::Debug for PortablePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PortablePlan").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+/// An aggregate function of our own.
+fn aggregate(state: &SessionState, name: &str, arguments: Vec<Expr>) -> Expr {
+    let function = state.aggregate_functions().get(name);
+    function.expect("invariant: every session has our functions").call(arguments)
+}
+
+/// A column of the rows of a plan, of the type that it is to have.
+fn column<'a>(batch: &'a RecordBatch, name: &str, is_type: impl Fn(&DataType) -> bool) -> Result<&'a ArrayRef> {
+    let column = batch.column_by_name(name).filter(|column| is_type(column.data_type()));
+    column.ok_or_else(|| Error::invalid(format!("the rows have no column {name} of the plan's: {}", batch.schema())))
+}
+
+fn numbers<'a, T: ArrowPrimitiveType>(batch: &'a RecordBatch, name: &str) -> Result<&'a [T::Native]> {
+    Ok(column(batch, name, |kind| *kind == T::DATA_TYPE)?.as_primitive::<T>().values())
+}
+
+/// The groups of the texts of breakdown values.
+#[derive(Default)]
+struct Values {
+    groups: Groups,
+    numbers: HashMap<String, u32>,
+}
+
+impl Values {
+    fn group(&mut self, text: &str) -> Result<u32> {
+        if let Some(number) = self.numbers.get(text) {
+            return Ok(*number);
+        }
+        let number = self.groups.intern(&read_values(text)?);
+        self.numbers.insert(text.to_owned(), number);
+        Ok(number)
+    }
+}
+
+/// Whether those are taken who are among the people of a plan, or those who are not.
+fn join(among: bool) -> JoinType {
+    if among { JoinType::LeftSemi } else { JoinType::LeftAnti }
+}

@@ -1,0 +1,215 @@
+//! `retention`: which conditions hold of a group of rows, the first with each of the others; and `retention_cells`: the cohorts of a unit and when it came back.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    ArrayRef, AsArray, BooleanArray, ListBuilder, StringBuilder, StructBuilder, UInt32Builder, UInt64Builder,
+};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, UInt32Type};
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, internal_err};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
+use datafusion::physical_expr::expressions::Literal;
+use serde_json::{Value, json};
+
+use super::history::{Columns, History, MAX_CONDITIONS, list};
+use super::last::Last;
+use crate::calendar::{Buckets, ResolvedRange, TimeZone};
+use crate::retention::{Grid, Retention};
+
+/// Name of the function that tells the cohorts of a unit.
+pub(crate) const RETENTION_CELLS: &str = "retention_cells";
+const RETENTION: &str = "retention";
+
+/// The functions to register.
+pub(super) fn aggregates() -> [AggregateUDF; 2] {
+    let signature = || Signature::variadic_any(Volatility::Immutable);
+    let cells = RetentionCells { signature: Signature::any(6, Volatility::Immutable), last: Last::default() };
+    [AggregateUDF::from(Conditions { signature: signature() }), AggregateUDF::from(cells)]
+}
+
+/// `retention(condition, …)`: a list, of which the first is whether the first condition held of any row, and every other whether that and its own did.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Conditions {
+    signature: Signature,
+}
+
+impl AggregateUDFImpl for Conditions {
+    fn name(&self) -> &str {
+        RETENTION
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        if arguments.is_empty() || arguments.len() > MAX_CONDITIONS {
+            return exec_err!("{RETENTION} takes 1 to {MAX_CONDITIONS} conditions, found {}", arguments.len());
+        }
+        Ok(DataType::List(Arc::new(Field::new_list_field(DataType::Boolean, true))))
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(Held { conditions: args.exprs.len(), bits: 0 }))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        Ok(vec![Arc::new(Field::new(format!("{}[held]", args.name), DataType::UInt32, false))])
+    }
+}
+
+#[derive(Debug)]
+struct Held {
+    conditions: usize,
+    bits: u32,
+}
+
+impl Accumulator for Held {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for (bit, condition) in values.iter().enumerate() {
+            let condition = cast(condition, &DataType::Boolean)?;
+            self.bits |= u32::from(condition.as_boolean().iter().any(|holds| holds == Some(true))) << bit;
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let held = |bit: usize| self.bits >> bit & 1 == 1;
+        let all: BooleanArray = (0..self.conditions).map(|bit| Some(held(0) && held(bit))).collect();
+        Ok(list(Arc::new(all)))
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![ScalarValue::UInt32(Some(self.bits))])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        let Some(bits) = states.first() else { return internal_err!("{RETENTION} has a state") };
+        self.bits |= bits.as_primitive::<UInt32Type>().iter().flatten().fold(0, |all, bits| all | bits);
+        Ok(())
+    }
+}
+
+/// `retention_cells(question, text, timestamp, sequence, start, return)`: for each cohort of the unit its bucket, the text of its start and, by period, whether it
+/// came back. The question is what [`question`] writes.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct RetentionCells {
+    signature: Signature,
+    last: Last<Grid>,
+}
+
+/// What [`RETENTION_CELLS`] has to know of a question.
+pub(crate) fn question(retention: &Retention, range: ResolvedRange, zone: &TimeZone, now_us: i64) -> Result<String> {
+    let plain = Retention {
+        interval: retention.interval,
+        week_start: retention.week_start,
+        cohort: retention.cohort,
+        period_zero: retention.period_zero,
+        periods: retention.periods,
+        min_occurrences: retention.min_occurrences,
+        ..Retention::new("*", "*")
+    };
+    let plain = serde_json::to_value(&plain).map_err(|error| exec_datafusion_err!("{error}"))?;
+    let all = json!({"retention": plain, "from_us": range.from_us, "to_us": range.to_us, "time_zone": zone.name(), "now_us": now_us});
+    Ok(all.to_string())
+}
+
+fn grid_of(question: &str) -> Result<Grid> {
+    let wrong = || exec_datafusion_err!("{question:?} is no question of {RETENTION_CELLS}");
+    let read: Value = serde_json::from_str(question).map_err(|_| wrong())?;
+    let number = |name: &str| read[name].as_i64().ok_or_else(wrong);
+    let retention: Retention = serde_json::from_value(read["retention"].clone()).map_err(|_| wrong())?;
+    let zone = TimeZone::named(read["time_zone"].as_str().ok_or_else(wrong)?).map_err(|_| wrong())?;
+    let range = ResolvedRange { from_us: number("from_us")?, to_us: number("to_us")? };
+    let buckets = Buckets::new(range, retention.interval, &zone, retention.week_start);
+    let buckets = buckets.map_err(|error| exec_datafusion_err!("{error}"))?;
+    let grid = Grid::new(&retention, Arc::new(buckets), number("now_us")?);
+    grid.map_err(|error| exec_datafusion_err!("{error}"))
+}
+
+fn cell_fields() -> Fields {
+    let returned = DataType::List(Arc::new(Field::new_list_field(DataType::UInt64, true)));
+    Fields::from(vec![
+        Field::new("cohort", DataType::UInt32, true),
+        Field::new("value", DataType::Utf8, true),
+        Field::new("returned", returned, true),
+    ])
+}
+
+impl AggregateUDFImpl for RetentionCells {
+    fn name(&self) -> &str {
+        RETENTION_CELLS
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::List(Arc::new(Field::new_list_field(DataType::Struct(cell_fields()), true))))
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        let question = args.exprs.first().and_then(|expr| expr.downcast_ref::<Literal>());
+        let question = question.and_then(|literal| literal.value().try_as_str().flatten());
+        let question = question.ok_or_else(|| exec_datafusion_err!("{RETENTION_CELLS} takes a question"))?;
+        let empty = self.last.of(question, || grid_of(question))?;
+        Ok(Box::new(Cells { empty, history: History::default() }))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        Ok(History::fields(args.name))
+    }
+}
+
+#[derive(Debug)]
+struct Cells {
+    empty: Arc<Grid>,
+    history: History,
+}
+
+impl Accumulator for Cells {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let [_, text, timestamps, sequences, conditions @ ..] = values else {
+            return exec_err!("too few arguments: {}", values.len());
+        };
+        self.history.add(&Columns { timestamps, sequences: Some(sequences), texts: Some(text), conditions })
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let mut grid = Grid::clone(&self.empty);
+        grid.add_unit(self.history.in_order());
+        let mut cells = StructBuilder::from_fields(cell_fields(), 0);
+        for (group, bucket, returned) in grid.cohorts() {
+            let wrong = || exec_datafusion_err!("invariant: a cell has three columns");
+            let bucket = u32::try_from(bucket).map_err(|_| wrong())?;
+            cells.field_builder::<UInt32Builder>(0).ok_or_else(wrong)?.append_value(bucket);
+            cells.field_builder::<StringBuilder>(1).ok_or_else(wrong)?.append_value(self.history.text(group));
+            let list = cells.field_builder::<ListBuilder<Box<dyn datafusion::arrow::array::ArrayBuilder>>>(2);
+            let list = list.ok_or_else(wrong)?;
+            let values = list.values().as_any_mut().downcast_mut::<UInt64Builder>().ok_or_else(wrong)?;
+            values.append_slice(returned);
+            list.append(true);
+            cells.append(true);
+        }
+        Ok(list(Arc::new(cells.finish())))
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.history.size()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(self.history.state())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.history.merge(states)
+    }
+}

@@ -1,0 +1,140 @@
+//! Questions as plans: written, read in a session that knows nothing but the functions, and run there, they come to the same as by the engine's own operators.
+
+#[path = "oracle/cases.rs"]
+mod cases;
+mod common;
+mod oracle;
+#[path = "oracle/sent.rs"]
+mod sent;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cases::{Case, case_count, cases};
+use common::Db;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::{Extension, LogicalPlan};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion_proto::bytes::{
+    logical_plan_from_bytes_with_extension_codec, logical_plan_to_bytes_with_extension_codec,
+};
+use datafusion_proto::logical_plan::LogicalExtensionCodec;
+use oracle::{FLIPS, Rules, difference};
+use proptest::{prelude::*, test_runner::TestRunner};
+use pugmark_query::spec::Query;
+use pugmark_query::{Engine, QuerySnapshot, register_functions};
+use pugmark_store::{Entry, Timestamp};
+use sent::{IDS_OF_A_UNIT, event, link, question};
+
+/// The events of one snapshot are all that a plan reads.
+#[derive(Debug)]
+struct OfSnapshot(Arc<dyn TableProvider>);
+
+impl LogicalExtensionCodec for OfSnapshot {
+    fn try_decode(&self, _: &[u8], _: &[LogicalPlan], _: &TaskContext) -> Result<Extension> {
+        Err(DataFusionError::NotImplemented("a plan has no operators of our own".to_owned()))
+    }
+
+    fn try_encode(&self, _: &Extension, _: &mut Vec<u8>) -> Result<()> {
+        Err(DataFusionError::NotImplemented("a plan has no operators of our own".to_owned()))
+    }
+
+    fn try_decode_table_provider(
+        &self,
+        bytes: &[u8],
+        _: &TableReference,
+        schema: SchemaRef,
+        _: &TaskContext,
+    ) -> Result<Arc<dyn TableProvider>> {
+        assert_eq!((bytes, schema), (b"events".as_slice(), self.0.schema()));
+        Ok(Arc::clone(&self.0))
+    }
+
+    fn try_encode_table_provider(
+        &self,
+        _: &TableReference,
+        table: Arc<dyn TableProvider>,
+        to: &mut Vec<u8>,
+    ) -> Result<()> {
+        assert_eq!(table.schema(), self.0.schema());
+        to.extend_from_slice(b"events");
+        Ok(())
+    }
+}
+
+/// The answer of the plan, read from its bytes and run in a session of its own.
+fn elsewhere(db: &Db, snapshot: &QuerySnapshot, query: &Query) -> serde_json::Value {
+    let portable = db.block_on(db.engine.portable(snapshot, query)).expect("it is planned");
+    let codec = OfSnapshot(Engine::events_table(snapshot));
+    let bytes = logical_plan_to_bytes_with_extension_codec(portable.plan(), &codec).expect("it is written");
+    let config = SessionConfig::new().with_target_partitions(3).with_batch_size(7);
+    let session = SessionContext::new_with_config(config);
+    register_functions(&mut *session.state_ref().write()).expect("they are registered");
+    let plan = logical_plan_from_bytes_with_extension_codec(&bytes, &session.task_ctx(), &codec).expect("it is read");
+    let rows = db.block_on(async { session.execute_logical_plan(plan).await?.collect().await }).expect("it runs");
+    serde_json::to_value(portable.answer(&rows).expect("it is answered")).expect("it serialises")
+}
+
+fn fill(db: &Db, case: &Case, arrival: &[u8]) {
+    let byte = |at: usize| arrival[at % arrival.len()];
+    let mut links: Vec<Entry> = Vec::new();
+    for unit in 1..=4 {
+        links.extend((0..IDS_OF_A_UNIT - 1).map(|from| link(unit, from, byte(unit as usize))));
+    }
+    let mut events = case.events.clone();
+    events.sort_by_key(|event| event.sequence);
+    for (at, one) in events.iter().enumerate() {
+        let mut entries = vec![event(at, one, byte(at)).into()];
+        if byte(at + 7).is_multiple_of(3) {
+            entries.extend(links.pop());
+        }
+        db.store.append(entries).expect("it is stored");
+        if byte(at + 7).is_multiple_of(11) {
+            db.flush();
+        }
+    }
+    db.store.append(links).expect("it is stored");
+}
+
+fn agrees(kind: &'static str) {
+    let config = ProptestConfig { cases: case_count(48), failure_persistence: None, ..ProptestConfig::default() };
+    let arrivals = prop::collection::vec(any::<u8>(), 40);
+    let checked = TestRunner::new(config).run(&(cases(kind), arrivals), |(case, arrival)| {
+        let db = Db::receiving(Timestamp::from_microsecond(case.around.now_us), Duration::from_secs(1_000 * 86_400));
+        fill(&db, &case, &arrival);
+        let query = Query::from_value(&question(&case)).expect("generated questions are valid");
+        let found = elsewhere(&db, &db.snapshot(), &query);
+        let oracle = |rules| oracle::answer(&case.query, &case.events, case.around, rules);
+        if let Some(told) = difference(&found, &oracle(Rules::TRUE)) {
+            let explains = |flip| difference(&found, &oracle(Rules::flipping(flip))).is_none();
+            let as_if: Vec<&str> = FLIPS.iter().filter(|(flip, ..)| explains(*flip)).map(|(.., rule)| *rule).collect();
+            let (query, events) = (&case.query, &case.events);
+            return Err(TestCaseError::fail(format!("{told}\nas if: {as_if:?}\nquery: {query}\nevents: {events:#?}")));
+        }
+        let by_operators = serde_json::to_value(db.try_run(&query).expect("it is answered")).expect("it serialises");
+        prop_assert_eq!(found, by_operators, "{}", case.query);
+        Ok(())
+    });
+    if let Err(failure) = checked {
+        panic!("{failure}");
+    }
+}
+
+#[test]
+fn trends_as_plans_agree_with_the_oracle() {
+    agrees("trend");
+}
+
+#[test]
+fn funnels_as_plans_agree_with_the_oracle() {
+    agrees("funnel");
+}
+
+#[test]
+fn retentions_as_plans_agree_with_the_oracle() {
+    agrees("retention");
+}
