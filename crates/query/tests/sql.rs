@@ -377,7 +377,14 @@ fn window_funnel_and_retention_tell_of_each_person_how_far_and_which() {
     let kept = "retention(event = 'view', event = 'cart', event = 'buy')";
     let rows = db.sql(&format!("SELECT {kept} FROM events GROUP BY distinct_id ORDER BY distinct_id"));
     assert_eq!(rows, ["[true, true, true]", "[true, false, true]", "[false, false, false]"]);
+    let pattern =
+        |text: &str| format!("('{text}', timestamp, sequence, event = 'view', event = 'cart', event = 'buy')");
+    let of_each = |what: &str| db.sql(&format!("SELECT {what} FROM events GROUP BY distinct_id ORDER BY distinct_id"));
+    assert_eq!(of_each(&format!("sequence_match{}", pattern("(?1).*(?t<=600)(?3)"))), ["true", "true", "false"]);
+    assert_eq!(of_each(&format!("sequence_match{}", pattern("(?1)(?2)(?3)"))), ["true", "false", "false"]);
+    assert_eq!(of_each(&format!("sequence_count{}", pattern("(?1)(?2)"))), ["2", "0", "0"]);
     for (wrong, why) in [
+        ("SELECT sequence_match('(?2)', timestamp, sequence, true) FROM events", "condition 2, there are 1"),
         ("SELECT window_funnel('soon', timestamp, true) FROM events", "duration"),
         ("SELECT window_funnel(timestamp, true) FROM events", "window_funnel takes 2 arguments"),
         ("SELECT window_funnel(event, timestamp, true) FROM events", "a window such as '7d'"),

@@ -5,8 +5,10 @@ mod calendar;
 mod funnel;
 mod history;
 mod last;
+mod pattern;
 mod prop;
 mod retention;
+mod sequence;
 mod sum;
 mod values;
 
@@ -34,7 +36,8 @@ pub fn register_functions(with: &mut dyn FunctionRegistry) -> Result<()> {
         with.register_udf(Arc::new(function))?;
     }
     let aggregates = [sum::aggregate()].into_iter().chain(bitmap::aggregates());
-    for function in aggregates.chain(funnel::aggregates()).chain(retention::aggregates()) {
+    let aggregates = aggregates.chain(funnel::aggregates()).chain(retention::aggregates());
+    for function in aggregates.chain(sequence::aggregates()) {
         with.register_udaf(Arc::new(function))?;
     }
     Ok(())

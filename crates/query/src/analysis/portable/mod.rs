@@ -44,6 +44,32 @@ impl Engine {
     ///
     /// # Errors
     /// Those of [`run`](Self::run) for the question itself.
+    ///
+    /// # Example
+    /// ```
+    /// # use pugmark_identity::{IdentityFold, IdentityOptions};
+    /// # use pugmark_query::columns::{ColumnsFold, ColumnsOptions};
+    /// # use pugmark_registry::{RegistryFold, RegistryOptions};
+    /// use datafusion::prelude::SessionContext;
+    /// use pugmark_query::{Engine, EngineOptions, QuerySnapshot, register_functions, spec::Query};
+    /// use pugmark_store::{Event, Options, Store};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let folds: Vec<Box<dyn pugmark_store::Fold>> = vec![Box::new(RegistryFold::new(RegistryOptions::default())),
+    /// #     Box::new(IdentityFold::new(IdentityOptions::default())), Box::new(ColumnsFold::new(dir.path(), ColumnsOptions::default()))];
+    /// let store = Store::open(dir.path(), Options::default(), folds)?;
+    /// store.append(vec![Event::new("view", "ann").into(), Event::new("buy", "ann").into(), Event::new("view", "bob").into()])?;
+    /// let snapshot = QuerySnapshot::new(&store.snapshot(), store.clock().now())?;
+    /// let question = Query::from_json(r#"{"funnel": {"steps": [{"event": "view"}, {"event": "buy"}], "window": "1h"}}"#)?;
+    /// let portable = Engine::new(EngineOptions::default())?.portable(&snapshot, &question).await?;
+    ///
+    /// let session = SessionContext::new();
+    /// register_functions(&mut *session.state_ref().write())?;
+    /// let rows = session.execute_logical_plan(portable.plan().clone()).await?.collect().await?;
+    /// let answer = serde_json::to_value(portable.answer(&rows)?)?;
+    /// assert_eq!(answer["groups"][0]["steps"][1]["count"], 1);
+    /// # Ok(()) }
+    /// ```
     pub async fn portable(&self, snapshot: &QuerySnapshot, query: &Query) -> Result<PortablePlan> {
         let planned: BoxFuture<'_, Result<PortablePlan>> = Box::pin(async move {
             validate(query)?;
