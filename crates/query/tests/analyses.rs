@@ -229,3 +229,33 @@ fn a_segment_restricts_the_people_by_what_they_did_in_all_history() {
     assert_eq!(viewers(r#"{"any": [{"did": {"event": "sold"}}, {"did": {"event": "buy"}}]}"#), 2);
     assert_eq!(viewers(r#"{"did": {"event": ["view", "buy"]}, "times": {"at_least": 2}}"#), 2);
 }
+
+#[test]
+fn a_link_counts_at_once_also_where_sets_of_persons_are_kept() {
+    let db = Db::new();
+    let visit = |who: &str, day: i64| {
+        Event::new("view", who).at(Timestamp::from_microsecond(1_735_689_600_000_000 + day * 86_400_000_000))
+    };
+    db.track(["ann", "bob", "cid", "dan"].into_iter().flat_map(|who| [visit(who, 0), visit(who, 1)]));
+    db.flush();
+    db.identify("ann", "bob");
+    let people = |as_of: &str| {
+        let trend = r#"{"trend":{"series":[{"event":"view","measure":"uniques"},{"event":"*","measure":"uniques","rolling":2}],"interval":"day"}"#;
+        let answer = db.ask(&format!("{trend}{as_of}}}"));
+        let retention = db.ask(&format!(r#"{{"retention":{{"start":{{"event":"view"}},"interval":"day"}}{as_of}}}"#));
+        let series = |at: usize| (answer["series"][at]["values"].clone(), answer["series"][at]["total"].clone());
+        (series(0), series(1), retention["groups"][0]["rows"][0]["values"].clone())
+    };
+    let told = |count: u64| {
+        let (values, total) = (json!([count, count]), json!(count));
+        ((values.clone(), total.clone()), (values, total), json!([count, count]))
+    };
+    for _ in 0..2 {
+        assert_eq!(people(""), told(3));
+    }
+    db.identify("cid", "dan");
+    assert_eq!(people(""), told(2));
+    assert_eq!(people(r#","as_of":9"#), told(3));
+    assert_eq!(people(r#","as_of":8"#), told(4));
+    assert_eq!(people(""), told(2));
+}

@@ -30,7 +30,7 @@ use crate::calendar::ResolvedRange;
 use crate::columns::system;
 use crate::engine::QuerySnapshot;
 use crate::error::Result;
-use crate::local::{Local, Merged, Predicate, Reads, RunItem, RunValue, Selected, Wants, Work};
+use crate::local::{Local, Predicate, Reads, RunItem, RunValue, Selected, Wants, Work};
 use crate::spec::{EventNames, GroupValue, MAX_BREAKDOWNS, Unit};
 use crate::table::{EventsTable, external, values_of};
 
@@ -302,7 +302,7 @@ impl PartitionStream for Rows {
             let keys = wants.items.len();
             let parts = local.parts().map_err(external)?;
             let runs = local.runs(&parts, wants, range, &pool, work).await.map_err(external)?;
-            let merged = Merged::of(&local.snapshot, unit);
+            let merged = local.merged(unit);
             let subjects = local.snapshot.subject_count;
             let mut totals = group_totals(runs, subjects, merged, &pool, work).await.map_err(external)?;
             // Without keys there is a row also of no events.

@@ -10,7 +10,7 @@ use super::units::{Core, Ranges, collect, feed};
 use crate::calendar::ResolvedRange;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::local::{Local, Merged, Reads, Work, feed_runs};
+use crate::local::{Local, Reads, Work, feed_runs};
 use crate::spec::Groups;
 
 /// What a core wants of the events of a unit.
@@ -60,7 +60,7 @@ impl Engine {
         match road {
             Road::Local(mut wants) => {
                 let local = self.local(asked.snapshot);
-                let merged = Merged::of(asked.snapshot, reading.scope.unit);
+                let merged = local.merged(reading.scope.unit);
                 // Two ids of one person may have had the same event at one instant.
                 let sequences = needs.sequences || !merged.is_empty();
                 wants.reads = Reads { timestamps: true, sequences, numbers: Vec::new() };

@@ -79,6 +79,7 @@ impl Cover {
 /// Where the units of stretches of time are collected.
 pub(super) struct Source<'a> {
     pub(super) local: &'a Local,
+    /// With their sets as persons where some are `merged`.
     pub(super) parts: &'a Parts,
     pub(super) merged: &'a Merged,
     pub(super) pool: &'a Arc<dyn MemoryPool>,
@@ -115,24 +116,29 @@ impl<'a> Source<'a> {
 
     fn add_rollup(&self, part: &'a Part, cover: &Cover, event: &EventNames, into: &mut Collected<'a>, uniques: bool) {
         let rollup = &part.rollup;
-        let one: Vec<&'a [DayCell]> = match event {
-            EventNames::Any => vec![rollup.any()],
+        let one: Vec<(Option<usize>, &'a [DayCell])> = match event {
+            EventNames::Any => vec![(None, rollup.any())],
             named => {
                 let mut names: Vec<&str> = named.names().iter().map(String::as_str).collect();
                 names.sort_unstable();
                 names.dedup();
-                names.into_iter().filter_map(|name| Some(rollup.event(name)?.days.as_slice())).collect()
+                let places = names.into_iter().filter_map(|name| rollup.place(name));
+                places.filter_map(|place| Some((Some(place), rollup.events().get(place)?.days.as_slice()))).collect()
             }
         };
         let mut read = 0;
-        for cells in one {
+        for (event, cells) in one {
             let buckets = cover.days.iter().zip(&mut into.counts).zip(&mut into.sets);
             for ((days, count), set) in buckets {
-                let own = cells.get(Rollup::within(cells, days)).unwrap_or_default();
+                let within = Rollup::within(cells, days);
+                let own = cells.get(within.clone()).unwrap_or_default();
                 read += own.len();
                 *count += own.iter().map(|cell| cell.count).sum::<u64>();
                 if uniques {
-                    set.shared.extend(own.iter().map(|cell| &cell.subjects));
+                    set.shared.extend(own.iter().zip(within).map(|(cell, day)| match &part.persons {
+                        Some(sets) => sets.of_cell(event, day, &cell.subjects, self.merged),
+                        None => &cell.subjects,
+                    }));
                 }
             }
         }
@@ -178,21 +184,23 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The subjects of a stretch of time: of rollups, and of rows.
+/// Whose the events of a stretch of time are.
 #[derive(Clone, Default)]
 pub(super) struct Set<'a> {
+    /// Of rollups: persons.
     pub(super) shared: Vec<&'a RoaringBitmap>,
+    /// Of rows: subjects.
     pub(super) own: Vec<RoaringBitmap>,
 }
 
 impl Source<'_> {
     /// The persons of a set.
     pub(super) fn persons(&self, set: Set<'_>) -> RoaringBitmap {
-        let union = match (set.shared.as_slice(), set.own.as_slice()) {
+        match (set.shared.as_slice(), set.own.as_slice()) {
             ([only], []) => RoaringBitmap::clone(only),
-            _ => set.shared.iter().copied().union() | set.own.iter().union(),
-        };
-        self.merged.persons(union)
+            (shared, []) => shared.iter().copied().union(),
+            (shared, own) => shared.iter().copied().union() | self.merged.persons(own.iter().union()),
+        }
     }
 }
 
@@ -217,14 +225,14 @@ pub(crate) struct DailyRow {
 
 impl Daily {
     pub(crate) fn new(local: &Local, pool: Arc<dyn MemoryPool>, work: Work) -> Result<Self> {
-        let parts = local.parts()?;
+        let merged = local.merged(Unit::Person);
+        let parts = local.parts_of(&merged)?;
         let first = parts.iter().map(|part| Day::of(part.times.0)).min();
         let last = parts.iter().map(|part| Day::of(part.times.1)).max();
         let days = match (first, last) {
             (Some(first), Some(last)) => first..Day::new(last.number() + 1),
             _ => Day::new(0)..Day::new(0),
         };
-        let merged = Merged::of(&local.snapshot, Unit::Person);
         Ok(Self { local: local.clone(), parts, merged, pool, work, days })
     }
 

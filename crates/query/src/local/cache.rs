@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use datafusion::common::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 
+use pugmark_identity::Persons;
+
+use super::persons::Joined;
 use crate::columns::Stored;
 
 /// What is kept of a file.
@@ -17,6 +20,8 @@ pub(crate) enum Kept {
     Footer,
     /// The rollup.
     Rollup,
+    /// Its sets as persons.
+    Persons,
     /// The cube.
     Cube,
     /// Which events the rollup is about, and their rows.
@@ -30,6 +35,8 @@ pub(crate) enum Kept {
 /// A value that is in use stays in memory when it is dropped from here. What belongs to a file that nobody holds any more goes with the next insert.
 pub(crate) struct ColumnCache {
     state: Mutex<State>,
+    /// Of the persons that were asked for last; some bits for each subject.
+    joined: Mutex<Option<Arc<Joined>>>,
 }
 
 struct State {
@@ -81,7 +88,19 @@ impl ColumnCache {
     pub(crate) fn new(pool: &Arc<dyn MemoryPool>, limit: usize) -> Self {
         let reservation = MemoryConsumer::new("decoded columns").register(pool);
         let state = State { slots: HashMap::new(), used: BTreeMap::new(), clock: 0, reservation, limit };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(state), joined: Mutex::new(None) }
+    }
+
+    /// The subjects of persons with more than one; `None` when there are none.
+    pub(crate) fn joined(&self, persons: &Arc<Persons>) -> Option<Arc<Joined>> {
+        let mut last = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(joined) = last.as_ref().filter(|joined| joined.is_of(persons)) {
+            return Some(Arc::clone(joined));
+        }
+        last.take();
+        let made = Arc::new(Joined::of(persons)?);
+        *last = Some(Arc::clone(&made));
+        Some(made)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -96,6 +115,17 @@ impl ColumnCache {
         kept: Kept,
         make: impl FnOnce() -> std::result::Result<(T, usize), E>,
     ) -> std::result::Result<Arc<T>, E> {
+        self.get_if(file, kept, |_| true, make)
+    }
+
+    /// The same, where what is kept is still what is asked for.
+    pub(crate) fn get_if<T: Send + Sync + 'static, E>(
+        &self,
+        file: &Arc<Stored>,
+        kept: Kept,
+        is_it: impl FnOnce(&T) -> bool,
+        make: impl FnOnce() -> std::result::Result<(T, usize), E>,
+    ) -> std::result::Result<Arc<T>, E> {
         let key = (Arc::as_ptr(file).addr(), kept);
         {
             let mut state = self.lock();
@@ -103,10 +133,12 @@ impl ColumnCache {
             let now = state.clock;
             if let Some(slot) = state.slots.get_mut(&key) {
                 let before = std::mem::replace(&mut slot.used, now);
-                let value = Arc::clone(&slot.value).downcast();
+                let value = Arc::clone(&slot.value).downcast::<T>();
                 state.used.remove(&before);
                 state.used.insert(now, key);
-                if let Ok(value) = value {
+                if let Ok(value) = value
+                    && is_it(&value)
+                {
                     return Ok(value);
                 }
             }

@@ -11,12 +11,14 @@ use pugmark_store::Result;
 
 use super::cache::{ColumnCache, Kept};
 use super::column::{Column, Footer};
+use super::persons::{Merged, PersonSets};
 use super::sorted::Sorted;
 use crate::columns::{
     Chunk, ColumnFile, Cube, Declared, EventRows, EventSchema, Rollup, as_kind, read_cube, read_rollup,
     read_rollup_events,
 };
 use crate::engine::QuerySnapshot;
+use crate::spec::Unit;
 
 /// A column of a row group that is larger than this is not read whole for a few rows of it.
 const SMALL_COLUMN_BYTES: usize = 2 << 20;
@@ -74,10 +76,24 @@ impl Local {
         files.chain(pieces).collect()
     }
 
+    /// Which subjects are whom, as this unit is counted.
+    pub(crate) fn merged(&self, unit: Unit) -> Merged {
+        match unit {
+            Unit::Person => Merged::new(self.cache.joined(&self.snapshot.persons)),
+            Unit::DistinctId => Merged::default(),
+        }
+    }
+
     /// The parts, in the order of their sequences.
     pub(crate) fn parts(&self) -> Result<Parts> {
+        self.parts_of(&Merged::default())
+    }
+
+    /// The same, with the sets of their rollups as persons where some are merged.
+    pub(crate) fn parts_of(&self, merged: &Merged) -> Result<Parts> {
         let part = |source: Source| {
             let rollup = self.rollup(&source)?;
+            let persons = (!merged.is_empty()).then(|| self.person_sets(&source, &rollup)).transpose()?;
             let (sequences, times) = match &source {
                 Source::File(file) => (
                     (file.first_sequence.number(), file.last_sequence.number()),
@@ -85,7 +101,7 @@ impl Local {
                 ),
                 Source::Tail(_, sorted) => (sorted.sequences, sorted.times),
             };
-            Ok(Arc::new(Part { rollup, sequences, times, source }))
+            Ok(Arc::new(Part { rollup, persons, sequences, times, source }))
         };
         self.sources().into_iter().map(part).collect()
     }
@@ -99,6 +115,19 @@ impl Local {
                 let bytes = rollup.bytes();
                 Ok((rollup, bytes))
             }),
+        }
+    }
+
+    /// Those of the tail are made for each question: it changes with every commit.
+    fn person_sets(&self, source: &Source, rollup: &Rollup) -> Result<Arc<PersonSets>> {
+        let persons = &self.snapshot.persons;
+        match source {
+            Source::Tail(..) => Ok(Arc::new(PersonSets::new(persons, rollup))),
+            Source::File(file) => {
+                let is_of_them = |sets: &PersonSets| sets.is_of(persons);
+                let make = || Ok((PersonSets::new(persons, rollup), rollup.bytes()));
+                self.cache.get_if(&file.rollup, Kept::Persons, is_of_them, make)
+            }
         }
     }
 
@@ -231,6 +260,8 @@ pub(crate) type Parts = Vec<Arc<Part>>;
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) rollup: Arc<Rollup>,
+    /// Its sets as persons, where some are merged and that was asked for.
+    pub(crate) persons: Option<Arc<PersonSets>>,
     /// The first and the last.
     pub(crate) sequences: (u64, u64),
     /// The earliest and the latest timestamp.

@@ -9,7 +9,7 @@ use crate::analysis::sets::{Cover, Source};
 use crate::calendar::{Buckets, ResolvedRange};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::local::{Local, Merged, Work};
+use crate::local::{Local, Work};
 use crate::retention::{Cohort, Grid, PeriodZero, Retention};
 use crate::spec::EventNames;
 
@@ -40,8 +40,8 @@ pub(super) async fn fill(
     buckets: &Buckets,
 ) -> Result<bool> {
     let Some(cover) = Cover::of(buckets) else { return Ok(false) };
-    let parts = local.parts()?;
-    let merged = Merged::of(asked.snapshot, asked.scope().unit);
+    let merged = local.merged(asked.scope().unit);
+    let parts = local.parts_of(&merged)?;
     let work = Work::new(engine.threads());
     let source = Source { local, parts: &parts, merged: &merged, pool: engine.pool(), work };
     let persons = |sets: Vec<_>| sets.into_iter().map(|set| source.persons(set)).collect::<Vec<RoaringBitmap>>();

@@ -19,7 +19,7 @@ use super::run::Asked;
 use super::sets::Source;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::local::{Merged, Selected, Wants, Work};
+use crate::local::{Selected, Wants, Work};
 use crate::trend::{Measure, SeriesResult, Trend, TrendResult};
 use cells::Cells;
 pub(in crate::analysis) use shape::Shape;
@@ -66,8 +66,8 @@ impl Engine {
         mut wants: Wants,
     ) -> Result<(Vec<SeriesResult>, Explain)> {
         let local = self.local(asked.snapshot);
-        let parts = local.parts()?;
-        let merged = Merged::of(asked.snapshot, asked.scope().unit);
+        let merged = local.merged(asked.scope().unit);
+        let parts = local.parts_of(&merged)?;
         let declared = &asked.snapshot.columns.declared;
         if let Some(cut) = cubes::find(trend, shape, &wants, &local.schema, declared) {
             wants.reads.timestamps = shape.buckets.len() != 1;

@@ -65,7 +65,7 @@ impl Source<'_> {
         let mut lone: Vec<&RoaringBitmap> = Vec::new();
         for set in sets {
             match (set.shared.as_slice(), set.own.as_slice()) {
-                ([only], []) if self.merged.is_empty() => {
+                ([only], []) => {
                     values.push(Number::Count(only.len()));
                     lone.push(only);
                 }

@@ -121,8 +121,12 @@ impl Rollup {
     }
 
     pub(crate) fn event(&self, name: &str) -> Option<&EventRollup> {
-        let at = self.events.binary_search_by(|event| event.name.as_ref().cmp(name)).ok()?;
-        self.events.get(at)
+        self.events.get(self.place(name)?)
+    }
+
+    /// The place of an event among all.
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
+        self.events.binary_search_by(|event| event.name.as_ref().cmp(name)).ok()
     }
 
     /// Of any event, by day, ascending.
