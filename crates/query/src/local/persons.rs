@@ -90,6 +90,11 @@ impl Merged {
         self.0.as_ref()?.person(subject)
     }
 
+    /// Which of the 64 subjects from `first` on, a multiple of 64, have a person with more than one.
+    pub(crate) fn word(&self, first: u32) -> u64 {
+        self.0.as_ref().and_then(|joined| joined.bits.get(first as usize / 64).copied()).unwrap_or(0)
+    }
+
     /// The persons of a set of subjects.
     pub(crate) fn persons(&self, subjects: RoaringBitmap) -> RoaringBitmap {
         self.other_persons(&subjects).unwrap_or(subjects)

@@ -177,7 +177,7 @@ impl Filling<'_> {
         }
         moved.sort_unstable();
         moved.dedup();
-        for (_, cell) in moved {
+        for cell in moved.into_iter().map(|moved| moved as u32) {
             all.values[cell as usize] += 1;
         }
         Ok(all)
@@ -278,8 +278,8 @@ struct Counter {
     /// Which of the 64 subjects at hand each cell has seen.
     seen: Vec<u64>,
     touched: Vec<u32>,
-    /// Persons with several subjects, and the cells that they belong to.
-    moved: Vec<(u32, u32)>,
+    /// Persons with several subjects, in the upper half, and the cells that they belong to.
+    moved: Vec<u64>,
     reservation: MemoryReservation,
     extents: Arc<[ResolvedRange]>,
     /// The bucket of the row before: rows of a subject lie close together.
@@ -310,7 +310,7 @@ impl Counter {
         let moved = self.moved.len();
         let no_bits = |kind: Kind| kind != Kind::Uniques;
         for (run, rows, table) in &own {
-            self.rows(run, table, rows.clone(), 0, (merged, buckets), no_bits);
+            self.rows(run, table, rows.clone(), 0, buckets, no_bits);
         }
         if !self.layout.kinds.contains(&Kind::Uniques) {
             return Ok(());
@@ -324,17 +324,23 @@ impl Counter {
                 let length = left.iter().take_while(|subject| **subject < end).count();
                 if length > 0 {
                     rows.start += length;
-                    self.rows(run, table, start..start + length, first, (merged, buckets), |kind| !no_bits(kind));
+                    self.rows(run, table, start..start + length, first, buckets, |kind| !no_bits(kind));
                 }
             }
+            let several = merged.word(first);
             for cell in self.touched.drain(..) {
-                let cell = cell as usize;
-                self.counted.values[cell] += u64::from(self.seen[cell].count_ones());
-                self.seen[cell] = 0;
+                let seen = std::mem::take(&mut self.seen[cell as usize]);
+                self.counted.values[cell as usize] += u64::from((seen & !several).count_ones());
+                let mut left = seen & several;
+                while left != 0 {
+                    let person = merged.person(first + left.trailing_zeros());
+                    left &= left - 1;
+                    self.moved.extend(person.map(|person| u64::from(person) << 32 | u64::from(cell)));
+                }
             }
             first = end;
         }
-        Ok(self.reservation.try_grow((self.moved.len() - moved) * size_of::<(u32, u32)>())?)
+        Ok(self.reservation.try_grow((self.moved.len() - moved) * size_of::<u64>())?)
     }
 
     /// The shown group of each group that the run's rows name.
@@ -353,14 +359,16 @@ impl Counter {
         table: &[u32],
         rows: Range<usize>,
         first: u32,
-        at: (&Merged, &Buckets),
+        buckets: &Buckets,
         wanted: impl Fn(Kind) -> bool,
     ) {
         match &run.groups {
-            RunGroups::None => self.rows_in(run, rows, first, at, wanted, |_| table[0]),
-            RunGroups::Each(numbers) => self.rows_in(run, rows, first, at, wanted, |row| table[numbers[row] as usize]),
+            RunGroups::None => self.rows_in(run, rows, first, buckets, wanted, |_| table[0]),
+            RunGroups::Each(numbers) => {
+                self.rows_in(run, rows, first, buckets, wanted, |row| table[numbers[row] as usize])
+            }
             RunGroups::Coded(codes, _) => {
-                self.rows_in(run, rows, first, at, wanted, |row| table[usize::from(codes[row])]);
+                self.rows_in(run, rows, first, buckets, wanted, |row| table[usize::from(codes[row])]);
             }
         }
     }
@@ -371,7 +379,7 @@ impl Counter {
         run: &Run,
         rows: Range<usize>,
         first: u32,
-        (merged, buckets): (&Merged, &Buckets),
+        buckets: &Buckets,
         wanted: impl Fn(Kind) -> bool,
         group_of: impl Fn(usize) -> u32,
     ) {
@@ -395,11 +403,11 @@ impl Counter {
                         continue;
                     }
                     let first_cell = base + group as usize * width;
-                    self.cell(kind, first_cell + of_range, run, row, first, merged);
+                    self.cell(kind, first_cell + of_range, run, row, first);
                     // A lone bucket is the range.
                     if of_range > 1 {
                         let bucket = self.bucket_of(run.timestamps[row], buckets);
-                        self.cell(kind, first_cell + bucket, run, row, first, merged);
+                        self.cell(kind, first_cell + bucket, run, row, first);
                     }
                 }
             }
@@ -407,7 +415,7 @@ impl Counter {
     }
 
     #[inline]
-    fn cell(&mut self, kind: Kind, cell: usize, run: &Run, row: usize, first: u32, merged: &Merged) {
+    fn cell(&mut self, kind: Kind, cell: usize, run: &Run, row: usize, first: u32) {
         match kind {
             Kind::Count => self.counted.values[cell] += 1,
             Kind::Sum(number) => {
@@ -417,17 +425,11 @@ impl Counter {
                 }
             }
             Kind::Uniques => {
-                let subject = run.subjects[row];
-                match merged.person(subject) {
-                    Some(person) => self.moved.push((person, cell as u32)),
-                    None => {
-                        let seen = &mut self.seen[cell];
-                        if *seen == 0 {
-                            self.touched.push(cell as u32);
-                        }
-                        *seen |= 1 << (subject - first);
-                    }
+                let seen = &mut self.seen[cell];
+                if *seen == 0 {
+                    self.touched.push(cell as u32);
                 }
+                *seen |= 1 << (run.subjects[row] - first);
             }
         }
     }
