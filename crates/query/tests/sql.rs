@@ -385,6 +385,11 @@ fn window_funnel_and_retention_tell_of_each_person_how_far_and_which() {
     assert_eq!(of_each(&format!("sequence_count{}", pattern("(?1)(?2)"))), ["2", "0", "0"]);
     for (wrong, why) in [
         ("SELECT sequence_match('(?2)', timestamp, sequence, true) FROM events", "condition 2, there are 1"),
+        ("SELECT window_funnel('7d', event, true) FROM events", "an instant as its timestamp, found Utf8"),
+        ("SELECT window_funnel('7d', timestamp, event) FROM events", "true or false, found Utf8"),
+        ("SELECT sequence_count('(?1)', timestamp, sequence, event) FROM events", "true or false, found Utf8"),
+        ("SELECT retention(sequence) FROM events", "true or false, found UInt64"),
+        ("SELECT exact_sum(event) FROM events", "takes a number, found Utf8"),
         ("SELECT window_funnel('soon', timestamp, true) FROM events", "duration"),
         ("SELECT window_funnel(timestamp, true) FROM events", "window_funnel takes 2 arguments"),
         ("SELECT window_funnel(event, timestamp, true) FROM events", "a window such as '7d'"),

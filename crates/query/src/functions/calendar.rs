@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType}
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
+use super::history::check_types;
 use super::last::Last;
 use crate::calendar::{Buckets, Interval, ResolvedRange, TimeZone, WeekStart};
 use crate::spec::Word;
@@ -37,7 +38,10 @@ impl ScalarUDFImpl for CalendarBucket {
         &self.signature
     }
 
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        if let Some(timestamp) = arguments.last() {
+            check_types(CALENDAR_BUCKET, timestamp, &[])?;
+        }
         Ok(DataType::UInt32)
     }
 

@@ -10,7 +10,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 use datafusion::physical_expr::expressions::Literal;
 
-use super::history::{Columns, History, list};
+use super::history::{Columns, History, check_types, list};
 use crate::calendar::{ResolvedRange, Span};
 use crate::funnel::{Attempt, Matcher};
 
@@ -66,6 +66,7 @@ impl AggregateUDFImpl for WindowFunnel {
         if arguments.len() <= before {
             return exec_err!("{} takes {before} arguments and then its steps, found {}", self.name(), arguments.len());
         }
+        check_types(self.name(), &arguments[if self.by { 2 } else { 1 }], &arguments[before..])?;
         Ok(if self.by { DataType::Struct(Fields::from(by_fields().to_vec())) } else { times_type() })
     }
 

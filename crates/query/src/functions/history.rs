@@ -35,6 +35,17 @@ pub(super) struct Columns<'a> {
     pub(super) conditions: &'a [ArrayRef],
 }
 
+/// Fails for arguments of `function` that are no instant, and no conditions.
+pub(super) fn check_types(function: &str, timestamp: &DataType, conditions: &[DataType]) -> Result<()> {
+    if !matches!(timestamp, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 | DataType::Null) {
+        return exec_err!("{function} takes an instant as its timestamp, found {timestamp}");
+    }
+    match conditions.iter().find(|kind| !matches!(kind, DataType::Boolean | DataType::Null)) {
+        Some(kind) => exec_err!("{function} takes conditions that are true or false, found {kind}"),
+        None => Ok(()),
+    }
+}
+
 impl History {
     /// Takes in the rows that match a condition; those without a timestamp match none.
     pub(super) fn add(&mut self, columns: &Columns<'_>) -> Result<()> {

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Sign
 use datafusion::physical_expr::expressions::Literal;
 use serde_json::{Value, json};
 
-use super::history::{Columns, History, MAX_CONDITIONS, list};
+use super::history::{Columns, History, MAX_CONDITIONS, check_types, list};
 use super::last::Last;
 use crate::calendar::{Buckets, ResolvedRange, TimeZone};
 use crate::retention::{Grid, Retention};
@@ -48,6 +48,7 @@ impl AggregateUDFImpl for Conditions {
         if arguments.is_empty() || arguments.len() > MAX_CONDITIONS {
             return exec_err!("{RETENTION} takes 1 to {MAX_CONDITIONS} conditions, found {}", arguments.len());
         }
+        check_types(RETENTION, &DataType::Null, arguments)?;
         Ok(DataType::List(Arc::new(Field::new_list_field(DataType::Boolean, true))))
     }
 

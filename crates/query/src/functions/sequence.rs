@@ -7,7 +7,7 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 use datafusion::physical_expr::expressions::Literal;
 
-use super::history::{Columns, History};
+use super::history::{Columns, History, check_types};
 use super::pattern::Pattern;
 
 /// Arguments before the conditions.
@@ -41,6 +41,7 @@ impl AggregateUDFImpl for Sequence {
             let found = arguments.len();
             return exec_err!("{} takes {BEFORE} arguments and then its conditions, found {found}", self.name());
         }
+        check_types(self.name(), &arguments[1], &arguments[BEFORE..])?;
         Ok(if self.counts { DataType::UInt64 } else { DataType::Boolean })
     }
 

@@ -6,7 +6,7 @@ use datafusion::arrow::array::{ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type};
 use datafusion::common::scalar::ScalarStructBuilder;
-use datafusion::common::{Result, ScalarValue, internal_err};
+use datafusion::common::{Result, ScalarValue, exec_err, internal_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 
@@ -39,7 +39,10 @@ impl AggregateUDFImpl for ExactSum {
         &self.signature
     }
 
-    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        if let Some(kind) = arguments.first().filter(|kind| !kind.is_numeric() && **kind != DataType::Null) {
+            return exec_err!("{EXACT_SUM} takes a number, found {kind}");
+        }
         Ok(DataType::Struct(Fields::from(parts().to_vec())))
     }
 
