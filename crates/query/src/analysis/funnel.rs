@@ -12,19 +12,7 @@ use crate::spec::{EventNames, Hit};
 impl Engine {
     pub(super) async fn funnel(&self, asked: &Asked<'_>, funnel: &Funnel) -> Result<FunnelResult> {
         let range = asked.range;
-        let selectors = funnel
-            .steps
-            .iter()
-            .enumerate()
-            .map(|(at, step)| Wanted {
-                selector: &step.selector,
-                path: format!("steps[{at}]"),
-                since_us: range.from_us,
-            })
-            .collect();
-        // An attempt that begins in the range goes on until its window ends.
-        let until_us = range.to_us.saturating_add(funnel.window.as_us());
-        let reading = Reading { selectors, scope: asked.scope(), until_us, ordered: true, numbers: Vec::new() };
+        let reading = reading(asked, funnel);
         let steps = funnel.steps.len();
         let make = || Matching { matcher: Matcher::new(steps, funnel.window, range), aggregate: Aggregate::new(steps) };
         // The value of the breakdown is that of the first opening event.
@@ -44,6 +32,20 @@ impl Engine {
             titles: asked.titles(),
         })
     }
+}
+
+/// What a funnel reads.
+pub(super) fn reading<'a>(asked: &Asked<'a>, funnel: &'a Funnel) -> Reading<'a> {
+    let range = asked.range;
+    let steps = funnel.steps.iter().enumerate();
+    let selectors = steps.map(|(at, step)| Wanted {
+        selector: &step.selector,
+        path: format!("steps[{at}]"),
+        since_us: range.from_us,
+    });
+    // An attempt that begins in the range goes on until its window ends.
+    let until_us = range.to_us.saturating_add(funnel.window.as_us());
+    Reading { selectors: selectors.collect(), scope: asked.scope(), until_us, ordered: true, numbers: Vec::new() }
 }
 
 struct Matching {

@@ -5,7 +5,8 @@ use datafusion::arrow::datatypes::{DataType, TimestampMicrosecondType};
 use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
 use datafusion::scalar::ScalarValue;
 
-use super::super::lowering::{Begun, Reading, Wanted};
+use super::super::funnel::reading;
+use super::super::lowering::Begun;
 use super::super::run::Asked;
 use super::{Values, aggregate, column};
 use crate::engine::Engine;
@@ -15,18 +16,8 @@ use crate::funnel::{Aggregate, Attempt, Funnel, FunnelResult};
 
 impl Engine {
     pub(super) fn funnel_plan(&self, asked: &Asked<'_>, funnel: &Funnel) -> Result<Begun> {
-        let range = asked.range;
-        let steps = funnel.steps.iter().enumerate();
-        let selectors = steps.map(|(at, step)| Wanted {
-            selector: &step.selector,
-            path: format!("steps[{at}]"),
-            since_us: range.from_us,
-        });
-        let selectors = selectors.collect();
-        let until_us = range.to_us.saturating_add(funnel.window.as_us());
-        let reading = Reading { selectors, scope: asked.scope(), until_us, ordered: true, numbers: Vec::new() };
-        let begun = self.rows(asked, &reading)?;
-        let to = ScalarValue::TimestampMicrosecond(Some(range.to_us), Some("+00:00".into()));
+        let begun = self.rows(asked, &reading(asked, funnel))?;
+        let to = ScalarValue::TimestampMicrosecond(Some(asked.range.to_us), Some("+00:00".into()));
         let opens = col("s0").and(col("timestamp").lt(lit(to)));
         let steps = [opens].into_iter().chain((1..funnel.steps.len()).map(|step| col(format!("s{step}"))));
         let before = [col("value"), lit(funnel.window.to_string()), col("timestamp"), col("sequence")];

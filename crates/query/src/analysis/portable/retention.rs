@@ -6,30 +6,20 @@ use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, UInt32Type, UInt64Type};
 use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
 
-use super::super::lowering::{Begun, Reading, Wanted};
+use super::super::lowering::Begun;
+use super::super::retention::reading;
 use super::super::run::Asked;
 use super::{Values, aggregate, column};
 use crate::calendar::Buckets;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::functions::{RETENTION_CELLS, retention_question};
-use crate::retention::{Cohort, Grid, Retention, RetentionResult};
+use crate::retention::{Grid, Retention, RetentionResult};
 
 impl Engine {
     pub(super) fn retention_plan(&self, asked: &Asked<'_>, retention: &Retention) -> Result<Begun> {
         let range = asked.range;
-        // A first start is first in all history.
-        let start_since_us = match retention.cohort {
-            Cohort::FirstTime => i64::MIN,
-            Cohort::Recurring => range.from_us,
-        };
-        let selectors = vec![
-            Wanted { selector: &retention.start, path: "start".to_owned(), since_us: start_since_us },
-            Wanted { selector: &retention.returning, path: "return".to_owned(), since_us: range.from_us },
-        ];
-        let reading =
-            Reading { selectors, scope: asked.scope(), until_us: range.to_us, ordered: true, numbers: Vec::new() };
-        let begun = self.rows(asked, &reading)?;
+        let begun = self.rows(asked, &reading(asked, retention))?;
         grid(asked, retention)?;
         let question = retention_question(retention, range, &asked.zone, asked.snapshot.now().as_microsecond())?;
         let arguments = vec![lit(question), col("value"), col("timestamp"), col("sequence"), col("s0"), col("s1")];

@@ -6,9 +6,9 @@ use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, col, lit, when};
 use datafusion::scalar::ScalarValue;
 
-use super::super::lowering::{Begun, Reading, Wanted};
+use super::super::lowering::Begun;
 use super::super::run::Asked;
-use super::super::trend::Shape;
+use super::super::trend::{Shape, reading};
 use super::{Values, aggregate, column, numbers};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -18,21 +18,7 @@ use crate::trend::{Aggregate, Measure, Sum, Trend, TrendResult};
 impl Engine {
     pub(super) fn trend_plan(&self, asked: &Asked<'_>, trend: &Trend) -> Result<Begun> {
         let shape = Shape::new(trend, asked.range, &asked.zone)?;
-        let series = trend.series.iter().enumerate();
-        let selectors = series.map(|(at, series)| Wanted {
-            selector: &series.selector,
-            path: format!("series[{at}]"),
-            since_us: shape.range_of(at).from_us,
-        });
-        let selectors = selectors.collect();
-        let summed = shape.numbers.iter().map(|at| {
-            let property = trend.series.get(*at).and_then(|series| series.property.as_deref());
-            (property.unwrap_or_default(), format!("series[{at}].property"))
-        });
-        let summed = summed.collect();
-        let until_us = asked.range.to_us;
-        let reading = Reading { selectors, scope: asked.scope(), until_us, ordered: false, numbers: summed };
-        let begun = self.rows(asked, &reading)?;
+        let begun = self.rows(asked, &reading(asked, trend, &shape))?;
         let instant = |us| lit(ScalarValue::TimestampMicrosecond(Some(us), Some("+00:00".into())));
         let range = shape.extended.range();
         let bucket = begun.state.scalar_functions().get(CALENDAR_BUCKET);

@@ -35,17 +35,7 @@ impl Engine {
                 });
             }
         }
-        // A first start is first in all history.
-        let start_since_us = match retention.cohort {
-            Cohort::FirstTime => i64::MIN,
-            Cohort::Recurring => range.from_us,
-        };
-        let selectors = vec![
-            Wanted { selector: &retention.start, path: "start".to_owned(), since_us: start_since_us },
-            Wanted { selector: &retention.returning, path: "return".to_owned(), since_us: range.from_us },
-        ];
-        let reading =
-            Reading { selectors, scope: asked.scope(), until_us: range.to_us, ordered: true, numbers: Vec::new() };
+        let reading = reading(asked, retention);
         // Events of one instant lie in one period: which came first matters to the period of the start alone, and to the value of the breakdown.
         let sequences = retention.period_zero == PeriodZero::Returned || !asked.scope().breakdown.is_empty();
         let needs = Needs { bits: 1, sequences };
@@ -64,6 +54,21 @@ impl Engine {
             titles: asked.titles(),
         })
     }
+}
+
+/// What a retention reads.
+pub(super) fn reading<'a>(asked: &Asked<'a>, retention: &'a Retention) -> Reading<'a> {
+    let range = asked.range;
+    // A first start is first in all history.
+    let start_since_us = match retention.cohort {
+        Cohort::FirstTime => i64::MIN,
+        Cohort::Recurring => range.from_us,
+    };
+    let selectors = vec![
+        Wanted { selector: &retention.start, path: "start".to_owned(), since_us: start_since_us },
+        Wanted { selector: &retention.returning, path: "return".to_owned(), since_us: range.from_us },
+    ];
+    Reading { selectors, scope: asked.scope(), until_us: range.to_us, ordered: true, numbers: Vec::new() }
 }
 
 impl Core for Grid {

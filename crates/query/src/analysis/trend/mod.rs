@@ -24,26 +24,32 @@ use crate::trend::{Measure, SeriesResult, Trend, TrendResult};
 use cells::Cells;
 pub(in crate::analysis) use shape::Shape;
 
+/// What a trend reads.
+pub(super) fn reading<'a>(asked: &Asked<'a>, trend: &'a Trend, shape: &Shape) -> Reading<'a> {
+    let series = trend.series.iter().enumerate();
+    let selectors = series.map(|(at, series)| Wanted {
+        selector: &series.selector,
+        path: format!("series[{at}]"),
+        since_us: shape.range_of(at).from_us,
+    });
+    let numbers = shape.numbers.iter().map(|at| {
+        let property = trend.series.get(*at).and_then(|series| series.property.as_deref());
+        (property.unwrap_or_default(), format!("series[{at}].property"))
+    });
+    let until_us = asked.range.to_us;
+    Reading {
+        selectors: selectors.collect(),
+        scope: asked.scope(),
+        until_us,
+        ordered: false,
+        numbers: numbers.collect(),
+    }
+}
+
 impl Engine {
     pub(super) async fn trend(&self, asked: &Asked<'_>, trend: &Trend) -> Result<TrendResult> {
         let shape = Arc::new(Shape::new(trend, asked.range, &asked.zone)?);
-        let selectors = trend
-            .series
-            .iter()
-            .enumerate()
-            .map(|(at, series)| Wanted {
-                selector: &series.selector,
-                path: format!("series[{at}]"),
-                since_us: shape.range_of(at).from_us,
-            })
-            .collect();
-        let numbers = shape.numbers.iter().map(|at| {
-            let property = trend.series.get(*at).and_then(|series| series.property.as_deref());
-            (property.unwrap_or_default(), format!("series[{at}].property"))
-        });
-        let numbers = numbers.collect();
-        let until_us = asked.range.to_us;
-        let reading = Reading { selectors, scope: asked.scope(), until_us, ordered: false, numbers };
+        let reading = reading(asked, trend, &shape);
         let portable = shape.rolls() && !rollups::cover_all(trend, &shape);
         let Lowered { road, warnings } = asked.lower(self, &reading, portable).await?;
         let (series, explain) = match road {
