@@ -20,7 +20,7 @@ use super::verify::ColumnsVerifier;
 use super::writer::write_file;
 
 /// A change of what files or catalog hold makes it another.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// Rows of a full chunk, unless a flush needs fewer; a larger batch makes a larger chunk.
 const CHUNK_ROWS: usize = 65_536;
 /// A chunk is full with so many bytes, too.

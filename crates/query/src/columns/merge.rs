@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use datafusion::arrow::compute::{cast, concat, interleave};
-use datafusion::arrow::datatypes::{DataType, Field, TimestampMicrosecondType, UInt32Type};
+use datafusion::arrow::datatypes::{DataType, Field, TimestampMicrosecondType, UInt32Type, UInt64Type};
+use datafusion::arrow::error::ArrowError;
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -16,14 +17,16 @@ use datafusion::parquet::file::metadata::RowGroupMetaData;
 use datafusion::parquet::file::statistics::Statistics;
 use pugmark_store::Result;
 
+use super::arrivals::{Arrivals, Batches, Knots};
 use super::catalog::{ColumnFile, EVENT_NAMES_MAX, Entry, FileId};
+use super::contents::Contents;
 use super::dir::ColumnDir;
 use super::error;
 use super::guard::{Guarded, external};
 use super::order::row_groups;
 use super::rollup::{Rollup, read_rollup};
 use super::schema::{EventSchema, system};
-use super::writer::{Column, Plan};
+use super::writer::{Column, Plan, are_milliseconds};
 
 /// Rows that are decoded at once of one column of one file.
 const BATCH_ROWS: usize = 16_384;
@@ -52,7 +55,14 @@ pub(super) fn merge_files(
         let rows = &order.rows;
         Ok(Box::new(move |group: Range<usize>| gather(&mut sources, rows.get(group).unwrap_or_default())))
     };
-    let plan = Plan { fields: fields.clone(), row_groups: &row_groups, entry: &entry, rollup: &order.rollup };
+    let plan = Plan {
+        fields: fields.clone(),
+        row_groups: &row_groups,
+        entry: &entry,
+        rollup: &order.rollup,
+        arrivals: &order.arrivals,
+        in_milliseconds: order.in_milliseconds,
+    };
     plan.write(dir, id(), &columns, give_up)
 }
 
@@ -60,6 +70,7 @@ pub(super) fn merge_files(
 struct Input {
     file: Arc<ColumnFile>,
     footer: ArrowReaderMetadata,
+    contents: Arc<Contents>,
     rollup: Rollup,
 }
 
@@ -68,15 +79,20 @@ impl Input {
         let guarded = Guarded::open(Arc::clone(&file.data))?;
         let footer = ArrowReaderMetadata::load(&guarded, ArrowReaderOptions::new());
         let footer = footer.map_err(|e| error::reading(&file.path, e))?;
-        Ok(Self { file: Arc::clone(file), footer, rollup: read_rollup(&file.rollup, file.rows)? })
+        let contents = Contents::of(footer.schema()).map_err(|what| error::corrupt(file.path.display(), what))?;
+        let rollup = read_rollup(&file.rollup, file.rows)?;
+        Ok(Self { file: Arc::clone(file), footer, contents: Arc::new(contents), rollup })
     }
 
-    fn reader(&self, column: usize) -> Result<ParquetRecordBatchReader> {
+    /// The column of the table at this place of the file's.
+    fn reader(&self, place: usize) -> Result<Reader> {
         let guarded = Guarded::open(Arc::clone(&self.file.data))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(guarded, self.footer.clone());
-        let mask = ProjectionMask::roots(builder.parquet_schema(), [column]);
-        let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build();
-        reader.map_err(|e| error::reading(&self.file.path, e))
+        let reads = self.contents.reads([place]);
+        let mask = ProjectionMask::roots(builder.parquet_schema(), reads.iter().copied());
+        let batches = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build();
+        let batches = batches.map_err(|e| error::reading(&self.file.path, e))?;
+        Ok(Reader { batches, contents: Arc::clone(&self.contents), place, reads })
     }
 
     /// Whether a double is equal to each of the whole numbers in a column.
@@ -99,11 +115,29 @@ impl Input {
     /// All values of a column that every row has.
     fn whole(&self, name: &str) -> Result<ArrayRef> {
         let path = &self.file.path;
-        let column = self.footer.schema().index_of(name).map_err(|e| error::reading_arrow(path, &e))?;
-        let batches = self.reader(column)?.collect::<std::result::Result<Vec<_>, _>>();
-        let batches = batches.map_err(|e| error::reading_arrow(path, &e))?;
-        let arrays: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(0).as_ref()).collect();
+        let place = self.contents.place(name);
+        let place = place.ok_or_else(|| error::corrupt(path.display(), format_args!("no column {name}")))?;
+        let arrays = self.reader(place)?.collect::<std::result::Result<Vec<_>, _>>();
+        let arrays = arrays.map_err(|e| error::reading_arrow(path, &e))?;
+        let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
         concat(&arrays).map_err(|e| error::reading_arrow(path, &e))
+    }
+}
+
+/// Reads one column of the table.
+struct Reader {
+    batches: ParquetRecordBatchReader,
+    contents: Arc<Contents>,
+    place: usize,
+    reads: Vec<usize>,
+}
+
+impl Iterator for Reader {
+    type Item = std::result::Result<ArrayRef, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.batches.next()?;
+        Some(batch.and_then(|batch| self.contents.column(self.place, &self.reads, &batch)))
     }
 }
 
@@ -111,7 +145,7 @@ impl Input {
 fn fields(inputs: &[Input], schema: &EventSchema) -> Option<Vec<Field>> {
     let mut fields = Vec::new();
     for field in schema.arrow().fields() {
-        let of = |input: &Input| Some(input.footer.schema().field_with_name(field.name()).ok()?.data_type().clone());
+        let of = |input: &Input| Some(input.contents.field(field.name())?.data_type().clone());
         let mut kinds = inputs.iter().filter_map(of);
         let Some(first) = kinds.next() else { continue };
         let kind = if kinds.all(|other| other == first) {
@@ -134,6 +168,8 @@ struct Merged {
     rows: Vec<u8>,
     events: Vec<(String, usize)>,
     rollup: Rollup,
+    arrivals: Arrivals,
+    in_milliseconds: bool,
 }
 
 impl Merged {
@@ -188,7 +224,10 @@ impl Merged {
             (keys[number].0[at], keys[number].1[at])
         });
         let rollup = Rollup::of(counts.iter().map(|(name, rows)| (name.as_str(), *rows)), key);
-        Ok(Some(Self { rows, events: counts, rollup }))
+        let timestamps: Vec<&[i64]> = keys.iter().map(|(_, timestamps)| *timestamps).collect();
+        let in_milliseconds = timestamps.iter().all(|timestamps| are_milliseconds(timestamps));
+        let arrivals = arrivals(inputs, &timestamps)?;
+        Ok(Some(Self { rows, events: counts, rollup, arrivals, in_milliseconds }))
     }
 
     fn entry(&self, files: &[Arc<ColumnFile>]) -> Entry {
@@ -212,10 +251,28 @@ impl Merged {
     }
 }
 
+/// What the order of arrival tells of the rows of all files: a curve where it was worth it for most of them.
+fn arrivals(inputs: &[Input], timestamps: &[&[i64]]) -> Result<Arrivals> {
+    let rows: usize = timestamps.iter().map(|timestamps| timestamps.len()).sum();
+    let of_curves = inputs.iter().zip(timestamps).filter(|(input, _)| input.contents.arrivals().has_curve());
+    let of_curves: usize = of_curves.map(|(_, timestamps)| timestamps.len()).sum();
+    let batches = Batches::merged(inputs.iter().map(|input| input.contents.arrivals().batches()), rows);
+    if of_curves * 2 <= rows {
+        return Ok(Arrivals::new(None, batches));
+    }
+    let mut knots = Knots::new(timestamps.iter().copied().flatten().copied().collect());
+    for input in inputs {
+        let mut sequences = input.whole(system::SEQUENCE.1)?.as_primitive::<UInt64Type>().values().to_vec();
+        sequences.sort_unstable();
+        knots.add(sequences.into_iter());
+    }
+    Ok(Arrivals::new(Some(knots), batches))
+}
+
 /// One column of one file, from its beginning to its end.
 struct Source {
     /// `None` where the file has no such column.
-    reader: Option<ParquetRecordBatchReader>,
+    reader: Option<Reader>,
     file: Arc<ColumnFile>,
     kind: DataType,
     /// Decoded, and not taken yet.
@@ -224,8 +281,7 @@ struct Source {
 
 impl Source {
     fn open(input: &Input, field: &Field) -> Result<Self> {
-        let column = input.footer.schema().index_of(field.name()).ok();
-        let reader = column.map(|column| input.reader(column)).transpose()?;
+        let reader = input.contents.place(field.name()).map(|place| input.reader(place)).transpose()?;
         Ok(Self { reader, file: Arc::clone(&input.file), kind: field.data_type().clone(), left: None })
     }
 
@@ -237,13 +293,13 @@ impl Source {
             let array = match self.left.take() {
                 Some(left) => left,
                 None => {
-                    let batch = reader.next().transpose().map_err(|e| ParquetError::External(Box::new(e)))?;
-                    let batch = batch.ok_or_else(|| {
+                    let array = reader.next().transpose().map_err(|e| ParquetError::External(Box::new(e)))?;
+                    let array = array.ok_or_else(|| {
                         let what = format!("ends {wanted} rows early");
                         external(error::corrupt(self.file.path.display(), what))
                     })?;
                     // Whole numbers of a column that has widened.
-                    cast(batch.column(0), &self.kind)?
+                    cast(&array, &self.kind)?
                 }
             };
             let own = array.len().min(wanted);

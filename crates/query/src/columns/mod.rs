@@ -7,10 +7,12 @@
 //! Types are applied when rows become Arrow arrays, by the one definition in [`pugmark_registry::ColumnType::place`]: a value
 //! that its column does not hold is in the column `overflow`, which [`Overflow`] reads.
 
+mod arrivals;
 mod build;
 mod catalog;
 mod cell;
 mod chunk;
+mod contents;
 mod convert;
 mod cube;
 mod dir;
@@ -33,10 +35,12 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use arrivals::Arrivals;
 pub(crate) use catalog::fuzz_entry;
 pub use catalog::{ColumnFile, FileId};
 pub(crate) use cell::Slice;
 pub(crate) use chunk::Chunk;
+pub(crate) use contents::{Contents, Held, Values, in_microseconds};
 pub(crate) use cube::{Cube, CubeCell, Declared, read_cube};
 pub use cube::{Declaration, MAX_DECLARATIONS, MAX_MEASURES};
 pub(crate) use error::{arrow as arrow_error, corrupt, found, reading, reading_arrow};
@@ -49,5 +53,5 @@ pub use overflow::Overflow;
 pub use policy::{MergePolicy, SizeTiered};
 pub(crate) use rollup::{DAY_US, Day, DayCell, EventRows, Rollup, read_rollup, read_rollup_events};
 pub use schema::{EventSchema, system};
-pub(crate) use schema::{Layout, as_kind};
+pub(crate) use schema::{Layout, as_kind, instant};
 pub use state::{Columns, ColumnsStats, Tail};

@@ -14,6 +14,7 @@ use pugmark_store::{Committed, Findings, Fold, Record, Result, Sequence, Verifie
 use super::build::Slots;
 use super::catalog::ColumnFile;
 use super::cell::{Cell, Slice};
+use super::contents::Contents;
 use super::cube::{CubeRows, Declared, build_cube, column_names, read_cube};
 use super::error;
 use super::guard::{Guarded, Stored};
@@ -178,8 +179,9 @@ fn check_rows(file: &Arc<ColumnFile>, slices: &[Slice], types: &EventSchema, fou
         ParquetRecordBatchReaderBuilder::try_new(guarded).map_err(|e| error::reading(&file.path, e))
     };
     let arrow = Arc::clone(reader()?.schema());
+    let contents = Contents::of(&arrow).map_err(|what| error::corrupt(&path, what))?;
     let schema = types.as_in(&arrow);
-    for field in arrow.fields() {
+    for field in contents.fields() {
         if schema.arrow().index_of(field.name()).is_err() {
             found.add(format!("{path}: a column {} but the log has no such property", field.name()));
         }
@@ -188,7 +190,7 @@ fn check_rows(file: &Arc<ColumnFile>, slices: &[Slice], types: &EventSchema, fou
         let arrays =
             slices.iter().map(|slice| slice.chunk.convert(&schema, place)).collect::<Result<Vec<ArrayRef>>>()?;
         let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
-        let Ok(column) = arrow.index_of(field.name()) else {
+        let Some(column) = contents.place(field.name()) else {
             // Columns without values are left out of a file.
             let has_values = |(array, slice): (&&dyn Array, &Slice)| {
                 let Range { start, end } = slice.rows;
@@ -202,13 +204,14 @@ fn check_rows(file: &Arc<ColumnFile>, slices: &[Slice], types: &EventSchema, fou
         };
         let expected = interleave(&arrays, &order.rows).map_err(error::arrow)?;
         let builder = reader()?;
-        let projection = ProjectionMask::roots(builder.parquet_schema(), [column]);
+        let reads = contents.reads([column]);
+        let projection = ProjectionMask::roots(builder.parquet_schema(), reads.iter().copied());
         let batches = builder.with_projection(projection).build().map_err(|e| error::reading(&file.path, e))?;
         let mut at = 0;
         for batch in batches {
-            let batch = batch.map_err(|e| error::reading_arrow(&file.path, &e))?;
-            let values = batch.column(0);
-            if at + values.len() > expected.len() || **values != *expected.slice(at, values.len()) {
+            let values = batch.and_then(|batch| contents.column(column, &reads, &batch));
+            let values = values.map_err(|e| error::reading_arrow(&file.path, &e))?;
+            if at + values.len() > expected.len() || *values != *expected.slice(at, values.len()) {
                 found.add(format!(
                     "{path}: column {}: rows {at} to {} are not those of the log",
                     field.name(),

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use datafusion::arrow::array::{Array, ArrayRef};
-use datafusion::arrow::compute::interleave;
-use datafusion::arrow::datatypes::{Field, FieldRef, Schema as ArrowSchema};
+use datafusion::arrow::compute::{cast, interleave};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, TimeUnit};
 use datafusion::parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use datafusion::parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use datafusion::parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -19,17 +19,17 @@ use datafusion::parquet::file::writer::SerializedFileWriter;
 use datafusion::parquet::schema::types::ColumnPath;
 use pugmark_store::{FileWriter, Result};
 
+use super::arrivals::{Arrivals, Batches, Knots, is_worth_it};
 use super::catalog::{Checksums, ColumnFile, Entry, FileId};
 use super::cell::Slice;
+use super::contents::{ARRIVALS_KEY, DISTANCE, VERSION, VERSION_KEY};
 use super::dir::{ColumnDir, Kind};
 use super::error;
 use super::guard::Guarding;
 use super::order::Order;
 use super::rollup::{Rollup, write_rollup};
-use super::schema::{EventSchema, system};
+use super::schema::{EventSchema, UTC, system};
 
-/// The version of what a columnar file holds, in its key-value metadata.
-const VERSION: u32 = 1;
 /// Rows of a data page: what a query reads at least of a column.
 const PAGE_ROWS: usize = 8_192;
 const PAGE_ROWS_U64: u64 = PAGE_ROWS as u64;
@@ -73,8 +73,49 @@ pub(crate) fn write_file(
         }))
     };
     let rollup = order.rollup(slices);
-    let plan = Plan { fields, row_groups: &order.row_groups, entry: &order.entry, rollup: &rollup };
+    let plan = Plan {
+        fields,
+        row_groups: &order.row_groups,
+        entry: &order.entry,
+        rollup: &rollup,
+        arrivals: &arrivals(slices, &order),
+        in_milliseconds: slices.iter().all(|slice| are_milliseconds(timestamps(slice))),
+    };
     plan.write(dir, id, &columns, &|| false)
+}
+
+fn timestamps(slice: &Slice) -> &[i64] {
+    slice.chunk.timestamps.values().get(slice.rows.clone()).unwrap_or_default()
+}
+
+/// Whether no timestamp has a fraction of a millisecond.
+pub(super) fn are_milliseconds(timestamps: &[i64]) -> bool {
+    timestamps.iter().all(|timestamp| timestamp % 1_000 == 0)
+}
+
+/// What the order of arrival tells of the rows of `slices`, as far as it is worth it.
+fn arrivals(slices: &[Slice], order: &Order) -> Arrivals {
+    let sequences = || {
+        slices
+            .iter()
+            .flat_map(|slice| slice.chunk.sequences.values().get(slice.rows.clone()).unwrap_or_default())
+            .copied()
+    };
+    let received =
+        slices.iter().flat_map(|slice| slice.chunk.received.values().get(slice.rows.clone()).unwrap_or_default());
+    let batches = Batches::of(sequences().zip(received.copied()));
+    let mut knots = Knots::new(slices.iter().flat_map(timestamps).copied().collect());
+    knots.add(sequences());
+    let arrivals = Arrivals::new(Some(knots), batches.clone());
+    let columns: Vec<(&[i64], &[u64])> = slices
+        .iter()
+        .map(|slice| (slice.chunk.timestamps.values().as_ref(), slice.chunk.sequences.values().as_ref()))
+        .collect();
+    let rows = order.rows.iter().map(|(slice, row)| (columns[*slice].0[*row], columns[*slice].1[*row]));
+    match is_worth_it(&arrivals, rows) {
+        true => arrivals,
+        false => Arrivals::new(None, batches),
+    }
 }
 
 /// Gives the rows of one column after the other, a row group at a time.
@@ -83,19 +124,29 @@ pub(super) type Column<'a> = Box<dyn FnMut(Range<usize>) -> std::result::Result<
 /// A column of every row group.
 type EncodedColumn = Vec<Vec<ArrowColumnChunk>>;
 
-/// A file to be written: its columns are those that have values in it.
+/// A file to be written: its columns of the table are those that have values in it.
 pub(super) struct Plan<'a> {
     pub(super) fields: Vec<Field>,
     pub(super) row_groups: &'a [Range<usize>],
     pub(super) entry: &'a Entry,
     pub(super) rollup: &'a Rollup,
+    pub(super) arrivals: &'a Arrivals,
+    pub(super) in_milliseconds: bool,
+}
+
+/// How a column of the file is made of those of the table, which are told by their places.
+#[derive(Debug, Clone, Copy)]
+enum Made {
+    As(usize),
+    InMilliseconds(usize),
+    Distance { timestamp: usize, sequence: usize },
 }
 
 impl Plan<'_> {
     /// Writes the file and its rollup, and makes both durable. `columns` makes the columns by their place among the fields. `None` once `give_up` says so, between
     /// two columns.
     pub(super) fn write<'c>(
-        &self,
+        &'c self,
         dir: &ColumnDir,
         id: FileId,
         columns: &(dyn Fn(usize) -> Result<Column<'c>> + Sync),
@@ -115,7 +166,7 @@ impl Plan<'_> {
 
     /// Writes the file, and answers with its size and the checksums of its blocks.
     fn write_data<'c>(
-        &self,
+        &'c self,
         dir: &ColumnDir,
         id: FileId,
         columns: &(dyn Fn(usize) -> Result<Column<'c>> + Sync),
@@ -128,15 +179,16 @@ impl Plan<'_> {
     }
 
     fn write_columns<'c>(
-        &self,
+        &'c self,
         file: FileWriter,
         columns: &(dyn Fn(usize) -> Result<Column<'c>> + Sync),
         give_up: &(dyn Fn() -> bool + Sync),
     ) -> std::result::Result<Option<Vec<u32>>, ParquetError> {
-        let arrow = ArrowSchema::new(self.fields.clone());
-        let properties = Arc::new(properties(&arrow, self.entry));
+        let own = self.own_columns();
+        let arrow = ArrowSchema::new(own.iter().map(|(field, _)| field.clone()).collect::<Vec<_>>());
+        let properties = Arc::new(properties(&arrow, self.entry, self.arrivals));
         let mut groups: Vec<Vec<ArrowColumnChunk>> = self.row_groups.iter().map(|_| Vec::new()).collect();
-        let Some(encoded) = self.encode_all(&properties, columns, give_up)? else { return Ok(None) };
+        let Some(encoded) = self.encode_all(&own, &properties, columns, give_up)? else { return Ok(None) };
         for column in encoded {
             for (group, chunks) in groups.iter_mut().zip(column) {
                 group.extend(chunks);
@@ -157,9 +209,50 @@ impl Plan<'_> {
         Ok(Some(out.finish()))
     }
 
+    /// The columns of the file.
+    fn own_columns(&self) -> Vec<(Field, Made)> {
+        let place = |name: &str| self.fields.iter().position(|field| field.name() == name);
+        let mut own = Vec::with_capacity(self.fields.len());
+        for (at, field) in self.fields.iter().enumerate() {
+            let name = field.name().as_str();
+            if let (true, true, Some(timestamp)) =
+                (name == system::SEQUENCE.1, self.arrivals.has_curve(), place(system::TIMESTAMP.1))
+            {
+                let made = Made::Distance { timestamp, sequence: at };
+                own.push((Field::new(DISTANCE, DataType::UInt32, false), made));
+            } else if name == system::TIMESTAMP.1 && self.in_milliseconds {
+                let kind = DataType::Timestamp(TimeUnit::Millisecond, Some(UTC.into()));
+                own.push((field.clone().with_data_type(kind), Made::InMilliseconds(at)));
+            } else if name != system::RECEIVED_AT.1 || !self.arrivals.has_batches() {
+                own.push((field.clone(), Made::As(at)));
+            }
+        }
+        own
+    }
+
+    /// A column of the file, of those of the table that `columns` makes.
+    fn make<'c>(
+        &'c self,
+        (field, made): &(Field, Made),
+        columns: &(dyn Fn(usize) -> Result<Column<'c>> + Sync),
+    ) -> Result<Column<'c>> {
+        Ok(match made {
+            Made::As(at) => columns(*at)?,
+            Made::InMilliseconds(at) => {
+                let (mut column, kind) = (columns(*at)?, field.data_type().clone());
+                Box::new(move |group| Ok(cast(&column(group)?, &kind)?))
+            }
+            Made::Distance { timestamp, sequence } => {
+                let (mut timestamps, mut sequences) = (columns(*timestamp)?, columns(*sequence)?);
+                Box::new(move |group| Ok(self.arrivals.distances(&timestamps(group.clone())?, &sequences(group)?)))
+            }
+        })
+    }
+
     /// The columns in their order. Those of many rows are encoded by as many threads as there are processors.
     fn encode_all<'c>(
-        &self,
+        &'c self,
+        own: &[(Field, Made)],
         properties: &WriterPropertiesPtr,
         columns: &(dyn Fn(usize) -> Result<Column<'c>> + Sync),
         give_up: &(dyn Fn() -> bool + Sync),
@@ -169,9 +262,9 @@ impl Plan<'_> {
             let mut done = Vec::new();
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(field) = self.fields.get(at).filter(|_| !give_up()) else { return Ok(done) };
-                let column = columns(at).map_err(|e| ParquetError::External(Box::new(e)))?;
-                done.push((at, self.encode(&Arc::new(field.clone()), properties, column)?));
+                let Some(made) = own.get(at).filter(|_| !give_up()) else { return Ok(done) };
+                let column = self.make(made, columns).map_err(|e| ParquetError::External(Box::new(e)))?;
+                done.push((at, self.encode(&Arc::new(made.0.clone()), properties, column)?));
             }
         };
         let threads = match self.entry.rows {
@@ -188,11 +281,11 @@ impl Plan<'_> {
             }
             done
         });
-        let mut columns = Vec::with_capacity(self.fields.len());
+        let mut columns = Vec::with_capacity(own.len());
         for part in done {
             columns.extend(part?);
         }
-        if columns.len() < self.fields.len() {
+        if columns.len() < own.len() {
             return Ok(None);
         }
         columns.sort_unstable_by_key(|(at, _)| *at);
@@ -233,9 +326,15 @@ fn writers_of(
     Ok(ArrowRowGroupWriterFactory::new(&alone, schema))
 }
 
-fn properties(arrow: &ArrowSchema, entry: &Entry) -> WriterProperties {
+fn properties(arrow: &ArrowSchema, entry: &Entry, arrivals: &Arrivals) -> WriterProperties {
     let path = |(_, name): (usize, &str)| ColumnPath::from(name);
-    let number = |key: &str, value: u64| KeyValue::new(format!("pugmark.{key}"), value.to_string());
+    let number = |key: &str, value: u64| KeyValue::new(key.to_owned(), value.to_string());
+    let mut metadata = vec![
+        number(VERSION_KEY, u64::from(VERSION)),
+        number("pugmark.first_sequence", entry.first_sequence),
+        number("pugmark.last_sequence", entry.last_sequence),
+    ];
+    metadata.extend(arrivals.write().map(|text| KeyValue::new(ARRIVALS_KEY.to_owned(), text)));
     let sorted_by = [system::EVENT, system::SUBJECT, system::TIMESTAMP, system::SEQUENCE];
     let sorting = sorted_by
         .iter()
@@ -245,11 +344,7 @@ fn properties(arrow: &ArrowSchema, entry: &Entry) -> WriterProperties {
         .collect();
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("pugmark ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_key_value_metadata(Some(vec![
-            number("version", u64::from(VERSION)),
-            number("first_sequence", entry.first_sequence),
-            number("last_sequence", entry.last_sequence),
-        ]))
+        .set_key_value_metadata(Some(metadata))
         .set_sorting_columns(Some(sorting))
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::Page)
@@ -261,6 +356,10 @@ fn properties(arrow: &ArrowSchema, entry: &Entry) -> WriterProperties {
             .set_column_dictionary_enabled(path(column), false)
             .set_column_encoding(path(column), Encoding::DELTA_BINARY_PACKED);
     }
+    // Small ones without an order: their high bytes, put together, are nearly all zero.
+    properties = properties
+        .set_column_dictionary_enabled(DISTANCE.into(), false)
+        .set_column_encoding(DISTANCE.into(), Encoding::BYTE_STREAM_SPLIT);
     // Few different ones in bulk, ascending ones from single appends.
     properties = properties.set_column_encoding(path(system::RECEIVED_AT), Encoding::DELTA_BINARY_PACKED);
     // All different: a dictionary would only be given up later.
@@ -268,7 +367,7 @@ fn properties(arrow: &ArrowSchema, entry: &Entry) -> WriterProperties {
         .set_column_dictionary_enabled(path(system::MESSAGE_ID), false)
         .set_column_encoding(path(system::MESSAGE_ID), Encoding::DELTA_LENGTH_BYTE_ARRAY);
     // In the order of a file these are as good as random: no bounds would rule out a page.
-    for name in [system::MESSAGE_ID.1, system::SESSION_ID.1, system::CONTEXT.1, system::OVERFLOW] {
+    for name in [system::MESSAGE_ID.1, system::SESSION_ID.1, system::CONTEXT.1, system::OVERFLOW, DISTANCE] {
         properties = properties.set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::None);
     }
     // Often made of the subject and a time, as neighbours are.

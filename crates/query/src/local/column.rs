@@ -13,11 +13,11 @@ use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use datafusion::parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
+use datafusion::parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaDataReader};
 use hashbrown::HashMap;
 use pugmark_store::Result;
 
-use crate::columns::{ColumnFile, Guarded, reading, reading_arrow};
+use crate::columns::{ColumnFile, Contents, Guarded, reading, reading_arrow};
 
 /// Most values that a column in codes may have, NULL included.
 const CODES_MAX: usize = 1 << 16;
@@ -158,6 +158,7 @@ pub(crate) struct Footer {
     plain: ArrowReaderMetadata,
     /// Text as dictionaries where the file has one.
     coded: ArrowReaderMetadata,
+    contents: Contents,
     /// The rows of each row group.
     pub(crate) groups: Vec<std::ops::Range<usize>>,
 }
@@ -171,6 +172,8 @@ impl Footer {
         let metadata = Arc::new(reader.parse_and_finish(&guarded).map_err(failed)?);
         let bytes = metadata.memory_size();
         let plain = ArrowReaderMetadata::try_new(Arc::clone(&metadata), ArrowReaderOptions::new()).map_err(failed)?;
+        let contents =
+            Contents::of(plain.schema()).map_err(|what| crate::columns::corrupt(file.path.display(), what))?;
         let fields: Vec<Field> = plain
             .schema()
             .fields()
@@ -196,29 +199,32 @@ impl Footer {
             Some(first..*start)
         });
         let groups = groups.collect();
-        Ok((Self { plain, coded, groups }, bytes * 2))
+        let bytes = bytes * 2 + contents.arrivals().bytes();
+        Ok((Self { plain, coded, contents, groups }, bytes))
     }
 
-    /// The place of a column in the file.
+    /// The place of a column of the table among those that the file has.
     pub(crate) fn place(&self, name: &str) -> Option<usize> {
-        self.plain.schema().index_of(name).ok()
+        self.contents.place(name)
     }
 
-    /// Bytes of a column of one row group on disk.
+    /// Bytes on disk of what a column is made of in one row group.
     pub(crate) fn column_bytes(&self, group: usize, place: usize) -> u64 {
-        let group = self.plain.metadata().row_groups().get(group);
-        let column = group.and_then(|group| group.columns().get(place));
-        column.and_then(|column| u64::try_from(column.compressed_size()).ok()).unwrap_or(0)
+        self.sizes(group, place, ColumnChunkMetaData::compressed_size)
     }
 
-    /// Bytes of a column of one row group before compression.
+    /// Bytes before compression of what a column is made of in one row group.
     pub(crate) fn encoded_bytes(&self, group: usize, place: usize) -> u64 {
-        let group = self.plain.metadata().row_groups().get(group);
-        let column = group.and_then(|group| group.columns().get(place));
-        column.and_then(|column| u64::try_from(column.uncompressed_size()).ok()).unwrap_or(0)
+        self.sizes(group, place, ColumnChunkMetaData::uncompressed_size)
     }
 
-    /// Reads rows of one row group, and no page without one of them: the columns at `places`, which ascend. Answers with the bytes of those pages, too.
+    fn sizes(&self, group: usize, place: usize, size: fn(&ColumnChunkMetaData) -> i64) -> u64 {
+        let Some(group) = self.plain.metadata().row_groups().get(group) else { return 0 };
+        let own = self.contents.reads([place]);
+        own.iter().filter_map(|own| u64::try_from(size(group.columns().get(*own)?)).ok()).sum()
+    }
+
+    /// Reads rows of one row group, and no page without one of them: the columns at `places`. Answers with the bytes of those pages, too.
     pub(crate) fn read_rows(
         &self,
         file: &ColumnFile,
@@ -231,7 +237,8 @@ impl Footer {
         let count: usize = rows.iter().map(|rows| rows.len()).sum();
         let guarded = Guarded::open(Arc::clone(&file.data))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(guarded, self.plain.clone());
-        let mask = ProjectionMask::roots(builder.parquet_schema(), places.iter().copied());
+        let reads = self.contents.reads(places.iter().copied());
+        let mask = ProjectionMask::roots(builder.parquet_schema(), reads.iter().copied());
         let selection = RowSelection::from_consecutive_ranges(rows.iter().cloned(), all);
         let reader = builder
             .with_projection(mask)
@@ -247,14 +254,17 @@ impl Footer {
             return Err(crate::columns::corrupt(path.display(), what));
         };
         let batch = concat_batches(&first.schema(), &batches).map_err(crate::columns::arrow_error)?;
-        Ok((batch.columns().to_vec(), places.iter().map(|place| self.page_bytes(group, *place, rows)).sum()))
+        let columns = places.iter().map(|place| self.contents.column(*place, &reads, &batch));
+        let columns = columns.collect::<std::result::Result<_, _>>().map_err(|e| reading_arrow(path, &e))?;
+        Ok((columns, reads.iter().map(|own| self.page_bytes(group, *own, rows)).sum()))
     }
 
-    /// Bytes of the pages of a column that have some of `rows`.
-    fn page_bytes(&self, group: usize, place: usize, rows: &[Range<usize>]) -> u64 {
-        let index = self.plain.metadata().offset_index();
-        let Some(index) = index.and_then(|index| index.get(group)?.get(place)) else {
-            return self.column_bytes(group, place);
+    /// Bytes of the pages of a column of the file that have some of `rows`.
+    fn page_bytes(&self, group: usize, own: usize, rows: &[Range<usize>]) -> u64 {
+        let metadata = self.plain.metadata();
+        let Some(index) = metadata.offset_index().and_then(|index| index.get(group)?.get(own)) else {
+            let column = metadata.row_groups().get(group).and_then(|group| group.columns().get(own));
+            return column.and_then(|column| u64::try_from(column.compressed_size()).ok()).unwrap_or(0);
         };
         let pages = index.page_locations();
         let first_row =
@@ -276,14 +286,15 @@ impl Footer {
         let rows = self.groups.get(group).map_or(0, |rows| rows.len());
         let guarded = Guarded::open(Arc::clone(&file.data))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(guarded, self.coded.clone());
-        let mask = ProjectionMask::roots(builder.parquet_schema(), [place]);
+        let reads = self.contents.reads([place]);
+        let mask = ProjectionMask::roots(builder.parquet_schema(), reads.iter().copied());
         let reader = builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(rows.max(1)).build();
         let mut batches = reader.map_err(|e| reading(path, e))?;
         let batch = batches.next().transpose().map_err(|e| reading_arrow(path, &e))?;
-        let array = batch.map(|batch| Arc::clone(batch.column(0))).filter(|array| array.len() == rows);
-        let array = array.ok_or_else(|| {
+        let batch = batch.filter(|batch| batch.num_rows() == rows).ok_or_else(|| {
             crate::columns::corrupt(path.display(), format_args!("row group {group} has not {rows} rows"))
         })?;
+        let array = self.contents.column(place, &reads, &batch).map_err(|e| reading_arrow(path, &e))?;
         let column = match array.data_type() {
             DataType::Dictionary(..) => match Coded::of_dictionary(&array)? {
                 Some(coded) => Column::Coded(coded),

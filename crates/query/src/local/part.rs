@@ -223,16 +223,10 @@ impl Local {
             let name = self.schema.arrow().field(*place).name();
             own.extend(footer.place(name).map(|own| (own, *place)));
         }
-        let mut ascending = own.clone();
-        ascending.sort_unstable();
-        let in_file: Vec<usize> = ascending.iter().map(|(own, _)| *own).collect();
+        let in_file: Vec<usize> = own.iter().map(|(own, _)| *own).collect();
         let (arrays, bytes) = footer.read_rows(file, group, &in_file, rows)?;
         self.read.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let in_order = own.iter().filter_map(|(own, place)| {
-            let array = arrays.get(in_file.binary_search(own).ok()?)?;
-            Some(as_kind(array, self.kind(*place)))
-        });
-        in_order.collect()
+        arrays.iter().zip(own).map(|(array, (_, place))| as_kind(array, self.kind(place))).collect()
     }
 
     /// Most bytes that are kept of what was decoded.

@@ -25,6 +25,7 @@ use pugmark_identity::PersonId;
 use pugmark_store::SubjectId;
 
 use super::exec::{EventsExec, Facts, Output, Places};
+use super::made::Adapters;
 use super::prune;
 use super::reader::Readers;
 use super::subjects::SubjectsExec;
@@ -220,6 +221,7 @@ impl EventsTable {
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_file_group(FileGroup::new(group))
             .with_limit(limit)
+            .with_expr_adapter(Some(Arc::new(Adapters)))
             .with_projection_indices(Some(places))?
             .build();
         let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);

@@ -4,6 +4,7 @@ mod daily;
 mod events;
 mod exec;
 mod few;
+mod made;
 mod persons;
 mod prune;
 mod reader;

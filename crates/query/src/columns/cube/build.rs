@@ -17,6 +17,7 @@ use roaring::RoaringBitmap;
 use super::{Cube, CubeCell, CubeEvent, Declaration, GROUPS_MAX, Numbers, VALUES_MAX, column_names};
 use crate::analysis::{GroupReader, Item, numbers};
 use crate::columns::catalog::ColumnFile;
+use crate::columns::contents::Contents;
 use crate::columns::error;
 use crate::columns::guard::Guarded;
 use crate::columns::rollup::{Day, read_rollup_events};
@@ -69,8 +70,8 @@ pub(crate) fn cube_of_file(
     let guarded = Guarded::open(Arc::clone(&file.data))?;
     let failed = |e| error::reading(&file.path, e);
     let footer = ArrowReaderMetadata::load(&guarded, ArrowReaderOptions::new()).map_err(failed)?;
-    let schema = Arc::clone(footer.schema());
-    let place = |name: &str| schema.index_of(name).ok();
+    let contents = Contents::of(footer.schema()).map_err(|what| error::corrupt(file.path.display(), what))?;
+    let place = |name: &str| contents.place(name);
     let names = column_names(declaration);
     let wanted: Vec<Option<usize>> = [system::SUBJECT.1, system::TIMESTAMP.1]
         .into_iter()
@@ -78,9 +79,7 @@ pub(crate) fn cube_of_file(
         .chain([system::OVERFLOW])
         .map(place)
         .collect();
-    let mut read: Vec<usize> = wanted.iter().flatten().copied().collect();
-    read.sort_unstable();
-    read.dedup();
+    let read = contents.reads(wanted.iter().flatten().copied());
     let total = usize::try_from(file.rows).unwrap_or(usize::MAX);
     let (events, _) = read_rollup_events(&file.rollup, file.rows)?;
     build_cube(declaration, events, |range, take| {
@@ -93,11 +92,9 @@ pub(crate) fn cube_of_file(
                 return Ok(());
             }
             let batch = batch.map_err(|e| error::reading_arrow(&file.path, &e))?;
-            let column = |wanted: &Option<usize>| {
-                let at = read.binary_search(&(*wanted)?).ok()?;
-                Some(Arc::clone(batch.column(at)))
-            };
-            let mut columns: Vec<Option<ArrayRef>> = wanted.iter().map(column).collect();
+            let column = |wanted: &Option<usize>| wanted.map(|place| contents.column(place, &read, &batch)).transpose();
+            let columns = wanted.iter().map(column).collect::<std::result::Result<_, _>>();
+            let mut columns: Vec<Option<ArrayRef>> = columns.map_err(|e| error::reading_arrow(&file.path, &e))?;
             let overflow = columns.pop().flatten();
             let properties = columns.split_off(2);
             let (Some(timestamps), Some(subjects)) = (columns.pop().flatten(), columns.pop().flatten()) else {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{
-    DataType, Float64Type, Int64Type, TimestampMicrosecondType, UInt32Type, UInt64Type,
+    DataType, Float64Type, Int64Type, Schema, TimestampMicrosecondType, UInt32Type, UInt64Type,
 };
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use pugmark_registry::{Registry, RegistryFold, RegistryOptions};
@@ -70,7 +70,8 @@ impl Feed {
     }
 
     fn commit(&mut self, events: &[Given]) {
-        with_payload(events, |payload| {
+        let received_at = received_at(self.next.number());
+        with_payload(events, received_at, |payload| {
             let batch = Committed { first_sequence: self.next, payload };
             self.registry.apply(&batch).unwrap();
             self.columns.apply(&batch).unwrap();
@@ -97,7 +98,12 @@ impl Feed {
     }
 }
 
-fn with_payload<R>(events: &[Given], work: impl FnOnce(&Payload<'_>) -> R) -> R {
+/// When the batch with this sequence was received: several neighbours at once.
+fn received_at(sequence: u64) -> i64 {
+    1_000 + (sequence as i64) / 8
+}
+
+fn with_payload<R>(events: &[Given], received_at: i64, work: impl FnOnce(&Payload<'_>) -> R) -> R {
     let mut names: Vec<&str> = Vec::new();
     let mut place = |name| {
         let at = names.iter().position(|known| *known == name).unwrap_or_else(|| {
@@ -122,7 +128,7 @@ fn with_payload<R>(events: &[Given], work: impl FnOnce(&Payload<'_>) -> R) -> R 
             })
         })
         .collect();
-    work(&Payload { received_at: 1_000, import: None, base_time, names, subjects: vec![], records })
+    work(&Payload { received_at, import: None, base_time, names, subjects: vec![], records })
 }
 
 /// A value as a column shows it.
@@ -205,8 +211,19 @@ fn overflow(text: Option<String>) -> Vec<(String, String)> {
 }
 
 fn read(file: &ColumnFile) -> Vec<Row> {
-    let batches = ParquetRecordBatchReaderBuilder::try_new(File::open(&file.path).unwrap()).unwrap().build().unwrap();
-    batches.flat_map(|batch| rows(&batch.unwrap())).collect()
+    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&file.path).unwrap()).unwrap();
+    let contents = Contents::of(reader.schema()).unwrap();
+    let batches = reader.build().unwrap();
+    batches.flat_map(|batch| rows(&of_the_table(&contents, &batch.unwrap()))).collect()
+}
+
+/// The columns of the table, of all columns of a file.
+fn of_the_table(contents: &Contents, batch: &RecordBatch) -> RecordBatch {
+    let places = 0..contents.fields().len();
+    let reads = contents.reads(places.clone());
+    assert_eq!(reads, (0..batch.num_columns()).collect::<Vec<_>>(), "every column is of use");
+    let columns = places.map(|place| contents.column(place, &reads, batch).unwrap()).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(contents.fields().to_vec())), columns).unwrap()
 }
 
 /// Every sequence that a state shows, from files and tail.

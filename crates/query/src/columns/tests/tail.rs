@@ -30,7 +30,7 @@ fn column_types(events: &[Given]) -> BTreeMap<&str, &'static str> {
 }
 
 /// The columns of an event, and what is in the overflow, by a reading of the rules that shares no code with them.
-fn expected(events: &[Given]) -> Vec<Row> {
+fn expected(events: &[Given], batch: usize) -> Vec<Row> {
     let types = column_types(events);
     let row = |(sequence, event): (u64, &Given)| {
         let mut properties = BTreeMap::new();
@@ -73,7 +73,7 @@ fn expected(events: &[Given]) -> Vec<Row> {
             event: event.event.clone(),
             subject: event.subject,
             timestamp: event.timestamp,
-            received_at: 1_000,
+            received_at: received_at((sequence - 1) / batch as u64 * batch as u64 + 1),
             message_id: event.message_id.clone(),
             session_id: event.session_id.clone(),
             context: event.context.clone(),
@@ -120,7 +120,11 @@ pub(super) fn events() -> impl Strategy<Value = Vec<Given>> {
         properties,
         ..given(event, subject, timestamp)
     });
-    prop::collection::vec(event, 1..30)
+    // Whole milliseconds are kept in another way than others.
+    (prop::collection::vec(event, 1..30), select(vec![1, 1_000])).prop_map(|(mut events, unit)| {
+        events.iter_mut().for_each(|event| event.timestamp *= unit);
+        events
+    })
 }
 
 proptest! {
@@ -136,7 +140,7 @@ proptest! {
                 feed.columns.seal();
             }
         }
-        prop_assert_eq!(feed.tail(), expected(&events));
+        prop_assert_eq!(feed.tail(), expected(&events, batch));
     }
 }
 
