@@ -95,7 +95,7 @@ fn a_flipped_byte_in_a_page_header() {
 #[test]
 fn a_flipped_byte_in_the_values_of_a_page() {
     is_noticed_and_repaired(|files| {
-        let (_, start, end) = places(&files[1], "sequence");
+        let (_, start, end) = places(&files[1], "timestamp");
         flip(&files[1], (start + end) / 2);
     });
 }

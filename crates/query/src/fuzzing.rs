@@ -91,6 +91,19 @@ pub fn column_entry(bytes: &[u8]) {
     crate::columns::fuzz_entry(bytes);
 }
 
+/// What a columnar file says of the order of arrival: a line of text, and then its rows, twelve bytes each.
+pub fn arrivals(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let Ok(text) = std::str::from_utf8(&bytes[..end]) else { return };
+    let rows = bytes[end..].get(1..).unwrap_or_default().chunks_exact(12).map(|row| {
+        let (timestamp, distance) = row.split_at(8);
+        let timestamp = i64::from_le_bytes(timestamp.try_into().expect("eight bytes"));
+        (timestamp, u32::from_le_bytes(distance.try_into().expect("four bytes")))
+    });
+    let (timestamps, distances) = rows.unzip();
+    crate::columns::fuzz_arrivals(text, timestamps, distances);
+}
+
 /// The rollup of a columnar file: a file that is whole as far as its checksums tell, and rows of one.
 pub fn rollup_file(bytes: &[u8]) {
     crate::columns::fuzz_rollup(bytes);

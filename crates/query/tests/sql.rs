@@ -173,6 +173,25 @@ fn persons_follow_the_links_and_list_also_those_without_events() {
 }
 
 #[test]
+fn a_bound_between_two_milliseconds_is_not_rounded_to_one_of_them() {
+    let db = Db::new();
+    db.track((1..=3).map(|ms| Event::new("view", "ann").at(at(&format!("2025-01-01T10:00:00.00{ms}Z")))));
+    db.flush();
+    let count = |filter: &str| db.sql(&format!("SELECT count(*), min(sequence) FROM events WHERE timestamp {filter}"));
+    assert_eq!(count("< '2025-01-01T10:00:00.003001Z'"), ["3|1"]);
+    assert_eq!(count("> '2025-01-01T10:00:00.002999Z'"), ["1|3"]);
+    assert_eq!(count("<= '2025-01-01T10:00:00.000999Z'"), ["0|"]);
+    assert_eq!(count("= '2025-01-01T10:00:00.002001Z'"), ["0|"]);
+    assert_eq!(count("= '2025-01-01T10:00:00.002Z'"), ["1|2"]);
+    // What a file keeps by batch, and by the curve of arrival.
+    assert_eq!(db.sql("SELECT count(DISTINCT received_at), sum(sequence) FROM events WHERE sequence > 1"), ["1|5"]);
+    assert_eq!(
+        db.sql("SELECT sequence FROM events WHERE received_at > timestamp AND sequence < 3 ORDER BY 1"),
+        ["1", "2"]
+    );
+}
+
+#[test]
 fn now_is_the_instant_of_the_snapshot() {
     let db = shop();
     assert_eq!(db.sql("SELECT now()"), ["2025-06-01T00:00:00Z"]);

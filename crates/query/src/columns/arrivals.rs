@@ -316,6 +316,19 @@ fn signed_sums(steps: &[i64]) -> Result<Vec<i64>, String> {
     steps.iter().map(add).collect()
 }
 
+/// Any text as the arrivals of a file, and numbers as its rows: what is read is written as something that reads the same.
+pub(crate) fn fuzz_arrivals(text: &str, timestamps: Vec<i64>, distances: Vec<u32>) {
+    let Ok(arrivals) = Arrivals::read(text) else { return };
+    let written = arrivals.write().unwrap_or_else(|| "{}".to_owned());
+    assert_eq!(Arrivals::read(&written).as_ref(), Ok(&arrivals), "{written}");
+    let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(timestamps).with_timezone(UTC));
+    let distances: ArrayRef = Arc::new(UInt32Array::from(distances));
+    if let Ok(sequences) = arrivals.sequences(&times, &distances) {
+        assert_eq!(&arrivals.distances(&times, &sequences), &distances);
+        let _received = arrivals.received(&sequences);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -68,8 +68,7 @@ impl Contents {
         let place = |name: &str| file.index_of(name).ok();
         let (mut fields, mut held) = (Vec::new(), Vec::new());
         for (at, field) in file.fields().iter().enumerate().filter(|(_, field)| field.name() != DISTANCE) {
-            let is_instant = matches!(field.data_type(), DataType::Timestamp(..));
-            let kind = if is_instant { instant() } else { field.data_type().clone() };
+            let kind = if is_instant(field.data_type()) { instant() } else { field.data_type().clone() };
             fields.push(field.as_ref().clone().with_data_type(kind));
             held.push(Held::Plain(Values::Own(at)));
         }
@@ -152,8 +151,12 @@ impl Contents {
 
 /// Instants in microseconds; anything else as it is.
 pub(crate) fn in_microseconds(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    match array.data_type() {
-        DataType::Timestamp(..) if *array.data_type() != instant() => cast(array, &instant()),
-        _ => Ok(Arc::clone(array)),
+    match is_instant(array.data_type()) && *array.data_type() != instant() {
+        true => cast(array, &instant()),
+        false => Ok(Arc::clone(array)),
     }
+}
+
+pub(crate) fn is_instant(kind: &DataType) -> bool {
+    matches!(kind, DataType::Timestamp(..))
 }

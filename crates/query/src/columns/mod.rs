@@ -35,12 +35,12 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use arrivals::Arrivals;
+pub(crate) use arrivals::{Arrivals, fuzz_arrivals};
 pub(crate) use catalog::fuzz_entry;
 pub use catalog::{ColumnFile, FileId};
 pub(crate) use cell::Slice;
 pub(crate) use chunk::Chunk;
-pub(crate) use contents::{Contents, Held, Values, in_microseconds};
+pub(crate) use contents::{Contents, Held, Values, in_microseconds, is_instant};
 pub(crate) use cube::{Cube, CubeCell, Declared, read_cube};
 pub use cube::{Declaration, MAX_DECLARATIONS, MAX_MEASURES};
 pub(crate) use error::{arrow as arrow_error, corrupt, found, reading, reading_arrow};

@@ -14,7 +14,7 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr_adapter::{DefaultPhysicalExprAdapter, PhysicalExprAdapter, PhysicalExprAdapterFactory};
 
 use super::events::external;
-use crate::columns::{Arrivals, Contents, Held, Values, in_microseconds, instant};
+use crate::columns::{Arrivals, Contents, Held, Values, in_microseconds, instant, is_instant};
 
 /// Adapts what is asked of the table to one file after the other.
 #[derive(Debug)]
@@ -41,23 +41,36 @@ impl PhysicalExprAdapter for Adapter {
         let made = expr.transform_down(|expr| {
             let Some(column) = expr.downcast_ref::<Column>() else { return Ok(Transformed::no(expr)) };
             let name = column.name();
-            Ok(match self.contents.held(name) {
-                // Whole below here: the columns that it is made of are those of the file.
-                Some(held) if self.file.index_of(name).is_err() => {
-                    Transformed::new(self.made(held), true, TreeNodeRecursion::Jump)
-                }
-                _ => Transformed::new(self.rest.rewrite(expr)?, true, TreeNodeRecursion::Jump),
-            })
+            let made = match self.contents.held(name) {
+                Some(held) if !self.is_as_it_is(held, name) => self.made(held),
+                _ => self.rest.rewrite(expr)?,
+            };
+            // Whole below here: the columns that it is made of are those of the file.
+            Ok(Transformed::new(made, true, TreeNodeRecursion::Jump))
         });
         made.data()
     }
 }
 
 impl Adapter {
+    /// Whether the file has the column, or the same in another type that is no instant.
+    fn is_as_it_is(&self, held: Held, name: &str) -> bool {
+        let own = self.file.field_with_name(name);
+        matches!(held, Held::Plain(Values::Own(_)))
+            && own.is_ok_and(|own| !is_instant(own.data_type()) || *own.data_type() == instant())
+    }
+
     fn made(&self, held: Held) -> Arc<dyn PhysicalExpr> {
-        let own = |at: usize| Arc::new(Column::new(self.file.field(at).name(), at)) as Arc<dyn PhysicalExpr>;
         let made = |what: What, of: Vec<Arc<dyn PhysicalExpr>>| -> Arc<dyn PhysicalExpr> {
             Arc::new(Made { what, of, arrivals: Arc::clone(self.contents.arrivals()) })
+        };
+        let own = |at: usize| {
+            let (field, column) = (self.file.field(at), Arc::new(Column::new(self.file.field(at).name(), at)));
+            match is_instant(field.data_type()) && *field.data_type() != instant() {
+                // No cast: DataFusion would cast what it is compared with instead, to fewer digits.
+                true => made(What::Instant, vec![column]),
+                false => column,
+            }
         };
         let values = match held.values() {
             Values::Own(at) => own(at),
@@ -72,6 +85,8 @@ impl Adapter {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum What {
+    /// Of an instant in another unit.
+    Instant,
     /// Of a timestamp and a distance.
     Sequence,
     /// Of a sequence.
@@ -105,6 +120,7 @@ impl Hash for Made {
 impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self.what {
+            What::Instant => "instant",
             What::Sequence => "sequence",
             What::ReceivedAt => "received_at",
         };
@@ -120,7 +136,7 @@ impl PhysicalExpr for Made {
     fn data_type(&self, _schema: &Schema) -> Result<DataType> {
         Ok(match self.what {
             What::Sequence => DataType::UInt64,
-            What::ReceivedAt => instant(),
+            What::Instant | What::ReceivedAt => instant(),
         })
     }
 
@@ -132,9 +148,8 @@ impl PhysicalExpr for Made {
         let arrays = self.of.iter().map(|of| of.evaluate(batch)?.into_array(batch.num_rows()));
         let arrays = arrays.collect::<Result<Vec<_>>>()?;
         Ok(ColumnarValue::Array(match (self.what, arrays.as_slice()) {
-            (What::Sequence, [timestamps, distances]) => {
-                self.arrivals.sequences(&in_microseconds(timestamps)?, distances)?
-            }
+            (What::Instant, [instants]) => in_microseconds(instants)?,
+            (What::Sequence, [timestamps, distances]) => self.arrivals.sequences(timestamps, distances)?,
             (What::ReceivedAt, [sequences]) => self.arrivals.received(sequences)?,
             (what, arrays) => return internal_err!("{what:?} of {} columns", arrays.len()),
         }))
