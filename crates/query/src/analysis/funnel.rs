@@ -56,7 +56,7 @@ struct Matching {
 impl Core for Matching {
     fn add_unit(&mut self, _unit: u32, hits: &mut [Hit]) {
         if let Some(attempt) = self.matcher.match_unordered(hits) {
-            self.aggregate.add(&attempt);
+            self.aggregate.add(attempt);
         }
     }
 }

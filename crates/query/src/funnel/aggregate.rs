@@ -54,16 +54,17 @@ impl Reached {
         for (((index, name), count), (from_first_us, from_previous_us)) in
             names.iter().enumerate().zip(counts).zip(times)
         {
-            let later = index > 0;
-            let seconds = |durations: &mut [i64]| Seconds::of(durations).filter(|_| later);
+            // From the first step to the second it is as long as from the one before.
+            let from_previous = if index > 0 { Seconds::of(from_previous_us) } else { None };
+            let from_first = if index > 1 { Seconds::of(from_first_us) } else { from_previous };
             steps.push(StepResult {
                 name: name.clone(),
                 count,
                 from_first: share(count, first),
                 from_previous: share(count, previous),
                 dropped: previous - count,
-                seconds_from_previous: seconds(from_previous_us),
-                seconds_from_first: seconds(from_first_us),
+                seconds_from_previous: from_previous,
+                seconds_from_first: from_first,
             });
             previous = count;
         }

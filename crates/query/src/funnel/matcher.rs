@@ -22,6 +22,14 @@ impl Attempt {
     pub fn depth(&self) -> usize {
         self.times.len()
     }
+
+    fn keep_deeper(&mut self, chain: &[i64], opening: &Hit) {
+        if chain.len() > self.times.len() {
+            self.times.clear();
+            self.times.extend_from_slice(chain);
+            (self.group, self.sequence) = (opening.group, opening.sequence);
+        }
+    }
 }
 
 /// Matches the events of one unit at a time against the steps of an ordered funnel.
@@ -52,6 +60,8 @@ pub struct Matcher {
     ties: TieGroups,
     /// Events that match step 1 alone, in order.
     openings: Vec<Hit>,
+    /// The best attempt of the unit so far; without times while there is none. Kept between units for its memory.
+    best: Attempt,
 }
 
 impl Matcher {
@@ -67,6 +77,7 @@ impl Matcher {
             chain: Vec::with_capacity(steps),
             ties: TieGroups::default(),
             openings: Vec::new(),
+            best: Attempt { times: Vec::with_capacity(steps), group: 0, sequence: 0 },
         }
     }
 
@@ -75,7 +86,17 @@ impl Matcher {
     /// Takes time in proportion to the number of events, times the number of steps, however few of them convert;
     /// times its logarithm where an event matches several steps.
     pub fn match_unit(&mut self, hits: &[Hit]) -> Option<Attempt> {
-        let opening = hits.iter().find(|hit| opens(hit, self.range))?;
+        self.best.times.clear();
+        self.match_ordered(hits);
+        self.found().cloned()
+    }
+
+    fn found(&self) -> Option<&Attempt> {
+        Some(&self.best).filter(|best| !best.times.is_empty())
+    }
+
+    fn match_ordered(&mut self, hits: &[Hit]) {
+        let Some(opening) = hits.iter().find(|hit| opens(hit, self.range)) else { return };
         // Events of one timestamp serve in either order, so those before the first opening event count as well.
         let first = hits.partition_point(|hit| hit.timestamp < opening.timestamp);
         let hits = &hits[first..];
@@ -88,10 +109,12 @@ impl Matcher {
 
     /// As [`match_unit`](Self::match_unit), of events in any order but this: those of one name, timestamp and unit come in the order of the log where their
     /// sequences are not known and all the same.
-    pub(crate) fn match_unordered(&mut self, hits: &mut [Hit]) -> Option<Attempt> {
+    pub(crate) fn match_unordered(&mut self, hits: &mut [Hit]) -> Option<&Attempt> {
+        self.best.times.clear();
         if hits.iter().any(|hit| hit.matches.count_ones() > 1) {
             hits.sort_by_key(|hit| (hit.timestamp, hit.sequence));
-            return self.match_unit(hits);
+            self.match_ordered(hits);
+            return self.found();
         }
         // Steps that no event has two of are sorted each by itself.
         let mut openings = std::mem::take(&mut self.openings);
@@ -101,29 +124,30 @@ impl Matcher {
         if !openings.is_sorted_by_key(|hit| (hit.timestamp, hit.sequence)) {
             openings.sort_by_key(|hit| (hit.timestamp, hit.sequence));
         }
-        let best = openings.first().copied().and_then(|first| {
+        if let Some(first) = openings.first() {
             if openings.len() == hits.len() {
                 // Nobody gets further than the first step without another event.
-                return Some(Attempt { times: vec![first.timestamp], group: first.group, sequence: first.sequence });
-            }
-            self.occurrences.iter_mut().for_each(Vec::clear);
-            for hit in hits.iter().filter(|hit| hit.timestamp >= first.timestamp) {
-                if let Some(times) = self.occurrences.get_mut(hit.matches.trailing_zeros() as usize) {
-                    times.push(hit.timestamp);
+                self.best.keep_deeper(&[first.timestamp], first);
+            } else {
+                self.occurrences.iter_mut().for_each(Vec::clear);
+                for hit in hits.iter().filter(|hit| hit.timestamp >= first.timestamp) {
+                    if let Some(times) = self.occurrences.get_mut(hit.matches.trailing_zeros() as usize) {
+                        times.push(hit.timestamp);
+                    }
                 }
+                for times in self.occurrences.iter_mut().skip(1).filter(|times| !times.is_sorted()) {
+                    times.sort_unstable();
+                }
+                self.match_occurrences(openings.iter());
             }
-            for times in self.occurrences.iter_mut().skip(1).filter(|times| !times.is_sorted()) {
-                times.sort_unstable();
-            }
-            self.match_occurrences(openings.iter())
-        });
+        }
         self.openings = openings;
-        best
+        self.found()
     }
 
     /// No event matches two steps, so the events of a chain are distinct by themselves and the next occurrence of the
     /// next step is always the best. A later opening needs none of the occurrences that an earlier one has passed.
-    fn match_disjoint(&mut self, hits: &[Hit]) -> Option<Attempt> {
+    fn match_disjoint(&mut self, hits: &[Hit]) {
         self.occurrences.iter_mut().for_each(Vec::clear);
         for hit in hits {
             if let Some(times) = self.occurrences.get_mut(hit.matches.trailing_zeros() as usize) {
@@ -131,16 +155,15 @@ impl Matcher {
             }
         }
         let range = self.range;
-        self.match_occurrences(hits.iter().filter(|hit| opens(hit, range)))
+        self.match_occurrences(hits.iter().filter(|hit| opens(hit, range)));
     }
 
-    /// The best attempt of these openings, which are in order, with the occurrences at hand.
-    fn match_occurrences<'a>(&mut self, openings: impl Iterator<Item = &'a Hit>) -> Option<Attempt> {
+    /// Finds the best attempt of these openings, which are in order, with the occurrences at hand.
+    fn match_occurrences<'a>(&mut self, openings: impl Iterator<Item = &'a Hit>) {
         self.passed.fill(0);
         // An opening is an occurrence of step 1.
         let later = self.occurrences.iter().skip(1).position(Vec::is_empty);
         let reachable = later.map_or(self.steps, |step| step + 1);
-        let mut best = None;
         for hit in openings {
             let deadline = hit.timestamp.saturating_add(self.window_us);
             let mut reached_us = hit.timestamp;
@@ -156,12 +179,11 @@ impl Matcher {
                 }
                 self.chain.push(reached_us);
             }
-            keep_deeper(&mut best, &self.chain, hit);
+            self.best.keep_deeper(&self.chain, hit);
             if self.chain.len() == reachable {
                 break;
             }
         }
-        best
     }
 
     /// Some event matches several steps: whether it can serve one of them depends on what else the same timestamp has.
@@ -172,9 +194,8 @@ impl Matcher {
     /// and none of them has been used, since all its events lie before *t*. So being deeper is never worse, the largest
     /// depth at every timestamp is reached by always advancing as far as the events there allow, and with it every step
     /// has the earliest time that it can have in any chain. How far they allow is a matching of steps to events.
-    fn match_overlapping(&mut self, hits: &[Hit]) -> Option<Attempt> {
+    fn match_overlapping(&mut self, hits: &[Hit]) {
         self.ties.collect(hits, self.steps);
-        let mut best = None;
         for group in 0..self.ties.len() {
             let opened_us = self.ties.timestamp(group);
             // Openings of one timestamp that match the same steps end alike, so the first of each kind stands for all.
@@ -188,13 +209,12 @@ impl Matcher {
                 self.ties.use_one(class);
                 self.advance(group, opened_us.saturating_add(self.window_us));
                 self.ties.return_one(class);
-                keep_deeper(&mut best, &self.chain, hit);
+                self.best.keep_deeper(&self.chain, hit);
                 if self.chain.len() == self.steps {
-                    return best;
+                    return;
                 }
             }
         }
-        best
     }
 
     fn advance(&mut self, opening: usize, deadline: i64) {
@@ -213,12 +233,6 @@ impl Matcher {
 
 fn opens(hit: &Hit, range: ResolvedRange) -> bool {
     hit.matches_selector(0) && range.contains(hit.timestamp)
-}
-
-fn keep_deeper(best: &mut Option<Attempt>, chain: &[i64], opening: &Hit) {
-    if best.as_ref().is_none_or(|best| chain.len() > best.depth()) {
-        *best = Some(Attempt { times: chain.to_vec(), group: opening.group, sequence: opening.sequence });
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod persons;
 mod predicate;
 mod run;
 mod sorted;
+mod united;
 mod units;
 mod work;
 
@@ -25,5 +26,6 @@ pub(crate) use persons::Merged;
 pub(crate) use predicate::{Predicate, Value};
 pub(crate) use run::{Reads, Run, RunGroups, RunItem, RunValue, Runs, Selected, Wants};
 pub(crate) use sorted::Sorted;
+pub(crate) use united::UnitedCube;
 pub(crate) use units::{Stretches, feed_runs};
 pub(crate) use work::Work;

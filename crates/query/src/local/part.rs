@@ -13,9 +13,9 @@ use super::cache::{ColumnCache, Kept};
 use super::column::{Column, Footer};
 use super::persons::{Merged, PersonSets};
 use super::sorted::Sorted;
+use super::united::UnitedCube;
 use crate::columns::{
-    Chunk, ColumnFile, Cube, Declared, EventRows, EventSchema, Rollup, as_kind, read_cube, read_rollup,
-    read_rollup_events,
+    Chunk, ColumnFile, Declared, EventRows, EventSchema, Rollup, as_kind, read_cube, read_rollup, read_rollup_events,
 };
 use crate::engine::QuerySnapshot;
 use crate::spec::Unit;
@@ -149,15 +149,16 @@ impl Local {
     }
 
     /// The cube of `part` for a declaration, where it has one and all of it is in answers.
-    pub(crate) fn cube(&self, part: &Part, declared: &Declared) -> Result<Option<Arc<Cube>>> {
+    pub(crate) fn cube(&self, part: &Part, declared: &Declared) -> Result<Option<Arc<UnitedCube>>> {
         let Source::File(file) = &part.source else { return Ok(None) };
         let stored = file.cube(declared.number).and_then(|cube| cube.stored.as_ref());
         let Some((_, stored)) = stored.filter(|_| self.shows_all(part)) else { return Ok(None) };
         let cube = self.cache.get(stored, Kept::Cube, || {
             self.read.bytes.fetch_add(stored.bytes, Ordering::Relaxed);
             let cube = read_cube(stored, &declared.declaration, file.rows)?;
-            let bytes = cube.bytes();
-            Ok::<_, pugmark_store::Error>((cube, bytes))
+            let united = UnitedCube::new(cube);
+            let bytes = united.bytes();
+            Ok::<_, pugmark_store::Error>((united, bytes))
         })?;
         Ok(Some(cube))
     }

@@ -13,15 +13,15 @@ use roaring::{MultiOps, RoaringBitmap};
 use super::shape::Shape;
 use crate::analysis::run::Asked;
 use crate::analysis::sets::Cover;
-use crate::columns::{Cube, CubeCell, Day, Declared, EventSchema};
+use crate::columns::{Cube, Day, Declared, EventSchema};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::local::{Local, Merged, Parts, Predicate, Runs, Wants, Work};
+use crate::local::{Local, Merged, Parts, Predicate, Runs, UnitedCube, Wants, Work};
 use crate::spec::{Breakdown, EventNames, GroupLabel, GroupValue, Groups, Split};
 use crate::trend::{Measure, Number, SeriesResult, Sum, Trend};
 
-/// Fewer sets than this are united without a thread.
-const SMALL_SETS: usize = 256;
+/// Sets with fewer subjects than this in all are united without a thread.
+const SMALL_SUBJECTS: u64 = 65_536;
 
 /// How a declaration answers a trend.
 pub(super) struct Cut {
@@ -110,10 +110,9 @@ struct Cells {
 }
 
 impl Cells {
-    fn of<'a>(&self, cubes: &'a [Arc<Cube>]) -> &'a [CubeCell] {
-        let event = cubes.get(self.cube).and_then(|cube| cube.events.get(self.event));
-        let group = event.and_then(|event| event.groups.get(self.group));
-        group.and_then(|(_, cells)| cells.get(self.cells.clone())).unwrap_or_default()
+    /// The sets whose union are their subjects.
+    fn sets<'a>(&self, cubes: &'a [Arc<UnitedCube>]) -> impl Iterator<Item = &'a RoaringBitmap> {
+        cubes.get(self.cube).into_iter().flat_map(|cube| cube.sets(self.event, self.group, &self.cells))
     }
 }
 
@@ -159,7 +158,7 @@ impl Cut {
         (local, parts, wants): (&Local, &Parts, Wants),
         merged: &Merged,
     ) -> Result<Vec<SeriesResult>> {
-        let mut cubes: Vec<Arc<Cube>> = Vec::new();
+        let mut cubes: Vec<Arc<UnitedCube>> = Vec::new();
         let mut rest: Parts = Vec::new();
         for part in parts {
             match local.cube(part, &self.declared)? {
@@ -173,7 +172,7 @@ impl Cut {
         let series = vec![HashMap::new(); trend.series.len()];
         let mut tallies = Tallies { groups: Groups::default(), buckets, series };
         for (at, cube) in cubes.iter().enumerate() {
-            self.add_cube(at, cube, trend, &wants, local, &mut tallies)?;
+            self.add_cube(at, &cube.cube, trend, &wants, local, &mut tallies)?;
         }
         if !rest.is_empty() {
             let work = Work::new(engine.threads());
@@ -300,7 +299,7 @@ struct Line {
 
 async fn finish(
     mut tallies: Tallies,
-    cubes: Arc<Vec<Arc<Cube>>>,
+    cubes: Arc<Vec<Arc<UnitedCube>>>,
     trend: &Trend,
     asked: &Asked<'_>,
     merged: &Merged,
@@ -311,6 +310,8 @@ async fn finish(
     let counter = Counter { tallies: Arc::clone(&tallies), cubes, merged: merged.clone() };
     let counter = Arc::new(counter);
     let measures: Vec<Measure> = trend.series.iter().map(|series| series.measure).collect();
+    let buckets = tallies.buckets;
+    let mut known: HashMap<u32, (Vec<Number>, Number)> = HashMap::new();
     let shown: Vec<(Option<GroupLabel>, Vec<u32>)> = if asked.scope().breakdown.is_empty() {
         vec![(None, vec![0])]
     } else {
@@ -319,6 +320,10 @@ async fn finish(
         let filled: Vec<u32> = (0_u32..).take(groups.len()).filter(is_filled).collect();
         let lines = filled.iter().map(|group| Line { series: 0, label: None, groups: vec![*group] }).collect();
         let totals = counter.count(lines, &measures, work, true).await?;
+        if buckets == 1 {
+            // What ranks a group is all that its first line says.
+            known = filled.iter().copied().zip(totals.iter().cloned()).collect();
+        }
         let folded = split.fold(filled.into_iter().zip(totals.into_iter().map(|(_, total)| total)));
         let label = |group: &u32| (Some(split.label(*group)), vec![*group]);
         let mut shown: Vec<_> = folded.kept.iter().map(label).collect();
@@ -333,7 +338,14 @@ async fn finish(
     }
     let names = trend.names();
     let said: Vec<(usize, Option<GroupLabel>)> = lines.iter().map(|line| (line.series, line.label.clone())).collect();
-    let counted = counter.count(lines, &measures, work, false).await?;
+    let is_known = |line: &Line| match (line.series, line.groups.as_slice()) {
+        (0, [group]) => known.get(group).cloned(),
+        _ => None,
+    };
+    let found: Vec<Option<(Vec<Number>, Number)>> = lines.iter().map(is_known).collect();
+    let unknown = lines.into_iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(line, _)| line).collect();
+    let mut counted = counter.count(unknown, &measures, work, false).await?.into_iter();
+    let counted = found.into_iter().filter_map(|found| found.or_else(|| counted.next()));
     let result = |((series, breakdown), (values, total)): ((usize, Option<GroupLabel>), (Vec<Number>, Number))| {
         SeriesResult { name: names[series].clone(), breakdown, values, total }
     };
@@ -342,7 +354,7 @@ async fn finish(
 
 struct Counter {
     tallies: Arc<Tallies>,
-    cubes: Arc<Vec<Arc<Cube>>>,
+    cubes: Arc<Vec<Arc<UnitedCube>>>,
     merged: Merged,
 }
 
@@ -356,7 +368,7 @@ impl Counter {
         total_only: bool,
     ) -> Result<Vec<(Vec<Number>, Number)>> {
         let unites = |line: &Line| measures[line.series] == Measure::Uniques;
-        let sets = lines.iter().filter(|line| unites(line)).map(|line| self.sets(line)).sum::<usize>();
+        let subjects = lines.iter().filter(|line| unites(line)).map(|line| self.subjects(line)).sum::<u64>();
         let (lines, own, measures) = (Arc::new(lines), Arc::clone(self), measures.to_vec());
         let count = lines.len();
         let piece = move |done: &mut Vec<(usize, (Vec<Number>, Number))>, at: usize| {
@@ -364,16 +376,20 @@ impl Counter {
             done.push((at, own.line(line, measures[line.series], total_only)));
             Ok(())
         };
-        let done = work.each(count, sets < SMALL_SETS, Vec::new, piece).await?;
+        let done = work.each(count, subjects < SMALL_SUBJECTS, Vec::new, piece).await?;
         let mut done: Vec<_> = done.into_iter().flatten().collect();
         done.sort_unstable_by_key(|(at, _)| *at);
         Ok(done.into_iter().map(|(_, counted)| counted).collect())
     }
 
-    /// How many sets a line is made of.
-    fn sets(&self, line: &Line) -> usize {
+    /// How many subjects the sets have that a line is made of.
+    fn subjects(&self, line: &Line) -> u64 {
         let tallies = line.groups.iter().filter_map(|group| self.tallies.series[line.series].get(group)).flatten();
-        tallies.map(|tally| tally.own.len() + tally.cells.iter().map(|cells| cells.cells.len()).sum::<usize>()).sum()
+        tallies.flat_map(|tally| self.sets(tally)).map(RoaringBitmap::len).sum()
+    }
+
+    fn sets<'a>(&'a self, tally: &'a Tally) -> impl Iterator<Item = &'a RoaringBitmap> {
+        tally.cells.iter().flat_map(|cells| cells.sets(&self.cubes)).chain(&tally.own)
     }
 
     fn line(&self, line: &Line, measure: Measure, total_only: bool) -> (Vec<Number>, Number) {
@@ -410,11 +426,7 @@ impl Counter {
     }
 
     fn persons<'a>(&'a self, tallies: impl Iterator<Item = &'a Tally>) -> RoaringBitmap {
-        let mut sets: Vec<&RoaringBitmap> = Vec::new();
-        for tally in tallies {
-            sets.extend(tally.cells.iter().flat_map(|cells| cells.of(&self.cubes)).map(|cell| &cell.subjects));
-            sets.extend(&tally.own);
-        }
+        let sets = tallies.flat_map(|tally| self.sets(tally));
         self.merged.persons(sets.union())
     }
 }
