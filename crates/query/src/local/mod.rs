@@ -24,7 +24,7 @@ pub(crate) use part::{Local, Part, Parts, Source};
 pub(crate) use people::People;
 pub(crate) use persons::Merged;
 pub(crate) use predicate::{Predicate, Value};
-pub(crate) use run::{Reads, Run, RunGroups, RunItem, RunValue, Runs, Selected, Wants};
+pub(crate) use run::{Matches, Reads, Run, RunGroups, RunItem, RunValue, Runs, Selected, Wants};
 pub(crate) use sorted::Sorted;
 pub(crate) use united::UnitedCube;
 pub(crate) use units::{Stretches, feed_runs};

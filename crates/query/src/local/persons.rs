@@ -90,9 +90,10 @@ impl Merged {
         self.0.as_ref()?.person(subject)
     }
 
-    /// Which of the 64 subjects from `first` on, a multiple of 64, have a person with more than one.
-    pub(crate) fn word(&self, first: u32) -> u64 {
-        self.0.as_ref().and_then(|joined| joined.bits.get(first as usize / 64).copied()).unwrap_or(0)
+    /// Which of the 32 subjects from `first` on, a multiple of 32, have a person with more than one.
+    pub(crate) fn bits(&self, first: u32) -> u32 {
+        let word = self.0.as_ref().and_then(|joined| joined.bits.get(first as usize / 64).copied()).unwrap_or(0);
+        (word >> (first & 32)) as u32
     }
 
     /// The persons of a set of subjects.

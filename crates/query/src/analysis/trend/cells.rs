@@ -1,6 +1,6 @@
 //! Series from columns: counts and different units of each group and bucket.
 //!
-//! Different units are counted without sets of them: runs are gone through together, 64 subjects at a time, and every cell has one bit for each of the 64.
+//! Different units are counted without sets of them: runs are gone through together, 32 subjects at a time, and every cell has one bit for each of the 32.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,16 +11,18 @@ use super::shape::Shape;
 use crate::analysis::aggregate::GroupTotal;
 use crate::calendar::{Buckets, Interval, ResolvedRange, TimeZone, WeekStart};
 use crate::error::Result;
-use crate::local::{Merged, Run, RunGroups, Runs, Stretches, Work};
+use crate::local::{Matches, Merged, Run, RunGroups, Runs, Stretches, Work};
 use crate::spec::{GroupLabel, Scope, Split};
 use crate::trend::{Measure, Number, SeriesResult, Sum, Trend};
 
-/// Subjects that are counted together: as many as a word has bits.
-const BLOCK: u32 = u64::BITS;
+/// Subjects that are counted together: the other half of a word tells which they are.
+const BLOCK: u32 = u32::BITS;
 /// Up to so many cells are counted for every group, shown or not.
 const CELLS_AT_ONCE: usize = 1 << 16;
 /// In place of a group that is not counted.
 const SKIPPED: u32 = u32::MAX;
+/// Rows of a run whose events are counted together.
+const PIECE_ROWS: usize = 1 << 16;
 /// Fewer rows than this are counted without a thread.
 const SMALL_ROWS: usize = 20_000;
 
@@ -65,6 +67,21 @@ impl Layout {
 
     fn cell(&self, series: usize, group: usize, bucket: usize) -> usize {
         series * self.series() + group * (self.buckets + 1) + bucket
+    }
+
+    /// The shown group of each group that the run's rows name.
+    fn table(&self, run: &Run) -> Arc<[u32]> {
+        let shown = &self.shown;
+        match &run.groups {
+            RunGroups::None => Arc::from([0]),
+            RunGroups::Each(_) => Arc::clone(shown),
+            RunGroups::Coded(_, numbers) => numbers.iter().map(|group| shown[*group as usize]).collect(),
+        }
+    }
+
+    /// Whether events are only counted, and in the range as a whole.
+    fn only_counts(&self) -> bool {
+        self.buckets <= 1 && self.sums() == 0
     }
 
     /// Cells of sums: none where nothing is summed.
@@ -165,10 +182,24 @@ impl Filling<'_> {
         let extents: Arc<[ResolvedRange]> = (0..buckets.len()).filter_map(|at| buckets.extent(at)).collect();
         let make = || Counter::new(layout.clone(), Arc::clone(&extents), self.pool);
         let (shared, merged) = (Arc::clone(runs), self.merged.clone());
-        let piece = move |counter: &mut Counter, at: usize| {
-            counter.take(&shared.runs, &stretches.subjects(at), &merged, &buckets)
+        let tables: Vec<Arc<[u32]>> = runs.runs.iter().map(|run| layout.table(run)).collect();
+        // Events are counted run by run, units a stretch of subjects of all runs at a time.
+        let pieces = |(at, run): (usize, &Run)| {
+            let starts = (0..run.subjects.len()).step_by(PIECE_ROWS);
+            let end = run.subjects.len();
+            starts.map(move |start| (at, start..end.min(start + PIECE_ROWS))).collect::<Vec<_>>()
         };
-        let counters = self.work.each(stretches.count(), rows < SMALL_ROWS, make, piece).await?;
+        let of_runs: Vec<(usize, Range<usize>)> = runs.runs.iter().enumerate().flat_map(pieces).collect();
+        let units = if layout.kinds.contains(&Kind::Uniques) { stretches.count() } else { 0 };
+        let count = of_runs.len() + units;
+        let piece = move |counter: &mut Counter, at: usize| match of_runs.get(at) {
+            Some((run, rows)) => {
+                counter.events(&shared.runs[*run], &tables[*run], rows.clone(), &buckets);
+                Ok(())
+            }
+            None => counter.units(&shared.runs, &tables, &stretches.subjects(at - of_runs.len()), &merged, &buckets),
+        };
+        let counters = self.work.each(count, rows < SMALL_ROWS, make, piece).await?;
         let mut all = Counted::new(layout);
         let mut moved = Vec::new();
         for counter in counters {
@@ -225,7 +256,7 @@ fn results(layout: &Layout, counted: &Counted, names: &[String], labels: &[Optio
 }
 
 /// The rows of a run about a stretch of subjects, and the shown group of each group that they name.
-type Own<'a> = (&'a Run, Range<usize>, Arc<[u32]>);
+type Own<'a> = (&'a Run, Range<usize>, &'a [u32]);
 
 /// What has been counted.
 struct Counted {
@@ -275,9 +306,14 @@ impl Counted {
 struct Counter {
     layout: Layout,
     counted: Counted,
-    /// Which of the 64 subjects at hand each cell has seen.
+    /// Which subjects each cell has seen, in the lower half, of the block in the upper one: of any other it has seen none.
     seen: Vec<u64>,
-    touched: Vec<u32>,
+    /// The number of the block at hand, from 1.
+    block: u64,
+    /// The first subject of the block.
+    first: u32,
+    /// Which subjects of the block are persons with several.
+    several: u32,
     /// Persons with several subjects, in the upper half, and the cells that they belong to.
     moved: Vec<u64>,
     reservation: MemoryReservation,
@@ -291,7 +327,9 @@ impl Counter {
         Self {
             counted: Counted::new(&layout),
             seen: vec![0; layout.cells()],
-            touched: Vec::new(),
+            block: 0,
+            first: 0,
+            several: 0,
             moved: Vec::new(),
             reservation: MemoryConsumer::new("merged units of a trend").register(pool),
             extents,
@@ -300,146 +338,200 @@ impl Counter {
         }
     }
 
-    fn take(&mut self, runs: &[Run], subjects: &Range<u32>, merged: &Merged, buckets: &Buckets) -> Result<()> {
+    /// Counts the units of a stretch of subjects.
+    fn units(
+        &mut self,
+        runs: &[Run],
+        tables: &[Arc<[u32]>],
+        subjects: &Range<u32>,
+        merged: &Merged,
+        buckets: &Buckets,
+    ) -> Result<()> {
         let mut own: Vec<Own<'_>> = runs
             .iter()
-            .map(|run| (run, run.rows_of(subjects)))
-            .filter(|(_, rows)| !rows.is_empty())
-            .map(|(run, rows)| (run, rows, self.table(run)))
+            .zip(tables)
+            .map(|(run, table)| (run, run.rows_of(subjects), table.as_ref()))
+            .filter(|(_, rows, _)| !rows.is_empty())
             .collect();
         let moved = self.moved.len();
-        let no_bits = |kind: Kind| kind != Kind::Uniques;
-        for (run, rows, table) in &own {
-            self.rows(run, table, rows.clone(), 0, buckets, no_bits);
-        }
-        if !self.layout.kinds.contains(&Kind::Uniques) {
-            return Ok(());
-        }
         let mut first = subjects.start;
         while first < subjects.end {
             let end = first.saturating_add(BLOCK);
+            self.block += 1;
+            self.first = first;
+            self.several = merged.bits(first);
+            let (before, several) = (self.moved.len(), self.several);
             for (run, rows, table) in &mut own {
                 let start = rows.start;
                 let left = &run.subjects[rows.clone()];
                 let length = left.iter().take_while(|subject| **subject < end).count();
                 if length > 0 {
                     rows.start += length;
-                    self.rows(run, table, start..start + length, first, buckets, |kind| !no_bits(kind));
+                    let rows = start..start + length;
+                    match &run.groups {
+                        RunGroups::None => self.units_in(run, rows, buckets, |_| table[0]),
+                        RunGroups::Each(numbers) => {
+                            self.units_in(run, rows, buckets, |row| table[numbers[row] as usize]);
+                        }
+                        RunGroups::Coded(codes, _) => {
+                            self.units_in(run, rows, buckets, |row| table[usize::from(codes[row])]);
+                        }
+                    }
                 }
             }
-            let several = merged.word(first);
-            for cell in self.touched.drain(..) {
-                let seen = std::mem::take(&mut self.seen[cell as usize]);
-                self.counted.values[cell as usize] += u64::from((seen & !several).count_ones());
-                let mut left = seen & several;
-                while left != 0 {
-                    let person = merged.person(first + left.trailing_zeros());
-                    left &= left - 1;
-                    self.moved.extend(person.map(|person| u64::from(person) << 32 | u64::from(cell)));
-                }
+            if several != 0 {
+                // Whose these subjects are was not looked up row by row.
+                self.moved_to_persons(before, merged);
             }
             first = end;
         }
         Ok(self.reservation.try_grow((self.moved.len() - moved) * size_of::<u64>())?)
     }
 
-    /// The shown group of each group that the run's rows name.
-    fn table(&self, run: &Run) -> Arc<[u32]> {
-        let shown = &self.layout.shown;
+    /// Counts the events of some rows of a run, and sums their numbers.
+    fn events(&mut self, run: &Run, table: &[u32], rows: Range<usize>, buckets: &Buckets) {
         match &run.groups {
-            RunGroups::None => Arc::from([0]),
-            RunGroups::Each(_) => Arc::clone(shown),
-            RunGroups::Coded(_, numbers) => numbers.iter().map(|group| shown[*group as usize]).collect(),
+            RunGroups::None => self.events_in(run, rows, buckets, |_| table[0]),
+            RunGroups::Each(numbers) => self.events_in(run, rows, buckets, |row| table[numbers[row] as usize]),
+            RunGroups::Coded(codes, _) => match run.matches {
+                Matches::All(bits) if self.layout.only_counts() && table.len() <= rows.len() => {
+                    self.codes(&codes[rows], table, bits);
+                }
+                _ => self.events_in(run, rows, buckets, |row| table[usize::from(codes[row])]),
+            },
         }
     }
 
-    fn rows(
-        &mut self,
-        run: &Run,
-        table: &[u32],
-        rows: Range<usize>,
-        first: u32,
-        buckets: &Buckets,
-        wanted: impl Fn(Kind) -> bool,
-    ) {
-        match &run.groups {
-            RunGroups::None => self.rows_in(run, rows, first, buckets, wanted, |_| table[0]),
-            RunGroups::Each(numbers) => {
-                self.rows_in(run, rows, first, buckets, wanted, |row| table[numbers[row] as usize])
-            }
-            RunGroups::Coded(codes, _) => {
-                self.rows_in(run, rows, first, buckets, wanted, |row| table[usize::from(codes[row])]);
+    /// Counts rows that all match the same, by their codes first and only then by group.
+    fn codes(&mut self, codes: &[u16], table: &[u32], bits: u32) {
+        let mut of_code = vec![0_u32; table.len()];
+        codes.iter().for_each(|code| of_code[usize::from(*code)] += 1);
+        for (group, count) in table.iter().zip(of_code).filter(|(group, count)| **group != SKIPPED && *count > 0) {
+            self.counted.rows[*group as usize] += u64::from(count);
+            for (series, kind) in self.layout.kinds.iter().enumerate() {
+                let cells = SeriesCells::new(&self.layout, series);
+                if *kind == Kind::Count && bits & cells.bit != 0 {
+                    self.counted.values[cells.of_range(*group)] += u64::from(count);
+                }
             }
         }
     }
 
     #[inline]
-    fn rows_in(
-        &mut self,
-        run: &Run,
-        rows: Range<usize>,
-        first: u32,
-        buckets: &Buckets,
-        wanted: impl Fn(Kind) -> bool,
-        group_of: impl Fn(usize) -> u32,
-    ) {
-        if wanted(Kind::Count) {
+    fn events_in(&mut self, run: &Run, rows: Range<usize>, buckets: &Buckets, group_of: impl Fn(usize) -> u32) {
+        let Self { layout, counted, extents, bucket: last, .. } = self;
+        for row in rows.clone() {
+            if let Some(count) = counted.rows.get_mut(group_of(row) as usize) {
+                *count += 1;
+            }
+        }
+        for (series, kind) in layout.kinds.iter().enumerate().filter(|(_, kind)| **kind != Kind::Uniques) {
+            let cells = SeriesCells::new(layout, series);
+            if !run.matches.any_of(cells.bit) {
+                continue;
+            }
+            let mut add = |cell: usize, row: usize| match kind {
+                Kind::Sum(number) => {
+                    let number = run.numbers[*number][row];
+                    if !number.is_nan() {
+                        counted.sums[cell].add(number);
+                    }
+                }
+                _ => counted.values[cell] += 1,
+            };
             for row in rows.clone() {
-                if let Some(count) = self.counted.rows.get_mut(group_of(row) as usize) {
-                    *count += 1;
+                let group = group_of(row);
+                if group == SKIPPED || run.matches.of(row) & cells.bit == 0 {
+                    continue;
                 }
-            }
-        }
-        let of_range = self.layout.buckets;
-        let kinds = Arc::clone(&self.layout.kinds);
-        for (series, kind) in kinds.iter().copied().enumerate().filter(|(_, kind)| wanted(*kind)) {
-            let bit = 1 << series;
-            if run.matches.any_of(bit) {
-                let base = self.layout.cell(series, 0, 0);
-                let width = of_range + 1;
-                for row in rows.clone() {
-                    let group = group_of(row);
-                    if group == SKIPPED || run.matches.of(row) & bit == 0 {
-                        continue;
-                    }
-                    let first_cell = base + group as usize * width;
-                    self.cell(kind, first_cell + of_range, run, row, first);
-                    // A lone bucket is the range.
-                    if of_range > 1 {
-                        let bucket = self.bucket_of(run.timestamps[row], buckets);
-                        self.cell(kind, first_cell + bucket, run, row, first);
-                    }
+                add(cells.of_range(group), row);
+                if cells.has_buckets() {
+                    add(cells.of_bucket(group, bucket_of(run.timestamps[row], extents, last, buckets)), row);
                 }
             }
         }
     }
 
     #[inline]
-    fn cell(&mut self, kind: Kind, cell: usize, run: &Run, row: usize, first: u32) {
-        match kind {
-            Kind::Count => self.counted.values[cell] += 1,
-            Kind::Sum(number) => {
-                let number = run.numbers[number][row];
-                if !number.is_nan() {
-                    self.counted.sums[cell].add(number);
-                }
+    fn units_in(&mut self, run: &Run, rows: Range<usize>, buckets: &Buckets, group_of: impl Fn(usize) -> u32) {
+        let Self { layout, counted, seen, moved, block, first, several, extents, bucket: last, .. } = self;
+        let (block, first, several) = (*block, *first, *several);
+        let values = counted.values.as_mut_slice();
+        for (series, _) in layout.kinds.iter().enumerate().filter(|(_, kind)| **kind == Kind::Uniques) {
+            let cells = SeriesCells::new(layout, series);
+            if !run.matches.any_of(cells.bit) {
+                continue;
             }
-            Kind::Uniques => {
-                let seen = &mut self.seen[cell];
-                if *seen == 0 {
-                    self.touched.push(cell as u32);
+            let mut see = |cell: usize, subject: u32| {
+                let word = seen[cell];
+                let own = if word >> u32::BITS == block { word as u32 } else { 0 };
+                let bit = 1 << (subject - first);
+                let is_new = own & bit == 0;
+                seen[cell] = block << u32::BITS | u64::from(own | bit);
+                if several & bit == 0 {
+                    // No branch: whether somebody is new nobody can foresee.
+                    values[cell] += u64::from(is_new);
+                } else if is_new {
+                    moved.push(u64::from(subject) << u32::BITS | cell as u64);
                 }
-                *seen |= 1 << (run.subjects[row] - first);
+            };
+            for row in rows.clone() {
+                let group = group_of(row);
+                if group == SKIPPED || run.matches.of(row) & cells.bit == 0 {
+                    continue;
+                }
+                let subject = run.subjects[row];
+                see(cells.of_range(group), subject);
+                if cells.has_buckets() {
+                    see(cells.of_bucket(group, bucket_of(run.timestamps[row], extents, last, buckets)), subject);
+                }
             }
         }
     }
 
-    #[inline]
-    fn bucket_of(&mut self, us: i64, buckets: &Buckets) -> usize {
-        if !self.extents[self.bucket].contains(us) {
-            // Rows lie in the range, and every instant of it in a bucket.
-            self.bucket = buckets.index_of(us).unwrap_or(self.bucket);
+    /// Puts persons in the place of subjects, from `start` on.
+    fn moved_to_persons(&mut self, start: usize, merged: &Merged) {
+        for entry in self.moved.iter_mut().skip(start) {
+            let (subject, cell) = ((*entry >> u32::BITS) as u32, *entry as u32);
+            let person = merged.person(subject).unwrap_or(subject);
+            *entry = u64::from(person) << u32::BITS | u64::from(cell);
         }
-        self.bucket
     }
+}
+
+/// Where the cells of one series are.
+#[derive(Debug, Clone, Copy)]
+struct SeriesCells {
+    bit: u32,
+    base: usize,
+    buckets: usize,
+}
+
+impl SeriesCells {
+    fn new(layout: &Layout, series: usize) -> Self {
+        Self { bit: 1 << series, base: layout.cell(series, 0, 0), buckets: layout.buckets }
+    }
+
+    /// A lone bucket is the range.
+    fn has_buckets(self) -> bool {
+        self.buckets > 1
+    }
+
+    fn of_bucket(self, group: u32, bucket: usize) -> usize {
+        self.base + group as usize * (self.buckets + 1) + bucket
+    }
+
+    fn of_range(self, group: u32) -> usize {
+        self.of_bucket(group, self.buckets)
+    }
+}
+
+/// The bucket of an instant; `last` is that of the one before: rows of a subject lie close together.
+#[inline]
+fn bucket_of(us: i64, extents: &[ResolvedRange], last: &mut usize, buckets: &Buckets) -> usize {
+    if !extents[*last].contains(us) {
+        // Rows lie in the range, and every instant of it in a bucket.
+        *last = buckets.index_of(us).unwrap_or(*last);
+    }
+    *last
 }
