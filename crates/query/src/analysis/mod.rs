@@ -27,4 +27,4 @@ pub use portable::PortablePlan;
 pub use result::QueryResult;
 pub(crate) use run::{absorb, joined};
 pub(crate) use sets::{Daily, DailyRow};
-pub(crate) use units::{Collector, Core, Ranges, Row, feed};
+pub(crate) use units::{Core, Row};

@@ -1,5 +1,6 @@
 //! Who is whom, as the operators ask it: of most subjects only that they are nobody else.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock, Weak};
 
 use pugmark_identity::Persons;
@@ -94,6 +95,18 @@ impl Merged {
     pub(crate) fn bits(&self, first: u32) -> u32 {
         let word = self.0.as_ref().and_then(|joined| joined.bits.get(first as usize / 64).copied()).unwrap_or(0);
         (word >> (first & 32)) as u32
+    }
+
+    /// The person of a subject who is counted as another.
+    #[inline]
+    pub(crate) fn other_person(&self, subject: u32) -> Option<u32> {
+        let joined = self.0.as_ref()?;
+        joined.person(subject).filter(|person| *person != subject)
+    }
+
+    /// Those of `subjects` who are counted as another.
+    pub(crate) fn moved_within(&self, subjects: Range<u32>) -> impl Iterator<Item = u32> {
+        self.0.iter().flat_map(move |joined| joined.moved.range(subjects.clone()))
     }
 
     /// The persons of a set of subjects.

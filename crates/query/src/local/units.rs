@@ -8,7 +8,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use super::persons::Merged;
 use super::run::{Matches, Run, RunGroups, Runs};
 use super::work::Work;
-use crate::analysis::{Collector, Core, Ranges, Row, feed};
+use crate::analysis::{Core, Row};
 use crate::error::Result;
 use crate::spec::Hit;
 
@@ -40,6 +40,11 @@ impl Stretches {
         self.count
     }
 
+    /// The stretch of a subject.
+    fn of(self, subject: u32) -> usize {
+        (subject / self.width) as usize
+    }
+
     pub(crate) fn subjects(self, at: usize) -> Range<u32> {
         let start = (at as u32).saturating_mul(self.width);
         start..start.saturating_add(self.width)
@@ -56,32 +61,69 @@ pub(crate) async fn feed_runs<C: Core>(
     make: impl Fn() -> C,
 ) -> Result<Vec<C>> {
     let stretches = Stretches::new(subjects, runs.rows());
-    let ranges = Ranges::new(subjects);
     let small = runs.rows() < STRETCH_ROWS;
     let runs = Arc::new(runs);
+    let moved = match merged.is_empty() {
+        true => Vec::new(),
+        false => move_rows(&runs, stretches, &merged, (pool, work)).await?,
+    };
     let feeder = || Feeder {
         core: make(),
         ends: Vec::new(),
         wanted: Vec::new(),
         hits: Vec::new(),
         reservation: MemoryConsumer::new("events of some units").register(pool),
-        moved: Collector::new(ranges, pool),
     };
-    let shared = Arc::clone(&runs);
-    let no_one_merged = merged.is_empty();
-    let piece = move |feeder: &mut Feeder<C>, at: usize| feeder.take(&shared, &stretches.subjects(at), &merged, needs);
+    let piece = move |feeder: &mut Feeder<C>, at: usize| {
+        let others: Vec<&[Row]> = moved.iter().map(|moved| moved.of(at)).collect();
+        feeder.take(&runs, &others, &stretches.subjects(at), &merged, needs)
+    };
     let feeders = work.each(stretches.count(), small, feeder, piece).await?;
-    let mut cores = Vec::with_capacity(feeders.len() * 2);
-    let mut parts = Vec::with_capacity(feeders.len());
-    let same: Vec<u32> = (0_u32..).take(runs.groups.len().max(1)).collect();
-    for feeder in feeders {
-        cores.push(feeder.core);
-        parts.push((feeder.moved, same.clone()));
+    Ok(feeders.into_iter().map(|feeder| feeder.core).collect())
+}
+
+/// The rows of subjects who are counted as another, with that one's stretch: what one thread found.
+struct Moved {
+    by_stretch: Vec<Vec<Row>>,
+    reservation: MemoryReservation,
+}
+
+impl Moved {
+    fn of(&self, stretch: usize) -> &[Row] {
+        self.by_stretch.get(stretch).map_or(&[], Vec::as_slice)
     }
-    if !no_one_merged {
-        cores.extend(feed(ranges, parts, work.threads(), make).await?);
-    }
-    Ok(cores)
+}
+
+/// Finds the rows that belong to other stretches than their subjects'.
+async fn move_rows(
+    runs: &Arc<Runs>,
+    stretches: Stretches,
+    merged: &Merged,
+    (pool, work): (&Arc<dyn MemoryPool>, Work),
+) -> Result<Vec<Moved>> {
+    let make = || Moved {
+        by_stretch: vec![Vec::new(); stretches.count()],
+        reservation: MemoryConsumer::new("events of merged units").register(pool),
+    };
+    let (runs, merged) = (Arc::clone(runs), merged.clone());
+    let (count, small) = (runs.runs.len(), runs.rows() < STRETCH_ROWS);
+    let piece = move |moved: &mut Moved, at: usize| {
+        let run = &runs.runs[at];
+        let mut rows = 0;
+        for (row, subject) in run.subjects.iter().enumerate() {
+            let Some(unit) = merged.other_person(*subject) else { continue };
+            rows += 1;
+            moved.by_stretch[stretches.of(unit)].push(Row {
+                timestamp: run.timestamps[row],
+                sequence: run.sequences.get(row).copied().unwrap_or(0),
+                unit,
+                matches: run.matches.of(row),
+                group: run.groups.of(row),
+            });
+        }
+        Ok(moved.reservation.try_grow(rows * size_of::<Row>())?)
+    };
+    work.each(count, small, make, piece).await
 }
 
 /// One thread's part of it.
@@ -94,14 +136,20 @@ struct Feeder<C> {
     hits: Vec<Hit>,
     /// Of `hits`.
     reservation: MemoryReservation,
-    /// Rows of persons with several subjects, which are together only when all have been read.
-    moved: Collector,
 }
 
 const NO_HIT: Hit = Hit { timestamp: 0, sequence: 0, matches: 0, group: 0 };
 
 impl<C: Core> Feeder<C> {
-    fn take(&mut self, runs: &Runs, subjects: &Range<u32>, merged: &Merged, needs: u32) -> Result<()> {
+    /// Takes the rows about `subjects`, and those of others who are counted as one of them.
+    fn take(
+        &mut self,
+        runs: &Runs,
+        others: &[&[Row]],
+        subjects: &Range<u32>,
+        merged: &Merged,
+        needs: u32,
+    ) -> Result<()> {
         let width = (subjects.end - subjects.start) as usize;
         let own: Vec<(usize, Range<usize>)> = runs
             .runs
@@ -131,11 +179,20 @@ impl<C: Core> Feeder<C> {
                 }
             }
         }
-        if !merged.is_empty() {
-            self.move_merged(runs, &own, subjects.start, merged)?;
+        for row in others.iter().copied().flatten() {
+            self.wanted[(row.unit - subjects.start) as usize] |= row.matches & needs != 0;
+        }
+        // Theirs are among the others of some stretch.
+        for subject in merged.moved_within(subjects.clone()) {
+            if let Some(wanted) = self.wanted.get_mut((subject - subjects.start) as usize) {
+                *wanted = false;
+            }
         }
         self.ends.clear();
         self.ends.resize(width, 0);
+        for row in others.iter().copied().flatten() {
+            self.ends[(row.unit - subjects.start) as usize] += 1;
+        }
         for (at, rows) in &own {
             for subject in &runs.runs[*at].subjects[rows.clone()] {
                 self.ends[(subject - subjects.start) as usize] += 1;
@@ -162,6 +219,15 @@ impl<C: Core> Feeder<C> {
                 (matches, groups) => {
                     self.place(run, rows, subjects.start, |row| (matches.of(row), groups.of(row)));
                 }
+            }
+        }
+        for row in others.iter().copied().flatten() {
+            let place = (row.unit - subjects.start) as usize;
+            if self.wanted[place] {
+                let Row { timestamp, sequence, matches, group, .. } = *row;
+                let end = &mut self.ends[place];
+                self.hits[*end as usize] = Hit { timestamp, sequence, matches, group };
+                *end += 1;
             }
         }
         let mut start = 0;
@@ -191,26 +257,5 @@ impl<C: Core> Feeder<C> {
             self.hits[*end as usize] = Hit { timestamp: *timestamp, sequence, matches, group };
             *end += 1;
         }
-    }
-
-    /// Sets the rows of persons with several subjects aside.
-    fn move_merged(&mut self, runs: &Runs, own: &[(usize, Range<usize>)], first: u32, merged: &Merged) -> Result<()> {
-        let mut moved = Vec::new();
-        for (at, rows) in own {
-            let run = &runs.runs[*at];
-            for row in rows.clone() {
-                let subject = run.subjects[row];
-                let Some(person) = merged.person(subject) else { continue };
-                self.wanted[(subject - first) as usize] = false;
-                moved.push(Row {
-                    timestamp: run.timestamps[row],
-                    sequence: run.sequences.get(row).copied().unwrap_or(0),
-                    unit: person,
-                    matches: run.matches.of(row),
-                    group: run.groups.of(row),
-                });
-            }
-        }
-        self.moved.push(moved.into_iter())
     }
 }
