@@ -67,7 +67,7 @@ def explain(workers, questions, results):
 
 def cold(systems, questions):
     """Each question once, to a system that was just opened, with nothing of its files in memory."""
-    results, how = Results.without(systems.missing, questions), ""
+    results, how, plans = Results.without(systems.missing, questions), "", {}
     for question in questions:
         say(f"cold: {question.name}")
         found = {}
@@ -78,8 +78,13 @@ def cold(systems, questions):
             worker.told({"sql": "select 1"})
             found[who] = results.take(question, who, worker.ask(line), counts=True)
             worker.close()
+            if "query" in line:
+                # What it reads is told by asking again, just opened.
+                worker = systems.open(system)
+                plans |= explain({who: worker}, [question.only([who])], results)
+                worker.close()
         results.compare(question, found)
-    return results, how
+    return results, how, plans
 
 
 def loaded(systems, questions, rounds):
@@ -122,11 +127,12 @@ def tell_warm(systems, args, questions):
 
 
 def tell_cold(systems, args, questions):
-    found, how = cold(systems, questions)
+    found, how, plans = cold(systems, questions)
     heading(args, f"cold: {how} and the system opened before each question, which is asked once")
     report.comparison(questions, found)
     report.everybody(questions, found)
     report.agreement(questions, found)
+    report.explained(plans)
     return [found]
 
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::DataType;
@@ -103,7 +104,34 @@ impl Local {
             };
             Ok(Arc::new(Part { rollup, persons, sequences, times, source }))
         };
-        self.sources().into_iter().map(part).collect()
+        let sources = self.sources();
+        self.read_rollups(&sources)?;
+        sources.into_iter().map(part).collect()
+    }
+
+    /// Reads the rollups that are not at hand, by as many threads as there are processors: after an open that is all of them.
+    fn read_rollups(&self, sources: &[Source]) -> Result<()> {
+        let is_missing = |source: &&Source| match source {
+            Source::File(file) => !self.cache.has(&file.rollup, Kept::Rollup),
+            Source::Tail(..) => false,
+        };
+        let missing: Vec<&Source> = sources.iter().filter(is_missing).collect();
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<()> {
+            while let Some(source) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                self.rollup(source)?;
+            }
+            Ok(())
+        };
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(missing.len());
+        thread::scope(|scope| {
+            // Where no thread can be started there are only fewer of them.
+            let others: Vec<_> =
+                (1..threads).filter_map(|_| thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
+            let own = work();
+            let others = others.into_iter().map(|other| other.join().unwrap_or_else(|e| std::panic::resume_unwind(e)));
+            others.fold(own, Result::and)
+        })
     }
 
     fn rollup(&self, source: &Source) -> Result<Arc<Rollup>> {
