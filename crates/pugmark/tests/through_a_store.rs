@@ -273,6 +273,36 @@ fn answers_as_of_any_sequence_are_those_of_then() {
     }
 }
 
+/// Found by the test above. The day before the range is whole, those in it are not.
+#[test]
+fn a_rolling_series_looks_back_also_where_no_day_of_the_range_is_whole() {
+    let event = |timestamp_us: i64, sequence: u64| OracleEvent {
+        unit: 1,
+        event: "a".to_owned(),
+        timestamp_us,
+        sequence,
+        properties: std::collections::BTreeMap::new(),
+    };
+    let events =
+        vec![event(1_735_601_400_000_000, 1), event(1_735_603_200_000_000, 2), event(1_735_430_400_000_000, 3)];
+    let series = serde_json::json!([{"event": "a", "measure": "uniques", "rolling": 2}]);
+    let query = serde_json::json!({"trend": {"interval": "day", "time_zone": "UTC", "series": series}});
+    let around =
+        Surroundings { now_us: 1_735_689_600_000_000, data_us: (1_735_430_400_000_000, 1_735_689_600_000_000) };
+    let case = Case { query, events, around };
+    let mut arrival = vec![0; 40];
+    (arrival[0], arrival[1], arrival[8]) = (4, 134, 60);
+    let (_dir, db, log) = stored(&case, &arrival);
+    let sequence = Sequence::new(3);
+    let then = as_of(&case, &log, sequence);
+    let mut question = question(&then);
+    question["as_of"] = 3.into();
+    question["explain"] = true.into();
+    let found = db.blocking().unwrap().query_json(&question.to_string()).unwrap();
+    let found = serde_json::to_value(&found).unwrap();
+    assert_eq!(difference(&found, &then, &arrival), None, "{found:#}");
+}
+
 #[test]
 fn values_of_odd_types_stay_readable() {
     let dir = tempfile::tempdir().unwrap();

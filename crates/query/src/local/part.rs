@@ -1,5 +1,6 @@
 //! The parts of a snapshot: columnar files and pieces of the tail, each sorted and with a rollup.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -92,8 +93,10 @@ impl Local {
 
     /// The same, with the sets of their rollups as persons where some are merged.
     pub(crate) fn parts_of(&self, merged: &Merged) -> Result<Parts> {
-        let part = |source: Source| {
-            let rollup = self.rollup(&source)?;
+        let sources = self.sources();
+        let mut read = self.read_rollups(&sources)?;
+        let part = |(at, source): (usize, Source)| {
+            let rollup = read.remove(&at).map_or_else(|| self.rollup(&source), Ok)?;
             let persons = (!merged.is_empty()).then(|| self.person_sets(&source, &rollup)).transpose()?;
             let (sequences, times) = match &source {
                 Source::File(file) => (
@@ -104,24 +107,23 @@ impl Local {
             };
             Ok(Arc::new(Part { rollup, persons, sequences, times, source }))
         };
-        let sources = self.sources();
-        self.read_rollups(&sources)?;
-        sources.into_iter().map(part).collect()
+        sources.into_iter().enumerate().map(part).collect()
     }
 
-    /// Reads the rollups that are not at hand, by as many threads as there are processors: after an open that is all of them.
-    fn read_rollups(&self, sources: &[Source]) -> Result<()> {
-        let is_missing = |source: &&Source| match source {
+    /// The rollups that are not at hand, by the places of their sources, read by as many threads as there are processors: after an open that is all of them.
+    fn read_rollups(&self, sources: &[Source]) -> Result<HashMap<usize, Arc<Rollup>>> {
+        let is_missing = |(_, source): &(usize, &Source)| match source {
             Source::File(file) => !self.cache.has(&file.rollup, Kept::Rollup),
             Source::Tail(..) => false,
         };
-        let missing: Vec<&Source> = sources.iter().filter(is_missing).collect();
+        let missing: Vec<(usize, &Source)> = sources.iter().enumerate().filter(is_missing).collect();
         let next = AtomicUsize::new(0);
-        let work = || -> Result<()> {
-            while let Some(source) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.rollup(source)?;
+        let work = || -> Result<Vec<(usize, Arc<Rollup>)>> {
+            let mut read = Vec::new();
+            while let Some((at, source)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                read.push((*at, self.rollup(source)?));
             }
-            Ok(())
+            Ok(read)
         };
         let threads = thread::available_parallelism().map_or(1, usize::from).min(missing.len());
         thread::scope(|scope| {
@@ -130,7 +132,8 @@ impl Local {
                 (1..threads).filter_map(|_| thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
             let own = work();
             let others = others.into_iter().map(|other| other.join().unwrap_or_else(|e| std::panic::resume_unwind(e)));
-            others.fold(own, Result::and)
+            let read = std::iter::once(own).chain(others).collect::<Result<Vec<_>>>()?;
+            Ok(read.into_iter().flatten().collect())
         })
     }
 

@@ -14,7 +14,7 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr_adapter::{DefaultPhysicalExprAdapter, PhysicalExprAdapter, PhysicalExprAdapterFactory};
 
 use super::events::external;
-use crate::columns::{Arrivals, Contents, Held, Values, in_microseconds, instant, is_instant};
+use crate::columns::{Arrivals, Contents, Held, Values, corrupt, in_microseconds, instant, is_instant};
 
 /// Adapts what is asked of the table to one file after the other.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Adapters;
 
 impl PhysicalExprAdapterFactory for Adapters {
     fn create(&self, table: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
-        let contents = Contents::of(&file).map_err(external)?;
+        let contents = Contents::of(&file).map_err(|what| external(corrupt("a columnar file", what)))?;
         let rest = DefaultPhysicalExprAdapter::new(table, Arc::clone(&file));
         Ok(Arc::new(Adapter { contents, file, rest }))
     }

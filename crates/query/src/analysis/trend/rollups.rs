@@ -16,7 +16,7 @@ pub(super) fn cover_all(trend: &Trend, shape: &Shape) -> bool {
     let mut series = trend.series.iter().enumerate();
     plain
         && series.all(|(at, series)| series.selector.filter.is_none() || !rolls(at))
-        && Cover::of(&shape.extended).is_some()
+        && [&shape.buckets, &shape.extended].into_iter().all(|buckets| Cover::of(buckets).is_some())
 }
 
 /// The values of the buckets, and that of the range.
