@@ -48,7 +48,7 @@ pub use datafusion::parquet;
 
 pub use pugmark_identity::IdentityOptions;
 pub use pugmark_query::calendar::{Interval, Moment, Range, Span, WeekStart, days, hours, minutes, weeks};
-pub use pugmark_query::columns::{Declaration, MAX_DECLARATIONS, MergePolicy, SizeTiered};
+pub use pugmark_query::columns::{Declaration, FileSize, MAX_DECLARATIONS, MergePolicy, SizeTiered};
 pub use pugmark_query::files::{
     Export, ExportFormat, Exported, Field, Import, ImportFormat, Mapping, Progress, Reject, Source, Summary,
 };

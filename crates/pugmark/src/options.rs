@@ -1,5 +1,6 @@
 //! How a directory is opened.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use pugmark_identity::IdentityOptions;
@@ -31,6 +32,9 @@ pub struct Options {
     pub flush_bytes: usize,
     /// Which columnar files are merged, in the background where [`store`](Self::store) says so.
     pub merge: Arc<dyn MergePolicy>,
+    /// How many bytes of columnar files merges in the background read and write in a second at most, together; `None` for no bound. Merges that somebody waits for, by
+    /// [`compact`](crate::Pugmark::compact), are not held back.
+    pub merge_bytes_per_second: Option<NonZeroU64>,
     /// Of the query engine: memory and threads.
     pub engine: EngineOptions,
 }
@@ -45,6 +49,7 @@ impl Default for Options {
             flush_rows: columns.flush_rows,
             flush_bytes: columns.flush_bytes,
             merge: columns.merge,
+            merge_bytes_per_second: columns.merge_bytes_per_second,
             engine: EngineOptions::default(),
         }
     }
@@ -64,6 +69,7 @@ impl Options {
             storage: Arc::clone(&self.store.storage),
             merge: Arc::clone(&self.merge),
             merge_in_background: self.store.background,
+            merge_bytes_per_second: self.merge_bytes_per_second,
         }
     }
 }

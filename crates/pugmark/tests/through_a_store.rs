@@ -111,7 +111,7 @@ fn open(dir: &std::path::Path, clock: &Arc<ManualClock>, arrival: &Arrival) -> P
     let local_operators = !arrival[1].is_multiple_of(4);
     let engine = EngineOptions { local_operators, ..EngineOptions::default() };
     let target_rows = if arrival[2].is_multiple_of(2) { 1_000 } else { 0 };
-    let merge = Arc::new(SizeTiered { target_rows, files_min: 2 });
+    let merge = Arc::new(SizeTiered { target_rows, files_min: 2, ..SizeTiered::default() });
     Pugmark::open_with(dir, Options { store, engine, merge, ..Options::default() }).unwrap()
 }
 

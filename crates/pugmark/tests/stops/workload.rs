@@ -259,7 +259,7 @@ pub fn options(storage: &SimulatedStorage, background: bool) -> Options {
     options.store.buffered_sync_after = Duration::from_secs(3_600);
     options.store.background = background;
     options.flush_rows = 48;
-    options.merge = Arc::new(SizeTiered { target_rows: 1_000, files_min: 2 });
+    options.merge = Arc::new(SizeTiered { target_rows: 1_000, files_min: 2, ..SizeTiered::default() });
     options
 }
 

@@ -217,7 +217,7 @@ impl Batches {
         }
     }
 
-    /// A batch always has its own line in a small file: there it costs no more than anything else does.
+    /// `None` where batches are small, so that they would take about as much as `rows` times of arrival do. One batch is always worth it.
     fn if_few(self, rows: usize) -> Option<Self> {
         let few = self.sequences.len() <= (rows / BATCH_MIN_ROWS).max(1);
         (few && !self.sequences.is_empty()).then_some(self)

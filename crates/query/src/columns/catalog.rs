@@ -12,6 +12,7 @@ use super::cube::{Declaration, Declared};
 use super::dir::{ColumnDir, Kind};
 use super::error;
 use super::guard::{Guarded, Stored};
+use super::policy::FileSize;
 
 /// Key: file id. Value: [`Entry`] as JSON.
 const FILES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("columns.files");
@@ -70,6 +71,8 @@ pub struct ColumnFile {
     pub rows: u64,
     /// Its size.
     pub bytes: u64,
+    /// What the values of its events take in memory, in bytes.
+    pub decoded_bytes: u64,
     /// The lowest sequence in it.
     pub first_sequence: Sequence,
     /// The highest sequence in it.
@@ -114,6 +117,7 @@ pub(crate) struct CubeEntry {
 pub(crate) struct Entry {
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
+    pub(crate) decoded_bytes: u64,
     pub(crate) rollup_bytes: u64,
     pub(crate) first_sequence: u64,
     pub(crate) last_sequence: u64,
@@ -144,6 +148,7 @@ impl ColumnFile {
             path: data.path.clone(),
             rows: entry.rows,
             bytes: entry.bytes,
+            decoded_bytes: entry.decoded_bytes,
             first_sequence: Sequence::new(entry.first_sequence),
             last_sequence: Sequence::new(entry.last_sequence),
             first_subject: SubjectId::new(entry.first_subject),
@@ -165,6 +170,7 @@ impl ColumnFile {
             path: self.path.clone(),
             rows: self.rows,
             bytes: self.bytes,
+            decoded_bytes: self.decoded_bytes,
             first_sequence: self.first_sequence,
             last_sequence: self.last_sequence,
             first_subject: self.first_subject,
@@ -176,6 +182,11 @@ impl ColumnFile {
             rollup: Arc::clone(&self.rollup),
             cubes,
         }
+    }
+
+    /// Its size, as policies see it.
+    pub(crate) fn size(&self) -> FileSize {
+        FileSize { rows: self.rows, decoded_bytes: self.decoded_bytes }
     }
 
     /// Its cube for a declaration, as far as that has been made.
@@ -206,6 +217,7 @@ impl ColumnFile {
         Entry {
             rows: self.rows,
             bytes: self.bytes,
+            decoded_bytes: self.decoded_bytes,
             rollup_bytes: self.rollup.bytes,
             first_sequence: self.first_sequence.number(),
             last_sequence: self.last_sequence.number(),

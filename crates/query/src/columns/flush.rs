@@ -1,20 +1,23 @@
 //! Writes the tail to files, and merges files, in the background.
 
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pugmark_registry::Registry;
 use pugmark_store::{Error, ErrorKind, Result, Store};
 
 use super::catalog::{FileId, StoredCube};
-use super::cell::{Part, Slice};
+use super::cell::Part;
 use super::cube::{Declared, cube_of_file, write_cube};
 use super::dir::Kind;
 use super::fold::ColumnsFold;
 use super::guard::Stored;
 use super::merge::{FILES_MAX, merge_files};
+use super::pace::{Budget, Pace};
+use super::policy::FileSize;
 use super::state::Columns;
 use super::writer::write_file;
 
@@ -33,6 +36,8 @@ pub(crate) struct Control {
     work: Mutex<Work>,
     wake: Condvar,
     answered: Condvar,
+    /// Of merges that nobody waits for.
+    budget: Mutex<Budget>,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +66,21 @@ struct Work {
     stopped: bool,
 }
 
+impl Work {
+    fn gives_up_merge(&self) -> bool {
+        self.stopping || self.give_up_merge
+    }
+
+    fn is_merge_asked_for(&self) -> bool {
+        self.merges_wanted > self.merges_answered
+    }
+
+    /// Whether a merge is not to be held back: somebody waits for it, or for its end.
+    fn hurries_merge(&self) -> bool {
+        self.gives_up_merge() || self.is_merge_asked_for()
+    }
+}
+
 enum Task {
     Due,
     /// All up to this request.
@@ -74,9 +94,15 @@ impl Control {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Merges in the background read and write so many bytes a second at most.
+    pub(crate) fn new(merge_bytes_per_second: Option<NonZeroU64>) -> Self {
+        Self { budget: Mutex::new(Budget::new(merge_bytes_per_second)), ..Self::default() }
+    }
+
     /// For a fold that is built beside the one of `other`.
     pub(crate) fn beside(other: &Self) -> Self {
-        Self { files: Arc::clone(&other.files), ..Self::default() }
+        let rate = other.budget.lock().unwrap_or_else(PoisonError::into_inner).bytes_per_second;
+        Self { files: Arc::clone(&other.files), ..Self::new(rate) }
     }
 
     /// The id of a new file.
@@ -133,19 +159,13 @@ impl Control {
                 return None;
             }
             // What comes in has precedence, unless somebody waits.
-            let asked = work.merges_wanted > work.merges_answered;
-            if asked || (work.mergeable && !work.due) {
+            if work.is_merge_asked_for() || (work.mergeable && !work.due) {
                 work.merging = true;
                 work.give_up_merge = false;
                 return Some(work.merges_wanted);
             }
             work = self.wake.wait(work).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    fn gives_up_merge(&self) -> bool {
-        let work = self.lock();
-        work.stopping || work.give_up_merge
     }
 
     fn note_merge(&self, result: &Result<bool>, request: u64) {
@@ -197,8 +217,31 @@ impl Control {
     }
 }
 
+impl Pace for Control {
+    fn gives_up(&self) -> bool {
+        self.lock().gives_up_merge()
+    }
+
+    fn spend(&self, bytes: u64) {
+        if self.lock().hurries_merge() {
+            return;
+        }
+        #[expect(clippy::disallowed_methods, reason = "a bound on real time; nothing of it is stored")]
+        let now = Instant::now();
+        let wait = self.budget.lock().unwrap_or_else(PoisonError::into_inner).spend(bytes, now);
+        if wait > Duration::ZERO {
+            let holds = |work: &mut Work| !work.hurries_merge();
+            let _waited =
+                self.wake.wait_timeout_while(self.lock(), wait, holds).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
 /// The threads that write the tail of one store to files, whenever it has grown to the size of a file and on demand, and that merge files as the
 /// [`MergePolicy`](super::MergePolicy) says, while nothing is to be flushed and on demand.
+///
+/// What they merge without being asked reads and writes no more than [`merge_bytes_per_second`](super::ColumnsOptions::merge_bytes_per_second). A flush is never held
+/// back: appends may wait for it.
 ///
 /// A flush that fails is tried again. As long as the last one failed, [`flush_now`](Self::flush_now) and [`close`](Self::close) say why if they fail as
 /// well, and appends that find the tail full fail with the same error. Nothing is lost: what is in no file is in the log.
@@ -304,6 +347,7 @@ impl Flusher {
         let mut work = self.control.lock();
         let begun = work.begun;
         work.give_up_merge = true;
+        self.control.wake.notify_all();
         while (work.ended < begun || (work.merging && work.give_up_merge)) && !work.stopped {
             work = self.control.answered.wait(work).unwrap_or_else(PoisonError::into_inner);
         }
@@ -381,9 +425,7 @@ impl Running {
             return Ok(false);
         }
         let schema = columns.event_schema(registry.schema());
-        let slices: Vec<Slice> = parts.iter().map(Part::slice).collect();
-        let file = write_file(&columns.dir, self.0.next_file(), &slices, &schema)?;
-        drop(slices);
+        let file = write_file(&columns.dir, self.0.next_file(), &parts, &schema)?;
         store.update(|fold: &mut ColumnsFold, _| {
             fold.install(file, &parts);
             Ok(())
@@ -416,17 +458,17 @@ impl Drop for MergeEnded<'_> {
 }
 
 /// Merges the files that the policy picks; `false` when there are none, or it was given up.
-fn merge(control: &Control, store: &Store) -> Result<bool> {
+fn merge(control: &Arc<Control>, store: &Store) -> Result<bool> {
     let snapshot = store.snapshot();
     let columns = state_of::<Columns>(&snapshot)?;
     let registry = state_of::<Registry>(&snapshot)?;
-    let rows: Vec<u64> = columns.files.iter().map(|file| file.rows).collect();
-    let Some(picked) = columns.merge.pick(&rows) else { return make_cubes(control, store, &columns) };
+    let sizes: Vec<FileSize> = columns.files.iter().map(|file| file.size()).collect();
+    let Some(picked) = columns.merge.pick(&sizes) else { return make_cubes(control, store, &columns) };
     let files = columns.files.get(picked).unwrap_or_default();
     let files = files.get(..files.len().min(FILES_MAX)).unwrap_or_default();
     let schema = columns.event_schema(registry.schema());
-    let give_up = || control.gives_up_merge();
-    let Some(merged) = merge_files(&columns.dir, || control.next_file(), files, &schema, &give_up)? else {
+    let pace: Arc<dyn Pace> = Arc::clone(control) as _;
+    let Some(merged) = merge_files(&columns.dir, || control.next_file(), files, &schema, &pace)? else {
         return Ok(false);
     };
     let mut merged = Some(merged);
@@ -439,15 +481,15 @@ fn merge(control: &Control, store: &Store) -> Result<bool> {
 }
 
 /// Makes one cube that is declared, or takes away those that are not any more; `false` when all is as it is declared, or it was given up.
-fn make_cubes(control: &Control, store: &Store, columns: &Columns) -> Result<bool> {
-    let give_up = || control.gives_up_merge();
+fn make_cubes(control: &Arc<Control>, store: &Store, columns: &Columns) -> Result<bool> {
+    let pace: Arc<dyn Pace> = Arc::clone(control) as _;
     for file in columns.files.iter() {
         let is_over = |cube: &StoredCube| columns.declared.iter().all(|declared| declared.number != cube.declared);
         let missing = columns.declared.iter().find(|declared| file.cube(declared.number).is_none());
         let made = match missing {
             Some(Declared { number, declaration }) => {
-                let cube = cube_of_file(file, declaration, &give_up)?;
-                if give_up() {
+                let cube = cube_of_file(file, declaration, &pace)?;
+                if pace.gives_up() {
                     return Ok(false);
                 }
                 let stored = match cube {

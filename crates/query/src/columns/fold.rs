@@ -1,6 +1,7 @@
 //! The fold of the log into columns.
 
 use std::any::Any;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,18 +10,18 @@ use pugmark_store::{Committed, Disk, Fold, Record, Result, Sequence, Storage, Ve
 
 use super::build::Slots;
 use super::catalog::{Catalog, Change, ColumnFile, FileId, StoredCube};
-use super::cell::{Cell, Part, Slice};
+use super::cell::{Cell, Part};
 use super::cube::{Declaration, Declared, MAX_DECLARATIONS, SETTING_PREFIX};
 use super::dir::ColumnDir;
 use super::flush::Control;
-use super::policy::{MergePolicy, SizeTiered};
+use super::policy::{FileSize, MergePolicy, SizeTiered};
 use super::schema::EventSchema;
 use super::state::{Columns, Schemas, Tail};
 use super::verify::ColumnsVerifier;
 use super::writer::write_file;
 
 /// A change of what files or catalog hold makes it another.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 /// Rows of a full chunk, unless a flush needs fewer; a larger batch makes a larger chunk.
 const CHUNK_ROWS: usize = 65_536;
 /// A chunk is full with so many bytes, too.
@@ -41,10 +42,14 @@ pub struct ColumnsOptions {
     pub merge: Arc<dyn MergePolicy>,
     /// Whether files are merged in the background too, and not only when that is asked for.
     pub merge_in_background: bool,
+    /// How many bytes of columnar files merges in the background read and write in a second at most, together; `None` for no bound. Neither flushes nor merges that
+    /// somebody waits for are held back.
+    pub merge_bytes_per_second: Option<NonZeroU64>,
 }
 
 impl Default for ColumnsOptions {
-    /// A million rows (1,048,576) or 256 MiB, on the machine's file system; files are merged up to four million rows.
+    /// A million rows (1,048,576) or 256 MiB, on the machine's file system; files are merged up to four million rows or 1 GiB
+    /// in memory, in the background at 64 MiB/s.
     fn default() -> Self {
         Self {
             flush_rows: 1 << 20,
@@ -53,6 +58,7 @@ impl Default for ColumnsOptions {
             storage: Arc::new(Disk),
             merge: Arc::new(SizeTiered::default()),
             merge_in_background: true,
+            merge_bytes_per_second: NonZeroU64::new(64 << 20),
         }
     }
 }
@@ -118,7 +124,7 @@ pub struct ColumnsFold {
     /// The types of properties while there is no flusher, who knows them from the snapshot.
     pub(super) types: Option<RegistryFold>,
     /// The sizes of the files that the merge policy was last asked about.
-    merge_looked_at: Vec<u64>,
+    merge_looked_at: Vec<FileSize>,
     /// The declarations that stand, ascending by number.
     declared: Arc<[Declared]>,
     /// Every setting up to here has been looked at.
@@ -129,7 +135,8 @@ impl ColumnsFold {
     /// A fold for the store in `store_dir`: its files are in the directories `columns` and `rollups` there.
     pub fn new(store_dir: &Path, options: ColumnsOptions) -> Self {
         let dir = ColumnDir::new(Arc::clone(&options.storage), store_dir);
-        Self::in_dir(dir, options, Arc::default())
+        let control = Control::new(options.merge_bytes_per_second);
+        Self::in_dir(dir, options, Arc::new(control))
     }
 
     fn in_dir(dir: ColumnDir, options: ColumnsOptions, control: Arc<Control>) -> Self {
@@ -231,8 +238,7 @@ impl ColumnsFold {
         let registry = published.downcast_ref::<Registry>().expect("invariant: a registry fold publishes a registry");
         let schema = EventSchema::of(registry.schema());
         let parts = Arc::clone(&self.sealed);
-        let slices: Vec<Slice> = parts.iter().map(Part::slice).collect();
-        let file = write_file(&self.dir, self.control.next_file(), &slices, &schema)?;
+        let file = write_file(&self.dir, self.control.next_file(), &parts, &schema)?;
         self.install(file, &parts);
         Ok(())
     }
@@ -359,12 +365,12 @@ impl Fold for ColumnsFold {
 
     fn publish(&mut self) -> Arc<dyn Any + Send + Sync> {
         self.control.set_due(self.options.is_due(self.sealed_extent()));
-        let rows: Vec<u64> = self.files.iter().map(|file| file.rows).collect();
+        let sizes: Vec<FileSize> = self.files.iter().map(|file| file.size()).collect();
         let lacks_cubes = self.options.merge_in_background && self.lacks_cubes();
-        if self.merge_looked_at != rows {
-            let picked = self.options.merge_in_background && self.options.merge.pick(&rows).is_some();
+        if self.merge_looked_at != sizes {
+            let picked = self.options.merge_in_background && self.options.merge.pick(&sizes).is_some();
             self.control.set_mergeable(picked || lacks_cubes);
-            self.merge_looked_at = rows;
+            self.merge_looked_at = sizes;
         } else if lacks_cubes {
             self.control.set_mergeable(true);
         }

@@ -15,6 +15,7 @@ use datafusion::parquet::file::reader::{ChunkReader, Length};
 use pugmark_store::{FileWriter, OpenMode, Result, Storage, StorageFile};
 
 use super::error;
+use super::pace::Pace;
 
 /// Bytes that share a checksum: little beside a page, so that a read costs little more than it asks for.
 pub(crate) const BLOCK_BYTES: usize = 16 << 10;
@@ -23,9 +24,10 @@ pub(crate) const BLOCK_BYTES: usize = 16 << 10;
 pub(crate) type Bytes = <PutPayload as IntoIterator>::Item;
 
 /// Writes to a file, and makes the checksums of its blocks.
-pub(crate) struct Guarding {
+pub(crate) struct Guarding<'a> {
     file: FileWriter,
     sums: Sums,
+    pace: &'a dyn Pace,
 }
 
 /// The checksums of blocks whose bytes come in order.
@@ -59,9 +61,9 @@ impl Sums {
     }
 }
 
-impl Guarding {
-    pub(crate) fn new(file: FileWriter) -> Self {
-        Self { file, sums: Sums::default() }
+impl<'a> Guarding<'a> {
+    pub(crate) fn new(file: FileWriter, pace: &'a dyn Pace) -> Self {
+        Self { file, sums: Sums::default(), pace }
     }
 
     /// The checksum of each block; the last may be shorter.
@@ -70,8 +72,9 @@ impl Guarding {
     }
 }
 
-impl Write for Guarding {
+impl Write for Guarding<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.pace.spend(bytes.len() as u64);
         let written = self.file.write(bytes)?;
         self.sums.add(&bytes[..written]);
         Ok(written)
@@ -121,6 +124,8 @@ impl Drop for Stored {
 pub(crate) struct Guarded {
     of: Arc<Stored>,
     file: Arc<dyn StorageFile>,
+    /// That of the work in the background that reads it.
+    pace: Option<Arc<dyn Pace>>,
 }
 
 impl Guarded {
@@ -131,7 +136,12 @@ impl Guarded {
             io::ErrorKind::NotFound => error::corrupt(of.path.display(), "missing, but the catalog names it"),
             _ => error::io("opening", &of.path, e),
         })?;
-        Ok(Self { of, file })
+        Ok(Self { of, file, pace: None })
+    }
+
+    /// The same file, read no faster than this.
+    pub(crate) fn paced(self, pace: &Arc<dyn Pace>) -> Self {
+        Self { pace: Some(Arc::clone(pace)), ..self }
     }
 
     /// # Errors
@@ -159,6 +169,9 @@ impl Guarded {
         let start = range.start - range.start % block;
         let end = range.end.next_multiple_of(block).min(self.of.bytes);
         let size = |from: u64, to: u64| usize::try_from(to - from).unwrap_or(usize::MAX);
+        if let Some(pace) = &self.pace {
+            pace.spend(end - start);
+        }
         let mut bytes = vec![0; size(start, end)];
         self.file.read_exact_at(&mut bytes, start).map_err(|e| match e.kind() {
             io::ErrorKind::UnexpectedEof => {

@@ -17,37 +17,38 @@ use datafusion::parquet::file::metadata::RowGroupMetaData;
 use datafusion::parquet::file::statistics::Statistics;
 use pugmark_store::Result;
 
-use super::arrivals::{Arrivals, Batches, Knots};
+use super::arrivals::{Arrivals, Batches, Knots, is_worth_it};
 use super::catalog::{ColumnFile, EVENT_NAMES_MAX, Entry, FileId};
 use super::contents::Contents;
 use super::dir::ColumnDir;
 use super::error;
 use super::guard::{Guarded, external};
 use super::order::row_groups;
+use super::pace::Pace;
+use super::policy::FileSize;
 use super::rollup::{Rollup, read_rollup};
 use super::schema::{EventSchema, system};
-use super::writer::{Column, Plan, are_milliseconds};
+use super::writer::{Column, Plan, ROWS_AT_ONCE, are_milliseconds};
 
-/// Rows that are decoded at once of one column of one file.
-const BATCH_ROWS: usize = 16_384;
 /// Every whole number up to here, and down to its opposite, is a double.
 const EXACT_MAX: i64 = 1 << 53;
 /// Most files that are merged at once.
 pub(super) const FILES_MAX: usize = 64;
 
-/// Writes the rows of `files`, which are neighbours in the order of their sequences, to one file. `None` once `give_up` says so, and for a column of whole numbers
+/// Writes the rows of `files`, which are neighbours in the order of their sequences, to one file. `None` once `pace` says that nobody wants it, and for a column of whole numbers
 /// that has widened and holds some that no double is equal to: digits that the overflow would have to take stay where they are.
 pub(super) fn merge_files(
     dir: &ColumnDir,
     id: impl FnOnce() -> FileId,
     files: &[Arc<ColumnFile>],
     schema: &EventSchema,
-    give_up: &(dyn Fn() -> bool + Sync),
+    pace: &Arc<dyn Pace>,
 ) -> Result<Option<ColumnFile>> {
-    let inputs = files.iter().map(Input::open).collect::<Result<Vec<_>>>()?;
+    let inputs = files.iter().map(|file| Input::open(file, pace)).collect::<Result<Vec<_>>>()?;
     let Some(fields) = fields(&inputs, schema) else { return Ok(None) };
-    let Some(order) = Merged::of(&inputs, give_up)? else { return Ok(None) };
-    let row_groups = row_groups(order.events.iter().map(|(_, rows)| *rows));
+    let Some(order) = Merged::of(&inputs, pace.as_ref())? else { return Ok(None) };
+    let size = files.iter().fold(FileSize::default(), |size, file| size.and(file.size()));
+    let row_groups = row_groups(&order.events, size);
     let entry = order.entry(files);
     let columns = |at: usize| -> Result<Column<'_>> {
         let field = fields.get(at).expect("invariant: columns are asked for by their place");
@@ -62,8 +63,9 @@ pub(super) fn merge_files(
         rollup: &order.rollup,
         arrivals: &order.arrivals,
         in_milliseconds: order.in_milliseconds,
+        rows_at_once: size.rows_at_once(ROWS_AT_ONCE),
     };
-    plan.write(dir, id(), &columns, give_up)
+    plan.write(dir, id(), &columns, pace.as_ref())
 }
 
 /// A file to be merged.
@@ -72,25 +74,27 @@ struct Input {
     footer: ArrowReaderMetadata,
     contents: Arc<Contents>,
     rollup: Rollup,
+    pace: Arc<dyn Pace>,
 }
 
 impl Input {
-    fn open(file: &Arc<ColumnFile>) -> Result<Self> {
-        let guarded = Guarded::open(Arc::clone(&file.data))?;
+    fn open(file: &Arc<ColumnFile>, pace: &Arc<dyn Pace>) -> Result<Self> {
+        let guarded = Guarded::open(Arc::clone(&file.data))?.paced(pace);
         let footer = ArrowReaderMetadata::load(&guarded, ArrowReaderOptions::new());
         let footer = footer.map_err(|e| error::reading(&file.path, e))?;
         let contents = Contents::of(footer.schema()).map_err(|what| error::corrupt(file.path.display(), what))?;
         let rollup = read_rollup(&file.rollup, file.rows)?;
-        Ok(Self { file: Arc::clone(file), footer, contents: Arc::new(contents), rollup })
+        Ok(Self { file: Arc::clone(file), footer, contents: Arc::new(contents), rollup, pace: Arc::clone(pace) })
     }
 
     /// The column of the table at this place of the file's.
     fn reader(&self, place: usize) -> Result<Reader> {
-        let guarded = Guarded::open(Arc::clone(&self.file.data))?;
+        let guarded = Guarded::open(Arc::clone(&self.file.data))?.paced(&self.pace);
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(guarded, self.footer.clone());
         let reads = self.contents.reads([place]);
         let mask = ProjectionMask::roots(builder.parquet_schema(), reads.iter().copied());
-        let batches = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build();
+        let batches =
+            builder.with_projection(mask).with_batch_size(self.file.size().rows_at_once(ROWS_AT_ONCE)).build();
         let batches = batches.map_err(|e| error::reading(&self.file.path, e))?;
         Ok(Reader { batches, contents: Arc::clone(&self.contents), place, reads })
     }
@@ -173,11 +177,11 @@ struct Merged {
 }
 
 impl Merged {
-    fn of(inputs: &[Input], give_up: &(dyn Fn() -> bool + Sync)) -> Result<Option<Self>> {
+    fn of(inputs: &[Input], pace: &dyn Pace) -> Result<Option<Self>> {
         let mut keys: Vec<(ArrayRef, ArrayRef)> = Vec::with_capacity(inputs.len());
         let mut events: BTreeMap<&str, Vec<(u8, Range<usize>)>> = BTreeMap::new();
         for (number, input) in (0_u8..).zip(inputs) {
-            if give_up() {
+            if pace.gives_up() {
                 return Ok(None);
             }
             keys.push((input.whole(system::SUBJECT.1)?, input.whole(system::TIMESTAMP.1)?));
@@ -226,7 +230,7 @@ impl Merged {
         let rollup = Rollup::of(counts.iter().map(|(name, rows)| (name.as_str(), *rows)), key);
         let timestamps: Vec<&[i64]> = keys.iter().map(|(_, timestamps)| *timestamps).collect();
         let in_milliseconds = timestamps.iter().all(|timestamps| are_milliseconds(timestamps));
-        let arrivals = arrivals(inputs, &timestamps)?;
+        let arrivals = arrivals(inputs, &timestamps, &rows)?;
         Ok(Some(Self { rows, events: counts, rollup, arrivals, in_milliseconds }))
     }
 
@@ -238,6 +242,7 @@ impl Merged {
         Entry {
             rows: self.rows.len() as u64,
             bytes: 0,
+            decoded_bytes: 0,
             rollup_bytes: 0,
             first_sequence: least(|entry| entry.first_sequence.into()) as u64,
             last_sequence: most(|entry| entry.last_sequence.into()) as u64,
@@ -251,22 +256,26 @@ impl Merged {
     }
 }
 
-/// What the order of arrival tells of the rows of all files: a curve where it was worth it for most of them.
-fn arrivals(inputs: &[Input], timestamps: &[&[i64]]) -> Result<Arrivals> {
-    let rows: usize = timestamps.iter().map(|timestamps| timestamps.len()).sum();
-    let of_curves = inputs.iter().zip(timestamps).filter(|(input, _)| input.contents.arrivals().has_curve());
-    let of_curves: usize = of_curves.map(|(_, timestamps)| timestamps.len()).sum();
-    let batches = Batches::merged(inputs.iter().map(|input| input.contents.arrivals().batches()), rows);
-    if of_curves * 2 <= rows {
-        return Ok(Arrivals::new(None, batches));
-    }
+/// What the order of arrival tells of all rows, as far as it is worth it; `rows` gives the file of each.
+fn arrivals(inputs: &[Input], timestamps: &[&[i64]], rows: &[u8]) -> Result<Arrivals> {
+    let batches = Batches::merged(inputs.iter().map(|input| input.contents.arrivals().batches()), rows.len());
+    let sequences = inputs.iter().map(|input| input.whole(system::SEQUENCE.1)).collect::<Result<Vec<_>>>()?;
+    let sequences: Vec<&[u64]> =
+        sequences.iter().map(|sequences| sequences.as_primitive::<UInt64Type>().values().as_ref()).collect();
     let mut knots = Knots::new(timestamps.iter().copied().flatten().copied().collect());
-    for input in inputs {
-        let mut sequences = input.whole(system::SEQUENCE.1)?.as_primitive::<UInt64Type>().values().to_vec();
+    for sequences in &sequences {
+        let mut sequences = sequences.to_vec();
         sequences.sort_unstable();
         knots.add(sequences.into_iter());
     }
-    Ok(Arrivals::new(Some(knots), batches))
+    let arrivals = Arrivals::new(Some(knots), batches.clone());
+    let mut columns: Vec<_> = timestamps
+        .iter()
+        .zip(&sequences)
+        .map(|(timestamps, sequences)| timestamps.iter().copied().zip(sequences.iter().copied()))
+        .collect();
+    let in_order = rows.iter().filter_map(|number| columns.get_mut(usize::from(*number))?.next());
+    Ok(if is_worth_it(&arrivals, in_order) { arrivals } else { Arrivals::new(None, batches) })
 }
 
 /// One column of one file, from its beginning to its end.

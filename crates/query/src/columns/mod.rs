@@ -24,6 +24,7 @@ mod guard;
 mod merge;
 mod order;
 mod overflow;
+mod pace;
 mod policy;
 mod rollup;
 mod schema;
@@ -50,7 +51,7 @@ pub(crate) use fuzzing::{cube_file as fuzz_cube, declaration as fuzz_declaration
 pub(crate) use guard::{Bytes, Guarded, Stored, external};
 pub(crate) use order::Order;
 pub use overflow::Overflow;
-pub use policy::{MergePolicy, SizeTiered};
+pub use policy::{FileSize, MergePolicy, SizeTiered};
 pub(crate) use rollup::{DAY_US, Day, DayCell, EventRows, Rollup, read_rollup, read_rollup_events};
 pub use schema::{EventSchema, system};
 pub(crate) use schema::{Layout, as_kind, instant};

@@ -8,10 +8,13 @@ use datafusion::arrow::datatypes::ArrowPrimitiveType;
 
 use super::catalog::{EVENT_NAMES_MAX, Entry};
 use super::cell::Slice;
+use super::policy::FileSize;
 use super::rollup::Rollup;
 
 /// Most rows of a row group.
 const ROW_GROUP_MAX_ROWS: usize = 262_144;
+/// What the values of a row group take in memory at most, on average: a query may hold a column of one as a whole.
+const ROW_GROUP_MAX_BYTES: u64 = 128 << 20;
 /// A row group of at least so many rows ends where the next event begins, so that a query for one event reads few rows of others.
 const ROW_GROUP_MIN_ROWS: usize = 65_536;
 
@@ -22,8 +25,6 @@ pub(crate) struct Order {
     pub(crate) rows: Vec<(usize, usize)>,
     /// The events in their order, and how many rows each has.
     pub(crate) events: Vec<(String, usize)>,
-    /// Ranges of `rows`, without gaps.
-    pub(crate) row_groups: Vec<Range<usize>>,
     /// What the catalog says of the file, its size aside.
     pub(crate) entry: Entry,
 }
@@ -62,7 +63,6 @@ impl Order {
             }
         }
         events.iter_mut().for_each(|keys| keys.sort_unstable());
-        let row_groups = row_groups(events.iter().map(Vec::len));
         let starts: Vec<usize> = slices
             .iter()
             .scan(0, |start, slice| {
@@ -85,6 +85,7 @@ impl Order {
         let entry = Entry {
             rows: count as u64,
             bytes: 0,
+            decoded_bytes: 0,
             rollup_bytes: 0,
             first_sequence: sequences.0,
             last_sequence: sequences.1,
@@ -95,7 +96,7 @@ impl Order {
             events: (events.len() <= EVENT_NAMES_MAX).then(|| events.iter().map(|(name, _)| name.clone()).collect()),
             cubes: Vec::new(),
         };
-        Some(Self { rows, events, row_groups, entry })
+        Some(Self { rows, events, entry })
     }
 
     /// The rollup of the rows.
@@ -138,18 +139,19 @@ fn place_of(key: u128) -> u32 {
 }
 
 /// `events` says how many rows each event has, in the order of the file.
-pub(crate) fn row_groups(events: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+pub(crate) fn row_groups(events: &[(String, usize)], size: FileSize) -> Vec<Range<usize>> {
+    let most = size.rows_within(ROW_GROUP_MAX_BYTES, ROW_GROUP_MAX_ROWS);
     let mut groups = Vec::new();
     let (mut start, mut at) = (0, 0);
-    for rows in events {
+    for (_, rows) in events {
         if at - start >= ROW_GROUP_MIN_ROWS {
             groups.push(start..at);
             start = at;
         }
         at += rows;
-        while at - start > ROW_GROUP_MAX_ROWS {
-            groups.push(start..start + ROW_GROUP_MAX_ROWS);
-            start += ROW_GROUP_MAX_ROWS;
+        while at - start > most {
+            groups.push(start..start + most);
+            start += most;
         }
     }
     groups.push(start..at);
@@ -174,10 +176,20 @@ mod tests {
             (vec![1, MAX, 1], vec![MAX, MAX + 2]),
             (vec![2 * MAX + MIN, 1], vec![MAX, 2 * MAX, 2 * MAX + MIN, 2 * MAX + MIN + 1]),
         ] {
-            let groups = row_groups(events.iter().copied());
+            let named: Vec<_> = events.iter().map(|rows| (String::new(), *rows)).collect();
+            let groups = row_groups(&named, FileSize::default());
             assert_eq!(groups.iter().map(|group| group.end).collect::<Vec<_>>(), ends, "{events:?}");
             assert!(groups.windows(2).all(|pair| pair[0].end == pair[1].start) && groups[0].start == 0);
         }
+    }
+
+    #[test]
+    fn row_groups_of_large_events_have_fewer_rows() {
+        let size = FileSize { rows: 1_000, decoded_bytes: 1_000 << 20 };
+        let groups = row_groups(&[("a".to_owned(), 300), ("b".to_owned(), 700)], size);
+        assert_eq!(groups.first(), Some(&(0..128)));
+        assert_eq!(groups.last(), Some(&(896..1_000)));
+        assert!(groups.windows(2).all(|pair| pair[0].end == pair[1].start));
     }
 
     #[test]

@@ -163,6 +163,7 @@ fn check_rows(file: &Arc<ColumnFile>, slices: &[Slice], types: &EventSchema, fou
     };
     let mut entry = order.entry.clone();
     entry.bytes = file.bytes;
+    entry.decoded_bytes = file.decoded_bytes;
     entry.rollup_bytes = file.rollup.bytes;
     entry.cubes = file.entry().cubes;
     if file.entry() != entry {

@@ -3,10 +3,10 @@
 use std::io::BufWriter;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use datafusion::arrow::array::{Array, ArrayRef};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::{cast, interleave};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, TimeUnit};
 use datafusion::parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
@@ -21,32 +21,42 @@ use pugmark_store::{FileWriter, Result};
 
 use super::arrivals::{Arrivals, Batches, Knots, is_worth_it};
 use super::catalog::{Checksums, ColumnFile, Entry, FileId};
-use super::cell::Slice;
+use super::cell::{Part, Slice};
 use super::contents::{ARRIVALS_KEY, DISTANCE, VERSION, VERSION_KEY};
 use super::dir::{ColumnDir, Kind};
 use super::error;
 use super::guard::Guarding;
-use super::order::Order;
+use super::order::{Order, row_groups};
+use super::pace::{Freely, Pace};
+use super::policy::FileSize;
 use super::rollup::{Rollup, write_rollup};
 use super::schema::{EventSchema, UTC, system};
 
 /// Rows of a data page: what a query reads at least of a column.
 const PAGE_ROWS: usize = 8_192;
 const PAGE_ROWS_U64: u64 = PAGE_ROWS as u64;
+/// Rows that are made at once of a column, where they are not large.
+pub(super) const ROWS_AT_ONCE: usize = 16_384;
 /// Most columns that are encoded at once: each takes a thread, and memory for its values.
 const COLUMNS_AT_ONCE: usize = 4;
 /// Bytes of the write buffer.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Writes the rows of `slices` to a new file in `dir`. Once this returns the file is durable under its name; the catalog does not name it yet.
+/// Writes the rows of `parts` to a new file in `dir`. Once this returns the file is durable under its name; the catalog does not name it yet.
 ///
 /// `None` when there are no rows.
 pub(crate) fn write_file(
     dir: &ColumnDir,
     id: FileId,
-    slices: &[Slice],
+    parts: &[Part],
     schema: &EventSchema,
 ) -> Result<Option<ColumnFile>> {
+    let slices: Vec<Slice> = parts.iter().map(Part::slice).collect();
+    let slices = slices.as_slice();
+    let size = FileSize {
+        rows: slices.iter().map(|slice| slice.rows.len() as u64).sum(),
+        decoded_bytes: parts.iter().map(|part| part.bytes as u64).sum(),
+    };
     let Some(order) = Order::of(slices) else { return Ok(None) };
     let overflow =
         slices.iter().map(|slice| slice.chunk.convert(schema, schema.overflow())).collect::<Result<Vec<_>>>()?;
@@ -75,13 +85,14 @@ pub(crate) fn write_file(
     let rollup = order.rollup(slices);
     let plan = Plan {
         fields,
-        row_groups: &order.row_groups,
+        row_groups: &row_groups(&order.events, size),
         entry: &order.entry,
         rollup: &rollup,
         arrivals: &arrivals(slices, &order),
         in_milliseconds: slices.iter().all(|slice| are_milliseconds(timestamps(slice))),
+        rows_at_once: size.rows_at_once(ROWS_AT_ONCE),
     };
-    plan.write(dir, id, &columns, &|| false)
+    plan.write(dir, id, &columns, &Freely)
 }
 
 fn timestamps(slice: &Slice) -> &[i64] {
@@ -132,6 +143,8 @@ pub(super) struct Plan<'a> {
     pub(super) rollup: &'a Rollup,
     pub(super) arrivals: &'a Arrivals,
     pub(super) in_milliseconds: bool,
+    /// Rows that are made at once of a column.
+    pub(super) rows_at_once: usize,
 }
 
 /// How a column of the file is made of those of the table, which are told by their places.
@@ -143,23 +156,24 @@ enum Made {
 }
 
 impl Plan<'_> {
-    /// Writes the file and its rollup, and makes both durable. `columns` makes the columns by their place among the fields. `None` once `give_up` says so, between
-    /// two columns.
+    /// Writes the file and its rollup, and makes both durable. `columns` makes the columns by their place among the fields. `None` once `pace` says that nobody wants it, which is
+    /// asked between two columns.
     pub(super) fn write<'c>(
         &'c self,
         dir: &ColumnDir,
         id: FileId,
         columns: &(dyn Fn(usize) -> Result<Column<'c>> + Sync),
-        give_up: &(dyn Fn() -> bool + Sync),
+        pace: &dyn Pace,
     ) -> Result<Option<ColumnFile>> {
         let (rollup_bytes, rollup) = write_rollup(dir, id, self.rollup)?;
-        let written = self.write_data(dir, id, columns, give_up);
+        let decoded_bytes = AtomicU64::new(0);
+        let written = self.write_data(dir, id, columns, &decoded_bytes, pace);
         if !matches!(written, Ok(Some(_))) {
             // It would be of a file that is not there.
             dir.remove(Kind::Rollups, id);
         }
         Ok(written?.map(|(bytes, data)| {
-            let entry = Entry { bytes, rollup_bytes, ..self.entry.clone() };
+            let entry = Entry { bytes, decoded_bytes: decoded_bytes.into_inner(), rollup_bytes, ..self.entry.clone() };
             ColumnFile::new(dir, id, entry, Checksums { data, rollup, cubes: Vec::new() })
         }))
     }
@@ -170,10 +184,11 @@ impl Plan<'_> {
         dir: &ColumnDir,
         id: FileId,
         columns: &(dyn Fn(usize) -> Result<Column<'c>> + Sync),
-        give_up: &(dyn Fn() -> bool + Sync),
+        decoded_bytes: &AtomicU64,
+        pace: &dyn Pace,
     ) -> Result<Option<(u64, Vec<u32>)>> {
         let file = dir.begin(Kind::Columns, id)?;
-        let written = self.write_columns(file.writer(), columns, give_up);
+        let written = self.write_columns(file.writer(), columns, decoded_bytes, pace);
         let Some(data) = written.map_err(|e| error::parquet("writing", file.path(), e))? else { return Ok(None) };
         Ok(Some((file.finish()?, data)))
     }
@@ -182,20 +197,21 @@ impl Plan<'_> {
         &'c self,
         file: FileWriter,
         columns: &(dyn Fn(usize) -> Result<Column<'c>> + Sync),
-        give_up: &(dyn Fn() -> bool + Sync),
+        decoded_bytes: &AtomicU64,
+        pace: &dyn Pace,
     ) -> std::result::Result<Option<Vec<u32>>, ParquetError> {
         let own = self.own_columns();
         let arrow = ArrowSchema::new(own.iter().map(|(field, _)| field.clone()).collect::<Vec<_>>());
         let properties = Arc::new(properties(&arrow, self.entry, self.arrivals));
         let mut groups: Vec<Vec<ArrowColumnChunk>> = self.row_groups.iter().map(|_| Vec::new()).collect();
-        let Some(encoded) = self.encode_all(&own, &properties, columns, give_up)? else { return Ok(None) };
+        let Some(encoded) = self.encode_all(&own, &properties, columns, decoded_bytes, pace)? else { return Ok(None) };
         for column in encoded {
             for (group, chunks) in groups.iter_mut().zip(column) {
                 group.extend(chunks);
             }
         }
         let descriptor = ArrowSchemaConverter::new().convert(&arrow)?;
-        let out = BufWriter::with_capacity(BUFFER_BYTES, Guarding::new(file));
+        let out = BufWriter::with_capacity(BUFFER_BYTES, Guarding::new(file, pace));
         let mut writer = SerializedFileWriter::new(out, descriptor.root_schema_ptr(), properties)?;
         for group in groups {
             let mut into = writer.next_row_group()?;
@@ -255,16 +271,17 @@ impl Plan<'_> {
         own: &[(Field, Made)],
         properties: &WriterPropertiesPtr,
         columns: &(dyn Fn(usize) -> Result<Column<'c>> + Sync),
-        give_up: &(dyn Fn() -> bool + Sync),
+        decoded_bytes: &AtomicU64,
+        pace: &dyn Pace,
     ) -> std::result::Result<Option<Vec<EncodedColumn>>, ParquetError> {
         let next = AtomicUsize::new(0);
         let work = || -> std::result::Result<Vec<(usize, EncodedColumn)>, ParquetError> {
             let mut done = Vec::new();
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(made) = own.get(at).filter(|_| !give_up()) else { return Ok(done) };
+                let Some(made) = own.get(at).filter(|_| !pace.gives_up()) else { return Ok(done) };
                 let column = self.make(made, columns).map_err(|e| ParquetError::External(Box::new(e)))?;
-                done.push((at, self.encode(&Arc::new(made.0.clone()), properties, column)?));
+                done.push((at, self.encode(&Arc::new(made.0.clone()), properties, column, decoded_bytes)?));
             }
         };
         let threads = match self.entry.rows {
@@ -297,22 +314,34 @@ impl Plan<'_> {
         field: &FieldRef,
         properties: &WriterPropertiesPtr,
         mut column: Column<'_>,
+        decoded_bytes: &AtomicU64,
     ) -> std::result::Result<EncodedColumn, ParquetError> {
         let writers = writers_of(field, properties)?;
         let mut groups = Vec::with_capacity(self.row_groups.len());
         for (at, rows) in self.row_groups.iter().enumerate() {
-            let array = column(rows.clone())?;
-            let mut chunks = Vec::new();
-            for mut writer in writers.create_column_writers(at)? {
-                for leaf in compute_leaves(field, &array)? {
+            let mut own = writers.create_column_writers(at)?;
+            let mut start = rows.start;
+            while start < rows.end {
+                let end = rows.end.min(start + self.rows_at_once);
+                let array = column(start..end)?;
+                decoded_bytes.fetch_add(bytes_of(&array)?, Ordering::Relaxed);
+                for (writer, leaf) in own.iter_mut().zip(compute_leaves(field, &array)?) {
                     writer.write(&leaf)?;
                 }
-                chunks.push(writer.close()?);
+                start = end;
             }
+            let chunks = own.into_iter().map(|writer| writer.close()).collect::<std::result::Result<_, _>>()?;
             groups.push(chunks);
         }
         Ok(groups)
     }
+}
+
+/// What the values of `array` take in memory.
+fn bytes_of(array: &ArrayRef) -> std::result::Result<u64, ParquetError> {
+    // Of texts an array says only what their views take.
+    let texts = array.as_string_view_opt().map_or(0, |texts| texts.lengths().map(u64::from).sum());
+    Ok(texts + array.to_data().get_slice_memory_size()? as u64)
 }
 
 /// What makes the writers of one column, for one row group after the other.

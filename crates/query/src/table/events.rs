@@ -218,7 +218,11 @@ impl EventsTable {
         if let Some(predicate) = predicate {
             source = source.with_predicate(Arc::clone(predicate));
         }
+        // Of large events few at a time: batches that are under way are in no pool.
+        let most = state.config().batch_size();
+        let batch_rows = files.iter().map(|file| file.size().rows_at_once(most)).min();
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
+            .with_batch_size(batch_rows)
             .with_file_group(FileGroup::new(group))
             .with_limit(limit)
             .with_expr_adapter(Some(Arc::new(Adapters)))

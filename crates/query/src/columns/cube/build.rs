@@ -20,6 +20,7 @@ use crate::columns::catalog::ColumnFile;
 use crate::columns::contents::Contents;
 use crate::columns::error;
 use crate::columns::guard::Guarded;
+use crate::columns::pace::Pace;
 use crate::columns::rollup::{Day, read_rollup_events};
 use crate::columns::schema::system;
 use crate::spec::GroupValue;
@@ -61,13 +62,13 @@ pub(crate) fn build_cube(
     Ok(builder.finish(made))
 }
 
-/// The cube of a columnar file; `None` where there are too many values, or once `give_up` says so: then it says so again.
+/// The cube of a columnar file; `None` where there are too many values, or once `pace` says that nobody wants it: then it says so again.
 pub(crate) fn cube_of_file(
     file: &Arc<ColumnFile>,
     declaration: &Declaration,
-    give_up: &(dyn Fn() -> bool + Sync),
+    pace: &Arc<dyn Pace>,
 ) -> Result<Option<Cube>> {
-    let guarded = Guarded::open(Arc::clone(&file.data))?;
+    let guarded = Guarded::open(Arc::clone(&file.data))?.paced(pace);
     let failed = |e| error::reading(&file.path, e);
     let footer = ArrowReaderMetadata::load(&guarded, ArrowReaderOptions::new()).map_err(failed)?;
     let contents = Contents::of(footer.schema()).map_err(|what| error::corrupt(file.path.display(), what))?;
@@ -88,7 +89,7 @@ pub(crate) fn cube_of_file(
         let selection = RowSelection::from_consecutive_ranges([range].into_iter(), total);
         let reader = builder.with_projection(mask).with_row_selection(selection).with_batch_size(BATCH_ROWS);
         for batch in reader.build().map_err(failed)? {
-            if give_up() {
+            if pace.gives_up() {
                 return Ok(());
             }
             let batch = batch.map_err(|e| error::reading_arrow(&file.path, &e))?;

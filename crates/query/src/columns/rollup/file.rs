@@ -24,6 +24,7 @@ use super::super::catalog::FileId;
 use super::super::dir::{ColumnDir, Kind};
 use super::super::error;
 use super::super::guard::{Guarded, Guarding, Stored};
+use super::super::pace::Freely;
 use super::{Day, DayCell, EventRollup, EventRows, Rollup};
 
 /// The version of what a rollup holds, in its key-value metadata.
@@ -67,7 +68,7 @@ pub(in crate::columns) fn write_sets(
             .set_column_dictionary_enabled("subjects".into(), false)
             .build();
         let batch = batch()?;
-        let out = BufWriter::with_capacity(BUFFER_BYTES, Guarding::new(file.writer()));
+        let out = BufWriter::with_capacity(BUFFER_BYTES, Guarding::new(file.writer(), &Freely));
         let mut writer = ArrowWriter::try_new(out, batch.schema(), Some(properties))?;
         writer.write(&batch)?;
         let out = writer.into_inner()?;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use pugmark_store::{Entry, ErrorKind, Event, Options, Outcome, Store, Timestamp};
 
 use super::*;
@@ -12,7 +13,10 @@ fn open(dir: &Path, flush_rows: usize) -> Arc<Store> {
 }
 
 fn open_merging(dir: &Path, flush_rows: usize, merge: SizeTiered) -> Arc<Store> {
-    let options = ColumnsOptions { flush_rows, merge: Arc::new(merge), ..ColumnsOptions::default() };
+    open_with(dir, ColumnsOptions { flush_rows, merge: Arc::new(merge), ..ColumnsOptions::default() })
+}
+
+fn open_with(dir: &Path, options: ColumnsOptions) -> Arc<Store> {
     let folds: Vec<Box<dyn Fold>> =
         vec![Box::new(RegistryFold::new(RegistryOptions::default())), Box::new(ColumnsFold::new(dir, options))];
     Arc::new(Store::open(dir, Options::default(), folds).unwrap())
@@ -279,7 +283,7 @@ fn a_store_has_one_flusher_and_may_have_another_after_it() {
     assert_eq!(Flusher::start(without).unwrap_err().kind(), ErrorKind::Invalid);
 }
 
-const ALL_IN_ONE: SizeTiered = SizeTiered { target_rows: 1_000, files_min: 2 };
+const ALL_IN_ONE: SizeTiered = SizeTiered { target_rows: 1_000, target_decoded_bytes: u64::MAX, files_min: 2 };
 
 #[test]
 fn merged_files_hold_what_they_held_and_are_as_the_log_says() {
@@ -319,6 +323,85 @@ fn merged_files_hold_what_they_held_and_are_as_the_log_says() {
     assert_eq!(column_files(dir.path()).len(), stats.files);
     let store = open_merging(dir.path(), 1_000, ALL_IN_ONE);
     assert_eq!(shown(&store), (stats, (1..=100).collect::<Vec<_>>()));
+}
+
+#[test]
+fn a_merge_without_budget_holds_up_neither_who_asks_for_it_nor_the_close() {
+    for asked in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        // A day would pass before a merge in the background has read its files.
+        let merge_bytes_per_second = std::num::NonZeroU64::new(1);
+        let options =
+            ColumnsOptions { merge: Arc::new(ALL_IN_ONE), merge_bytes_per_second, ..ColumnsOptions::default() };
+        let store = open_with(dir.path(), options);
+        let flusher = Flusher::start(Arc::clone(&store)).unwrap();
+        for n in 0..4 {
+            store.append(some_events(n * 10, 10)).unwrap();
+            flusher.flush_now().unwrap();
+        }
+        assert!(shown(&store).0.files > 1, "merged within a budget of one byte a second");
+        if asked {
+            flusher.merge_now().unwrap();
+            assert_eq!(shown(&store).0.files, 1);
+        } else {
+            flusher.wait_for_present();
+        }
+        assert_eq!(shown(&store).1, (1..=40).collect::<Vec<_>>());
+        flusher.close().unwrap();
+        close(store);
+    }
+}
+
+#[test]
+fn files_of_events_with_large_values_are_merged_in_few_rows_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_merging(dir.path(), 1_000, ALL_IN_ONE);
+    let flusher = Flusher::start(Arc::clone(&store)).unwrap();
+    for first in (0..160).step_by(40) {
+        let large = |(n, entry)| match entry {
+            Entry::Event(event) => Entry::Event(event.property("text", format!("{n:06}").repeat(20_000 * (n % 7)))),
+            other => other,
+        };
+        store.append((first..).zip(some_events(first, 40)).map(large).collect::<Vec<_>>()).unwrap();
+        flusher.flush_now().unwrap();
+    }
+    flusher.merge_now().unwrap();
+    let snapshot = store.snapshot();
+    let columns = snapshot.state::<Columns>().unwrap();
+    let files = columns.files();
+    assert!(files.len() < 4, "nothing was merged");
+    let size = files.iter().fold(FileSize::default(), |size, file| size.and(file.size()));
+    let expected: u64 = (0..160).map(|n| 6 * 20_000 * (n % 7)).sum();
+    assert_eq!(size.rows, 160);
+    assert!((expected..expected + 160 * 300).contains(&size.decoded_bytes), "{size:?}");
+    assert!(size.rows_at_once(1_000) < 60, "{size:?}");
+    let report = store.verify(false, &mut |_| {}).unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    drop((columns, snapshot));
+    flusher.close().unwrap();
+    close(store);
+}
+
+#[test]
+fn files_of_one_event_each_do_not_keep_what_they_become_from_a_curve_of_arrival() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_merging(dir.path(), 1_000, ALL_IN_ONE);
+    let flusher = Flusher::start(Arc::clone(&store)).unwrap();
+    for n in 0..12 {
+        store.append(some_events(n, 1)).unwrap();
+        flusher.flush_now().unwrap();
+    }
+    flusher.merge_now().unwrap();
+    flusher.close().unwrap();
+    close(store);
+    let footer = |path| {
+        let file = std::fs::File::open(path).unwrap();
+        ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).unwrap()
+    };
+    let footers: Vec<_> = column_files(dir.path()).iter().map(footer).collect();
+    let largest = footers.iter().max_by_key(|footer| footer.metadata().file_metadata().num_rows()).unwrap();
+    assert!(largest.metadata().file_metadata().num_rows() >= 6, "nothing was merged");
+    assert!(Contents::of(largest.schema()).unwrap().arrivals().has_curve());
 }
 
 #[test]
