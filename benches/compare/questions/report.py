@@ -70,6 +70,10 @@ def explained(plans):
     table(["pugmark", "from", "files", "rows read", "bytes read"], rows)
 
 
+def read(found):
+    table(["pugmark", "MB read"], [[titled(*at), f"{count / 1e6:.1f}"] for at, count in found.items()])
+
+
 def appended(told):
     rate = told["events"] / told["seconds"]
     p50, p99, most = (ms(told[key]) for key in ("p50_us", "p99_us", "most_us"))
@@ -89,6 +93,24 @@ def loaded(questions, idle, busy):
     table(["ms", "idle p50", "idle p95", "loaded p50", "loaded p95", "loaded / idle, p50"], rows)
     for at, why in busy.refused.items():
         print(f"- {titled(*at)}: {why}")
+
+
+def within(found):
+    rows = []
+    for now in found:
+        ways = [f"{way.answered} of {way.answered + way.refused_count}" for way in (now.alone, now.together)]
+        memory = [f"{told / 2**20:,.0f}" for told in (now.opened_bytes, now.peak_bytes)]
+        rows.append([str(now.mib), *ways, ms(now.alone.us), ms(now.together.us / 4), *memory])
+    headings = ["MiB for queries", "answered alone", "answered two at a time", "ms, all alone", "ms, all together, each"]
+    table([*headings, "MiB of the process once open", "at most"], rows)
+    for now in found:
+        if now.alone.refused or now.together.refused:
+            print(f"- {now.mib} MiB, refused alone: {', '.join(sorted(now.alone.refused)) or 'none'}; "
+                  f"refused two at a time: {', '.join(sorted(now.together.refused)) or 'none'}")
+    if words := {word for now in found for word in (now.alone.refused | now.together.refused).values()}:
+        print("\nIn these words:\n")
+        print("\n".join(f"- {word}" for word in sorted(words)[:3]))
+    print()
 
 
 def titled(name, who):

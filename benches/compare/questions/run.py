@@ -17,6 +17,7 @@ from pathlib import Path
 
 import questions as asked
 import report
+from memory import within_less
 from results import Results
 from systems import HERE, ROOT, SYSTEMS, Systems, drop_caches, say
 
@@ -67,7 +68,7 @@ def explain(workers, questions, results):
 
 def cold(systems, questions):
     """Each question once, to a system that was just opened, with nothing of its files in memory."""
-    results, how, plans = Results.without(systems.missing, questions), "", {}
+    results, how, read, plans = Results.without(systems.missing, questions), "", {}, {}
     for question in questions:
         say(f"cold: {question.name}")
         found = {}
@@ -76,15 +77,18 @@ def cold(systems, questions):
             how = drop_caches(systems.path(system), systems.programs(system))
             worker = systems.open(system)
             worker.told({"sql": "select 1"})
+            before = worker.told({"stats": True})
             found[who] = results.take(question, who, worker.ask(line), counts=True)
+            if system.startswith("pugmark"):
+                read[question.name, who] = worker.told({"stats": True})["read_bytes"] - before["read_bytes"]
             worker.close()
             if "query" in line:
-                # What it reads is told by asking again, just opened.
+                # From where it was answered is told by asking again, just opened.
                 worker = systems.open(system)
                 plans |= explain({who: worker}, [question.only([who])], results)
                 worker.close()
         results.compare(question, found)
-    return results, how, plans
+    return results, how, read, plans
 
 
 def loaded(systems, questions, rounds):
@@ -127,11 +131,12 @@ def tell_warm(systems, args, questions):
 
 
 def tell_cold(systems, args, questions):
-    found, how, plans = cold(systems, questions)
+    found, how, read, plans = cold(systems, questions)
     heading(args, f"cold: {how} and the system opened before each question, which is asked once")
     report.comparison(questions, found)
     report.everybody(questions, found)
     report.agreement(questions, found)
+    report.read(read)
     report.explained(plans)
     return [found]
 
@@ -142,6 +147,13 @@ def tell_loaded(systems, args, questions):
     report.appended(appended)
     report.loaded(questions, idle, busy)
     return [idle, busy]
+
+
+def tell_within(systems, args, questions):
+    found = within_less(systems, [question.only(["pugmark"]) for question in questions])
+    heading(args, "each question alone, twice at once and together with the next one, within less and less memory")
+    report.within(found)
+    return [Results(failures=[wrong for now in found for wrong in now.wrong])]
 
 
 def heading(args, what):
@@ -161,6 +173,7 @@ def arguments():
     args.add_argument("--rounds", type=int, default=7, help="after one that is not counted (default: %(default)s)")
     args.add_argument("--cold", action="store_true", help="each question once, everything read from the disk")
     args.add_argument("--load", action="store_true", help="pugmark idle, and while 50,000 events/s are appended")
+    args.add_argument("--little", action="store_true", help="pugmark within less and less memory, two questions at a time")
     args.add_argument("--memory", type=int, metavar="MIB", help="what pugmark's queries may take (default: its own)")
     args.add_argument("--systems", default=",".join(SYSTEMS), help="only these (default: %(default)s)")
     args.add_argument("--questions", help="only these, by comma")
@@ -170,8 +183,8 @@ def arguments():
     args = args.parse_args()
     args.systems, args.again = args.systems.split(","), list(filter(None, args.again.split(",")))
     known("system", args.systems + args.again, SYSTEMS)
-    if args.rounds < 1 or (args.load and "pugmark" not in args.systems):
-        sys.exit("at least one round is needed, and pugmark for --load")
+    if args.rounds < 1 or ((args.load or args.little) and "pugmark" not in args.systems):
+        sys.exit("at least one round is needed, and pugmark for --load and --little")
     return args
 
 
@@ -195,7 +208,8 @@ def main():
         known("question", names, [question.name for question in questions])
         questions = [question for question in questions if question.name in names]
     questions = [question.only(args.systems) for question in questions]
-    tell = tell_loaded if args.load else tell_cold if args.cold else tell_warm
+    ways = {"load": tell_loaded, "cold": tell_cold, "little": tell_within}
+    tell = next((tell for name, tell in ways.items() if getattr(args, name)), tell_warm)
     found = tell(systems, args, questions)
     if args.json:
         args.json.write_text(json.dumps([results.figures() for results in found], indent=1))

@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `{"query": {…}}` | the analysis, in the JSON form |
 //! | `{"sql": "SELECT …"}` | an array for each row |
+//! | `{"together": [{"query": {…}}, {"sql": "SELECT …"}]}` | an array of the lines that these would have had, all asked at the same time |
 //! | `{"append": n}` | at once; n events are appended meanwhile, 500 every 10 ms, each batch durable. What was appended before ends, and is what the answer tells of |
-//! | `{"stats": true}` | the most memory that the process had, and the bytes in the directory |
+//! | `{"stats": true}` | the most memory that the process had, the bytes that it has read, and those in the directory |
 //!
 //! Each answer is a line `{"us": …, "answer": …, "error": …}`. Its microseconds are those from the text of the question to its typed answer.
 
@@ -74,33 +75,26 @@ impl Asked<'_, '_> {
     fn until_end(mut self) -> Result<()> {
         let mut out = io::stdout();
         for line in io::stdin().lock().lines() {
-            let answer = match self.answer(&line?) {
-                Ok((us, answer)) => json!({"us": us, "answer": answer, "error": null}),
-                Err(error) => json!({"us": null, "answer": null, "error": told(&error)}),
-            };
+            let answer = self.answer(&line?).unwrap_or_else(|error| refused(&error));
             writeln!(out, "{answer}")?;
             out.flush()?;
         }
         Ok(())
     }
 
-    fn answer(&mut self, line: &str) -> Result<(u64, Value)> {
+    fn answer(&mut self, line: &str) -> Result<Value> {
         let asked: Value = serde_json::from_str(line).context("the line is not JSON")?;
-        if let Some(query) = asked.get("query") {
-            let text = query.to_string();
-            let (us, answer) = timed(|| self.db.blocking()?.query_json(&text))?;
-            Ok((us, serde_json::to_value(&answer)?))
-        } else if let Some(statement) = asked.get("sql").and_then(Value::as_str) {
-            let (us, batches) = timed(|| self.db.blocking()?.sql(statement))?;
-            Ok((us, rows(&batches)?))
+        if let Some(all) = asked.get("together").and_then(Value::as_array) {
+            let (us, answers) = timed(|| Ok::<_, anyhow::Error>(together(self.db, all)))?;
+            Ok(answered(us, answers))
         } else if let Some(count) = asked.get("append").and_then(Value::as_u64) {
             let (us, told) = timed(|| self.append(count))?;
-            Ok((us, told))
+            Ok(answered(us, told))
         } else if asked.get("stats").is_some() {
             let (us, told) = timed(|| stats(self.db))?;
-            Ok((us, told))
+            Ok(answered(us, told))
         } else {
-            bail!("the line asks for nothing that is known: expected query, sql, append or stats, found {line}")
+            question(self.db, &asked)
         }
     }
 
@@ -120,6 +114,37 @@ impl Asked<'_, '_> {
         }
         Ok(before)
     }
+}
+
+/// The answer to an analysis or to SQL.
+fn question(db: &Pugmark, asked: &Value) -> Result<Value> {
+    if let Some(query) = asked.get("query") {
+        let text = query.to_string();
+        let (us, answer) = timed(|| db.blocking()?.query_json(&text))?;
+        Ok(answered(us, serde_json::to_value(&answer)?))
+    } else if let Some(statement) = asked.get("sql").and_then(Value::as_str) {
+        let (us, batches) = timed(|| db.blocking()?.sql(statement))?;
+        Ok(answered(us, rows(&batches)?))
+    } else {
+        bail!("asked for nothing that is known: expected query, sql, together, append or stats, found {asked}")
+    }
+}
+
+/// The answers to questions that are asked at the same time.
+fn together(db: &Pugmark, asked: &[Value]) -> Value {
+    thread::scope(|scope| {
+        let threads: Vec<_> = asked.iter().map(|asked| scope.spawn(move || question(db, asked))).collect();
+        let answers = threads.into_iter().map(|thread| thread.join().expect("invariant: asking does not panic"));
+        answers.map(|answer| answer.unwrap_or_else(|error| refused(&error))).collect()
+    })
+}
+
+fn answered(us: u64, answer: Value) -> Value {
+    json!({"us": us, "answer": answer, "error": null})
+}
+
+fn refused(error: &anyhow::Error) -> Value {
+    json!({"us": null, "answer": null, "error": told(error)})
 }
 
 /// An error of pugmark as the JSON form has it, with its kind.
@@ -215,7 +240,7 @@ fn stats(db: &Pugmark) -> Result<Value> {
     let parts = ["columns", "rollups", "log", "runs", "index.redb"];
     let bytes = parts.iter().map(|part| Ok((*part, bytes_of(&db.dir().join(part))?)));
     let bytes = bytes.collect::<Result<BTreeMap<_, _>>>()?;
-    Ok(json!({"events": db.info()?.events, "peak_bytes": peak_bytes()?, "bytes": bytes}))
+    Ok(json!({"events": db.info()?.events, "peak_bytes": peak_bytes()?, "read_bytes": read_bytes()?, "bytes": bytes}))
 }
 
 /// Of a file, or of all files below a directory; of what is not there, none.
@@ -228,6 +253,13 @@ fn bytes_of(path: &Path) -> Result<u64> {
 }
 
 /// The most memory that this process ever had.
+/// What this process has read, from the disk or from the page cache: store and index are read by calls, and not mapped.
+fn read_bytes() -> Result<u64> {
+    let io = fs::read_to_string("/proc/self/io")?;
+    let line = io.lines().find_map(|line| line.strip_prefix("rchar:"));
+    Ok(line.context("/proc/self/io has no rchar")?.trim().parse()?)
+}
+
 fn peak_bytes() -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM in /proc/self/status")?;
