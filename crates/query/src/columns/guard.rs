@@ -214,6 +214,64 @@ impl ChunkReader for Guarded {
     }
 }
 
+/// Parts of a [`Guarded`] file in memory, each read at once: page by page, blocks that pages share would be read and checked for each of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Parts {
+    of: Arc<Stored>,
+    /// Where they begin.
+    parts: Vec<(u64, Bytes)>,
+}
+
+impl Parts {
+    /// Reads the bytes in `ranges`.
+    ///
+    /// # Errors
+    /// Those of [`Guarded::read`].
+    pub(crate) fn read(file: &Guarded, ranges: impl Iterator<Item = Range<u64>>) -> Result<Self> {
+        let parts = ranges.map(|range| Ok((range.start, file.read(range)?))).collect::<Result<_>>()?;
+        Ok(Self { of: Arc::clone(&file.of), parts })
+    }
+
+    /// From `start` on, to the end of the part.
+    fn rest(&self, start: u64) -> ParquetResult<Bytes> {
+        let found = self.parts.iter().find_map(|(first, bytes)| {
+            let offset = usize::try_from(start.checked_sub(*first)?).ok()?;
+            (offset < bytes.len()).then(|| bytes.slice(offset..))
+        });
+        found.ok_or_else(|| self.outside(start))
+    }
+
+    fn outside(&self, start: u64) -> ParquetError {
+        let what = format_args!("its footer leads to byte {start}, past the end of the column");
+        external(error::corrupt(self.of.path.display(), what))
+    }
+}
+
+impl Length for Parts {
+    fn len(&self) -> u64 {
+        self.of.bytes
+    }
+}
+
+impl ChunkReader for Parts {
+    type T = io::Cursor<Bytes>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        Ok(io::Cursor::new(self.rest(start)?))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        if length == 0 {
+            return Ok(Bytes::new());
+        }
+        let rest = self.rest(start)?;
+        if length > rest.len() {
+            return Err(self.outside(start.saturating_add(length as u64)));
+        }
+        Ok(rest.slice(..length))
+    }
+}
+
 /// An error on its way through readers of Parquet.
 pub(crate) fn external(error: pugmark_store::Error) -> ParquetError {
     ParquetError::External(Box::new(error))

@@ -13,11 +13,13 @@ use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use datafusion::parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaDataReader};
+use datafusion::parquet::file::metadata::{
+    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData,
+};
 use hashbrown::HashMap;
 use pugmark_store::Result;
 
-use crate::columns::{ColumnFile, Contents, Guarded, reading, reading_arrow};
+use crate::columns::{ColumnFile, Contents, Guarded, Parts, reading, reading_arrow};
 
 /// Most values that a column in codes may have, NULL included.
 const CODES_MAX: usize = 1 << 16;
@@ -284,9 +286,14 @@ impl Footer {
     ) -> Result<(Column, usize)> {
         let path = &file.path;
         let rows = self.groups.get(group).map_or(0, |rows| rows.len());
-        let guarded = Guarded::open(Arc::clone(&file.data))?;
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(guarded, self.coded.clone());
         let reads = self.contents.reads([place]);
+        let columns = self.coded.metadata().row_groups().get(group).map_or(&[][..], RowGroupMetaData::columns);
+        let ranges = reads.iter().filter_map(|own| columns.get(*own)).map(|column| {
+            let (start, bytes) = column.byte_range();
+            start..start.saturating_add(bytes)
+        });
+        let parts = Parts::read(&Guarded::open(Arc::clone(&file.data))?, ranges)?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(parts, self.coded.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), reads.iter().copied());
         let reader = builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(rows.max(1)).build();
         let mut batches = reader.map_err(|e| reading(path, e))?;
