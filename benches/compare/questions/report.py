@@ -100,8 +100,10 @@ def within(found):
     for now in found:
         ways = [f"{way.answered} of {way.answered + way.refused_count}" for way in (now.alone, now.together)]
         memory = [f"{told / 2**20:,.0f}" for told in (now.opened_bytes, now.peak_bytes)]
-        rows.append([str(now.mib), *ways, ms(now.alone.us), ms(now.together.us / 4), *memory])
-    headings = ["MiB for queries", "answered alone", "answered two at a time", "ms, all alone", "ms, all together, each"]
+        # Of fewer questions it would be less.
+        times = [ms(way.us / per) if not way.refused else "-" for way, per in ((now.alone, 1), (now.together, 4))]
+        rows.append([str(now.mib), *ways, *times, *memory])
+    headings = ["MiB for queries", "answered alone", "answered two at a time", "ms, all alone", "ms, all two at a time"]
     table([*headings, "MiB of the process once open", "at most"], rows)
     for now in found:
         if now.alone.refused or now.together.refused:

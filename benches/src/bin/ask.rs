@@ -252,7 +252,6 @@ fn bytes_of(path: &Path) -> Result<u64> {
     }
 }
 
-/// The most memory that this process ever had.
 /// What this process has read, from the disk or from the page cache: store and index are read by calls, and not mapped.
 fn read_bytes() -> Result<u64> {
     let io = fs::read_to_string("/proc/self/io")?;
@@ -260,6 +259,7 @@ fn read_bytes() -> Result<u64> {
     Ok(line.context("/proc/self/io has no rchar")?.trim().parse()?)
 }
 
+/// The most memory that this process ever had.
 fn peak_bytes() -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status").context("reading /proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM in /proc/self/status")?;

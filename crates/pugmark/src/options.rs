@@ -32,7 +32,7 @@ pub struct Options {
     pub flush_bytes: usize,
     /// Which columnar files are merged, in the background where [`store`](Self::store) says so.
     pub merge: Arc<dyn MergePolicy>,
-    /// How many bytes of columnar files merges in the background read and write in a second at most, together; `None` for no bound. Merges that somebody waits for, by
+    /// How many bytes of columnar files are read and written in a second at most, together, to merge them in the background and to make cubes of them; `None` for no bound. Merges that somebody waits for, by
     /// [`compact`](crate::Pugmark::compact), are not held back.
     pub merge_bytes_per_second: Option<NonZeroU64>,
     /// Of the query engine: memory and threads.

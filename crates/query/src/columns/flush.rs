@@ -172,8 +172,8 @@ impl Control {
         let mut work = self.lock();
         work.merging = false;
         work.merge_failure = result.as_ref().err().map(|e| (e.kind(), e.to_string()));
-        if !matches!(result, Ok(true)) {
-            // Nothing more to do until the files are others.
+        if !matches!(result, Ok(true)) && !work.give_up_merge {
+            // Nothing more to do until the files are others. One that was given up is begun anew.
             work.mergeable = false;
             work.merges_answered = work.merges_answered.max(request);
         }
@@ -466,14 +466,17 @@ fn merge(control: &Arc<Control>, store: &Store) -> Result<bool> {
     let Some(picked) = columns.merge.pick(&sizes) else { return make_cubes(control, store, &columns) };
     let files = columns.files.get(picked).unwrap_or_default();
     let files = files.get(..files.len().min(FILES_MAX)).unwrap_or_default();
-    let schema = columns.event_schema(registry.schema());
+    let files = files.to_vec();
+    let (dir, schema) = (columns.dir.clone(), columns.event_schema(registry.schema()));
+    // They hold a tail, which may be in a file long before the merge has ended.
+    drop((snapshot, columns, registry));
     let pace: Arc<dyn Pace> = Arc::clone(control) as _;
-    let Some(merged) = merge_files(&columns.dir, || control.next_file(), files, &schema, &pace)? else {
+    let Some(merged) = merge_files(&dir, || control.next_file(), &files, &schema, &pace)? else {
         return Ok(false);
     };
     let mut merged = Some(merged);
     let replaced = store
-        .update(|fold: &mut ColumnsFold, _| Ok(merged.take().is_some_and(|merged| fold.replace(files, merged))))?;
+        .update(|fold: &mut ColumnsFold, _| Ok(merged.take().is_some_and(|merged| fold.replace(&files, merged))))?;
     if replaced {
         files.iter().for_each(|file| file.drop_with_last_reader());
     }
@@ -529,4 +532,33 @@ fn state_of<T: Send + Sync + 'static>(snapshot: &pugmark_store::Snapshot) -> Res
     snapshot
         .state()
         .ok_or_else(|| Error::new(ErrorKind::Invalid, "the store was opened without its columns or its registry"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_merge_that_was_given_up_is_begun_anew() {
+        for asked in [0, 1] {
+            let control = Control::default();
+            control.set_mergeable(true);
+            control.lock().merges_wanted = asked;
+            assert_eq!(control.next_merge(), Some(asked));
+            control.lock().give_up_merge = true;
+            assert!(control.gives_up());
+            control.note_merge(&Ok(false), asked);
+            {
+                let work = control.lock();
+                assert!(work.mergeable && !work.merging);
+                assert_eq!(work.merges_answered, 0);
+            }
+            assert_eq!(control.next_merge(), Some(asked));
+            assert!(!control.gives_up());
+            control.note_merge(&Ok(false), asked);
+            let work = control.lock();
+            assert!(!work.mergeable);
+            assert_eq!(work.merges_answered, asked);
+        }
+    }
 }

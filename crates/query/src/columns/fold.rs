@@ -42,8 +42,8 @@ pub struct ColumnsOptions {
     pub merge: Arc<dyn MergePolicy>,
     /// Whether files are merged in the background too, and not only when that is asked for.
     pub merge_in_background: bool,
-    /// How many bytes of columnar files merges in the background read and write in a second at most, together; `None` for no bound. Neither flushes nor merges that
-    /// somebody waits for are held back.
+    /// How many bytes of columnar files are read and written in a second at most, together, to merge them in the background and to make cubes of them; `None` for no bound.
+    /// Neither flushes nor merges that somebody waits for are held back.
     pub merge_bytes_per_second: Option<NonZeroU64>,
 }
 

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::object_store::PutPayload;
 use datafusion::parquet::errors::{ParquetError, Result as ParquetResult};
+use datafusion::parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use datafusion::parquet::file::reader::{ChunkReader, Length};
 use pugmark_store::{FileWriter, OpenMode, Result, Storage, StorageFile};
 
@@ -223,12 +224,17 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Reads the bytes in `ranges`.
+    /// Reads the columns at these places of a row group, one part each.
     ///
     /// # Errors
     /// Those of [`Guarded::read`].
-    pub(crate) fn read(file: &Guarded, ranges: impl Iterator<Item = Range<u64>>) -> Result<Self> {
-        let parts = ranges.map(|range| Ok((range.start, file.read(range)?))).collect::<Result<_>>()?;
+    pub(crate) fn of_columns(file: &Guarded, group: &RowGroupMetaData, columns: &[usize]) -> Result<Self> {
+        let chunks = columns.iter().filter_map(|column| group.columns().get(*column));
+        let part = |column: &ColumnChunkMetaData| {
+            let (start, bytes) = column.byte_range();
+            Ok((start, file.read(start..start.saturating_add(bytes))?))
+        };
+        let parts = chunks.map(part).collect::<Result<_>>()?;
         Ok(Self { of: Arc::clone(&file.of), parts })
     }
 

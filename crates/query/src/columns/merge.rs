@@ -7,7 +7,6 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use datafusion::arrow::compute::{cast, concat, interleave};
 use datafusion::arrow::datatypes::{DataType, Field, TimestampMicrosecondType, UInt32Type, UInt64Type};
-use datafusion::arrow::error::ArrowError;
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -22,7 +21,7 @@ use super::catalog::{ColumnFile, EVENT_NAMES_MAX, Entry, FileId};
 use super::contents::Contents;
 use super::dir::ColumnDir;
 use super::error;
-use super::guard::{Guarded, external};
+use super::guard::{Guarded, Parts, external};
 use super::order::row_groups;
 use super::pace::Pace;
 use super::policy::FileSize;
@@ -49,10 +48,12 @@ pub(super) fn merge_files(
     let Some(order) = Merged::of(&inputs, pace.as_ref())? else { return Ok(None) };
     let size = files.iter().fold(FileSize::default(), |size, file| size.and(file.size()));
     let row_groups = row_groups(&order.events, size);
+    let rows_at_once = size.rows_at_once(ROWS_AT_ONCE);
     let entry = order.entry(files);
     let columns = |at: usize| -> Result<Column<'_>> {
         let field = fields.get(at).expect("invariant: columns are asked for by their place");
-        let mut sources = inputs.iter().map(|input| Source::open(input, field)).collect::<Result<Vec<_>>>()?;
+        let source = |input| Source::new(input, field, rows_at_once.div_ceil(inputs.len()));
+        let mut sources: Vec<Source<'_>> = inputs.iter().map(source).collect();
         let rows = &order.rows;
         Ok(Box::new(move |group: Range<usize>| gather(&mut sources, rows.get(group).unwrap_or_default())))
     };
@@ -63,7 +64,7 @@ pub(super) fn merge_files(
         rollup: &order.rollup,
         arrivals: &order.arrivals,
         in_milliseconds: order.in_milliseconds,
-        rows_at_once: size.rows_at_once(ROWS_AT_ONCE),
+        rows_at_once,
     };
     plan.write(dir, id(), &columns, pace.as_ref())
 }
@@ -74,7 +75,7 @@ struct Input {
     footer: ArrowReaderMetadata,
     contents: Arc<Contents>,
     rollup: Rollup,
-    pace: Arc<dyn Pace>,
+    guarded: Guarded,
 }
 
 impl Input {
@@ -84,19 +85,13 @@ impl Input {
         let footer = footer.map_err(|e| error::reading(&file.path, e))?;
         let contents = Contents::of(footer.schema()).map_err(|what| error::corrupt(file.path.display(), what))?;
         let rollup = read_rollup(&file.rollup, file.rows)?;
-        Ok(Self { file: Arc::clone(file), footer, contents: Arc::new(contents), rollup, pace: Arc::clone(pace) })
+        Ok(Self { file: Arc::clone(file), footer, contents: Arc::new(contents), rollup, guarded })
     }
 
-    /// The column of the table at this place of the file's.
-    fn reader(&self, place: usize) -> Result<Reader> {
-        let guarded = Guarded::open(Arc::clone(&self.file.data))?.paced(&self.pace);
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(guarded, self.footer.clone());
-        let reads = self.contents.reads([place]);
-        let mask = ProjectionMask::roots(builder.parquet_schema(), reads.iter().copied());
-        let batches =
-            builder.with_projection(mask).with_batch_size(self.file.size().rows_at_once(ROWS_AT_ONCE)).build();
-        let batches = batches.map_err(|e| error::reading(&self.file.path, e))?;
-        Ok(Reader { batches, contents: Arc::clone(&self.contents), place, reads })
+    /// The column of the table at this place of the file's, so many rows at a time.
+    fn reader(&self, place: usize, rows_at_once: usize) -> Reader<'_> {
+        let groups = 0..self.footer.metadata().num_row_groups();
+        Reader { input: self, place, reads: self.contents.reads([place]), rows_at_once, groups, batches: None }
     }
 
     /// Whether a double is equal to each of the whole numbers in a column.
@@ -121,27 +116,49 @@ impl Input {
         let path = &self.file.path;
         let place = self.contents.place(name);
         let place = place.ok_or_else(|| error::corrupt(path.display(), format_args!("no column {name}")))?;
-        let arrays = self.reader(place)?.collect::<std::result::Result<Vec<_>, _>>();
-        let arrays = arrays.map_err(|e| error::reading_arrow(path, &e))?;
+        let arrays = self.reader(place, ROWS_AT_ONCE).collect::<Result<Vec<_>>>()?;
         let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
         concat(&arrays).map_err(|e| error::reading_arrow(path, &e))
     }
 }
 
-/// Reads one column of the table.
-struct Reader {
-    batches: ParquetRecordBatchReader,
-    contents: Arc<Contents>,
+/// Reads one column of the table, row group by row group.
+struct Reader<'a> {
+    input: &'a Input,
     place: usize,
     reads: Vec<usize>,
+    rows_at_once: usize,
+    /// Those to come.
+    groups: Range<usize>,
+    batches: Option<ParquetRecordBatchReader>,
 }
 
-impl Iterator for Reader {
-    type Item = std::result::Result<ArrayRef, ArrowError>;
+impl Reader<'_> {
+    fn open(&self, group: usize) -> Result<ParquetRecordBatchReader> {
+        let Input { file, footer, guarded, .. } = self.input;
+        let parts = Parts::of_columns(guarded, footer.metadata().row_group(group), &self.reads)?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(parts, footer.clone());
+        let mask = ProjectionMask::roots(builder.parquet_schema(), self.reads.iter().copied());
+        let batches = builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(self.rows_at_once);
+        batches.build().map_err(|e| error::reading(&file.path, e))
+    }
+}
+
+impl Iterator for Reader<'_> {
+    type Item = Result<ArrayRef>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.batches.next()?;
-        Some(batch.and_then(|batch| self.contents.column(self.place, &self.reads, &batch)))
+        loop {
+            if let Some(batch) = self.batches.as_mut().and_then(Iterator::next) {
+                let column = batch.and_then(|batch| self.input.contents.column(self.place, &self.reads, &batch));
+                return Some(column.map_err(|e| error::reading_arrow(&self.input.file.path, &e)));
+            }
+            let group = self.groups.next()?;
+            match self.open(group) {
+                Ok(batches) => self.batches = Some(batches),
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }
 
@@ -279,19 +296,19 @@ fn arrivals(inputs: &[Input], timestamps: &[&[i64]], rows: &[u8]) -> Result<Arri
 }
 
 /// One column of one file, from its beginning to its end.
-struct Source {
+struct Source<'a> {
     /// `None` where the file has no such column.
-    reader: Option<Reader>,
+    reader: Option<Reader<'a>>,
     file: Arc<ColumnFile>,
     kind: DataType,
     /// Decoded, and not taken yet.
     left: Option<ArrayRef>,
 }
 
-impl Source {
-    fn open(input: &Input, field: &Field) -> Result<Self> {
-        let reader = input.contents.place(field.name()).map(|place| input.reader(place)).transpose()?;
-        Ok(Self { reader, file: Arc::clone(&input.file), kind: field.data_type().clone(), left: None })
+impl<'a> Source<'a> {
+    fn new(input: &'a Input, field: &Field, rows_at_once: usize) -> Self {
+        let reader = input.contents.place(field.name()).map(|place| input.reader(place, rows_at_once));
+        Self { reader, file: Arc::clone(&input.file), kind: field.data_type().clone(), left: None }
     }
 
     fn take(&mut self, rows: usize) -> std::result::Result<ArrayRef, ParquetError> {
@@ -302,7 +319,7 @@ impl Source {
             let array = match self.left.take() {
                 Some(left) => left,
                 None => {
-                    let array = reader.next().transpose().map_err(|e| ParquetError::External(Box::new(e)))?;
+                    let array = reader.next().transpose().map_err(external)?;
                     let array = array.ok_or_else(|| {
                         let what = format!("ends {wanted} rows early");
                         external(error::corrupt(self.file.path.display(), what))
@@ -327,7 +344,7 @@ impl Source {
 }
 
 /// The next rows, from the files that `rows` names.
-fn gather(sources: &mut [Source], rows: &[u8]) -> std::result::Result<ArrayRef, ParquetError> {
+fn gather(sources: &mut [Source<'_>], rows: &[u8]) -> std::result::Result<ArrayRef, ParquetError> {
     let mut counts = vec![0; sources.len()];
     let places: Vec<(usize, usize)> = rows
         .iter()

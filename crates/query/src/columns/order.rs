@@ -15,7 +15,7 @@ use super::rollup::Rollup;
 const ROW_GROUP_MAX_ROWS: usize = 262_144;
 /// What the values of a row group take in memory at most, on average: a query may hold a column of one as a whole.
 const ROW_GROUP_MAX_BYTES: u64 = 128 << 20;
-/// A row group of at least so many rows ends where the next event begins, so that a query for one event reads few rows of others.
+/// A row group of at least so many rows, or of a quarter of the most where events are large, ends where the next event begins, so that a query for one event reads few rows of others.
 const ROW_GROUP_MIN_ROWS: usize = 65_536;
 
 /// Rows of several slices in the order of a file.
@@ -141,10 +141,11 @@ fn place_of(key: u128) -> u32 {
 /// `events` says how many rows each event has, in the order of the file.
 pub(crate) fn row_groups(events: &[(String, usize)], size: FileSize) -> Vec<Range<usize>> {
     let most = size.rows_within(ROW_GROUP_MAX_BYTES, ROW_GROUP_MAX_ROWS);
+    let least = ROW_GROUP_MIN_ROWS.min(most / 4);
     let mut groups = Vec::new();
     let (mut start, mut at) = (0, 0);
     for (_, rows) in events {
-        if at - start >= ROW_GROUP_MIN_ROWS {
+        if at - start >= least {
             groups.push(start..at);
             start = at;
         }
@@ -186,9 +187,9 @@ mod tests {
     #[test]
     fn row_groups_of_large_events_have_fewer_rows() {
         let size = FileSize { rows: 1_000, decoded_bytes: 1_000 << 20 };
-        let groups = row_groups(&[("a".to_owned(), 300), ("b".to_owned(), 700)], size);
-        assert_eq!(groups.first(), Some(&(0..128)));
-        assert_eq!(groups.last(), Some(&(896..1_000)));
+        let groups = row_groups(&[("a".to_owned(), 300), ("b".to_owned(), 100), ("c".to_owned(), 600)], size);
+        let ends: Vec<usize> = groups.iter().map(|group| group.end).collect();
+        assert_eq!(ends, [128, 256, 300, 400, 528, 656, 784, 912, 1_000]);
         assert!(groups.windows(2).all(|pair| pair[0].end == pair[1].start));
     }
 

@@ -16,7 +16,7 @@ pub(crate) trait Pace: fmt::Debug + Send + Sync {
     fn spend(&self, bytes: u64);
 }
 
-/// The pace of work that somebody waits for.
+/// The pace of flushes, and of what is small.
 #[derive(Debug)]
 pub(crate) struct Freely;
 
@@ -48,7 +48,7 @@ impl Budget {
         let nanoseconds = u128::from(bytes) * 1_000_000_000 / u128::from(rate.get());
         let cost = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
         let from = self.paid_at.map_or(now, |paid| paid.max(now));
-        // A budget so small that this is beyond the clock's end holds for as long as the clock goes.
+        // The clock has room for centuries: who spends more at once waits no longer.
         let paid = from.checked_add(cost).unwrap_or(from);
         self.paid_at = Some(paid);
         let wait = from.saturating_duration_since(now);

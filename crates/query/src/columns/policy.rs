@@ -13,7 +13,7 @@ const FEW_ROWS: usize = 16;
 pub struct FileSize {
     /// Its events.
     pub rows: u64,
-    /// What the values of its events take in memory, in bytes.
+    /// What the values of its events take in memory, in bytes; NULL takes none.
     pub decoded_bytes: u64,
 }
 
@@ -31,9 +31,12 @@ impl FileSize {
         self.rows_within(BYTES_AT_ONCE, most)
     }
 
-    /// How many rows take `bytes` on average, at least a few and at most `most`.
+    /// How many rows take `bytes` on average, at least a few and at most `most`; `most` where all rows together take no more.
     pub(super) fn rows_within(self, bytes: u64, most: usize) -> usize {
-        let rows = u128::from(self.rows.max(1)) * u128::from(bytes) / u128::from(self.decoded_bytes.max(1));
+        if self.decoded_bytes <= bytes {
+            return most;
+        }
+        let rows = u128::from(self.rows) * u128::from(bytes) / u128::from(self.decoded_bytes);
         usize::try_from(rows).unwrap_or(most).clamp(FEW_ROWS.min(most), most)
     }
 }
@@ -46,7 +49,8 @@ pub trait MergePolicy: fmt::Debug + Send + Sync {
     fn pick(&self, files: &[FileSize]) -> Option<Range<usize>>;
 }
 
-/// Merges neighbours of about one size, so that every row is written again only when the file it is in at least doubles.
+/// Merges neighbours of about one size, so that every row is written again only when the file it is in at least doubles, and what its
+/// values take grows by half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizeTiered {
     /// No merge makes a file of more rows.
@@ -72,16 +76,18 @@ impl MergePolicy for SizeTiered {
         };
         let mut best: Option<(u64, Range<usize>)> = None;
         for start in 0..files.len() {
-            let (mut size, mut largest) = (FileSize::default(), 0);
+            let (mut size, mut largest) = (FileSize::default(), FileSize::default());
             for (at, own) in files.iter().enumerate().skip(start) {
                 size = size.and(*own);
-                largest = largest.max(own.rows);
+                largest.rows = largest.rows.max(own.rows);
+                largest.decoded_bytes = largest.decoded_bytes.max(own.decoded_bytes);
                 if exceeds(size, 1) {
                     break;
                 }
-                let sum = size.rows;
+                let sum = size.decoded_bytes;
                 let picked = start..at + 1;
-                let doubles = largest <= sum / 2;
+                // Files of as many rows have nearly as many bytes, and not just as many.
+                let doubles = largest.rows <= size.rows / 2 && largest.decoded_bytes <= size.decoded_bytes / 3 * 2;
                 let is_last = picked.len() >= 2 && exceeds(size, 2);
                 // The least work for each file that goes.
                 let is_better = best.as_ref().is_none_or(|(before, range)| {
@@ -132,7 +138,8 @@ mod tests {
         for (rows, decoded_bytes, expected) in [
             (0, 0, 8_192),
             (1 << 20, 200 << 20, 8_192),
-            (1_000, 1_000 * (16 << 10), 1_024),
+            (10_000, 10_000 * (16 << 10), 1_024),
+            (3, 3 << 20, 8_192),
             (1_000, 1_000 << 20, 16),
             (10, u64::MAX, 16),
             (u64::MAX, 1, 8_192),
@@ -151,6 +158,7 @@ mod tests {
             (vec![4_000, 4_001], None),
             (vec![9_000, 9_000, 9_000, 9_000], None),
             (vec![9_000, 1_000, 1_000, 1_000, 1_000], Some(1..5)),
+            (vec![4_000, 500], None),
             (vec![2_000, 2_000, 2_000, 2_000, 2_000], Some(1..5)),
         ] {
             assert_eq!(POLICY.pick(&rows(&bytes)), picked, "{bytes:?}");

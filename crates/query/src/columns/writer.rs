@@ -324,7 +324,7 @@ impl Plan<'_> {
             while start < rows.end {
                 let end = rows.end.min(start + self.rows_at_once);
                 let array = column(start..end)?;
-                decoded_bytes.fetch_add(bytes_of(&array)?, Ordering::Relaxed);
+                decoded_bytes.fetch_add(bytes_of(&array), Ordering::Relaxed);
                 for (writer, leaf) in own.iter_mut().zip(compute_leaves(field, &array)?) {
                     writer.write(&leaf)?;
                 }
@@ -337,11 +337,12 @@ impl Plan<'_> {
     }
 }
 
-/// What the values of `array` take in memory.
-fn bytes_of(array: &ArrayRef) -> std::result::Result<u64, ParquetError> {
-    // Of texts an array says only what their views take.
+/// What the values of `array` take in memory; NULL takes none.
+fn bytes_of(array: &ArrayRef) -> u64 {
     let texts = array.as_string_view_opt().map_or(0, |texts| texts.lengths().map(u64::from).sum());
-    Ok(texts + array.to_data().get_slice_memory_size()? as u64)
+    // A text has the bytes of its length beside its own.
+    let width = array.data_type().primitive_width().unwrap_or(size_of::<u32>());
+    texts + ((array.len() - array.null_count()) * width) as u64
 }
 
 /// What makes the writers of one column, for one row group after the other.

@@ -13,9 +13,7 @@ use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use datafusion::parquet::file::metadata::{
-    ColumnChunkMetaData, PageIndexPolicy, ParquetMetaDataReader, RowGroupMetaData,
-};
+use datafusion::parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaDataReader};
 use hashbrown::HashMap;
 use pugmark_store::Result;
 
@@ -287,12 +285,14 @@ impl Footer {
         let path = &file.path;
         let rows = self.groups.get(group).map_or(0, |rows| rows.len());
         let reads = self.contents.reads([place]);
-        let columns = self.coded.metadata().row_groups().get(group).map_or(&[][..], RowGroupMetaData::columns);
-        let ranges = reads.iter().filter_map(|own| columns.get(*own)).map(|column| {
-            let (start, bytes) = column.byte_range();
-            start..start.saturating_add(bytes)
-        });
-        let parts = Parts::read(&Guarded::open(Arc::clone(&file.data))?, ranges)?;
+        let guarded = Guarded::open(Arc::clone(&file.data))?;
+        let in_file = self
+            .coded
+            .metadata()
+            .row_groups()
+            .get(group)
+            .ok_or_else(|| crate::columns::corrupt(path.display(), format_args!("no row group {group}")))?;
+        let parts = Parts::of_columns(&guarded, in_file, &reads)?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(parts, self.coded.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), reads.iter().copied());
         let reader = builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(rows.max(1)).build();

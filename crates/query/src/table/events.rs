@@ -201,6 +201,7 @@ impl EventsTable {
         places: Vec<usize>,
         predicate: Option<&Arc<dyn PhysicalExpr>>,
         limit: Option<usize>,
+        batch_rows: usize,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let url = ObjectStoreUrl::local_filesystem();
         let mut readers = Readers::new(state.runtime_env().cache_manager.get_file_metadata_cache());
@@ -218,11 +219,8 @@ impl EventsTable {
         if let Some(predicate) = predicate {
             source = source.with_predicate(Arc::clone(predicate));
         }
-        // Of large events few at a time: batches that are under way are in no pool.
-        let most = state.config().batch_size();
-        let batch_rows = files.iter().map(|file| file.size().rows_at_once(most)).min();
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
-            .with_batch_size(batch_rows)
+            .with_batch_size(Some(batch_rows))
             .with_file_group(FileGroup::new(group))
             .with_limit(limit)
             .with_expr_adapter(Some(Arc::new(Adapters)))
@@ -327,19 +325,25 @@ impl TableProvider for EventsTable {
             return Ok(Arc::new(EventsExec::new(input, outputs, made_at, schema, facts, self.snapshot.clone())));
         }
         let kept = prune::files(columns.files(), predicate.as_ref(), self.columns.arrow())?;
-        let mut inputs = Vec::with_capacity(2);
-        if !kept.is_empty() {
-            inputs.push(self.parquet(state, &kept, places.clone(), predicate.as_ref(), limit)?);
+        let facts = Facts { files: columns.files().len(), files_read: kept.len(), tail_rows: columns.tail().rows() };
+        let mut inputs = Vec::with_capacity(3);
+        // Of large events few at a time: batches that are under way are in no pool.
+        let most = state.config().batch_size();
+        let at_once = |file: &Arc<ColumnFile>| file.size().rows_at_once(most);
+        let (small, large): (Vec<_>, Vec<_>) = kept.into_iter().partition(|file| at_once(file) == most);
+        for files in [small, large] {
+            if let Some(rows) = files.iter().map(|file| at_once(file)).min() {
+                inputs.push(self.parquet(state, &files, places.clone(), predicate.as_ref(), limit, rows)?);
+            }
         }
         if columns.tail().rows() > 0 {
             inputs.push(self.tail(state, &places)?);
         }
-        let input: Arc<dyn ExecutionPlan> = match (inputs.pop(), inputs.pop()) {
-            (None, _) => Arc::new(EmptyExec::new(Arc::new(self.columns.arrow().project(&places)?))),
-            (Some(only), None) => only,
-            (Some(tail), Some(files)) => UnionExec::try_new(vec![files, tail])?,
+        let input: Arc<dyn ExecutionPlan> = match (inputs.len(), inputs.pop()) {
+            (1, Some(only)) => only,
+            (_, Some(last)) => UnionExec::try_new(inputs.into_iter().chain([last]).collect())?,
+            (_, None) => Arc::new(EmptyExec::new(Arc::new(self.columns.arrow().project(&places)?))),
         };
-        let facts = Facts { files: columns.files().len(), files_read: kept.len(), tail_rows: columns.tail().rows() };
         Ok(Arc::new(EventsExec::new(input, outputs, made_at, schema, facts, self.snapshot.clone())))
     }
 }

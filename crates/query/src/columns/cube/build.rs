@@ -87,7 +87,10 @@ pub(crate) fn cube_of_file(
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(guarded.clone(), footer.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), read.iter().copied());
         let selection = RowSelection::from_consecutive_ranges([range].into_iter(), total);
-        let reader = builder.with_projection(mask).with_row_selection(selection).with_batch_size(BATCH_ROWS);
+        let reader = builder
+            .with_projection(mask)
+            .with_row_selection(selection)
+            .with_batch_size(file.size().rows_at_once(BATCH_ROWS));
         for batch in reader.build().map_err(failed)? {
             if pace.gives_up() {
                 return Ok(());

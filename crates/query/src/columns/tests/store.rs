@@ -326,8 +326,8 @@ fn merged_files_hold_what_they_held_and_are_as_the_log_says() {
 }
 
 #[test]
-fn a_merge_without_budget_holds_up_neither_who_asks_for_it_nor_the_close() {
-    for asked in [true, false] {
+fn a_merge_without_budget_holds_up_nobody() {
+    for way in ["asked for", "waited for", "closed", "dropped"] {
         let dir = tempfile::tempdir().unwrap();
         // A day would pass before a merge in the background has read its files.
         let merge_bytes_per_second = std::num::NonZeroU64::new(1);
@@ -335,21 +335,41 @@ fn a_merge_without_budget_holds_up_neither_who_asks_for_it_nor_the_close() {
             ColumnsOptions { merge: Arc::new(ALL_IN_ONE), merge_bytes_per_second, ..ColumnsOptions::default() };
         let store = open_with(dir.path(), options);
         let flusher = Flusher::start(Arc::clone(&store)).unwrap();
+        // Flushes and appends go on while a merge waits.
         for n in 0..4 {
             store.append(some_events(n * 10, 10)).unwrap();
             flusher.flush_now().unwrap();
         }
         assert!(shown(&store).0.files > 1, "merged within a budget of one byte a second");
-        if asked {
-            flusher.merge_now().unwrap();
-            assert_eq!(shown(&store).0.files, 1);
-        } else {
-            flusher.wait_for_present();
+        match way {
+            "asked for" => {
+                flusher.merge_now().unwrap();
+                assert_eq!(shown(&store).0.files, 1);
+            }
+            "waited for" => flusher.wait_for_present(),
+            "closed" => flusher.close().unwrap(),
+            _ => drop(flusher),
         }
-        assert_eq!(shown(&store).1, (1..=40).collect::<Vec<_>>());
-        flusher.close().unwrap();
-        close(store);
+        assert_eq!(shown(&store).1, (1..=40).collect::<Vec<_>>(), "{way}");
     }
+}
+
+#[test]
+fn many_columns_of_few_values_do_not_make_a_file_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), 1_000);
+    let flusher = Flusher::start(Arc::clone(&store)).unwrap();
+    let sparse = |(n, entry)| match entry {
+        Entry::Event(event) => Entry::Event(event.property(format!("only{n}"), "a text")),
+        other => other,
+    };
+    store.append((0..200).zip(some_events(0, 200)).map(sparse).collect::<Vec<_>>()).unwrap();
+    flusher.flush_now().unwrap();
+    flusher.close().unwrap();
+    let columns = store.snapshot().state::<Columns>().unwrap();
+    let files = columns.files();
+    let size = files.iter().fold(FileSize::default(), |size, file| size.and(file.size()));
+    assert!((200 * 40..200 * 120).contains(&size.decoded_bytes), "{size:?}");
 }
 
 #[test]
