@@ -71,7 +71,8 @@ def explained(plans):
 
 
 def read(found):
-    table(["pugmark", "MB read"], [[titled(*at), f"{count / 1e6:.1f}"] for at, count in found.items()])
+    rows = [[titled(*at), f"{count / 1e6:.1f}", f"{peak / 2**20:,.0f}"] for at, (count, peak) in found.items()]
+    table(["pugmark", "MB read", "MiB of the process at most"], rows)
 
 
 def appended(told):

@@ -80,7 +80,8 @@ def cold(systems, questions):
             before = worker.told({"stats": True})
             found[who] = results.take(question, who, worker.ask(line), counts=True)
             if system.startswith("pugmark"):
-                read[question.name, who] = worker.told({"stats": True})["read_bytes"] - before["read_bytes"]
+                after = worker.told({"stats": True})
+                read[question.name, who] = after["read_bytes"] - before["read_bytes"], after["peak_bytes"]
             worker.close()
             if "query" in line:
                 # From where it was answered is told by asking again, just opened.
