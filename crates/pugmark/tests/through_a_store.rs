@@ -303,6 +303,28 @@ fn a_rolling_series_looks_back_also_where_no_day_of_the_range_is_whole() {
     assert_eq!(difference(&found, &then, &arrival), None, "{found:#}");
 }
 
+/// Found by a random case: the range begins within an hour of its time zone, and ends there.
+#[test]
+fn a_rolling_series_over_an_empty_range_looks_back_to_nothing() {
+    let text = |value: &str| Some(oracle::Scalar::Text(value.to_owned()));
+    for timestamp_us in [1_749_933_000_000_000, 1_749_938_400_000_000, 1_749_941_000_000_000] {
+        let properties = std::collections::BTreeMap::from([("plan".to_owned(), text("y"))]);
+        let events = vec![OracleEvent { unit: 1, event: "a".to_owned(), timestamp_us, sequence: 1, properties }];
+        let at = "2025-06-14T23:00:00Z";
+        let query = serde_json::json!({"trend": {
+            "series": [{"event": "a", "measure": "uniques", "rolling": 3}], "interval": "hour",
+            "range": {"from": at, "to": at}, "time_zone": "Asia/Kolkata", "breakdown": [{"property": "plan"}],
+        }});
+        let around = Surroundings { now_us: 1_749_945_600_000_000, data_us: (timestamp_us, timestamp_us + 1) };
+        let case = Case { query, events, around };
+        for local in [0, 1] {
+            let mut arrival = vec![0; 40];
+            arrival[1] = local;
+            assert_eq!(disagreement(&case, &arrival), None);
+        }
+    }
+}
+
 #[test]
 fn values_of_odd_types_stay_readable() {
     let dir = tempfile::tempdir().unwrap();

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use pugmark_registry::Registry;
 use pugmark_store::{Error, ErrorKind, Result, Store};
 
-use super::catalog::{FileId, StoredCube};
+use super::catalog::{ColumnFile, FileId, StoredCube};
 use super::cell::Part;
 use super::cube::{Declared, cube_of_file, write_cube};
-use super::dir::Kind;
+use super::dir::{ColumnDir, Kind};
 use super::fold::ColumnsFold;
 use super::guard::Stored;
 use super::merge::{FILES_MAX, merge_files};
@@ -172,7 +172,8 @@ impl Control {
         let mut work = self.lock();
         work.merging = false;
         work.merge_failure = result.as_ref().err().map(|e| (e.kind(), e.to_string()));
-        if !matches!(result, Ok(true)) && !work.give_up_merge {
+        let given_up = work.give_up_merge && matches!(result, Ok(false));
+        if !matches!(result, Ok(true)) && !given_up {
             // Nothing more to do until the files are others. One that was given up is begun anew.
             work.mergeable = false;
             work.merges_answered = work.merges_answered.max(request);
@@ -463,13 +464,14 @@ fn merge(control: &Arc<Control>, store: &Store) -> Result<bool> {
     let columns = state_of::<Columns>(&snapshot)?;
     let registry = state_of::<Registry>(&snapshot)?;
     let sizes: Vec<FileSize> = columns.files.iter().map(|file| file.size()).collect();
-    let Some(picked) = columns.merge.pick(&sizes) else { return make_cubes(control, store, &columns) };
-    let files = columns.files.get(picked).unwrap_or_default();
-    let files = files.get(..files.len().min(FILES_MAX)).unwrap_or_default();
-    let files = files.to_vec();
+    let picked = columns.merge.pick(&sizes);
+    let (all, declared) = (Arc::clone(&columns.files), Arc::clone(&columns.declared));
     let (dir, schema) = (columns.dir.clone(), columns.event_schema(registry.schema()));
-    // They hold a tail, which may be in a file long before the merge has ended.
+    // They hold a tail, which may be in a file long before the work has ended.
     drop((snapshot, columns, registry));
+    let Some(picked) = picked else { return make_cubes(control, store, &dir, &all, &declared) };
+    let files: Vec<_> = all.get(picked).unwrap_or_default().iter().take(FILES_MAX).cloned().collect();
+    drop(all);
     let pace: Arc<dyn Pace> = Arc::clone(control) as _;
     let Some(merged) = merge_files(&dir, || control.next_file(), &files, &schema, &pace)? else {
         return Ok(false);
@@ -484,11 +486,17 @@ fn merge(control: &Arc<Control>, store: &Store) -> Result<bool> {
 }
 
 /// Makes one cube that is declared, or takes away those that are not any more; `false` when all is as it is declared, or it was given up.
-fn make_cubes(control: &Arc<Control>, store: &Store, columns: &Columns) -> Result<bool> {
+fn make_cubes(
+    control: &Arc<Control>,
+    store: &Store,
+    dir: &ColumnDir,
+    files: &[Arc<ColumnFile>],
+    all_declared: &[Declared],
+) -> Result<bool> {
     let pace: Arc<dyn Pace> = Arc::clone(control) as _;
-    for file in columns.files.iter() {
-        let is_over = |cube: &StoredCube| columns.declared.iter().all(|declared| declared.number != cube.declared);
-        let missing = columns.declared.iter().find(|declared| file.cube(declared.number).is_none());
+    for file in files {
+        let is_over = |cube: &StoredCube| all_declared.iter().all(|declared| declared.number != cube.declared);
+        let missing = all_declared.iter().find(|declared| file.cube(declared.number).is_none());
         let made = match missing {
             Some(Declared { number, declaration }) => {
                 let cube = cube_of_file(file, declaration, &pace)?;
@@ -498,9 +506,9 @@ fn make_cubes(control: &Arc<Control>, store: &Store, columns: &Columns) -> Resul
                 let stored = match cube {
                     Some(cube) => {
                         let id = control.next_file();
-                        let (bytes, checksums) = write_cube(&columns.dir, id, &cube, declaration)?;
-                        let path = columns.dir.of(Kind::Rollups).join(id.file_name());
-                        Some((id, Arc::new(Stored::new(columns.dir.storage(), path, bytes, checksums))))
+                        let (bytes, checksums) = write_cube(dir, id, &cube, declaration)?;
+                        let path = dir.of(Kind::Rollups).join(id.file_name());
+                        Some((id, Arc::new(Stored::new(dir.storage(), path, bytes, checksums))))
                     }
                     None => None,
                 };
@@ -555,10 +563,15 @@ mod tests {
             }
             assert_eq!(control.next_merge(), Some(asked));
             assert!(!control.gives_up());
-            control.note_merge(&Ok(false), asked);
-            let work = control.lock();
-            assert!(!work.mergeable);
-            assert_eq!(work.merges_answered, asked);
+            // One that has failed is an answer, whoever gave it up.
+            let failed = Err(Error::new(ErrorKind::Io, "no disk"));
+            for (given_up, result) in [(false, Ok(false)), (true, failed)] {
+                control.lock().merges_answered = 0;
+                control.lock().give_up_merge = given_up;
+                control.note_merge(&result, asked);
+                assert_eq!(control.lock().merges_answered, asked);
+            }
+            assert!(!control.lock().mergeable);
         }
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn merge_files(
 struct Input {
     file: Arc<ColumnFile>,
     footer: ArrowReaderMetadata,
-    contents: Arc<Contents>,
+    contents: Contents,
     rollup: Rollup,
     guarded: Guarded,
 }
@@ -85,7 +85,7 @@ impl Input {
         let footer = footer.map_err(|e| error::reading(&file.path, e))?;
         let contents = Contents::of(footer.schema()).map_err(|what| error::corrupt(file.path.display(), what))?;
         let rollup = read_rollup(&file.rollup, file.rows)?;
-        Ok(Self { file: Arc::clone(file), footer, contents: Arc::new(contents), rollup, guarded })
+        Ok(Self { file: Arc::clone(file), footer, contents, rollup, guarded })
     }
 
     /// The column of the table at this place of the file's, so many rows at a time.
@@ -299,7 +299,6 @@ fn arrivals(inputs: &[Input], timestamps: &[&[i64]], rows: &[u8]) -> Result<Arri
 struct Source<'a> {
     /// `None` where the file has no such column.
     reader: Option<Reader<'a>>,
-    file: Arc<ColumnFile>,
     kind: DataType,
     /// Decoded, and not taken yet.
     left: Option<ArrayRef>,
@@ -308,7 +307,7 @@ struct Source<'a> {
 impl<'a> Source<'a> {
     fn new(input: &'a Input, field: &Field, rows_at_once: usize) -> Self {
         let reader = input.contents.place(field.name()).map(|place| input.reader(place, rows_at_once));
-        Self { reader, file: Arc::clone(&input.file), kind: field.data_type().clone(), left: None }
+        Self { reader, kind: field.data_type().clone(), left: None }
     }
 
     fn take(&mut self, rows: usize) -> std::result::Result<ArrayRef, ParquetError> {
@@ -322,7 +321,7 @@ impl<'a> Source<'a> {
                     let array = reader.next().transpose().map_err(external)?;
                     let array = array.ok_or_else(|| {
                         let what = format!("ends {wanted} rows early");
-                        external(error::corrupt(self.file.path.display(), what))
+                        external(error::corrupt(reader.input.file.path.display(), what))
                     })?;
                     // Whole numbers of a column that has widened.
                     cast(&array, &self.kind)?

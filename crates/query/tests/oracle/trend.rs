@@ -28,7 +28,7 @@ pub(crate) fn answer(trend: &Value, events: &[&OracleEvent], time: &Time, rules:
         true => None,
         false => one["rolling"].as_u64().map(|n| n as usize - usize::from(rules.flip(Flip::RollingOneLess))),
     };
-    let before = series.iter().filter_map(&rolling).max().map_or(0, |n| n - 1);
+    let before = series.iter().filter_map(&rolling).max().filter(|_| !buckets.is_empty()).map_or(0, |n| n - 1);
     let earlier = time.buckets_before(before);
     let all: Vec<String> = earlier.iter().chain(&buckets).cloned().collect();
     let before = earlier.len();

@@ -24,7 +24,9 @@ impl Shape {
         let cut = |range: ResolvedRange| Buckets::new(range, trend.interval, zone, trend.week_start);
         let buckets = cut(range)?;
         let rolling: Vec<Option<usize>> = trend.series.iter().map(|series| series.rolling).collect();
-        let before = rolling.iter().flatten().max().map_or(0, |buckets| buckets - 1);
+        // A range without a bucket has none to look back from.
+        let rolls = rolling.iter().flatten().max().filter(|_| !buckets.is_empty());
+        let before = rolls.map_or(0, |buckets| buckets - 1);
         let mut from_us = buckets.extent(0).map_or(range.from_us, |first| first.from_us);
         for _ in 0..before {
             let last = cut(ResolvedRange { from_us: from_us.saturating_sub(1), to_us: from_us })?;

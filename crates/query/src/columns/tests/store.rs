@@ -329,7 +329,7 @@ fn merged_files_hold_what_they_held_and_are_as_the_log_says() {
 fn a_merge_without_budget_holds_up_nobody() {
     for way in ["asked for", "waited for", "closed", "dropped"] {
         let dir = tempfile::tempdir().unwrap();
-        // A day would pass before a merge in the background has read its files.
+        // Hours would pass before a merge in the background has read its files.
         let merge_bytes_per_second = std::num::NonZeroU64::new(1);
         let options =
             ColumnsOptions { merge: Arc::new(ALL_IN_ONE), merge_bytes_per_second, ..ColumnsOptions::default() };
