@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use pugmark_benches::{Dice, shop_events};
-use pugmark_identity::{IdentityFold, IdentityOptions};
+use pugmark_identity::{IdentityFold, IdentityOptions, ProfileFold};
 use pugmark_registry::{RegistryFold, RegistryOptions};
 use pugmark_store::{AppendOptions, Durability, Entry, EventBlock, Fold, Options, Store};
 
@@ -45,6 +45,7 @@ fn append(c: &mut Criterion) {
     let folds: Vec<Box<dyn Fold>> = vec![
         Box::new(RegistryFold::new(RegistryOptions::default())),
         Box::new(IdentityFold::new(IdentityOptions::default())),
+        Box::new(ProfileFold::default()),
     ];
     let store = Store::open(dir.path(), Options::default(), folds).expect("opens");
     let source = Source(RefCell::new((Dice::new(7), 0)));

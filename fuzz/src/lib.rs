@@ -2,7 +2,7 @@
 
 pub mod model;
 
-use pugmark_identity::{IdentityFold, IdentityOptions};
+use pugmark_identity::{IdentityFold, IdentityOptions, ProfileFold};
 use pugmark_registry::{RegistryFold, RegistryOptions};
 use pugmark_store::Fold;
 
@@ -11,6 +11,7 @@ pub fn folds() -> Vec<Box<dyn Fold>> {
     vec![
         Box::new(RegistryFold::new(RegistryOptions::default())),
         Box::new(IdentityFold::new(IdentityOptions::default())),
+        Box::new(ProfileFold::default()),
     ]
 }
 

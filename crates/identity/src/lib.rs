@@ -2,7 +2,7 @@
 //!
 //! A person is a connected component of the links that stand. [`IdentityFold`] decides each identify and alias once,
 //! when it is appended, and publishes [`Persons`]: an immutable map from subject to person that holds merged subjects
-//! only.
+//! only. [`ProfileFold`] keeps every change of their traits, and publishes [`Profiles`].
 
 mod fold;
 mod graph;
@@ -11,6 +11,7 @@ mod pages;
 mod past;
 mod person;
 mod persons;
+mod profiles;
 mod saved;
 mod wrong_id;
 
@@ -18,4 +19,5 @@ pub use fold::{IdentityFold, IdentityOptions};
 pub use past::Past;
 pub use person::{PersonId, Refusals};
 pub use persons::Persons;
+pub use profiles::{ProfileFold, Profiles, Seen, Timeline, TraitChange, TraitKind, View};
 pub use wrong_id::is_wrong_id;

@@ -63,8 +63,8 @@ pub use pugmark_registry::RegistryOptions;
 pub use pugmark_store::{
     AppendOptions, BackupReport, Clock, Durability, Entry, ErrorKind, Event, EventBlock, EventDraft, EventView,
     Expired, Finding, ImportId, ManualClock, Operation, Options as StoreOptions, Outcome, PackedEvent, Pending,
-    QuarantineStats, Quarantined, Receipt, Refusal, Rejection, Sequence, Settle, SystemClock, Timestamp, Value,
-    ValueRef, VerifyProgress, VerifyReport, WhenFull,
+    ProfileChange, ProfileUpdate, QuarantineStats, Quarantined, Receipt, Refusal, Rejection, Sequence, Settle,
+    SystemClock, Timestamp, Value, ValueRef, VerifyProgress, VerifyReport, WhenFull,
 };
 
 /// The code in the README compiles.

@@ -5,14 +5,14 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use pugmark_identity::IdentityFold;
+use pugmark_identity::{IdentityFold, ProfileFold};
 use pugmark_query::columns::{ColumnsFold, Flusher};
 use pugmark_query::files::{Export, Exported, Import, Progress, Reject, Source, Summary};
 use pugmark_query::{Engine, Error, ErrorKind, QueryResult, QuerySnapshot, Result};
 use pugmark_registry::RegistryFold;
 use pugmark_store::{
-    AppendOptions, BackupReport, Entry, Event, Expired, ImportId, Operation, Outcome, Pending, Quarantined, Receipt,
-    Sequence, Settle, Store, Timestamp, VerifyProgress, VerifyReport,
+    AppendOptions, BackupReport, Entry, Event, Expired, ImportId, Operation, Outcome, Pending, ProfileUpdate,
+    Quarantined, Receipt, Sequence, Settle, Store, Timestamp, VerifyProgress, VerifyReport,
 };
 
 use crate::arrow::array::RecordBatch;
@@ -76,6 +76,7 @@ impl Pugmark {
             vec![
                 Box::new(RegistryFold::new(options.registry)),
                 Box::new(IdentityFold::new(options.identity)),
+                Box::new(ProfileFold::default()),
                 Box::new(ColumnsFold::new(&columns_of, columns)),
             ],
         )?);
@@ -131,6 +132,32 @@ impl Pugmark {
     /// As [`track`](Self::track).
     pub fn alias(&self, id: impl Into<String>, to: impl Into<String>) -> Result<Outcome> {
         self.one(Operation::Alias { id: id.into(), to: to.into() }.into())
+    }
+
+    /// Changes what is known about somebody beside what they did: traits such as a plan or a country, of the person whose id this is, under whatever ids.
+    /// `profile('plan')` reads it in filters, breakdowns and SQL, `profile_at('plan')` what it was when an event happened.
+    ///
+    /// How changes of several ids come together is defined in `docs/semantics.md`, Identity.
+    ///
+    /// # Errors
+    /// As [`track`](Self::track). A change that breaks a rule is no error but [`Outcome::Rejected`].
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, ProfileUpdate, Pugmark, Trend};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// db.update_profile(ProfileUpdate::set("ann").with("plan", "free").at("2025-01-01T00:00:00Z".parse()?))?;
+    /// db.update_profile(ProfileUpdate::set("ann").with("plan", "pro").at("2025-02-01T00:00:00Z".parse()?))?;
+    /// db.track(Event::new("view", "ann").at("2025-01-15T00:00:00Z".parse()?))?;
+    /// let views = |filter| db.blocking()?.trend(&Trend::of("view").filter(filter)).map(|trend| trend.series[0].total);
+    /// assert_eq!(views("profile('plan') = 'pro'")?, 1);
+    /// assert_eq!(views("profile_at('plan') = 'pro'")?, 0);
+    /// assert_eq!(views("profile_at('plan') = 'free'")?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn update_profile(&self, update: ProfileUpdate) -> Result<Outcome> {
+        self.one(update.into())
     }
 
     /// Stores events and operations in one step, in the order given, and says what became of each.

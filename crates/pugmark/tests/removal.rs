@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use pugmark::arrow::util::pretty::pretty_format_batches;
 use pugmark::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use pugmark::{Declaration, ErrorKind, Event, ManualClock, Options, Outcome, Pugmark, Timestamp};
+use pugmark::{Declaration, ErrorKind, Event, ManualClock, Options, Outcome, ProfileUpdate, Pugmark, Timestamp};
 use pugmark_store::simulated::{Failure, OperationKind};
 use pugmark_store::{Sequence, SimulatedStorage, Storage, Store};
 use sha2::{Digest, Sha256};
@@ -21,6 +21,10 @@ fn id_of(person: u64) -> String {
 
 fn secret_of(person: u64) -> String {
     format!("secret-of-{person:03}-only")
+}
+
+fn home_of(person: u64) -> String {
+    format!("home-of-{person:03}-only")
 }
 
 fn event(number: u64) -> Event {
@@ -44,6 +48,11 @@ fn filled(dir: &Path) -> Pugmark {
     for first in (0..EVENTS).step_by(250) {
         db.track_many((first..first + 250).map(event).collect()).unwrap();
     }
+    let updates = (0..PEOPLE).map(|person| {
+        let update = ProfileUpdate::set(id_of(person)).with("home", home_of(person)).with(secret_of(person), true);
+        update.message_id(format!("home-{person}")).at(event(EVENTS / 2 + person).timestamp.unwrap()).into()
+    });
+    db.append(updates.collect()).unwrap();
     for person in [5, 6, 7] {
         db.identify(format!("anon-of-{person:03}"), id_of(person)).unwrap();
     }
@@ -107,7 +116,7 @@ fn copy_dir(from: &Path, to: &Path) {
 }
 
 fn words_of(person: u64) -> Vec<String> {
-    vec![id_of(person), secret_of(person), format!("anon-of-{person:03}")]
+    vec![id_of(person), secret_of(person), format!("anon-of-{person:03}"), home_of(person)]
 }
 
 fn answer(db: &Pugmark, statement: &str) -> String {
@@ -119,9 +128,9 @@ fn answer_as_of(db: &Pugmark, sequence: u64, statement: &str) -> String {
     pretty_format_batches(&rows).unwrap().to_string()
 }
 
-const EVENTS_BY_DAY: &str =
-    "SELECT event, distinct_id, count(*), sum(amount) FROM events WHERE WHO GROUP BY 1, 2 ORDER BY 1, 2";
-const PERSONS: &str = "SELECT name, distinct_ids, known, events FROM persons WHERE WHO ORDER BY name";
+const EVENTS_BY_DAY: &str = "SELECT event, distinct_id, profile('home'), profile_at('home'), count(*), sum(amount) FROM events WHERE WHO \
+        GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4";
+const PERSONS: &str = "SELECT name, distinct_ids, known, events, profile('home') FROM persons WHERE WHO ORDER BY name";
 
 #[test]
 fn of_an_erased_person_no_byte_is_left_and_all_other_answers_stay() {
@@ -149,6 +158,8 @@ fn of_an_erased_person_no_byte_is_left_and_all_other_answers_stay() {
     let now = everybody.each_ref().map(|statement| answer_as_of(&db, EVENTS / 2, statement));
     assert_eq!(now, half, "who is erased is in no answer of any time");
     assert_eq!(db.track(event(5)).unwrap(), Outcome::Duplicate);
+    let again = |db: &Pugmark| db.update_profile(ProfileUpdate::set("who").with("home", "x").message_id("home-5"));
+    assert_eq!(again(&db).unwrap(), Outcome::Duplicate);
     assert_eq!(db.erase(&["person-005@example.org", "nobody"]).unwrap().subjects, 0);
     db.close().unwrap();
     let found = places(dir.path(), &words_of(5));
@@ -163,6 +174,7 @@ fn of_an_erased_person_no_byte_is_left_and_all_other_answers_stay() {
     let db = Pugmark::open_with(dir.path(), options()).unwrap();
     assert_eq!(everybody.each_ref().map(|statement| answer(&db, statement)), before);
     assert_eq!(db.track(event(5)).unwrap(), Outcome::Duplicate);
+    assert_eq!(again(&db).unwrap(), Outcome::Duplicate);
 }
 
 #[test]
@@ -193,7 +205,7 @@ fn what_has_expired_is_in_no_answer_and_its_files_go() {
     let before = Timestamp::from_microsecond(1_735_689_600_000_000 + 2_500 * 1_000_000);
     let left =
         answer(&db, "SELECT event, count(*), sum(amount) FROM events WHERE amount >= 2500 GROUP BY 1 ORDER BY 1");
-    let people = answer(&db, "SELECT name, distinct_ids, known FROM persons ORDER BY name");
+    let people = answer(&db, "SELECT name, distinct_ids, known, profile('home') FROM persons ORDER BY name");
     let size = |db: &Pugmark| db.info().unwrap().columns.rows;
     assert_eq!(size(&db), EVENTS);
     let expired = db.expire(before).unwrap();
@@ -205,7 +217,7 @@ fn what_has_expired_is_in_no_answer_and_its_files_go() {
     assert!(then.contains("| 500      | 2500               | 2999               |"), "{then}");
     let gone = db.blocking().unwrap().sql_as_of("SELECT 1", Sequence::new(10)).unwrap_err();
     assert!(gone.kind() == ErrorKind::Invalid && gone.to_string().contains("has expired"), "{gone}");
-    assert_eq!(answer(&db, "SELECT name, distinct_ids, known FROM persons ORDER BY name"), people);
+    assert_eq!(answer(&db, "SELECT name, distinct_ids, known, profile('home') FROM persons ORDER BY name"), people);
     assert_eq!(
         answer(&db, "SELECT count(*) FROM (SELECT * FROM events LIMIT 1500)"),
         answer(&db, "SELECT count(*) FROM events")
@@ -221,7 +233,13 @@ fn what_has_expired_is_in_no_answer_and_its_files_go() {
     }
     let db = Pugmark::open_with(dir.path(), options()).unwrap();
     assert_eq!(answer(&db, "SELECT event, count(*), sum(amount) FROM events GROUP BY 1 ORDER BY 1"), left);
-    assert_eq!(answer(&db, "SELECT name, distinct_ids, known FROM persons ORDER BY name"), people);
+    assert_eq!(answer(&db, "SELECT name, distinct_ids, known, profile('home') FROM persons ORDER BY name"), people);
+    let home = ProfileUpdate::set(id_of(7)).with("home", "another").message_id("home-7");
+    assert_eq!(
+        db.update_profile(home).unwrap(),
+        Outcome::Conflict(None),
+        "of an operation in a base, too, the id is taken"
+    );
     assert_eq!(db.track(event(5)).unwrap(), Outcome::Duplicate);
     let report = db.verify(false, |_| {}).unwrap();
     assert!(report.findings.is_empty(), "{report:?}");

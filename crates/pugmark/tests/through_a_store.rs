@@ -14,14 +14,14 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cases::{Case, case_count, cases};
-use oracle::{FLIPS, OracleEvent, Rules, Surroundings};
+use cases::{Case, IDS_OF_A_UNIT, becomes_known, case_count, cases};
+use oracle::{FLIPS, OracleChange, OracleEvent, Rules, Surroundings};
 use proptest::{prelude::*, test_runner::TestRunner};
 use pugmark::{
     Clock, Declaration, EngineOptions, Entry, Event, EventNames, ManualClock, Options, Outcome, Pugmark, Sequence,
     SizeTiered, StoreOptions, Timestamp, Value,
 };
-use sent::{IDS_OF_A_UNIT, event, link, question};
+use sent::{event, link, question, update};
 use tempfile::TempDir;
 
 /// How a case comes into its store: a byte for each event says as whom its unit sends it, and what happens beside it.
@@ -34,6 +34,8 @@ enum Said {
     Event(OracleEvent, u8),
     /// This id of a unit is the same as the next.
     Link(u32, u8),
+    /// A change of a trait.
+    Change(OracleChange),
 }
 
 /// What is to be sent together, and what was sent: the sequence and the time of receipt of each record.
@@ -61,13 +63,18 @@ fn fill(db: &Pugmark, clock: &Arc<ManualClock>, case: &Case, arrival: &Arrival) 
     let mut links: Vec<(Entry, Said)> = Vec::new();
     for unit in 1..=4 {
         let chain = 0..IDS_OF_A_UNIT - 1;
-        links.extend(chain.map(|from| (link(unit, from, byte(unit as usize)), Said::Link(unit, from))));
+        links.extend(chain.map(|from| (link(unit, from), Said::Link(unit, from))));
     }
     let mut events = case.events.clone();
     events.sort_by_key(|event| event.sequence);
     // Everything is received in the month before the question.
     clock.set(Timestamp::from_microsecond(case.around.now_us - 30 * 86_400_000_000));
     let mut sender = Sender { db, clock: Arc::clone(clock), batch: Vec::new(), log: Vec::new() };
+    let changes_after = |sequence| {
+        let own = case.changes.iter().filter(move |change| change.after == sequence);
+        own.map(|change| (update(change), Said::Change(change.clone())))
+    };
+    sender.batch.extend(changes_after(0));
     for (at, one) in events.iter().enumerate() {
         let said = Said::Event(one.clone(), byte(at) % IDS_OF_A_UNIT);
         sender.batch.push((event(at, one, byte(at)).into(), said));
@@ -75,6 +82,7 @@ fn fill(db: &Pugmark, clock: &Arc<ManualClock>, case: &Case, arrival: &Arrival) 
         if chance.is_multiple_of(4) {
             sender.batch.extend(links.pop());
         }
+        sender.batch.extend(changes_after(one.sequence));
         if chance.is_multiple_of(3) {
             sender.send();
         }
@@ -145,7 +153,7 @@ fn stored(case: &Case, arrival: &Arrival) -> (TempDir, Pugmark, Vec<(Sequence, T
 
 /// What the oracle says otherwise.
 fn difference(found: &serde_json::Value, case: &Case, arrival: &Arrival) -> Option<String> {
-    let oracle = |rules| oracle::answer(&case.query, &case.events, case.around, rules);
+    let oracle = |rules| oracle::answer(&case.query, &case.told(rules), case.around, rules);
     let difference = oracle::difference(found, &oracle(Rules::TRUE))?;
     let explained: Vec<&str> = FLIPS
         .iter()
@@ -153,8 +161,8 @@ fn difference(found: &serde_json::Value, case: &Case, arrival: &Arrival) -> Opti
         .map(|(_, _, rule)| *rule)
         .collect();
     Some(format!(
-        "{difference}\nas if: {explained:?}\nquery: {}\nevents: {:#?}\narrival: {arrival:?}",
-        case.query, case.events
+        "{difference}\nas if: {explained:?}\nquery: {}\nevents: {:#?}\nchanges: {:#?}\narrival: {arrival:?}",
+        case.query, case.events, case.changes
     ))
 }
 
@@ -208,6 +216,11 @@ fn trend_of_what_is_declared_agrees_with_the_oracle() {
 }
 
 #[test]
+fn trend_by_traits_through_a_store_agrees_with_the_oracle() {
+    agrees("profile");
+}
+
+#[test]
 fn funnel_through_a_store_agrees_with_the_oracle() {
     agrees("funnel");
 }
@@ -229,23 +242,38 @@ fn as_of(case: &Case, log: &[(Sequence, Timestamp, Said)], sequence: Sequence) -
     let events: Vec<OracleEvent> = said()
         .filter_map(|said| match said {
             Said::Event(event, which) => Some(OracleEvent { unit: unit_of(event.unit, *which), ..event.clone() }),
-            Said::Link(..) => None,
+            Said::Link(..) | Said::Change(_) => None,
+        })
+        .collect();
+    let is_known = |unit, which: u8| {
+        let becomes = |said: &Said| matches!(said, Said::Link(of, from) if (*of, from + 1) == (unit, which));
+        becomes_known(unit, which) && said().any(becomes)
+    };
+    let changes: Vec<OracleChange> = said()
+        .filter_map(|said| match said {
+            Said::Change(change) => Some(OracleChange {
+                unit: unit_of(change.unit, change.which),
+                is_known: is_known(change.unit, change.which),
+                ..change.clone()
+            }),
+            Said::Event(..) | Said::Link(..) => None,
         })
         .collect();
     let (_, received_at, _) = log.iter().find(|(at, ..)| *at == sequence).expect("it is in the log");
     let now_us = received_at.as_microsecond();
     let times = || events.iter().map(|event| event.timestamp_us);
     let data_us = times().min().zip(times().max()).map_or((now_us, now_us), |(first, last)| (first, last + 1));
-    Case { query: case.query.clone(), events, around: Surroundings { now_us, data_us } }
+    Case { query: case.query.clone(), events, changes, around: Surroundings { now_us, data_us } }
 }
 
 #[test]
 fn answers_as_of_any_sequence_are_those_of_then() {
-    for kind in ["trend", "funnel", "retention"] {
+    for (kind, cases) in [("trend", "trend"), ("funnel", "funnel"), ("retention", "retention"), ("trend", "profile")] {
+        let cases = cases::cases(cases);
         let config = ProptestConfig { cases: case_count(64), failure_persistence: None, ..ProptestConfig::default() };
         let arrivals = prop::collection::vec(any::<u8>(), 40);
         let places = prop::collection::vec(any::<prop::sample::Index>(), 4);
-        let input = (cases(kind), arrivals, places, any::<bool>());
+        let input = (cases, arrivals, places, any::<bool>());
         let checked = TestRunner::new(config).run(&input, |(mut case, arrival, places, all_time)| {
             let analysis = &mut case.query[kind];
             if all_time && analysis["interval"] != "minute" && analysis["interval"] != "hour" {
@@ -289,7 +317,7 @@ fn a_rolling_series_looks_back_also_where_no_day_of_the_range_is_whole() {
     let query = serde_json::json!({"trend": {"interval": "day", "time_zone": "UTC", "series": series}});
     let around =
         Surroundings { now_us: 1_735_689_600_000_000, data_us: (1_735_430_400_000_000, 1_735_689_600_000_000) };
-    let case = Case { query, events, around };
+    let case = Case { query, events, changes: Vec::new(), around };
     let mut arrival = vec![0; 40];
     (arrival[0], arrival[1], arrival[8]) = (4, 134, 60);
     let (_dir, db, log) = stored(&case, &arrival);
@@ -316,7 +344,7 @@ fn a_rolling_series_over_an_empty_range_looks_back_to_nothing() {
             "range": {"from": at, "to": at}, "time_zone": "Asia/Kolkata", "breakdown": [{"property": "plan"}],
         }});
         let around = Surroundings { now_us: 1_749_945_600_000_000, data_us: (timestamp_us, timestamp_us + 1) };
-        let case = Case { query, events, around };
+        let case = Case { query, events, changes: Vec::new(), around };
         for local in [0, 1] {
             let mut arrival = vec![0; 40];
             arrival[1] = local;

@@ -4,11 +4,21 @@
 
 use std::path::Path;
 
-use pugmark::{Declaration, Event, Outcome, Pugmark, VerifyReport};
+use pugmark::{Declaration, Event, Outcome, ProfileUpdate, Pugmark, VerifyReport};
 use pugmark_store::redb::{Database, ReadableTable as _, TableDefinition, WriteTransaction};
 
-const PARTS: [&str; 9] =
-    ["subjects", "ids", "quarantine", "removal", "registry", "identity", "columns", "positions", "segments"];
+const PARTS: [&str; 10] = [
+    "subjects",
+    "ids",
+    "quarantine",
+    "removal",
+    "registry",
+    "identity",
+    "profiles",
+    "columns",
+    "positions",
+    "segments",
+];
 
 fn verify(db: &Pugmark) -> VerifyReport {
     db.verify(false, |_| {}).unwrap()
@@ -44,6 +54,9 @@ fn fill(db: &Pugmark) {
     }
     assert!(matches!(db.identify("u0", "known-3").unwrap(), Outcome::Refused(..)));
     db.alias("u20", "u21").unwrap();
+    let profile =
+        |n: u64| ProfileUpdate::append(format!("u{}", n % 40)).with("seen", n).with(format!("trait-{}", n % 3), 0.5);
+    db.append((0..90).map(|n| profile(n).into()).collect()).unwrap();
     db.track(event(1_000).property("size", 0.5)).unwrap();
     db.track_many((300..600).map(event).collect()).unwrap();
     db.flush().unwrap();
@@ -125,6 +138,15 @@ fn a_link_that_nobody_made() {
     is_found_and_repaired("identity", "links but the log has", |txn| {
         let links: TableDefinition<'_, (u64, u32, u32), u64> = TableDefinition::new("identity.links");
         txn.open_table(links).unwrap().insert((640, 30, 31), 0).unwrap();
+    });
+}
+
+#[test]
+fn a_trait_that_nobody_changed() {
+    is_found_and_repaired("profiles", "91 changes but the log has 90", |txn| {
+        type Row = (u32, i64, u8, u32, u8, &'static [u8]);
+        let changes: TableDefinition<'_, (u64, u32), Row> = TableDefinition::new("profiles.changes");
+        txn.open_table(changes).unwrap().insert((640, 0), (3, 0, 4, 0, 1, [7; 8].as_slice())).unwrap();
     });
 }
 

@@ -13,7 +13,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsume
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
-use pugmark_identity::{IdentityFold, Persons};
+use pugmark_identity::{IdentityFold, Persons, Profiles};
 use pugmark_registry::{Registry, Schema};
 use pugmark_store::{Hidden, Sequence, Snapshot, Store, SubjectId, Subjects, Timestamp};
 
@@ -21,6 +21,7 @@ use crate::columns::Columns;
 use crate::error::{Error, Result};
 use crate::functions;
 use crate::local::{ColumnCache, Local, YieldingPool};
+use crate::names::Vocabulary;
 use crate::table::{DailyTable, EventsTable, PersonsTable, registry};
 
 /// Names that every session uses; nobody sees them but in a plan.
@@ -65,6 +66,7 @@ pub struct QuerySnapshot {
     /// As columns are stored by now: with properties that came later, and with columns that have widened since.
     pub(crate) stored: Arc<Schema>,
     pub(crate) persons: Arc<Persons>,
+    pub(crate) profiles: Arc<Profiles>,
     pub(crate) columns: Arc<Columns>,
     pub(crate) hidden: Arc<Hidden>,
     pub(crate) subjects: Arc<Subjects>,
@@ -86,6 +88,7 @@ impl QuerySnapshot {
             stored: Arc::clone(registry.schema()),
             registry,
             persons: snapshot.state().ok_or_else(|| without("identity"))?,
+            profiles: snapshot.state().unwrap_or_default(),
             columns: snapshot.state().ok_or_else(|| without("columns"))?,
             hidden: snapshot.state().unwrap_or_default(),
             subjects: Arc::clone(snapshot.subjects()),
@@ -142,6 +145,10 @@ impl QuerySnapshot {
         everybody.sort_unstable();
         everybody.dedup();
         Ok(everybody)
+    }
+
+    pub(crate) fn vocabulary(&self) -> Vocabulary<'_> {
+        Vocabulary { registry: &self.registry, profiles: &self.profiles, through: self.sequence }
     }
 
     /// What queries take for now.
@@ -211,7 +218,7 @@ impl Engine {
         config.options_mut().execution.time_zone = Some("+00:00".to_owned());
         let mut base =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
-        functions::register_functions(&mut base)?;
+        functions::register_common(&mut base)?;
         Ok(Self { base, threads: options.threads, cache, pool, local_operators: options.local_operators })
     }
 
@@ -254,6 +261,7 @@ impl Engine {
         let list = MemoryCatalogProviderList::new();
         list.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
         let mut state = self.base.clone();
+        functions::register_profiles(&mut state, snapshot, &self.pool)?;
         state.register_catalog_list(Arc::new(list));
         let now = timestamp_us_to_datetime(snapshot.now.as_microsecond())
             .ok_or_else(|| Error::invalid(format!("the instant {} lies beyond the calendar", snapshot.now)))?;

@@ -8,17 +8,16 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility, lit};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ExprWithAlias, Function, Query, Spanned, Visit, Visitor};
-use pugmark_registry::Registry;
 
 use crate::error::{Error, Result};
 use crate::functions::PROP;
-use crate::names::{Names, Unknown};
+use crate::names::{Names, Unknown, Vocabulary};
 use crate::text::Text;
 
 /// Reads SQL expressions over the columns of one snapshot and gathers what the asker should know.
 pub(crate) struct Expressions<'a> {
     state: &'a SessionState,
-    registry: &'a Registry,
+    known: Vocabulary<'a>,
     schema: &'a DFSchema,
     strict: bool,
     warnings: Vec<String>,
@@ -26,8 +25,8 @@ pub(crate) struct Expressions<'a> {
 
 impl<'a> Expressions<'a> {
     /// With `strict`, a name never seen is an error and no warning.
-    pub(crate) fn new(state: &'a SessionState, registry: &'a Registry, schema: &'a DFSchema, strict: bool) -> Self {
-        Self { state, registry, schema, strict, warnings: Vec::new() }
+    pub(crate) fn new(state: &'a SessionState, known: Vocabulary<'a>, schema: &'a DFSchema, strict: bool) -> Self {
+        Self { state, known, schema, strict, warnings: Vec::new() }
     }
 
     /// What has been found worth saying so far, each once.
@@ -67,7 +66,7 @@ impl<'a> Expressions<'a> {
             return Err(error.on(field));
         }
         let unknown = if self.strict { Unknown::Refuse } else { Unknown::Null };
-        let warnings = Names::new(self.registry, unknown, text).rewrite(&mut tree).map_err(|error| error.on(field))?;
+        let warnings = Names::new(self.known, unknown, text).rewrite(&mut tree).map_err(|error| error.on(field))?;
         let expr = self.plan(tree).map_err(|error| error.on(field))?;
         warnings.into_iter().for_each(|warning| self.warn(warning));
         Ok(expr)

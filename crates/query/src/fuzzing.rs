@@ -1,13 +1,13 @@
 //! Doors to what reads strangers' text, for the fuzz targets; no part of the interface. Each takes any bytes and may refuse them, but not panic.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use datafusion::common::DFSchema;
 use datafusion::datasource::TableProvider;
 use datafusion::execution::SessionState;
-use pugmark_identity::{IdentityFold, IdentityOptions};
-use pugmark_registry::{Registry, RegistryFold, RegistryOptions};
-use pugmark_store::{Event, Options, Store, Timestamp};
+use pugmark_identity::{IdentityFold, IdentityOptions, ProfileFold};
+use pugmark_registry::{RegistryFold, RegistryOptions};
+use pugmark_store::{Event, Options, ProfileUpdate, Store, Timestamp, Value};
 
 use crate::columns::{ColumnsFold, ColumnsOptions, Overflow};
 use crate::engine::{Engine, EngineOptions, QuerySnapshot};
@@ -22,7 +22,7 @@ pub fn import_line(bytes: &[u8]) {
 
 struct Known {
     state: SessionState,
-    registry: Arc<Registry>,
+    snapshot: QuerySnapshot,
     schema: DFSchema,
 }
 
@@ -34,6 +34,7 @@ fn known() -> &'static Known {
         let folds: Vec<Box<dyn pugmark_store::Fold>> = vec![
             Box::new(RegistryFold::new(RegistryOptions::default())),
             Box::new(IdentityFold::new(IdentityOptions::default())),
+            Box::new(ProfileFold::default()),
             Box::new(ColumnsFold::new(dir.path(), ColumnsOptions::default())),
         ];
         let store = Store::open(dir.path(), Options::default(), folds).expect("it opens");
@@ -43,14 +44,16 @@ fn known() -> &'static Known {
             .property("userId", "x")
             .property("$browser", "y");
         let event = event.property("page.url", "/").property("ok", true);
-        store.append(vec![event.into()]).expect("it is stored");
+        let update =
+            ProfileUpdate::set("u").with("plan", "pro").with("seats", 5).with("tags", Value::Json("[1]".into()));
+        store.append(vec![event.into(), update.into()]).expect("it is stored");
         let snapshot = QuerySnapshot::new(&store.snapshot(), Timestamp::EPOCH).expect("it has all folds");
         let engine = Engine::new(EngineOptions::default()).expect("it starts");
         let schema = EventsTable::new(snapshot.clone()).schema();
         Known {
             state: engine.session(&snapshot).expect("it plans"),
-            registry: Arc::clone(&snapshot.registry),
             schema: DFSchema::try_from_qualified_schema("events", &schema).expect("its names are distinct"),
+            snapshot,
         }
     })
 }
@@ -61,7 +64,7 @@ pub fn filter(bytes: &[u8]) {
     let known = known();
     for strict in [false, true] {
         if let Err(error) =
-            Expressions::new(&known.state, &known.registry, &known.schema, strict).filter(text, "filter")
+            Expressions::new(&known.state, known.snapshot.vocabulary(), &known.schema, strict).filter(text, "filter")
         {
             assert!(!error.to_string().is_empty());
             assert!(error.position().is_none_or(|at| at <= text.len()), "{error}");

@@ -8,10 +8,14 @@ use datafusion::sql::sqlparser::ast::{
     Spanned, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
+use pugmark_identity::Profiles;
 use pugmark_registry::{Registry, SYSTEM_COLUMNS};
+use pugmark_store::Sequence;
 
+use crate::columns::system;
 use crate::error::{Error, Result};
-use crate::functions::PROP;
+use crate::functions::{PROFILE, PROFILE_AT, PROP};
+use crate::table::PERSON;
 use crate::text::Text;
 
 /// What a name that is neither a column nor a property becomes.
@@ -25,12 +29,21 @@ pub(crate) enum Unknown {
     Refuse,
 }
 
+/// What has been seen so far, by name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Vocabulary<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) profiles: &'a Profiles,
+    /// Traits that were seen later are not in it.
+    pub(crate) through: Sequence,
+}
+
 /// Replaces the names in a tree by those of columns.
 ///
 /// `page.url` becomes one column where a property has that name and no table is called `page`; a property that has no
-/// column becomes `prop('…')`, and `prop('…')` gets the columns that it reads.
+/// column becomes `prop('…')`, and `prop('…')`, `profile('…')` and `profile_at('…')` get the columns that they read.
 pub(crate) struct Names<'a> {
-    registry: &'a Registry,
+    known: Vocabulary<'a>,
     unknown: Unknown,
     text: Text<'a>,
     tables: HashSet<String>,
@@ -44,8 +57,8 @@ enum Found {
 }
 
 impl<'a> Names<'a> {
-    pub(crate) fn new(registry: &'a Registry, unknown: Unknown, text: Text<'a>) -> Self {
-        Self { registry, unknown, text, tables: HashSet::from(["events".to_owned()]), warnings: Vec::new() }
+    pub(crate) fn new(known: Vocabulary<'a>, unknown: Unknown, text: Text<'a>) -> Self {
+        Self { known, unknown, text, tables: HashSet::from(["events".to_owned()]), warnings: Vec::new() }
     }
 
     /// Rewrites `tree`, and returns what the asker should know.
@@ -60,7 +73,7 @@ impl<'a> Names<'a> {
     }
 
     fn find(&self, name: &str) -> Found {
-        let schema = self.registry.schema();
+        let schema = self.known.registry.schema();
         if SYSTEM_COLUMNS.contains(&name) {
             return Found::Column(name.to_owned());
         }
@@ -87,15 +100,20 @@ impl<'a> Names<'a> {
     }
 
     fn never_seen(&mut self, name: &str, at: Location) -> std::result::Result<(), Error> {
-        let mut nearest = self.registry.nearest_properties(name);
+        let mut nearest = self.known.registry.nearest_properties(name);
         if nearest.is_empty() {
             nearest = pugmark_registry::nearest(name, SYSTEM_COLUMNS);
         }
+        self.tell("property", name, nearest, at)
+    }
+
+    /// A warning that a name was never seen, or an error.
+    fn tell(&mut self, what: &str, name: &str, nearest: Vec<String>, at: Location) -> std::result::Result<(), Error> {
         if self.unknown == Unknown::Refuse {
-            let error = Error::invalid(format!("the property \"{name}\" was never seen")).nearest_names(nearest);
+            let error = Error::invalid(format!("the {what} \"{name}\" was never seen")).nearest_names(nearest);
             return Err(self.text.placed(error, at));
         }
-        let warning = never_seen("property", name, &nearest);
+        let warning = never_seen(what, name, &nearest);
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
@@ -123,7 +141,7 @@ impl<'a> Names<'a> {
 
     fn prop_arguments(&self, name: &str, name_argument: Expr) -> Vec<FunctionArg> {
         let mut arguments = vec![name_argument, Expr::Identifier(Ident::with_quote('"', "overflow"))];
-        if let Some(property) = self.registry.schema().property(name)
+        if let Some(property) = self.known.registry.schema().property(name)
             && property.column.is_some()
         {
             arguments.push(Expr::Identifier(Ident::with_quote('"', property.column_name())));
@@ -135,17 +153,36 @@ impl<'a> Names<'a> {
         let at = function.name.span().start;
         let refuse = || Error::invalid("prop takes one name in single quotes, as in prop('plan')");
         let FunctionArguments::List(list) = &mut function.args else { return Err(self.text.placed(refuse(), at)) };
-        let [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] = list.args.as_slice() else {
-            return Err(self.text.placed(refuse(), at));
-        };
-        let Expr::Value(value) = argument else { return Err(self.text.placed(refuse(), at)) };
-        let Value::SingleQuotedString(name) = &value.value else { return Err(self.text.placed(refuse(), at)) };
-        let (name, argument) = (name.clone(), argument.clone());
-        if self.registry.schema().property(&name).is_none() && self.unknown != Unknown::Keep {
+        let Some((name, argument)) = only_name(&list.args) else { return Err(self.text.placed(refuse(), at)) };
+        if self.known.registry.schema().property(&name).is_none() && self.unknown != Unknown::Keep {
             self.never_seen(&name, at)?;
         }
         list.args = self.prop_arguments(&name, argument);
         Ok(())
+    }
+
+    /// What `profile('…')` and `profile_at('…')` become: a call with the columns that they read, NULL for a trait that was never seen. A call that names its
+    /// columns stays as it is.
+    fn profile(&mut self, function: &mut Function, columns: &[&str]) -> std::result::Result<Option<Expr>, Error> {
+        let at = function.name.span().start;
+        let FunctionArguments::List(list) = &mut function.args else { return Ok(None) };
+        let Some((name, argument)) = list.args.first().and_then(|first| only_name(std::slice::from_ref(first))) else {
+            let called = &function.name;
+            let refusal = Error::invalid(format!("{called} takes one name in single quotes, as in {called}('plan')"));
+            return Err(self.text.placed(refusal, at));
+        };
+        let Vocabulary { profiles, through, .. } = self.known;
+        if self.unknown != Unknown::Keep && profiles.kinds(&name, through).is_none() {
+            let nearest = pugmark_registry::nearest(&name, profiles.names(through));
+            self.tell("trait", &name, nearest, at)?;
+            return Ok(Some(Expr::Value(Value::Null.into())));
+        }
+        if list.args.len() == 1 {
+            let columns = columns.iter().map(|column| Expr::Identifier(Ident::with_quote('"', *column)));
+            let arguments = std::iter::once(argument).chain(columns);
+            list.args = arguments.map(|expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))).collect();
+        }
+        Ok(None)
     }
 
     fn replace(&mut self, expr: &mut Expr) -> std::result::Result<(), Error> {
@@ -186,7 +223,18 @@ impl<'a> Names<'a> {
                     },
                 }
             }
-            Expr::Function(function) if is_prop(function) => self.prop(function)?,
+            Expr::Function(function) if is_call(function, PROP) => self.prop(function)?,
+            Expr::Function(function) if is_call(function, PROFILE) => {
+                if let Some(nothing) = self.profile(function, &[PERSON])? {
+                    *expr = nothing;
+                }
+            }
+            Expr::Function(function) if is_call(function, PROFILE_AT) => {
+                let columns = [PERSON, system::TIMESTAMP.1, system::SEQUENCE.1];
+                if let Some(nothing) = self.profile(function, &columns)? {
+                    *expr = nothing;
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -237,12 +285,20 @@ impl Visitor for Tables {
     }
 }
 
-/// Whether the call is of `prop`.
-fn is_prop(function: &Function) -> bool {
+/// Whether the call is of the function `name`.
+fn is_call(function: &Function, name: &str) -> bool {
     match function.name.0.as_slice() {
-        [part] => part.as_ident().is_some_and(|ident| ident.value.eq_ignore_ascii_case(PROP)),
+        [part] => part.as_ident().is_some_and(|ident| ident.value.eq_ignore_ascii_case(name)),
         _ => false,
     }
+}
+
+/// The text that is the only argument, and the argument.
+fn only_name(arguments: &[FunctionArg]) -> Option<(String, Expr)> {
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] = arguments else { return None };
+    let Expr::Value(value) = argument else { return None };
+    let Value::SingleQuotedString(name) = &value.value else { return None };
+    Some((name.clone(), argument.clone()))
 }
 
 fn joined(parts: &[Ident]) -> String {

@@ -67,7 +67,7 @@ impl Engine {
 async fn plan(state: &SessionState, snapshot: &QuerySnapshot, text: &str) -> Result<LogicalPlan> {
     let text = Text::new(text, "statement");
     let mut statement = text.statement()?;
-    let names = Names::new(&snapshot.registry, Unknown::Keep, text);
+    let names = Names::new(snapshot.vocabulary(), Unknown::Keep, text);
     names.rewrite(select(&mut statement)?)?;
     let plan = state.statement_to_plan(statement).await?;
     // SELECT … INTO and the like show in the plan only.

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use pugmark_identity::IdentityFold;
 use pugmark_query::files::{Export, Import, Source};
 use pugmark_store::{
-    Entry, Event, ManualClock, Operation, Options, Outcome, Record, Sequence, Store, Timestamp, Value,
+    Entry, Event, ManualClock, Operation, Options, Outcome, ProfileUpdate, Record, Sequence, Store, Timestamp, Value,
 };
 
 fn cases() -> ProptestConfig {
@@ -55,6 +55,12 @@ fn records(store: &Store) -> Vec<String> {
                 }
                 Record::Identify(link) => format!("identify {} {} {:?}", id(link.from), id(link.to), link.verdict),
                 Record::Alias(link) => format!("alias {} {} {:?}", id(link.from), id(link.to), link.verdict),
+                Record::Profile(profile) => {
+                    let name = |place: u32| payload.names[place as usize];
+                    let traits: Vec<_> = profile.traits.iter().map(|(place, value)| (name(*place), *value)).collect();
+                    let (who, at, change) = (id(profile.subject), profile.timestamp, profile.change);
+                    format!("{change:?} {who} {at} {} {traits:?}", profile.message_id)
+                }
                 // Kept aside: no event, and in no export.
                 Record::Conflict(_) => continue,
                 other => panic!("{other:?}"),
@@ -132,12 +138,40 @@ fn event() -> impl Strategy<Value = Event> {
         })
 }
 
+fn update() -> impl Strategy<Value = ProfileUpdate> {
+    let name =
+        prop_oneof![Just("plan".to_owned()), Just("a.b".to_owned()), Just("type".to_owned()), "[a-z \"é.]{0,6}x"];
+    let at = prop::option::of(0..1_750_000_000_000_000_i64);
+    let id = prop::option::of("[a-z0-9]{1,8}");
+    let number = prop_oneof![any::<i64>().prop_map(Value::Int), (-1e3_f64..1e3).prop_map(Value::Float)];
+    let traits = prop::collection::vec((name, value(), number), 1..4);
+    (0..6_u8, 0..5_u8, traits, at, id).prop_map(|(change, who, traits, at, message_id)| {
+        let who = format!("u{who}");
+        let names = traits.iter().map(|(name, ..)| name.clone()).collect::<Vec<_>>();
+        let update = match change {
+            0 => ProfileUpdate::set(who),
+            1 => ProfileUpdate::set_once(who),
+            2 => ProfileUpdate::unset(who, names),
+            3 => ProfileUpdate::add(who),
+            4 => ProfileUpdate::append(who),
+            _ => ProfileUpdate::union(who),
+        };
+        let given = |(name, value, number): (String, Value, Value)| (name, if change == 3 { number } else { value });
+        let traits = match change {
+            2 => update.traits,
+            _ => traits.into_iter().map(given).collect(),
+        };
+        ProfileUpdate { traits, message_id, timestamp: at.map(Timestamp::from_microsecond), ..update }
+    })
+}
+
 fn entry() -> impl Strategy<Value = Entry> {
     let id = |n: u8| format!("u{n}");
     prop_oneof![
         6 => event().prop_map(Entry::Event),
         1 => (0..5_u8, 0..5_u8).prop_map(move |(a, b)| Entry::Operation(Operation::Identify { anonymous_id: id(a), user_id: id(b) })),
         1 => (0..5_u8, 0..5_u8).prop_map(move |(a, b)| Entry::Operation(Operation::Alias { id: id(a), to: id(b) })),
+        2 => update().prop_map(Entry::from),
     ]
 }
 

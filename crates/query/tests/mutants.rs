@@ -31,13 +31,14 @@ fn every_flipped_rule_differs_in_a_twentieth_of_the_cases() {
     let count = case_count(256).clamp(256, 2_000);
     let mut table = String::from("analysis  | rule | rate\n");
     let mut hidden = Vec::new();
-    for name in ["trend", "funnel", "retention"] {
+    for name in ["trend", "funnel", "retention", "profile"] {
         let cases = generated(name, count);
         let truth: Vec<_> =
-            cases.iter().map(|case| answer(&case.query, &case.events, case.around, Rules::TRUE)).collect();
+            cases.iter().map(|case| answer(&case.query, &case.told(Rules::TRUE), case.around, Rules::TRUE)).collect();
         for (flip, _, rule) in FLIPS.iter().filter(|(_, kinds, _)| kinds.contains(&name[..1])) {
             let differs = cases.iter().zip(&truth).filter(|(case, truth)| {
-                let mutant = answer(&case.query, &case.events, case.around, Rules::flipping(*flip));
+                let rules = Rules::flipping(*flip);
+                let mutant = answer(&case.query, &case.told(rules), case.around, rules);
                 difference(&mutant, truth).is_some()
             });
             let rate = differs.count() as f64 / f64::from(count);

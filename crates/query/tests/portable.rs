@@ -10,7 +10,7 @@ mod sent;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cases::{Case, case_count, cases};
+use cases::{Case, IDS_OF_A_UNIT, case_count, cases};
 use common::Db;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
@@ -28,7 +28,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use pugmark_query::spec::Query;
 use pugmark_query::{Engine, QuerySnapshot, register_functions};
 use pugmark_store::{Entry, Timestamp};
-use sent::{IDS_OF_A_UNIT, event, link, question};
+use sent::{event, link, question, update};
 
 /// The events of one snapshot are all that a plan reads.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ fn elsewhere(db: &Db, snapshot: &QuerySnapshot, query: &Query) -> serde_json::Va
     let bytes = logical_plan_to_bytes_with_extension_codec(portable.plan(), &codec).expect("it is written");
     let config = SessionConfig::new().with_target_partitions(3).with_batch_size(7);
     let session = SessionContext::new_with_config(config);
-    register_functions(&mut *session.state_ref().write()).expect("they are registered");
+    register_functions(&mut *session.state_ref().write(), snapshot).expect("they are registered");
     let plan = logical_plan_from_bytes_with_extension_codec(&bytes, &session.task_ctx(), &codec).expect("it is read");
     let rows = db.block_on(async { session.execute_logical_plan(plan).await?.collect().await }).expect("it runs");
     serde_json::to_value(portable.answer(&rows).expect("it is answered")).expect("it serialises")
@@ -83,8 +83,10 @@ fn fill(db: &Db, case: &Case, arrival: &[u8]) {
     let byte = |at: usize| arrival[at % arrival.len()];
     let mut links: Vec<Entry> = Vec::new();
     for unit in 1..=4 {
-        links.extend((0..IDS_OF_A_UNIT - 1).map(|from| link(unit, from, byte(unit as usize))));
+        links.extend((0..IDS_OF_A_UNIT - 1).map(|from| link(unit, from)));
     }
+    let changes_after = |sequence| case.changes.iter().filter(move |change| change.after == sequence).map(update);
+    db.store.append(changes_after(0).collect()).expect("it is stored");
     let mut events = case.events.clone();
     events.sort_by_key(|event| event.sequence);
     for (at, one) in events.iter().enumerate() {
@@ -92,6 +94,7 @@ fn fill(db: &Db, case: &Case, arrival: &[u8]) {
         if byte(at + 7).is_multiple_of(3) {
             entries.extend(links.pop());
         }
+        entries.extend(changes_after(one.sequence));
         db.store.append(entries).expect("it is stored");
         if byte(at + 7).is_multiple_of(11) {
             db.flush();
@@ -108,12 +111,13 @@ fn agrees(kind: &'static str) {
         fill(&db, &case, &arrival);
         let query = Query::from_value(&question(&case)).expect("generated questions are valid");
         let found = elsewhere(&db, &db.snapshot(), &query);
-        let oracle = |rules| oracle::answer(&case.query, &case.events, case.around, rules);
+        let oracle = |rules| oracle::answer(&case.query, &case.told(rules), case.around, rules);
         if let Some(told) = difference(&found, &oracle(Rules::TRUE)) {
             let explains = |flip| difference(&found, &oracle(Rules::flipping(flip))).is_none();
             let as_if: Vec<&str> = FLIPS.iter().filter(|(flip, ..)| explains(*flip)).map(|(.., rule)| *rule).collect();
-            let (query, events) = (&case.query, &case.events);
-            return Err(TestCaseError::fail(format!("{told}\nas if: {as_if:?}\nquery: {query}\nevents: {events:#?}")));
+            let (query, events, changes) = (&case.query, &case.events, &case.changes);
+            let history = format!("events: {events:#?}\nchanges: {changes:#?}");
+            return Err(TestCaseError::fail(format!("{told}\nas if: {as_if:?}\nquery: {query}\n{history}")));
         }
         let by_operators = serde_json::to_value(db.try_run(&query).expect("it is answered")).expect("it serialises");
         prop_assert_eq!(found, by_operators, "{}", case.query);
@@ -127,6 +131,11 @@ fn agrees(kind: &'static str) {
 #[test]
 fn trends_as_plans_agree_with_the_oracle() {
     agrees("trend");
+}
+
+#[test]
+fn trends_by_traits_as_plans_agree_with_the_oracle() {
+    agrees("profile");
 }
 
 #[test]

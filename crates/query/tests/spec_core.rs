@@ -79,8 +79,8 @@ fn what_is_not_built_yet_is_unsupported_and_says_so() {
         (json!({ "retention": { "start": { "event": "a" }, "clock": "rolling" } }), "clock"),
         (json!({ "retention": { "start": { "event": "a" }, "cohort": "first_ever" } }), "cohort"),
         (
-            json!({ "trend": { "series": [{ "event": "a" }], "breakdown": [{ "profile": "plan" }] } }),
-            "breakdown[0].profile",
+            json!({ "trend": { "series": [{ "event": "a" }], "breakdown": [{ "segment": "plan" }] } }),
+            "breakdown[0].segment",
         ),
     ] {
         assert_refused(&query, SpecErrorKind::Unsupported, field, "is not built yet");

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use crate::block::PackedEvent;
 use crate::limits;
 use crate::outcome::Rejection;
+use crate::profile::ProfileUpdate;
 use crate::time::Timestamp;
 use crate::value::Value;
 use crate::view::{EventView, Properties, check_distinct_id, check_name};
@@ -195,6 +196,8 @@ pub enum Operation {
         /// Its value, JSON text of at most [`limits::SETTING_MAX_BYTES`].
         value: String,
     },
+    /// Traits of somebody's profile change.
+    Profile(ProfileUpdate),
 }
 
 impl Operation {
@@ -203,19 +206,22 @@ impl Operation {
         match self {
             Self::Identify { anonymous_id, user_id } => Some([("anonymous_id", anonymous_id), ("user_id", user_id)]),
             Self::Alias { id, to } => Some([("id", id), ("to", to)]),
-            Self::Set { .. } => None,
+            Self::Set { .. } | Self::Profile(_) => None,
         }
     }
 
     fn size(&self) -> usize {
         match self {
             Self::Set { name, value } => name.len() + value.len(),
+            Self::Profile(update) => update.size(),
             _ => self.ids().iter().flatten().map(|(_, id)| id.len()).sum(),
         }
     }
 
-    pub(crate) fn validate(&self) -> std::result::Result<(), Rejection> {
+    /// `latest` is the last instant that it may carry.
+    pub(crate) fn validate(&self, latest: Timestamp) -> std::result::Result<(), Rejection> {
         match self {
+            Self::Profile(update) => update.validate(latest),
             Self::Set { name, value } => {
                 check_name("name", name)?;
                 if value.len() > limits::SETTING_MAX_BYTES {
@@ -265,6 +271,7 @@ impl Entry {
         match self {
             Self::Event(event) => 1 + event.properties.len(),
             Self::Packed(event) => 1 + event.property_count(),
+            Self::Operation(Operation::Profile(update)) => update.traits.len(),
             Self::Operation(_) => 0,
         }
     }

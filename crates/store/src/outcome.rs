@@ -14,7 +14,7 @@ pub enum Outcome {
     /// An event with this message id and the same content is already stored: nothing was added.
     Duplicate,
     /// An event with this message id and *other* content is already stored: the first stands. What came is kept aside under this sequence, where
-    /// [`Store::quarantine`](crate::Store::quarantine) lists it; without one there was no room.
+    /// [`Store::quarantine`](crate::Store::quarantine) lists it; without one there was no room, or it is no event.
     Conflict(Option<Sequence>),
     /// Not stored: the entry breaks a rule.
     Rejected(Rejection),

@@ -10,9 +10,10 @@ use crate::fold::{Fold, Proposal};
 use crate::hashes::Hashes;
 use crate::id::{Sequence, SubjectId};
 use crate::outcome::{Outcome, Rejection};
+use crate::profile::ProfileUpdate;
 use crate::quarantine::{Quarantine, size_aside};
-use crate::record::{Conflict, EventRecord, Link, MessageId, NewSubject, Payload, Record, Verdict};
-use crate::runs::{CONTENT_GONE, Fingerprint, MessageIds, PropertiesHash};
+use crate::record::{Conflict, EventRecord, Link, MessageId, NewSubject, Payload, Profile, Record, Verdict};
+use crate::runs::{CONTENT_GONE, Fingerprint, MessageIds, PropertiesHash, content_hash_of_profile};
 use crate::spare::Spare;
 use crate::subjects::Subjects;
 use crate::time::Timestamp;
@@ -30,8 +31,10 @@ enum Check {
     Rejected(Rejection),
     Operation,
     Event(EventCheck),
+    Profile(EventCheck),
 }
 
+/// Of an event, or of a change of a profile.
 struct EventCheck {
     id: DraftId,
     fingerprint: Fingerprint,
@@ -54,7 +57,10 @@ impl Prepared {
             event.validate(latest).map(|()| Check::Event(EventCheck::new(event, now, entropy, &mut hashed)))
         };
         let mut check = |entry: &Entry| match entry {
-            Entry::Operation(operation) => operation.validate().map(|()| Check::Operation),
+            Entry::Operation(Operation::Profile(update)) => {
+                update.validate(latest).map(|()| Check::Profile(EventCheck::of_profile(update, now, entropy)))
+            }
+            Entry::Operation(operation) => operation.validate(latest).map(|()| Check::Operation),
             Entry::Event(listed) => event(listed.view()),
             Entry::Packed(packed) => event(packed.view()),
         };
@@ -86,18 +92,32 @@ impl EventCheck {
                 let fingerprint = Fingerprint::of(&id);
                 (DraftId::Keyed(id), fingerprint)
             }
-            (None, None) => {
-                let id = made_id(now, entropy);
-                (DraftId::Made(id), Fingerprint::of_message_id(&MessageId::Uuid(id)))
-            }
+            (None, None) => DraftId::made(now, entropy),
         };
         Self { id, fingerprint, sender: hashes.sender, properties: hashes.properties }
+    }
+
+    fn of_profile(update: &ProfileUpdate, now: Timestamp, entropy: &dyn Entropy) -> Self {
+        let (id, fingerprint) = match &update.message_id {
+            Some(id) => (DraftId::Sent, Fingerprint::of(id)),
+            None => DraftId::made(now, entropy),
+        };
+        let properties = PropertiesHash::of(update.recorded(), &mut Vec::new());
+        Self { id, fingerprint, sender: Fingerprint::of(&update.distinct_id), properties }
+    }
+}
+
+impl DraftId {
+    fn made(now: Timestamp, entropy: &dyn Entropy) -> (Self, Fingerprint) {
+        let id = made_id(now, entropy);
+        (Self::Made(id), Fingerprint::of_message_id(&MessageId::Uuid(id)))
     }
 }
 
 impl EventCheck {
-    fn message_id<'a>(&'a self, event: EventView<'a>) -> MessageId<'a> {
-        match (&self.id, event.message_id) {
+    /// `sent` is what the sender gave.
+    fn message_id<'a>(&'a self, sent: Option<&'a str>) -> MessageId<'a> {
+        match (&self.id, sent) {
             (DraftId::Made(bytes), _) => MessageId::Uuid(*bytes),
             (DraftId::Keyed(id), _) => MessageId::from_text(id),
             (DraftId::Sent, Some(id)) => MessageId::from_text(id),
@@ -137,7 +157,7 @@ pub(crate) fn build<'a>(
     let all = || prepared.iter().copied().flat_map(Prepared::iter);
     let checks = || {
         all().filter_map(|(_, check)| match check {
-            Check::Event(check) => Some(check),
+            Check::Event(check) | Check::Profile(check) => Some(check),
             Check::Operation | Check::Rejected(_) => None,
         })
     };
@@ -170,16 +190,22 @@ pub(crate) fn build<'a>(
     };
     for (entry, check) in all() {
         let sequence = context.first_sequence.plus(batch.payload.records.len() as u64);
-        let mut event = |event: EventView<'a>, check: &'a EventCheck| {
-            let known = known.next().expect("one was looked up for each event");
-            batch.event(context, event, check, known, sequence)
-        };
+        let mut found = || known.next().expect("one was looked up for each event and change of a profile");
         outcomes.push(match (entry, check) {
             (_, Check::Rejected(rejection)) => Outcome::Rejected(rejection.clone()),
-            (Entry::Event(listed), Check::Event(check)) => event(listed.view(), check)?,
-            (Entry::Packed(packed), Check::Event(check)) => event(packed.view(), check)?,
+            (Entry::Event(listed), Check::Event(check)) => {
+                batch.event(context, listed.view(), check, found(), sequence)?
+            }
+            (Entry::Packed(packed), Check::Event(check)) => {
+                batch.event(context, packed.view(), check, found(), sequence)?
+            }
+            (Entry::Operation(Operation::Profile(update)), Check::Profile(check)) => {
+                batch.profile(context, update, check, found(), sequence)?
+            }
             (Entry::Operation(operation), _) => batch.operation(context, operation, sequence)?,
-            (Entry::Event(_) | Entry::Packed(_), Check::Operation) => unreachable!("an event was checked as one"),
+            (Entry::Event(_) | Entry::Packed(_), Check::Operation | Check::Profile(_)) => {
+                unreachable!("an event was checked as one")
+            }
         });
     }
     Ok((batch.payload, outcomes))
@@ -270,7 +296,7 @@ impl<'a> Batch<'a> {
             subject: subject.number(),
             time: event.timestamp.unwrap_or(context.received_at).as_microsecond() - self.payload.base_time,
             time_sent: event.timestamp.is_some(),
-            message_id: check.message_id(event),
+            message_id: check.message_id(event.message_id),
             session_id: event.session_id,
             properties,
             context: event.context,
@@ -301,7 +327,7 @@ impl<'a> Batch<'a> {
         if expired(context, event).is_some() {
             return Outcome::Conflict(None);
         }
-        let message_id = check.message_id(event);
+        let message_id = check.message_id(event.message_id);
         let (session_id, about) = (event.session_id, event.context);
         let bytes = size_aside(event.name, event.distinct_id, &message_id, [session_id, about], event.properties());
         if !context.quarantine.has_room(bytes) {
@@ -323,6 +349,42 @@ impl<'a> Batch<'a> {
         Outcome::Conflict(Some(sequence))
     }
 
+    /// `known` as for an event.
+    fn profile(
+        &mut self,
+        context: &mut Context<'_>,
+        update: &'a ProfileUpdate,
+        check: &'a EventCheck,
+        known: (Option<u64>, Option<SubjectId>),
+        sequence: Sequence,
+    ) -> Result<Outcome> {
+        let (content, subject) = known;
+        let hash_of = |subject| content_hash_of_profile(update.change, check.properties, subject, update.timestamp);
+        let known_subject = match subject {
+            Some(subject) => Some(subject),
+            None => context.subjects.find(&check.sender)?,
+        };
+        if let Some(content) = content.or_else(|| context.ids.recent(check.fingerprint)) {
+            let same = content == CONTENT_GONE || known_subject.is_some_and(|subject| hash_of(subject) == content);
+            // What is kept aside are events.
+            return Ok(if same { Outcome::Duplicate } else { Outcome::Conflict(None) });
+        }
+        let subject = match known_subject {
+            Some(subject) => subject,
+            None => self.subject(context.subjects, check.sender, &update.distinct_id)?,
+        };
+        context.ids.insert(check.fingerprint, hash_of(subject));
+        let traits = update.recorded().map(|(name, value)| (self.name(name), value)).collect();
+        self.payload.records.push(Record::Profile(Profile {
+            subject: subject.number(),
+            timestamp: update.timestamp.unwrap_or(context.received_at).as_microsecond(),
+            time_sent: update.timestamp.is_some(),
+            message_id: check.message_id(update.message_id.as_deref()),
+            change: update.change,
+            traits,
+        }));
+        Ok(Outcome::Accepted(sequence))
+    }
     fn operation(
         &mut self,
         context: &mut Context<'_>,

@@ -305,6 +305,10 @@ pub struct Profile<'a> {
     pub subject: u32,
     /// When, microseconds.
     pub timestamp: i64,
+    /// Whether the sender gave the time; otherwise it is that of receipt.
+    pub time_sent: bool,
+    /// The idempotency key.
+    pub message_id: MessageId<'a>,
     /// How the values change what was there.
     pub change: ProfileChange,
     /// Place of the name in [`Payload::names`], and value.

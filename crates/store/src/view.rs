@@ -124,14 +124,7 @@ impl<'a> EventView<'a> {
     pub(crate) fn validate(&self, latest: Timestamp) -> std::result::Result<(), Rejection> {
         check_name("event", self.name)?;
         check_distinct_id("distinct_id", self.distinct_id)?;
-        if let Some(at) = self.timestamp
-            && !(Timestamp::EPOCH..=latest).contains(&at)
-        {
-            return Err(Rejection::new(
-                "timestamp",
-                format!("{at} lies outside {} to {latest}, 24 h past now", Timestamp::EPOCH),
-            ));
-        }
+        check_instant(self.timestamp, latest)?;
         check_length("message_id", self.message_id, limits::MESSAGE_ID_MAX_BYTES)?;
         check_length("session_id", self.session_id, limits::SESSION_ID_MAX_BYTES)?;
         if self.properties.len() > limits::PROPERTIES_MAX {
@@ -142,11 +135,7 @@ impl<'a> EventView<'a> {
         }
         for (name, value) in self.properties() {
             check_name("properties", name)?;
-            if let ValueRef::Float(number) = value
-                && !number.is_finite()
-            {
-                return Err(Rejection::new(format!("properties.{name}"), format!("{number} is not a finite number")));
-            }
+            check_value("properties", name, value)?;
         }
         if self.size > limits::EVENT_MAX_BYTES {
             return Err(Rejection::new(
@@ -167,7 +156,28 @@ impl PartialEq for EventView<'_> {
     }
 }
 
-fn value_size(value: ValueRef<'_>) -> usize {
+/// `latest` is the last instant that is allowed.
+pub(crate) fn check_instant(at: Option<Timestamp>, latest: Timestamp) -> std::result::Result<(), Rejection> {
+    match at {
+        Some(at) if !(Timestamp::EPOCH..=latest).contains(&at) => {
+            let why = format!("{at} lies outside {} to {latest}, 24 h past now", Timestamp::EPOCH);
+            Err(Rejection::new("timestamp", why))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks the value of `name` in the object that is called `field`.
+pub(crate) fn check_value(field: &str, name: &str, value: ValueRef<'_>) -> std::result::Result<(), Rejection> {
+    match value {
+        ValueRef::Float(number) if !number.is_finite() => {
+            Err(Rejection::new(format!("{field}.{name}"), format!("{number} is not a finite number")))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn value_size(value: ValueRef<'_>) -> usize {
     match value {
         ValueRef::Bool(_) => 1,
         ValueRef::Int(_) | ValueRef::Float(_) => 8,
@@ -200,7 +210,7 @@ pub(crate) fn check_distinct_id(field: &str, id: &str) -> std::result::Result<()
     check_length(field, Some(id), limits::DISTINCT_ID_MAX_BYTES)
 }
 
-fn check_length(field: &str, text: Option<&str>, max: usize) -> std::result::Result<(), Rejection> {
+pub(crate) fn check_length(field: &str, text: Option<&str>, max: usize) -> std::result::Result<(), Rejection> {
     match text {
         Some(text) if text.len() > max => {
             Err(Rejection::new(field, format!("{} bytes, at most {max} are allowed", text.len())))

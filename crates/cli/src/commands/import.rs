@@ -118,6 +118,7 @@ fn tell(out: &mut impl Write, name: &str, summary: &Summary, durable: f64, colum
         ("duplicate", summary.duplicates),
         ("in conflict", summary.conflicts),
         ("rejected", summary.rejected),
+        ("changes of traits", summary.profiles),
         ("linked", summary.linked),
         ("linked already", summary.already),
         ("refused", summary.refused),

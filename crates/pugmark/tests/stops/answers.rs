@@ -18,7 +18,8 @@ pub struct Answers {
 /// Timestamp, message id and number of what is kept aside.
 pub type Aside = (i64, String, i64);
 
-const QUESTION: &str = "SELECT message_id, event, distinct_id, arrow_cast(timestamp, 'Int64') AS at, number, note, person \
+const QUESTION: &str = "SELECT message_id, event, distinct_id, arrow_cast(timestamp, 'Int64') AS at, number, profile('seats') AS seats, \
+    profile_at('seats') AS seats_then, note, person \
     FROM events ORDER BY sequence";
 
 pub fn answers(db: &Pugmark) -> Result<Answers> {
@@ -93,6 +94,7 @@ impl State {
     pub fn difference(&self, shown: &Answers) -> Option<String> {
         let mut people = BTreeMap::<String, Vec<String>>::new();
         let mut events = Vec::new();
+        let as_text = |seats: Option<i64>| seats.map(|seats| seats.to_string()).unwrap_or_default();
         for (event, _) in &self.events {
             people.entry(self.person(&event.who).to_owned()).or_default().push(event.who.clone());
             events.push(vec![
@@ -101,6 +103,8 @@ impl State {
                 event.who.clone(),
                 event.timestamp().to_string(),
                 event.number.to_string(),
+                as_text(self.seats_of(&event.who, i64::MAX)),
+                as_text(self.seats_of(&event.who, event.timestamp())),
                 crate::history::secret_of(&event.who),
             ]);
         }

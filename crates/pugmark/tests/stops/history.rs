@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pugmark::{Event, Timestamp};
+use pugmark::{Event, ProfileUpdate, Timestamp};
 
 const HOUR: i64 = 3_600_000_000;
 const START: i64 = 1_735_689_600_000_000;
@@ -31,6 +31,26 @@ impl Given {
     }
 }
 
+/// Seats that somebody got, on the half hour: no event happens then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seats {
+    pub id: String,
+    pub who: String,
+    pub hour: i64,
+    pub seats: i64,
+}
+
+impl Seats {
+    pub fn timestamp(&self) -> i64 {
+        START + self.hour * HOUR + HOUR / 2
+    }
+
+    pub fn to_update(&self) -> ProfileUpdate {
+        let update = ProfileUpdate::add(self.who.as_str()).with("seats", self.seats);
+        update.message_id(self.id.as_str()).at(Timestamp::from_microsecond(self.timestamp()))
+    }
+}
+
 /// What stands in events of `who` alone.
 pub fn secret_of(who: &str) -> String {
     format!("secret-of-{who}-alone")
@@ -48,6 +68,8 @@ pub enum Change {
     Import(u8, Vec<Given>),
     /// The first id, of which nothing else is known, and a user's.
     Link(String, String),
+    /// Somebody gets seats more, or is said once more to have got them.
+    Seats(Seats),
     /// Everybody known by the id.
     Erase(String),
     /// Those whose number is in the range.
@@ -66,6 +88,9 @@ pub struct State {
     pub events: Vec<(Given, Option<u8>)>,
     /// To each linked id, the user's.
     pub links: BTreeMap<String, String>,
+    pub seats: Vec<Seats>,
+    /// The message ids of seats that are taken.
+    seated: BTreeSet<String>,
     /// What is kept aside.
     pub aside: Vec<Given>,
     /// What was stored under each message id that is taken.
@@ -81,6 +106,13 @@ impl State {
         self.links.get(id).map_or(id, String::as_str)
     }
 
+    /// The seats of the person of an id, from those that they got before an instant.
+    pub fn seats_of(&self, id: &str, before: i64) -> Option<i64> {
+        let person = self.person(id);
+        let own = self.seats.iter().filter(|got| self.person(&got.who) == person && got.timestamp() < before);
+        own.map(|got| got.seats).reduce(|all, more| all + more)
+    }
+
     /// What is stored under a message id, or was until it expired or its person was erased.
     pub fn content(&self, id: &str) -> Option<&Given> {
         self.contents.get(id)
@@ -94,10 +126,18 @@ impl State {
             Change::Link(id, user) => {
                 state.links.insert(id.clone(), user.clone());
             }
+            Change::Seats(seats) => {
+                if state.seated.insert(seats.id.clone()) {
+                    state.erased.remove(&seats.who);
+                    state.seats.push(seats.clone());
+                }
+            }
             Change::Erase(id) => {
                 let person = self.person(id);
-                let theirs = self.events.iter().map(|(event, _)| &event.who).filter(|who| self.person(who) == person);
-                state.erased.extend(theirs.cloned());
+                let named =
+                    self.events.iter().map(|(event, _)| &event.who).chain(self.seats.iter().map(|got| &got.who));
+                state.erased.extend(named.filter(|who| self.person(who) == person).cloned());
+                state.seats.retain(|got| self.person(&got.who) != person);
                 state.events.retain(|(event, _)| self.person(&event.who) != person);
                 state.aside.retain(|event| self.person(&event.who) != person);
                 state.links.retain(|id, user| id != person && user != person);

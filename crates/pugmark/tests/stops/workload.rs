@@ -11,7 +11,7 @@ use pugmark::{
 use pugmark_store::{SeededEntropy, SimulatedStorage, Storage};
 
 use crate::answers::{answers, aside};
-use crate::history::{Change, Given, State, instant};
+use crate::history::{Change, Given, Seats, State, instant};
 
 pub const DIR: &str = "/store";
 pub const COPIES: &str = "/copies";
@@ -65,6 +65,7 @@ struct Maker {
     state: State,
     /// What was sent, so that it can be sent again.
     sent: Vec<Given>,
+    seats: Vec<Seats>,
     next_event: i64,
     next_anonymous: u64,
     next_import: u8,
@@ -75,8 +76,16 @@ impl History {
     pub fn of(seed: u64, steps: usize) -> Self {
         let history = Self { seed, steps: Vec::new(), states: vec![State::default()] };
         let (dice, state) = (Dice::new(seed), State::default());
-        let mut maker =
-            Maker { dice, state, sent: Vec::new(), next_event: 0, next_anonymous: 0, next_import: 0, history };
+        let mut maker = Maker {
+            dice,
+            state,
+            sent: Vec::new(),
+            seats: Vec::new(),
+            next_event: 0,
+            next_anonymous: 0,
+            next_import: 0,
+            history,
+        };
         while maker.history.steps.len() < steps {
             let step = maker.step();
             maker.history.steps.extend(step);
@@ -140,8 +149,26 @@ impl Maker {
         given
     }
 
+    fn seats(&mut self) -> Seats {
+        if let Some(again) = self.dice.one(&self.seats).cloned()
+            && self.dice.below(4) == 0
+        {
+            return again;
+        }
+        let who = match self.dice.below(3) {
+            0 if self.next_anonymous > 0 => format!("anon-{}", self.dice.below(self.next_anonymous)),
+            _ => self.user(),
+        };
+        let late = i64::try_from(self.dice.below(30)).unwrap();
+        let seats = i64::try_from(self.dice.below(9)).unwrap() + 1;
+        let given =
+            Seats { id: format!("seats-{}", self.seats.len()), who, hour: (self.next_event - late).max(0), seats };
+        self.seats.push(given.clone());
+        given
+    }
+
     fn step(&mut self) -> Option<Step> {
-        match self.dice.below(40) {
+        match self.dice.below(43) {
             0..=9 => {
                 let given = self.events();
                 self.one(Change::Append(given))
@@ -198,6 +225,10 @@ impl Maker {
                 self.one(Change::Drop(waiting.id, waiting.number))
             }
             38 => Some(Step::Reopen(false)),
+            39..=41 => {
+                let seats = self.seats();
+                self.one(Change::Seats(seats))
+            }
             _ => Some(Step::Reopen(true)),
         }
     }
@@ -342,6 +373,10 @@ fn perform(db: &Pugmark, change: &Change) -> Result<()> {
             let outcome =
                 db.append(vec![Operation::Identify { anonymous_id: id.clone(), user_id: user.clone() }.into()])?;
             assert!(matches!(outcome[..], [Outcome::Accepted(_)]), "{change:?}: {outcome:?}");
+        }
+        Change::Seats(seats) => {
+            let outcome = db.update_profile(seats.to_update())?;
+            assert!(matches!(outcome, Outcome::Accepted(_) | Outcome::Duplicate), "{change:?}: {outcome:?}");
         }
         Change::Erase(id) => {
             db.erase(&[id])?;

@@ -7,7 +7,7 @@ use datafusion::common::{Column, DFSchema, JoinType, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::utils::{conjunction, disjunction};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, lit};
 use pugmark_registry::{ColumnType, KindCounts, Registry, SYSTEM_COLUMNS};
 
 use super::groups::Item;
@@ -18,18 +18,16 @@ use crate::columns::system;
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
 use crate::filter::Expressions;
-use crate::functions::{BREAKDOWN_VALUES, PROPERTY_NUMBER, name_literal};
+use crate::functions::{BREAKDOWN_VALUES, PROFILE, PROPERTY_NUMBER, name_literal};
 use crate::local::{People, Predicate, Reads, RunItem, RunValue, Selected, Value, Wants};
-use crate::names::never_seen;
+use crate::names::{Vocabulary, never_seen};
 use crate::spec::{Breakdown, EventNames, Scope, Selector, Unit};
-use crate::table::EventsTable;
+use crate::table::{EventsTable, PERSON};
 
 /// Name of the table in plans.
 const EVENTS: &str = "events";
 /// Name of the people of a segment in plans.
 const SEGMENT: &str = "segment";
-/// Name of the column with the person.
-pub(super) const PERSON: &str = "person";
 
 /// What is read for an analysis.
 pub(super) struct Reading<'a> {
@@ -84,7 +82,7 @@ impl Engine {
         let mut lowering = Lowering {
             snapshot,
             strict,
-            expressions: Expressions::new(&state, &snapshot.registry, &schema, strict),
+            expressions: Expressions::new(&state, snapshot.vocabulary(), &schema, strict),
             columns: Vec::new(),
         };
         if self.takes_local_road()
@@ -109,7 +107,7 @@ impl Engine {
             numbers: Vec::new(),
             overflow: None,
         };
-        let places = lowering.breakdown(&reading.scope.breakdown, places)?;
+        let places = lowering.breakdown(&reading.scope.breakdown, places, &state)?;
         let places = lowering.numbers(&reading.numbers, places)?;
         let Lowering { expressions, columns, .. } = lowering;
         let warnings = expressions.into_warnings();
@@ -144,7 +142,7 @@ impl Engine {
         let table = Arc::new(EventsTable::new(snapshot.clone()));
         let schema = DFSchema::try_from_qualified_schema(EVENTS, &table.schema())?;
         let strict = asked.query.strict_names;
-        let expressions = Expressions::new(&state, &snapshot.registry, &schema, strict);
+        let expressions = Expressions::new(&state, snapshot.vocabulary(), &schema, strict);
         let mut lowering = Lowering { snapshot, strict, expressions, columns: Vec::new() };
         let Selection { predicate, .. } = lowering.selection(reading)?;
         let unit = match reading.scope.unit {
@@ -192,8 +190,11 @@ fn of_properties(
         arguments.push(lit(name_literal(overflow_name)));
         arguments.push(expr.unwrap_or_else(|| lit(ScalarValue::Null)));
     }
-    let function = state.scalar_functions().get(function);
-    Ok(function.expect("invariant: every session has our functions").call(arguments))
+    Ok(own_function(state, function).call(arguments))
+}
+
+fn own_function<'s>(state: &'s SessionState, name: &str) -> &'s ScalarUDF {
+    state.scalar_functions().get(name).expect("invariant: every session has our functions")
 }
 
 impl Engine {
@@ -353,12 +354,7 @@ impl Lowering<'_> {
         };
         let mut items = Vec::new();
         for (at, item) in reading.scope.breakdown.iter().enumerate() {
-            let (expr, overflow_name) = match item {
-                Breakdown::Expression(text) => {
-                    (Some(self.expressions.value(text, &format!("breakdown[{at}].expression"))?), None)
-                }
-                Breakdown::Property(name) => self.property_expr(name, &format!("breakdown[{at}].property"))?,
-            };
+            let (expr, overflow_name) = self.item(at, item, state)?;
             let value = match expr {
                 None => RunValue::Null,
                 Some(Expr::Column(column)) if columns.arrow().index_of(&column.name).is_ok() => RunValue::Column(
@@ -406,15 +402,36 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn breakdown(&mut self, breakdown: &[Breakdown], mut places: Places) -> Result<Places> {
+    /// The value of an item of a breakdown, if it has one, and its name where values of it may lie in the overflow.
+    fn item(&mut self, at: usize, item: &Breakdown, state: &SessionState) -> Result<(Option<Expr>, Option<String>)> {
+        match item {
+            Breakdown::Expression(text) => {
+                Ok((Some(self.expressions.value(text, &format!("breakdown[{at}].expression"))?), None))
+            }
+            Breakdown::Property(name) => self.property_expr(name, &format!("breakdown[{at}].property")),
+            Breakdown::Profile(name) => Ok((self.trait_expr(name, &format!("breakdown[{at}].profile"), state)?, None)),
+        }
+    }
+
+    /// The value of a trait; `None` for one that was never seen.
+    fn trait_expr(&mut self, name: &str, path: &str, state: &SessionState) -> Result<Option<Expr>> {
+        let Vocabulary { profiles, through, .. } = self.snapshot.vocabulary();
+        if profiles.kinds(name, through).is_some() {
+            return Ok(Some(own_function(state, PROFILE).call(vec![lit(name), column(PERSON)])));
+        }
+        let nearest = pugmark_registry::nearest(name, profiles.names(through));
+        if self.strict {
+            let error = Error::invalid(format!("the trait \"{name}\" was never seen"));
+            return Err(error.on(path).nearest_names(nearest));
+        }
+        self.expressions.warn(never_seen("trait", name, &nearest));
+        Ok(None)
+    }
+
+    fn breakdown(&mut self, breakdown: &[Breakdown], mut places: Places, state: &SessionState) -> Result<Places> {
         for (at, item) in breakdown.iter().enumerate() {
-            let item = match item {
-                Breakdown::Expression(text) => {
-                    let expr = self.expressions.value(text, &format!("breakdown[{at}].expression"))?;
-                    Item { column: Some(self.column(expr)), overflow_name: None }
-                }
-                Breakdown::Property(name) => self.property(name, &format!("breakdown[{at}].property"))?,
-            };
+            let (expr, overflow_name) = self.item(at, item, state)?;
+            let item = Item { column: expr.map(|expr| self.column(expr)), overflow_name };
             if item.overflow_name.is_some() && places.overflow.is_none() {
                 places.overflow = Some(self.column(column(system::OVERFLOW)));
             }
@@ -430,12 +447,7 @@ impl Lowering<'_> {
         }
         let mut properties = Vec::with_capacity(breakdown.len());
         for (at, item) in breakdown.iter().enumerate() {
-            properties.push(match item {
-                Breakdown::Expression(text) => {
-                    (Some(self.expressions.value(text, &format!("breakdown[{at}].expression"))?), None)
-                }
-                Breakdown::Property(name) => self.property_expr(name, &format!("breakdown[{at}].property"))?,
-            });
+            properties.push(self.item(at, item, state)?);
         }
         of_properties(BREAKDOWN_VALUES, properties, state)
     }

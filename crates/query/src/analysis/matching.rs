@@ -36,7 +36,7 @@ impl Engine {
         let table = Arc::new(EventsTable::new(snapshot.clone()));
         let schema = DFSchema::try_from_qualified_schema(EVENTS, &table.schema())?;
         // Strict: what is withdrawn by a misspelt name is withdrawn.
-        let predicate = Expressions::new(&state, &snapshot.registry, &schema, true).filter(filter, "filter")?;
+        let predicate = Expressions::new(&state, snapshot.vocabulary(), &schema, true).filter(filter, "filter")?;
         let sequence = Expr::Column(Column::new(Some(EVENTS), system::SEQUENCE.1));
         let plan = LogicalPlanBuilder::scan(EVENTS, provider_as_source(table), None)?
             .filter(predicate)?

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use pugmark_store::{AppendOptions, Entry, ImportId, Outcome, Pending, Store, Timestamp, limits};
+use pugmark_store::{AppendOptions, Entry, ImportId, Operation, Outcome, Pending, Store, Timestamp, limits};
 
 use super::csv::CsvReader;
 use super::mapping::Mapping;
@@ -103,6 +103,8 @@ pub struct Summary {
     pub conflicts: u64,
     /// Lines and rows that are no entry or break a rule.
     pub rejected: u64,
+    /// Operations that changed traits.
+    pub profiles: u64,
     /// Operations that linked two ids.
     pub linked: u64,
     /// Operations whose ids were one person already.
@@ -114,7 +116,8 @@ pub struct Summary {
 impl Summary {
     /// Entries of the input, whatever became of them.
     pub fn entries(&self) -> u64 {
-        self.accepted + self.duplicates + self.conflicts + self.rejected + self.linked + self.already + self.refused
+        let events = self.accepted + self.duplicates + self.conflicts;
+        events + self.rejected + self.profiles + self.linked + self.already + self.refused
     }
 }
 
@@ -198,10 +201,27 @@ fn detect(source: &mut Source) -> Result<ImportFormat> {
 struct InFlight<P> {
     pending: Pending,
     piece: Arc<P>,
-    /// Place, and whether it is an operation.
-    entries: Vec<(Place, bool)>,
+    entries: Vec<(Place, Kind)>,
     /// Lines before the piece.
     lines: u64,
+}
+
+/// What an entry of the input is.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Event,
+    Profile,
+    Link,
+}
+
+impl Kind {
+    fn of(entry: &Entry) -> Self {
+        match entry {
+            Entry::Event(_) | Entry::Packed(_) => Self::Event,
+            Entry::Operation(Operation::Profile(_)) => Self::Profile,
+            Entry::Operation(_) => Self::Link,
+        }
+    }
 }
 
 /// What an import begins with, whatever the form of its input.
@@ -237,6 +257,7 @@ impl Begin<'_> {
                 duplicates: 0,
                 conflicts: 0,
                 rejected: 0,
+                profiles: 0,
                 linked: 0,
                 already: 0,
                 refused: 0,
@@ -282,11 +303,11 @@ where
             let id = self.ordinals.message_id(hash);
             match parsed.rows.get_mut(at) {
                 Some(Row::Packed(place)) => parsed.block.set_message_id(*place, &id),
-                Some(Row::Entry(entry)) => {
-                    if let Entry::Event(event) = entry.as_mut() {
-                        event.message_id = Some(id);
-                    }
-                }
+                Some(Row::Entry(entry)) => match entry.as_mut() {
+                    Entry::Event(event) => event.message_id = Some(id),
+                    Entry::Operation(Operation::Profile(update)) => update.message_id = Some(id),
+                    Entry::Packed(_) | Entry::Operation(_) => {}
+                },
                 None => {}
             }
         }
@@ -307,7 +328,7 @@ where
                 Row::Entry(entry) => *entry,
             };
             bytes += entry.size();
-            places.push((place, matches!(entry, Entry::Operation(_))));
+            places.push((place, Kind::of(&entry)));
             batch.push(entry);
             if batch.len() >= BATCH_ENTRIES || bytes >= BATCH_BYTES {
                 self.submit(std::mem::take(&mut batch), std::mem::take(&mut places), &piece)?;
@@ -320,7 +341,7 @@ where
         Ok(())
     }
 
-    fn submit(&mut self, batch: Vec<Entry>, entries: Vec<(Place, bool)>, piece: &Arc<P>) -> Result<()> {
+    fn submit(&mut self, batch: Vec<Entry>, entries: Vec<(Place, Kind)>, piece: &Arc<P>) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -337,19 +358,24 @@ where
             let Some(batch) = self.in_flight.pop_front() else { break };
             self.entries_in_flight -= batch.entries.len();
             let outcomes = batch.pending.wait()?;
-            for (outcome, (place, is_operation)) in outcomes.into_iter().zip(batch.entries) {
-                self.count(outcome, is_operation, place, batch.lines, &batch.piece);
+            for (outcome, (place, kind)) in outcomes.into_iter().zip(batch.entries) {
+                self.count(outcome, kind, place, batch.lines, &batch.piece);
             }
         }
         Ok(())
     }
 
-    fn count(&mut self, outcome: Outcome, is_operation: bool, place: Place, lines: u64, piece: &P) {
+    fn count(&mut self, outcome: Outcome, kind: Kind, place: Place, lines: u64, piece: &P) {
         let summary = &mut self.summary;
         self.progress.entries_settled += 1;
         let reason = match outcome {
-            Outcome::Accepted(_) if is_operation => return summary.linked += 1,
-            Outcome::Accepted(_) => return summary.accepted += 1,
+            Outcome::Accepted(_) => {
+                return match kind {
+                    Kind::Event => summary.accepted += 1,
+                    Kind::Profile => summary.profiles += 1,
+                    Kind::Link => summary.linked += 1,
+                };
+            }
             Outcome::Duplicate => return summary.duplicates += 1,
             Outcome::Already(_) => return summary.already += 1,
             Outcome::Refused(..) => return summary.refused += 1,

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
-use pugmark_store::{EventView, ValueRef};
+use pugmark_store::{EventView, ProfileUpdate, Timestamp, ValueRef};
 use sha2::{Digest, Sha256};
+
+use super::ndjson::kind_name;
 
 /// 128 bits of the SHA-256 of an event's name, distinct id, timestamp and properties.
 ///
@@ -15,16 +17,7 @@ pub(super) struct RowHash([u8; 16]);
 impl RowHash {
     /// Hashes `event`; `buffer` is overwritten and spares an allocation. Properties count in the order of their names.
     pub(super) fn of(event: EventView<'_>, buffer: &mut Vec<u8>) -> Self {
-        buffer.clear();
-        put_text(buffer, event.name);
-        put_text(buffer, event.distinct_id);
-        match event.timestamp {
-            Some(at) => {
-                buffer.push(1);
-                buffer.extend_from_slice(&at.as_microsecond().to_le_bytes());
-            }
-            None => buffer.push(0),
-        }
+        begin(buffer, event.name, event.distinct_id, event.timestamp);
         if event.properties().is_sorted_by(|a, b| a.0 <= b.0) {
             event.properties().for_each(|property| put_property(buffer, property));
         } else {
@@ -33,6 +26,26 @@ impl RowHash {
             sorted.into_iter().for_each(|property| put_property(buffer, property));
         }
         Self(first_half(buffer))
+    }
+
+    /// Hashes a change of traits, in the order in which they are changed, under a name that no event has.
+    pub(super) fn of_profile(update: &ProfileUpdate, buffer: &mut Vec<u8>) -> Self {
+        begin(buffer, &format!(" {}", kind_name(update.change)), &update.distinct_id, update.timestamp);
+        update.recorded().for_each(|property| put_property(buffer, property));
+        Self(first_half(buffer))
+    }
+}
+
+fn begin(buffer: &mut Vec<u8>, name: &str, distinct_id: &str, timestamp: Option<Timestamp>) {
+    buffer.clear();
+    put_text(buffer, name);
+    put_text(buffer, distinct_id);
+    match timestamp {
+        Some(at) => {
+            buffer.push(1);
+            buffer.extend_from_slice(&at.as_microsecond().to_le_bytes());
+        }
+        None => buffer.push(0),
     }
 }
 
@@ -122,6 +135,9 @@ mod tests {
         assert_eq!(ordinals.message_id(row), "e870ae03-da0d-f4ec-129b-8401dc3a444f");
         assert_eq!(ordinals.message_id(row), "adc6af5f-5e5c-cc37-d2dc-7abf52a3a98b");
         assert_eq!(ordinals.message_id(row), "fc18825d-f013-82ed-d175-7b96d04fcc82");
+        let update = ProfileUpdate::set("00004").with("plan", "pro").at("1997-01-01".parse().unwrap());
+        let row = RowHash::of_profile(&update, &mut Vec::new());
+        assert_eq!(ordinals.message_id(row), "d0cb5cce-183c-1824-7287-0d0e0381036d");
     }
 
     #[test]
@@ -131,6 +147,9 @@ mod tests {
         let mut turned = purchase();
         turned.properties.reverse();
         assert_eq!(hash(&turned), row);
+        let profile = |update: ProfileUpdate| RowHash::of_profile(&update, &mut vec![7; 3]);
+        assert_ne!(profile(ProfileUpdate::set("u").with("a", 1)), profile(ProfileUpdate::add("u").with("a", 1)));
+        assert_ne!(profile(ProfileUpdate::set("u").with("a", 1)), profile(ProfileUpdate::set("u").with("a", 2)));
         let others = [
             Event { name: "refund".into(), ..purchase() },
             Event { distinct_id: "4".into(), ..purchase() },

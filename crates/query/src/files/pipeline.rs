@@ -101,7 +101,7 @@ pub(super) struct Parsed {
     pub(super) block: EventBlock,
     /// One for each row.
     pub(super) places: Vec<Place>,
-    /// Rows that are events without message id and key, by place in the list, and their hashes.
+    /// Rows that are changes of traits without message id or events without it and a key, by place in the list, and their hashes.
     pub(super) without_id: Vec<(usize, RowHash)>,
     /// Lines are counted from that of the piece.
     pub(super) rejects: Vec<Reject>,
@@ -145,7 +145,12 @@ impl Parsed {
         self.push_row(Row::Packed(last), place);
     }
 
-    pub(super) fn push_operation(&mut self, operation: Operation, place: Place) {
+    pub(super) fn push_operation(&mut self, operation: Operation, place: Place, buffer: &mut Vec<u8>) {
+        if let Operation::Profile(update) = &operation
+            && update.message_id.is_none()
+        {
+            self.without_id.push((self.rows.len(), RowHash::of_profile(update, buffer)));
+        }
         self.push_row(Row::Entry(Box::new(operation.into())), place);
     }
 

@@ -6,6 +6,7 @@ mod funnel;
 mod history;
 mod last;
 mod pattern;
+mod profile;
 mod prop;
 mod retention;
 mod sequence;
@@ -15,22 +16,45 @@ mod values;
 use std::sync::Arc;
 
 use datafusion::execution::FunctionRegistry;
+use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 
 pub(crate) use bitmap::serialized;
 pub(crate) use calendar::{CALENDAR_BUCKET, word_of};
 pub(crate) use funnel::WINDOW_FUNNEL_BY;
+pub(crate) use profile::{PROFILE, PROFILE_AT};
 pub(crate) use prop::PROP;
 pub(crate) use retention::{RETENTION_CELLS, question as retention_question};
 pub(crate) use sum::EXACT_SUM;
 pub(crate) use values::{BREAKDOWN_VALUES, PROPERTY_NUMBER, name_literal, read_values};
 
+use crate::engine::QuerySnapshot;
 use crate::error::Result;
 
-/// Registers the functions that pugmark's SQL and plans use with a session of DataFusion's, in which a [`PortablePlan`](crate::PortablePlan) can then run.
+/// Registers the functions that pugmark's SQL and plans use with a session of DataFusion's, in which a [`PortablePlan`](crate::PortablePlan) over the snapshot can
+/// then run. Those of profiles are of this snapshot.
 ///
 /// # Errors
 /// Those of the registry.
-pub fn register_functions(with: &mut dyn FunctionRegistry) -> Result<()> {
+pub fn register_functions(with: &mut dyn FunctionRegistry, snapshot: &QuerySnapshot) -> Result<()> {
+    register_common(with)?;
+    let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
+    register_profiles(with, snapshot, &pool)
+}
+
+/// Registers the functions over the traits of a snapshot; what they keep of them is of `pool`.
+pub(crate) fn register_profiles(
+    with: &mut dyn FunctionRegistry,
+    snapshot: &QuerySnapshot,
+    pool: &Arc<dyn MemoryPool>,
+) -> Result<()> {
+    for function in profile::scalars(snapshot, pool) {
+        with.register_udf(Arc::new(function))?;
+    }
+    Ok(())
+}
+
+/// Registers the functions that are the same for every snapshot.
+pub(crate) fn register_common(with: &mut dyn FunctionRegistry) -> Result<()> {
     let scalars = [prop::prop(), calendar::scalar()].into_iter().chain(bitmap::scalars()).chain(values::scalars());
     for function in scalars {
         with.register_udf(Arc::new(function))?;

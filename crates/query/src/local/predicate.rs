@@ -5,8 +5,8 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
-use datafusion::common::DFSchema;
-use datafusion::common::tree_node::TreeNode;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column as ColumnName, DFSchema};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, Volatility};
@@ -16,6 +16,8 @@ use super::column::Column;
 use super::part::{Local, Part};
 use crate::columns::{EventSchema, system};
 use crate::error::Result;
+use crate::functions::{PROFILE, PROFILE_AT};
+use crate::table::PERSON;
 
 /// Columns that find rows rather than describe them.
 const KEYS: [&str; 6] = [
@@ -123,23 +125,20 @@ impl Value {
         if expr.exists(is_stable)? {
             return Ok(None);
         }
+        let Some(expr) = by_subject(expr)? else { return Ok(None) };
         let mut names: Vec<&str> = expr.column_refs().into_iter().map(|column| column.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         let mut inputs = Vec::with_capacity(names.len());
         let mut fields = Vec::with_capacity(names.len());
         for name in names {
-            // Few rows have a certain one of these, and a scan knows which pages they are on.
-            if KEYS.contains(&name) {
-                return Ok(None);
-            }
             let Ok(place) = columns.arrow().index_of(name) else { return Ok(None) };
             inputs.push(place);
             let (qualifier, field) = events.qualified_field_with_unqualified_name(name)?;
             fields.push((qualifier.cloned(), Arc::clone(field)));
         }
         let schema = DFSchema::new_with_metadata(fields, std::collections::HashMap::new())?;
-        let expr = state.create_physical_expr(expr.clone(), &schema)?;
+        let expr = state.create_physical_expr(expr, &schema)?;
         let schema = Arc::new(Schema::new(schema.fields().clone()));
         Ok(Some(Self { expr, inputs, schema }))
     }
@@ -179,6 +178,38 @@ impl Value {
             _ => Ok(true_rows(&self.array(piece)?)),
         }
     }
+}
+
+/// The same expression, its traits those of the person of the subject; `None` for one that reads one of [`KEYS`] besides.
+fn by_subject(expr: &Expr) -> Result<Option<Expr>> {
+    let is_of_profile =
+        |expr: &Expr| matches!(expr, Expr::ScalarFunction(call) if [PROFILE, PROFILE_AT].contains(&call.func.name()));
+    let mut keys = false;
+    expr.apply(|part| {
+        if is_of_profile(part) {
+            return Ok(TreeNodeRecursion::Jump);
+        }
+        // Few rows have a certain one of these, and a scan knows which pages they are on.
+        keys |= matches!(part, Expr::Column(column) if KEYS.contains(&column.name.as_str()));
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if keys {
+        return Ok(None);
+    }
+    let renamed = expr.clone().transform(|part| {
+        if !is_of_profile(&part) {
+            return Ok(Transformed::no(part));
+        }
+        part.map_children(|argument| {
+            Ok(match argument {
+                Expr::Column(column) if column.name == PERSON => {
+                    Transformed::yes(Expr::Column(ColumnName::new(column.relation, system::SUBJECT.1)))
+                }
+                other => Transformed::no(other),
+            })
+        })
+    })?;
+    Ok(Some(renamed.data))
 }
 
 /// NULL is not a match.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Fields, FromJson, Known, Later, Place, SpecError, Word};
 
-/// One item of a breakdown: an event property, or a SQL expression over the event.
+/// One item of a breakdown: an event property, a SQL expression over the event, or a trait of the person.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Breakdown {
@@ -13,13 +13,16 @@ pub enum Breakdown {
     Property(String),
     /// A SQL expression over the event.
     Expression(String),
+    /// A trait of the person, as it is in the snapshot; `profile_at('…')` as an expression is what it was when the event happened. NULL where the value is of
+    /// another type than the first that the trait was given.
+    Profile(String),
 }
 
 impl Breakdown {
-    /// The property or the expression, as a column heading.
+    /// The property, the expression or the trait, as a column heading.
     pub fn title(&self) -> &str {
         match self {
-            Self::Property(text) | Self::Expression(text) => text,
+            Self::Property(text) | Self::Expression(text) | Self::Profile(text) => text,
         }
     }
 }
@@ -38,15 +41,14 @@ impl From<String> for Breakdown {
 
 impl FromJson for Breakdown {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known {
-            built: &[&["property", "expression"]],
-            later: &[&[Later::new("segment", "null"), Later::new("profile", "null")]],
-        };
+        const KNOWN: Known =
+            Known { built: &[&["property", "expression", "profile"]], later: &[&[Later::new("segment", "null")]] };
         let fields = Fields::open(value, place, &KNOWN)?;
-        match (fields.read("property")?, fields.read("expression")?) {
-            (Some(property), None) => Ok(Self::Property(property)),
-            (None, Some(expression)) => Ok(Self::Expression(expression)),
-            _ => Err(place.invalid("must have exactly one of property and expression")),
+        match (fields.read("property")?, fields.read("expression")?, fields.read("profile")?) {
+            (Some(property), None, None) => Ok(Self::Property(property)),
+            (None, Some(expression), None) => Ok(Self::Expression(expression)),
+            (None, None, Some(name)) => Ok(Self::Profile(name)),
+            _ => Err(place.invalid("must have exactly one of property, expression and profile")),
         }
     }
 }

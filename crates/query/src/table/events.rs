@@ -34,7 +34,7 @@ use crate::engine::QuerySnapshot;
 use crate::local::Local;
 
 /// Name of the column with the person.
-const PERSON: &str = "person";
+pub(crate) const PERSON: &str = "person";
 /// Name of the column with the distinct id.
 const DISTINCT_ID: &str = "distinct_id";
 /// More subjects than this are a scan like any other: they are in most pages.

@@ -12,6 +12,6 @@ pub(crate) mod registry;
 mod subjects;
 
 pub(crate) use daily::DailyTable;
-pub(crate) use events::{EventsTable, external, values_of};
+pub(crate) use events::{EventsTable, PERSON, external, values_of};
 pub(crate) use exec::EventsExec;
 pub(crate) use persons::PersonsTable;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-use pugmark_identity::{IdentityFold, IdentityOptions};
+use pugmark_identity::{IdentityFold, IdentityOptions, ProfileFold};
 use pugmark_query::columns::{ColumnsFold, ColumnsOptions, Flusher};
 use pugmark_query::spec::Query;
 use pugmark_query::{Engine, EngineOptions, Error, QueryResult, QuerySnapshot, Result};
@@ -50,6 +50,7 @@ impl Db {
         let folds: Vec<Box<dyn pugmark_store::Fold>> = vec![
             Box::new(RegistryFold::new(registry)),
             Box::new(IdentityFold::new(IdentityOptions::default())),
+            Box::new(ProfileFold::default()),
             Box::new(ColumnsFold::new(dir.path(), ColumnsOptions { registry, ..ColumnsOptions::default() })),
         ];
         let store_options = Options { clock: Arc::clone(&clock) as _, ..store };

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::{Value, json};
 
-use super::{Flip, OracleEvent, Rules, Scalar};
+use super::{Flip, OracleEvent, Rules, Scalar, property_of};
 
 /// The values of a breakdown at one event; empty without a breakdown.
 pub(crate) type Group = Vec<Value>;
@@ -13,8 +13,8 @@ pub(crate) type Group = Vec<Value>;
 pub(crate) fn group_of(analysis: &Value, event: &OracleEvent, rules: Rules) -> Option<Group> {
     let items = analysis["breakdown"].as_array().map_or(&[][..], Vec::as_slice);
     let value = |item: &Value| {
-        let name = item["property"].as_str().expect("the oracle breaks down by properties only");
-        match event.properties.get(name).cloned().flatten() {
+        let name = property_of(&serde_json::from_value(item.clone()).expect("an item says what it is"));
+        match event.properties.get(&name).cloned().flatten() {
             None => Value::Null,
             Some(Scalar::Text(text)) => match text.parse::<f64>() {
                 Ok(number) if rules.flip(Flip::TextIsNumber) => number_value(number),

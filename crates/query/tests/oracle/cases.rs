@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::oracle::{OracleEvent, Scalar, Surroundings, first_instant_of, local_date};
+use super::oracle::{
+    OracleChange, OracleEvent, Rules, Scalar, Surroundings, first_instant_of, local_date, with_traits,
+};
 
 const SECOND_US: i64 = 1_000_000;
 const MINUTE_US: i64 = 60 * SECOND_US;
@@ -25,7 +27,23 @@ const ZONES: &[(&str, &[&str])] = &[
 pub(crate) struct Case {
     pub(crate) query: Value,
     pub(crate) events: Vec<OracleEvent>,
+    pub(crate) changes: Vec<OracleChange>,
     pub(crate) around: Surroundings,
+}
+
+impl Case {
+    /// The events, with the traits that their units had.
+    pub(crate) fn told(&self, rules: Rules) -> Vec<OracleEvent> {
+        with_traits(&self.events, &self.changes, rules)
+    }
+}
+
+/// A unit has so many ids.
+pub(crate) const IDS_OF_A_UNIT: u8 = 3;
+
+/// Whether an id of a unit is known in the end.
+pub(crate) fn becomes_known(unit: u32, which: u8) -> bool {
+    which + 1 == IDS_OF_A_UNIT && unit.is_multiple_of(2)
 }
 
 /// How many cases a property is tried on: `PUGMARK_CASES`, by default `usual`.
@@ -33,16 +51,23 @@ pub(crate) fn case_count(usual: u32) -> u32 {
     std::env::var("PUGMARK_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
 }
 
-/// Cases of `trend`, `funnel` or `retention`. They shrink to fewer events and plainer questions.
+/// Cases of `trend`, `funnel` or `retention`, or of `profile`: trends by traits. They shrink to fewer events and plainer questions.
 pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
     let choices = prop::collection::vec(any::<u8>(), 48);
     let bursts = match kind {
-        "trend" => 0..25,
+        "trend" | "profile" => 0..25,
         "funnel" => 0..13,
         _ => 0..20,
     };
     let events = prop::collection::vec(prop::array::uniform6(any::<u8>()), bursts);
-    (choices, events).prop_map(move |(choices, events)| Builder { choices, taken: 0 }.build(kind, &events))
+    // Elsewhere a trait is a value like any other.
+    let most = if kind == "profile" { 20 } else { 6 };
+    let changes = prop::collection::vec(prop::array::uniform6(any::<u8>()), 0..most);
+    (choices, events, changes).prop_map(move |(choices, events, changes)| {
+        let case = Builder { choices, taken: 0 }.build(kind, &events);
+        let changes = changes.iter().map(|raw| change(raw, &case.events, case.around)).collect();
+        Case { changes, ..case }
+    })
 }
 
 /// Takes one choice after the other, so that a case follows from its bytes.
@@ -69,6 +94,7 @@ impl Builder {
     }
 
     fn build(mut self, kind: &str, raw_events: &[[u8; 6]]) -> Case {
+        let (kind, by_traits) = if kind == "profile" { ("trend", true) } else { (kind, false) };
         let (zone, dates) = self.pick(ZONES);
         let changes = first_instant_of(self.pick(dates), zone);
         let interval = match kind {
@@ -109,7 +135,7 @@ impl Builder {
         let mut analysis = Map::new();
         analysis.insert("range".to_owned(), json!({ "from": from, "to": to }));
         analysis.insert("time_zone".to_owned(), json!(zone));
-        self.breakdown(&mut analysis);
+        self.breakdown(if by_traits { "profile" } else { kind }, &mut analysis);
         let mut anchors = vec![from_us, to_us, center];
         let steps_us = match kind {
             "trend" => {
@@ -140,7 +166,8 @@ impl Builder {
         for raw in raw_events {
             push_burst(&mut events, raw, kind, &anchors, &steps_us);
         }
-        Case { query: json!({ kind: analysis }), events, around: Surroundings { now_us, data_us: (from_us, to_us) } }
+        let around = Surroundings { now_us, data_us: (from_us, to_us) };
+        Case { query: json!({ kind: analysis }), events, changes: Vec::new(), around }
     }
 
     fn selector(&mut self, names: &[&str]) -> Map<String, Value> {
@@ -152,19 +179,31 @@ impl Builder {
             _ => json!([self.pick(&names), "b"]),
         };
         selector.insert("event".to_owned(), event);
-        if self.chance(25) {
-            selector.insert(
-                "filter".to_owned(),
-                json!(self.pick(&["plan = 'x'", "amount > 1", "plan = 0 and amount < 3"])),
-            );
+        if self.chance(30) {
+            let filters = [
+                "plan = 'x'",
+                "amount > 1",
+                "profile_at('tier') = 'x'",
+                "plan = 0 and amount < 3",
+                "profile('tier') = 'x' and profile_at('score') > 1",
+            ];
+            selector.insert("filter".to_owned(), json!(self.pick(&filters)));
         }
         selector
     }
 
-    fn breakdown(&mut self, analysis: &mut Map<String, Value>) {
-        let items = match self.pick(&[0, 1, 1, 2]) {
+    fn breakdown(&mut self, kind: &str, analysis: &mut Map<String, Value>) {
+        let kinds: &[u8] = match kind {
+            "profile" => &[3, 4, 5, 4],
+            "retention" => &[0, 1, 3, 1, 2, 0, 1, 4],
+            _ => &[0, 1, 3, 1, 2, 1, 2, 4],
+        };
+        let items = match self.pick(kinds) {
             0 => return,
             1 => json!([{ "property": "plan" }]),
+            3 => json!([{ "expression": "profile_at('tier')" }]),
+            4 => json!([{ "profile": "tier" }, { "profile": "score" }]),
+            5 => json!([{ "expression": "profile_at('score')" }, { "expression": "profile('score')" }]),
             _ => json!([{ "property": "plan" }, { "property": "amount" }]),
         };
         analysis.insert("breakdown".to_owned(), items);
@@ -309,6 +348,41 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
             properties.wrapping_add(index),
         ));
         timestamp_us += pick(steps_us, step);
+    }
+}
+
+/// A change of a trait, near an event.
+fn change(raw: &[u8; 6], events: &[OracleEvent], around: Surroundings) -> OracleChange {
+    let [which, place, jitter, after, what, near] = *raw;
+    let of = events.get(usize::from(near) % events.len().max(1));
+    let unit = of.map_or(1, |event| event.unit);
+    let which = pick(&[0, 2, 1, 2], which);
+    let (kind, name, value) = pick(
+        &[
+            ("set", "tier", Scalar::Text("x".to_owned())),
+            ("add", "score", Scalar::Number(1.0)),
+            ("set", "tier", Scalar::Text("y".to_owned())),
+            ("set_once", "tier", Scalar::Text("x".to_owned())),
+            ("add", "score", Scalar::Number(2.0)),
+            ("set_once", "tier", Scalar::Text("z".to_owned())),
+            ("unset", "tier", Scalar::Number(0.0)),
+            ("set_once", "score", Scalar::Number(5.0)),
+        ],
+        what,
+    );
+    OracleChange {
+        unit,
+        which,
+        is_known: becomes_known(unit, which),
+        timestamp_us: of.map_or(around.data_us.0, |event| event.timestamp_us) + pick(&[0, 0, -1, -HOUR_US, 1], jitter),
+        // As often right after it as anywhere.
+        after: match of.filter(|_| place.is_multiple_of(2)) {
+            Some(event) => event.sequence - u64::from(place.is_multiple_of(4)),
+            None => u64::from(after) % (events.len() as u64 + 1),
+        },
+        kind,
+        name,
+        value,
     }
 }
 

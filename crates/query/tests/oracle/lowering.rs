@@ -19,19 +19,23 @@ use super::{
 /// Holds the answer of the cores against the oracle's; on a difference, says which flipped rules would explain it.
 pub(crate) fn disagreement(case: &Case) -> Option<String> {
     let found = answer(case);
-    let oracle = |rules| oracle::answer(&case.query, &case.events, case.around, rules);
+    let oracle = |rules| oracle::answer(&case.query, &case.told(rules), case.around, rules);
     let difference = oracle::difference(&found, &oracle(Rules::TRUE))?;
     let explained =
         FLIPS.iter().filter(|(flip, ..)| oracle::difference(&found, &oracle(Rules::flipping(*flip))).is_none());
     let explained: Vec<&str> = explained.map(|(_, _, rule)| *rule).collect();
-    Some(format!("{difference}\nas if: {explained:?}\nquery: {}\nevents: {:#?}", case.query, case.events))
+    Some(format!(
+        "{difference}\nas if: {explained:?}\nquery: {}\nevents: {:#?}\nchanges: {:#?}",
+        case.query, case.events, case.changes
+    ))
 }
 
 fn answer(case: &Case) -> Value {
     let query = Query::from_value(&case.query).expect("generated queries are valid");
     let read_back = serde_json::to_value(&query).expect("a query can be written");
     assert_eq!(Query::from_value(&read_back).as_ref(), Ok(&query), "a query reads back as itself");
-    let mut events: Vec<&OracleEvent> = case.events.iter().collect();
+    let told = case.told(Rules::TRUE);
+    let mut events: Vec<&OracleEvent> = told.iter().collect();
     events.sort_by_key(|event| (event.timestamp_us, event.sequence));
     // The cores are given the events of those whom a question is about.
     let (_, analysis) = case.query.as_object().and_then(|query| query.iter().next()).expect("it is one analysis");
@@ -85,8 +89,11 @@ impl<'a> Lowering<'a> {
             .breakdown
             .iter()
             .map(|item| {
-                let Breakdown::Property(name) = item else { panic!("generated breakdowns are properties") };
-                match event.properties.get(name).cloned().flatten() {
+                let name = match item {
+                    Breakdown::Property(name) | Breakdown::Expression(name) => name.clone(),
+                    Breakdown::Profile(name) => format!("profile('{name}')"),
+                };
+                match event.properties.get(&name).cloned().flatten() {
                     None => GroupValue::Null,
                     Some(Scalar::Text(text)) => text.as_str().into(),
                     Some(Scalar::Number(number)) => number.into(),

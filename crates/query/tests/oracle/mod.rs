@@ -8,6 +8,7 @@ mod breakdown;
 mod calendar;
 mod compare;
 mod funnel;
+mod profile;
 mod retention;
 mod rules;
 pub(crate) mod segment;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 pub(crate) use calendar::{first_instant_of, local_date};
 pub(crate) use compare::difference;
+pub(crate) use profile::{OracleChange, property_of, with_traits};
 pub(crate) use rules::{FLIPS, Flip, Rules};
 
 /// A value of a property.

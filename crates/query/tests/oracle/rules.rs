@@ -22,6 +22,13 @@ pub(crate) enum Flip {
     SegmentAllIsAny,
     SegmentInRange,
     SegmentOnceMore,
+    TraitTiesCount,
+    TraitAlwaysPresent,
+    TraitAlwaysPast,
+    TraitInOrderOfLog,
+    TraitOfKnownReplaced,
+    TraitSetOnceReplaces,
+    TraitAddReplaces,
     // Trend.
     EmptyBucketsLeftOut,
     FirstBucketLabelledByRange,
@@ -74,7 +81,7 @@ pub(crate) enum Flip {
     GroupOfLastStart,
 }
 
-/// Every rule with the analyses that it concerns, by the initials of trend, funnel and retention.
+/// Every rule with the analyses that it concerns, by the initials of trend, funnel, retention and profile.
 pub(crate) const FLIPS: &[(Flip, &str, &str)] = &[
     (Flip::RangeEndInclusive, "tfr", "the range includes its end"),
     (Flip::RangeStartExclusive, "tfr", "the range excludes its start"),
@@ -94,6 +101,13 @@ pub(crate) const FLIPS: &[(Flip, &str, &str)] = &[
     (Flip::SegmentAllIsAny, "t", "all of a segment's parts is any of them"),
     (Flip::SegmentInRange, "t", "a segment looks at the range of the question only"),
     (Flip::SegmentOnceMore, "t", "a segment wants it once more"),
+    (Flip::TraitTiesCount, "p", "a change of a trait counts for every event of its instant"),
+    (Flip::TraitAlwaysPresent, "p", "profile_at is the trait of the snapshot"),
+    (Flip::TraitAlwaysPast, "p", "profile is the trait when the event happened"),
+    (Flip::TraitInOrderOfLog, "p", "changes of traits come in the order of the log"),
+    (Flip::TraitOfKnownReplaced, "p", "an anonymous id replaces what a known one set"),
+    (Flip::TraitSetOnceReplaces, "p", "set_once sets always"),
+    (Flip::TraitAddReplaces, "p", "add sets"),
     (Flip::EmptyBucketsLeftOut, "t", "empty buckets are left out"),
     (Flip::FirstBucketLabelledByRange, "t", "the first bucket is labelled by the range"),
     (Flip::PartialBucketsCountWhole, "t", "partial buckets count beyond the range"),

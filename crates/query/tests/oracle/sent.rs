@@ -1,11 +1,9 @@
 //! Cases as they are sent to a store: a unit has several ids, and a property a column for each type that the cases mix.
 
-use pugmark_store::{Entry, Event, Operation, Timestamp};
+use pugmark_store::{Entry, Event, Operation, ProfileUpdate, Timestamp};
 
-use super::cases::Case;
-use super::oracle::{OracleEvent, Scalar};
-
-pub(crate) const IDS_OF_A_UNIT: u8 = 3;
+use super::cases::{Case, IDS_OF_A_UNIT, becomes_known};
+use super::oracle::{OracleChange, OracleEvent, Scalar};
 
 pub(crate) fn id_of(unit: u32, which: u8) -> String {
     format!("{unit}-{}", which % IDS_OF_A_UNIT)
@@ -49,13 +47,31 @@ pub(crate) fn question(case: &Case) -> serde_json::Value {
     serde_json::from_str(&text).expect("it is still JSON")
 }
 
-/// The ids of each unit are linked in a chain, in the way and at the places that `arrival` says.
-pub(crate) fn link(unit: u32, from: u8, arrival: u8) -> Entry {
+/// The ids of each unit are linked in a chain.
+pub(crate) fn link(unit: u32, from: u8) -> Entry {
     let (id, to) = (id_of(unit, from), id_of(unit, from + 1));
     // Only the last id of a unit is ever known, so that nothing is refused.
-    if from + 2 == IDS_OF_A_UNIT && arrival.is_multiple_of(2) {
+    if becomes_known(unit, from + 1) {
         Operation::Identify { anonymous_id: id, user_id: to }.into()
     } else {
         Operation::Alias { id, to }.into()
     }
+}
+
+/// A change of a trait, as it is sent.
+pub(crate) fn update(change: &OracleChange) -> Entry {
+    let id = id_of(change.unit, change.which);
+    let update = match change.kind {
+        "set" => ProfileUpdate::set(id),
+        "set_once" => ProfileUpdate::set_once(id),
+        "add" => ProfileUpdate::add(id),
+        _ => {
+            return ProfileUpdate::unset(id, [change.name]).at(Timestamp::from_microsecond(change.timestamp_us)).into();
+        }
+    };
+    let update = match &change.value {
+        Scalar::Text(text) => update.with(change.name, text.as_str()),
+        Scalar::Number(number) => update.with(change.name, *number as i64),
+    };
+    update.at(Timestamp::from_microsecond(change.timestamp_us)).into()
 }

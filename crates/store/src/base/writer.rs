@@ -10,7 +10,7 @@ use crate::format::{FileHeader, FileKind, FrameOf, FrameSeed, encode_base, encod
 use crate::id::Sequence;
 use crate::log::{closing_frame, drop_unused_names};
 use crate::record::{BaseRecord, BaseSection, NewSubject, Payload, Record, Tombstone};
-use crate::runs::{Fingerprint, content_hash_of_record};
+use crate::runs::{Fingerprint, content_hash_of_profile_record, content_hash_of_record};
 use crate::storage::{FileWriter, OpenMode};
 use crate::time::Timestamp;
 
@@ -71,6 +71,12 @@ impl<'a> BaseWriter<'a> {
                 Record::Tombstone(Tombstone { message, .. }) => {
                     self.message_ids.extend(message.map(|message| (message.fingerprint, message.content)));
                 }
+                Record::Profile(profile) => {
+                    let content = content_hash_of_profile_record(profile, payload)?;
+                    self.message_ids.push((*Fingerprint::of_message_id(&profile.message_id).as_bytes(), content));
+                    operations.push(record.clone());
+                    sequences.push(sequence);
+                }
                 // They have a message id of something else, and go with the events of their time.
                 Record::Conflict(_) | Record::Settlement { .. } => {}
                 Record::Identify(_)
@@ -78,7 +84,6 @@ impl<'a> BaseWriter<'a> {
                 | Record::Merge(_)
                 | Record::Split { .. }
                 | Record::SplitLink { .. }
-                | Record::Profile(_)
                 | Record::Setting { .. }
                 | Record::Definition(_)
                 | Record::Retraction(_)

@@ -86,6 +86,8 @@ fn one_of_each_record() -> Payload<'static> {
             Record::Profile(Profile {
                 subject: 1,
                 timestamp: 5,
+                time_sent: true,
+                message_id: MessageId::Text("m2"),
                 change: ProfileChange::Union,
                 traits: vec![(2, ValueRef::Text("pro"))],
             }),

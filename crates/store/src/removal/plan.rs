@@ -205,15 +205,19 @@ impl Store {
         let mut removed = RemovedIds::default();
         each_ahead(self.scan(Sequence::FIRST)?, |frame| {
             for (sequence, record) in (frame.first_sequence().number()..).zip(&frame.payload()?.records) {
-                let Record::Event(event) = record else { continue };
+                let (subject, message_id) = match record {
+                    Record::Event(event) => (event.subject, &event.message_id),
+                    Record::Profile(profile) => (profile.subject, &profile.message_id),
+                    _ => continue,
+                };
                 // Who is erased is erased whole, also of what is retracted besides.
-                if hidden.subjects.contains(event.subject) {
-                    removed.erased.insert(Fingerprint::of_message_id(&event.message_id));
+                if hidden.subjects.contains(subject) {
+                    removed.erased.insert(Fingerprint::of_message_id(message_id));
                 } else if hidden.sequences.contains(sequence) {
-                    removed.retracted.insert(Fingerprint::of_message_id(&event.message_id));
+                    removed.retracted.insert(Fingerprint::of_message_id(message_id));
                 } else if !removed.retracted.is_empty() {
                     // Freed before a stop, and taken again since: the later event keeps its id.
-                    removed.retracted.remove(&Fingerprint::of_message_id(&event.message_id));
+                    removed.retracted.remove(&Fingerprint::of_message_id(message_id));
                 }
             }
             Result::Ok(())
@@ -305,7 +309,10 @@ fn forget_names<'a>(names: &mut Vec<&'a str>, kept: &mut Vec<BaseRecord<'a>>) ->
 fn tombstone(hidden: &Hidden, aside: &Aside, sequence: u64, record: &Record<'_>) -> Option<Tombstone> {
     let erased = |subject: &u32| hidden.subjects.contains(*subject);
     let gone = match record {
-        Record::Event(EventRecord { subject, message_id, .. }) if erased(subject) => {
+        Record::Event(EventRecord { subject, message_id, .. })
+        | Record::Profile(Profile { subject, message_id, .. })
+            if erased(subject) =>
+        {
             let fingerprint = *Fingerprint::of_message_id(message_id).as_bytes();
             return Some(Tombstone {
                 why: Removal::Erased,
@@ -320,7 +327,7 @@ fn tombstone(hidden: &Hidden, aside: &Aside, sequence: u64, record: &Record<'_>)
         }
         Record::Identify(Link { from, to, .. }) | Record::Alias(Link { from, to, .. }) => erased(from) || erased(to),
         Record::Merge(Merge { subjects, .. }) => subjects.iter().any(erased),
-        Record::Split { subject } | Record::Profile(Profile { subject, .. }) => erased(subject),
+        Record::Split { subject } => erased(subject),
         _ => false,
     };
     gone.then_some(Tombstone { why: Removal::Erased, message: None })

@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::fingerprint::Fingerprint;
 use crate::error::Result;
 use crate::id::SubjectId;
-use crate::record::{Conflict, EventRecord, Payload};
+use crate::record::{Conflict, EventRecord, Payload, Profile, ProfileChange};
 use crate::time::Timestamp;
 use crate::value::ValueRef;
 
@@ -100,6 +100,35 @@ pub(crate) fn content_hash_of_record(event: &EventRecord<'_>, payload: &Payload<
     let properties = named(&event.properties, payload)?;
     let timestamp = event.time_sent.then(|| payload.time(event.time));
     Ok(content_hash(payload.name(event.name)?, SubjectId::new(event.subject), timestamp, properties))
+}
+
+/// That of a change of a profile, of traits that hash to `traits`.
+pub(crate) fn content_hash_of_profile(
+    change: ProfileChange,
+    traits: PropertiesHash,
+    subject: SubjectId,
+    timestamp: Option<Timestamp>,
+) -> u64 {
+    // No event has such a name: it would be blank.
+    let name = match change {
+        ProfileChange::Set => " 0",
+        ProfileChange::SetOnce => " 1",
+        ProfileChange::Unset => " 2",
+        ProfileChange::Add => " 3",
+        ProfileChange::Append => " 4",
+        ProfileChange::Union => " 5",
+    };
+    traits.content(name, subject, timestamp, &mut Vec::new())
+}
+
+/// That of a change of a profile as the log holds it.
+///
+/// # Errors
+/// `Corrupt` for a record that refers to a name which its payload does not have.
+pub(crate) fn content_hash_of_profile_record(profile: &Profile<'_>, payload: &Payload<'_>) -> Result<u64> {
+    let traits = PropertiesHash::of(named(&profile.traits, payload)?, &mut Vec::new());
+    let timestamp = profile.time_sent.then(|| Timestamp::from_microsecond(profile.timestamp));
+    Ok(content_hash_of_profile(profile.change, traits, SubjectId::new(profile.subject), timestamp))
 }
 
 /// That of a conflict as the log holds it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use redb::{ReadTransaction, TableDefinition, TableError, WriteTransaction};
 
 use super::background::Merges;
-use super::content::{CONTENT_GONE, content_hash_of_record};
+use super::content::{CONTENT_GONE, content_hash_of_profile_record, content_hash_of_record};
 use super::fingerprint::Fingerprint;
 use super::layout::RunKind;
 use super::list::Order;
@@ -222,6 +222,10 @@ fn ids_of(batch: &Committed<'_>) -> Result<Vec<(Sequence, Fingerprint, u64)>> {
             Record::Event(event) => {
                 let content = content_hash_of_record(event, batch.payload)?;
                 ids.push((sequence, Fingerprint::of_message_id(&event.message_id), content));
+            }
+            Record::Profile(profile) => {
+                let content = content_hash_of_profile_record(profile, batch.payload)?;
+                ids.push((sequence, Fingerprint::of_message_id(&profile.message_id), content));
             }
             Record::Tombstone(Tombstone { message: Some(message), .. }) => {
                 ids.push((sequence, Fingerprint::from_bytes(message.fingerprint), message.content));

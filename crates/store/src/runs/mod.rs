@@ -20,7 +20,10 @@ mod tests;
 mod writer;
 
 pub(crate) use background::{MergeThread, Merges};
-pub(crate) use content::{CONTENT_GONE, PropertiesHash, content_hash_of_conflict, content_hash_of_record};
+pub(crate) use content::{
+    CONTENT_GONE, PropertiesHash, content_hash_of_conflict, content_hash_of_profile, content_hash_of_profile_record,
+    content_hash_of_record,
+};
 pub(crate) use fingerprint::{Fingerprint, FingerprintMap, FingerprintSet};
 pub(crate) use ids::MessageIds;
 pub(crate) use layout::RunKind;

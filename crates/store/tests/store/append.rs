@@ -2,18 +2,11 @@
 
 use std::sync::Arc;
 
-use super::common::{counts, event, fill, message_ids, open};
+use super::common::{counts, event, fill, message_ids, open, rejected};
 use pugmark_store::{
     AppendOptions, Entry, Error, ErrorKind, Event, ManualClock, Operation, Options, Outcome, Sequence, Store,
     Timestamp, limits,
 };
-
-fn rejected(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Rejected(rejection) => rejection.to_string(),
-        other => panic!("not rejected: {other}"),
-    }
-}
 
 #[test]
 fn outcomes_come_in_input_order() {

@@ -186,3 +186,11 @@ pub fn disk() -> SimulatedStorage {
     storage.sync_dir(Path::new("/")).unwrap();
     storage
 }
+
+/// Why an entry was rejected.
+pub fn rejected(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Rejected(rejection) => rejection.to_string(),
+        other => panic!("not rejected: {other}"),
+    }
+}

@@ -8,6 +8,7 @@ mod common;
 mod damage;
 mod expiry;
 mod kills;
+mod profiles;
 mod quarantine;
 mod recovery;
 mod removal;

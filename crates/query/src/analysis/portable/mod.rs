@@ -64,7 +64,7 @@ impl Engine {
     /// let portable = Engine::new(EngineOptions::default())?.portable(&snapshot, &question).await?;
     ///
     /// let session = SessionContext::new();
-    /// register_functions(&mut *session.state_ref().write())?;
+    /// register_functions(&mut *session.state_ref().write(), &snapshot)?;
     /// let rows = session.execute_logical_plan(portable.plan().clone()).await?.collect().await?;
     /// let answer = serde_json::to_value(portable.answer(&rows)?)?;
     /// assert_eq!(answer["groups"][0]["steps"][1]["count"], 1);

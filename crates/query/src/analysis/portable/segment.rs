@@ -4,13 +4,14 @@ use datafusion::common::JoinType;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit, when};
 
-use super::super::lowering::{PERSON, Reading, Wanted};
+use super::super::lowering::{Reading, Wanted};
 use super::super::run::Asked;
 use super::join;
 use crate::calendar::ResolvedRange;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::spec::{Scope, Segment, Times};
+use crate::table::PERSON;
 use datafusion::scalar::ScalarValue;
 
 impl Engine {

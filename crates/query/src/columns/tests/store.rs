@@ -344,7 +344,8 @@ fn a_merge_without_budget_holds_up_nobody() {
         match way {
             "asked for" => {
                 flusher.merge_now().unwrap();
-                assert_eq!(shown(&store).0.files, 1);
+                // The merge that waited may have begun with three of the files: then the last is too small to be merged with them.
+                assert!(shown(&store).0.files <= 2);
             }
             "waited for" => flusher.wait_for_present(),
             "closed" => flusher.close().unwrap(),

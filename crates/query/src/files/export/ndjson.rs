@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
-use pugmark_store::{ValueRef, limits};
+use pugmark_store::{ProfileChange, ValueRef, limits};
 
-use super::rows::{EventRow, OperationRow, Row};
+use super::rows::{EventRow, OperationRow, ProfileRow, Row};
 use super::run::{RowWriter, write_failed};
 use crate::error::Result;
-use crate::files::ndjson::{compact, put_string};
+use crate::files::ndjson::{compact, kind_name, put_string};
 
 /// JSON text with more brackets is written as a string: nested in a line it might be too deep to read.
 const BRACKETS_MAX: usize = 64;
@@ -31,6 +31,7 @@ impl<W: Write> RowWriter for NdjsonWriter<W> {
         match row {
             Row::Event(event) => put_event(&mut self.line, event)?,
             Row::Operation(operation) => put_operation(&mut self.line, operation),
+            Row::Profile(profile) => put_profile(&mut self.line, profile)?,
         }
         self.line.push(b'\n');
         self.out.write_all(&self.line).map_err(write_failed)
@@ -81,6 +82,33 @@ fn put_operation(line: &mut Vec<u8>, operation: &OperationRow<'_>) {
         put_string(line, id);
     }
     line.push(b'}');
+}
+
+fn put_profile(line: &mut Vec<u8>, profile: &ProfileRow<'_>) -> Result<()> {
+    line.extend_from_slice(b"{\"type\":");
+    put_string(line, kind_name(profile.change));
+    line.extend_from_slice(b",\"distinct_id\":");
+    put_string(line, profile.distinct_id);
+    line.extend_from_slice(b",\"traits\":");
+    let traits = profile.traits()?;
+    if profile.change == ProfileChange::Unset {
+        line.push(b'[');
+        for (at, (name, _)) in traits.iter().enumerate() {
+            if at > 0 {
+                line.push(b',');
+            }
+            put_string(line, name);
+        }
+        line.push(b']');
+    } else {
+        put_properties(line, &traits);
+    }
+    line.extend_from_slice(b",\"timestamp\":");
+    put_string(line, &profile.timestamp.to_string());
+    line.extend_from_slice(b",\"message_id\":");
+    put_string(line, &profile.message_id.to_string());
+    line.push(b'}');
+    Ok(())
 }
 
 /// Writes an object, or the list of pairs if an object would not bring back the same values.

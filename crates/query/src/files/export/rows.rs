@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 
 use pugmark_store::{
-    Committed, ErrorKind, EventRecord, Hidden, Link, MessageId, Payload, Record, Sequence, Snapshot, Store, SubjectId,
-    Subjects, Timestamp, ValueRef,
+    Committed, ErrorKind, EventRecord, Hidden, Link, MessageId, Payload, ProfileChange, Record, Sequence, Snapshot,
+    Store, SubjectId, Subjects, Timestamp, ValueRef,
 };
 
 use crate::error::{Error, Result};
@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 pub(super) enum Row<'a> {
     Event(EventRow<'a>),
     Operation(OperationRow<'a>),
+    Profile(ProfileRow<'a>),
 }
 
 /// An event.
@@ -32,6 +33,23 @@ pub(super) struct OperationRow<'a> {
     pub(super) kind: &'static str,
     /// Field and id.
     pub(super) ids: [(&'static str, &'a str); 2],
+}
+
+/// A change of traits.
+pub(super) struct ProfileRow<'a> {
+    pub(super) distinct_id: &'a str,
+    pub(super) change: ProfileChange,
+    pub(super) timestamp: Timestamp,
+    pub(super) message_id: MessageId<'a>,
+    names: &'a [&'a str],
+    traits: &'a [(u32, ValueRef<'a>)],
+}
+
+impl<'a> ProfileRow<'a> {
+    /// Names and values, in the order of the record.
+    pub(super) fn traits(&self) -> Result<Vec<(&'a str, ValueRef<'a>)>> {
+        self.traits.iter().map(|(place, value)| Ok((name_at(self.names, *place)?, *value))).collect()
+    }
 }
 
 impl<'a> EventRow<'a> {
@@ -91,6 +109,17 @@ fn each_row_of(
             }
             Record::Identify(link) => ids.operation(link, "identify", ["anonymous_id", "user_id"]),
             Record::Alias(link) => ids.operation(link, "alias", ["id", "to"]),
+            Record::Profile(profile) if hidden.is_erased(SubjectId::new(profile.subject)) => None,
+            Record::Profile(profile) => ids.of_subject(profile.subject).map(|distinct_id| {
+                Row::Profile(ProfileRow {
+                    distinct_id,
+                    change: profile.change,
+                    timestamp: Timestamp::from_microsecond(profile.timestamp),
+                    message_id: profile.message_id,
+                    names: &batch.payload.names,
+                    traits: &profile.traits,
+                })
+            }),
             // Done, or about what is no event.
             Record::Tombstone(_)
             | Record::Retraction(_)
@@ -102,7 +131,6 @@ fn each_row_of(
             Record::Merge(_)
             | Record::Split { .. }
             | Record::SplitLink { .. }
-            | Record::Profile(_)
             | Record::Setting { .. }
             | Record::Definition(_) => {
                 let message = format!(
@@ -148,6 +176,7 @@ impl FrameIds {
                 Record::Identify(link) | Record::Alias(link) => {
                     subjects.extend([SubjectId::new(link.from), SubjectId::new(link.to)]);
                 }
+                Record::Profile(profile) => subjects.push(SubjectId::new(profile.subject)),
                 _ => {}
             }
         }

@@ -17,7 +17,7 @@ const REPORT_EVERY: u64 = 8_192;
 /// The form of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ExportFormat {
-    /// One JSON object a line: events and identity operations in the order of the log, exactly. Imported into an empty store it gives the
+    /// One JSON object a line: events, identity operations and changes of traits in the order of the log, exactly. Imported into an empty store it gives the
     /// same answers.
     #[default]
     Ndjson,
@@ -124,7 +124,7 @@ impl Export {
             Row::Event(event) => {
                 self.from.is_none_or(|from| event.timestamp >= from) && self.to.is_none_or(|to| event.timestamp < to)
             }
-            Row::Operation(_) => true,
+            Row::Operation(_) | Row::Profile(_) => true,
         }
     }
 
@@ -153,13 +153,13 @@ impl Export {
         let mut exported = Exported { through: snapshot.sequence(), ..Exported::default() };
         let only_events = self.format != ExportFormat::Ndjson;
         each_row(store, snapshot, self.first(), |row| {
-            if !self.takes(row) || (only_events && matches!(row, Row::Operation(_))) {
+            if !self.takes(row) || (only_events && !matches!(row, Row::Event(_))) {
                 return Ok(());
             }
             writer.write(row)?;
             match row {
                 Row::Event(_) => exported.events += 1,
-                Row::Operation(_) => exported.operations += 1,
+                Row::Operation(_) | Row::Profile(_) => exported.operations += 1,
             }
             if (exported.events + exported.operations).is_multiple_of(REPORT_EVERY) {
                 on_progress(&exported);

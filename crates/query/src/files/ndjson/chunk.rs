@@ -125,7 +125,7 @@ impl Piece for LineChunk {
             };
             match read {
                 Ok(Line::Event) => parsed.push_packed(place, &mut buffer),
-                Ok(Line::Operation(operation)) => parsed.push_operation(operation, place),
+                Ok(Line::Operation(operation)) => parsed.push_operation(operation, place, &mut buffer),
                 Err(reason) => parsed.reject(reason, place, shown(line)),
             }
         }

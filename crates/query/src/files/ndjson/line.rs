@@ -2,18 +2,22 @@
 
 use std::fmt;
 
-use pugmark_store::{Event, EventBlock, EventDraft, EventView, Operation, Timestamp, Value, ValueRef};
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use pugmark_store::{
+    Event, EventBlock, EventDraft, EventView, Operation, ProfileChange, ProfileUpdate, Timestamp, Value, ValueRef,
+};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::json::{JsonText, into_text};
 use super::numbers::Numbers;
-use super::properties::{PropertiesSeed, PropertySeed, Scratch};
+use super::properties::{NamesSeed, PropertiesSeed, PropertySeed, Scratch, Traits};
 use crate::files::mapping::{Field, Mapping};
 use crate::files::pipeline::Reading;
 use crate::files::timestamp;
 
 /// Operations of the format that this version does not take.
-const LATER_OPERATIONS: [&str; 8] = ["merge", "split", "set", "set_once", "unset", "add", "append", "union"];
+const LATER_OPERATIONS: [&str; 2] = ["merge", "split"];
+/// What can stand in a line of a profile.
+const PROFILE_FIELDS: &str = "type, distinct_id, traits, timestamp and message_id";
 
 /// What a line holds.
 #[derive(Debug, PartialEq)]
@@ -36,19 +40,33 @@ impl<'m> LineParser<'m> {
 
     /// Reads one line; an event becomes the last of `block`. The error is the reason why it is refused.
     pub(super) fn parse(&mut self, line: &str, block: &mut EventBlock) -> Result<Line, String> {
-        self.scratch.numbers = Numbers::default();
-        let mut event = self.read(line, block.begin())?;
-        if self.scratch.numbers.is_doubtful() {
-            drop(event);
-            self.scratch.numbers = Numbers::of_line(line);
-            event = self.read(line, block.begin())?;
+        (self.scratch.traits, self.scratch.numbers) = (Traits::default(), Numbers::default());
+        loop {
+            let event = self.read(line, block.begin())?;
+            if self.scratch.numbers.is_doubtful() {
+                self.scratch.numbers = Numbers::of_line(line);
+                continue;
+            }
+            let change = match event.name().is_empty() {
+                true => kind_of(event.view()).and_then(change_of),
+                false => None,
+            };
+            self.scratch.traits = match (self.scratch.traits, change) {
+                (Traits::Of(change), _) => return profile(event.view(), change).map(Line::Operation),
+                (_, Some(change)) => Traits::Of(change),
+                // It is an event, whose name came last.
+                (Traits::PassedOver, None) => Traits::Property,
+                _ => {
+                    if event.name().is_empty()
+                        && let Some(operation) = self.operation(event.view())
+                    {
+                        return operation.map(Line::Operation);
+                    }
+                    return self.reading.finish(event).map(|()| Line::Event);
+                }
+            };
+            self.scratch.numbers = Numbers::default();
         }
-        if event.name().is_empty()
-            && let Some(operation) = self.operation(event.view())
-        {
-            return operation.map(Line::Operation);
-        }
-        self.reading.finish(event).map(|()| Line::Event)
     }
 
     fn read<'b>(&mut self, line: &str, mut event: EventDraft<'b>) -> Result<EventDraft<'b>, String> {
@@ -64,22 +82,19 @@ impl<'m> LineParser<'m> {
 
     /// The operation of a line without an event, if its type names one.
     fn operation(&self, line: EventView<'_>) -> Option<Result<Operation, String>> {
-        let kind = line.properties().find_map(|(name, value)| match value {
-            ValueRef::Text(kind) if name == "type" => Some(kind),
-            _ => None,
-        })?;
+        let kind = kind_of(line)?;
         let names = match kind {
             "identify" => ["anonymous_id", "user_id"],
             "alias" => ["id", "to"],
             later if LATER_OPERATIONS.contains(&later) => {
                 return Some(Err(format!(
-                    "type: \"{later}\" is not taken by this version, expected identify or alias"
+                    "type: \"{later}\" is not taken by this version, expected identify, alias or a change of traits"
                 )));
             }
             _ if self.reading.default_event.is_some() => return None,
             other => {
                 return Some(Err(format!(
-                    "type: \"{other}\" is not known and there is no event, expected identify or alias"
+                    "type: \"{other}\" is not known and there is no event, expected identify, alias or a change of traits"
                 )));
             }
         };
@@ -112,6 +127,47 @@ impl<'m> LineParser<'m> {
             _ => Operation::Alias { id: first, to: second },
         })
     }
+}
+
+/// A line that was read as one that changes traits.
+fn profile(view: EventView<'_>, change: ProfileChange) -> Result<Operation, String> {
+    let taken = [view.session_id, view.key, view.context];
+    if taken.iter().any(Option::is_some) {
+        return Err(format!("type: {} takes {PROFILE_FIELDS} only", kind_name(change)));
+    }
+    Ok(Operation::Profile(ProfileUpdate {
+        distinct_id: view.distinct_id.to_owned(),
+        change,
+        traits: view.properties().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        timestamp: view.timestamp,
+        message_id: view.message_id.map(str::to_owned),
+    }))
+}
+
+/// What a line says that it is.
+fn kind_of<'l>(line: EventView<'l>) -> Option<&'l str> {
+    line.properties().find_map(|(name, value)| match value {
+        ValueRef::Text(kind) if name == "type" => Some(kind),
+        _ => None,
+    })
+}
+
+const CHANGES: [(&str, ProfileChange); 6] = [
+    ("set", ProfileChange::Set),
+    ("set_once", ProfileChange::SetOnce),
+    ("unset", ProfileChange::Unset),
+    ("add", ProfileChange::Add),
+    ("append", ProfileChange::Append),
+    ("union", ProfileChange::Union),
+];
+
+fn change_of(kind: &str) -> Option<ProfileChange> {
+    CHANGES.iter().find(|(name, _)| *name == kind).map(|(_, change)| *change)
+}
+
+/// The word by which a line calls a change of traits.
+pub(in crate::files) fn kind_name(change: ProfileChange) -> &'static str {
+    CHANGES.iter().find(|(_, own)| *own == change).map_or("", |(name, _)| name)
 }
 
 /// Adds the properties of a JSON object or list to `event`.
@@ -218,17 +274,34 @@ impl<'de> Visitor<'de> for LineSeed<'_, '_> {
             let field = match key {
                 Key::Field(field) => field,
                 Key::Properties => {
+                    if let Traits::Of(change) = scratch.traits {
+                        let kind = kind_name(change);
+                        return Err(scratch.refuse(format!("properties: {kind} takes {PROFILE_FIELDS} only")));
+                    }
                     scratch.field = Some("properties");
                     members.next_value_seed(PropertiesSeed { scratch: &mut *scratch, event: &mut *event })?;
                     continue;
                 }
                 Key::Other => {
+                    if let Traits::Of(change) = scratch.traits {
+                        read_of_profile(&mut members, change, scratch, event)?;
+                        continue;
+                    }
+                    if scratch.name == "traits" && event.name().is_empty() && scratch.traits == Traits::Ahead {
+                        members.next_value::<IgnoredAny>()?;
+                        scratch.traits = Traits::PassedOver;
+                        continue;
+                    }
                     scratch.field = Some("properties");
+                    let is_kind = scratch.name == "type" && scratch.traits == Traits::default();
                     members.next_value_seed(PropertySeed {
                         scratch: &mut *scratch,
                         event: &mut *event,
                         flatten: true,
                     })?;
+                    if is_kind && kind_of(event.view()).and_then(change_of).is_some() {
+                        scratch.traits = Traits::Ahead;
+                    }
                     continue;
                 }
             };
@@ -249,6 +322,29 @@ impl<'de> Visitor<'de> for LineSeed<'_, '_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Reads a member of a line that changes traits, which [`Scratch::name`] names.
+fn read_of_profile<'de, A: MapAccess<'de>>(
+    members: &mut A,
+    change: ProfileChange,
+    scratch: &mut Scratch,
+    event: &mut EventDraft<'_>,
+) -> Result<(), A::Error> {
+    match scratch.name.as_str() {
+        "type" => members.next_value::<IgnoredAny>().map(drop),
+        "traits" => {
+            scratch.field = Some("traits");
+            match change {
+                ProfileChange::Unset => members.next_value_seed(NamesSeed { scratch, event }),
+                _ => members.next_value_seed(PropertiesSeed { scratch, event }),
+            }
+        }
+        other => {
+            let refusal = format!("{other}: {} takes {PROFILE_FIELDS} only", kind_name(change));
+            Err(scratch.refuse(refusal))
+        }
     }
 }
 

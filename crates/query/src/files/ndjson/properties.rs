@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pugmark_store::{Value, ValueRef, limits};
+use pugmark_store::{ProfileChange, Value, ValueRef, limits};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::json::{JsonText, into_text};
@@ -19,6 +19,23 @@ pub(super) struct Scratch {
     pub(super) field: Option<&'static str>,
     /// Why the line is refused, where a plain sentence says it.
     pub(super) reason: Option<String>,
+    pub(super) traits: Traits,
+}
+
+/// What a member `traits` of a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Traits {
+    /// A property, unless the line turns out to change traits.
+    #[default]
+    Unknown,
+    /// The line changes traits, unless it turns out to be an event: the member need not be read before that is known.
+    Ahead,
+    /// It has not been read.
+    PassedOver,
+    /// A property, as the line is an event.
+    Property,
+    /// What the line changes in this way.
+    Of(ProfileChange),
 }
 
 impl Scratch {
@@ -33,6 +50,57 @@ impl Scratch {
 pub(super) struct PropertiesSeed<'a, S> {
     pub(super) scratch: &'a mut Scratch,
     pub(super) event: &'a mut S,
+}
+
+/// Reads the names of traits: a list of them, or the members of an object.
+pub(super) struct NamesSeed<'a, S> {
+    pub(super) scratch: &'a mut Scratch,
+    pub(super) event: &'a mut S,
+}
+
+impl<'de, S: PropertySink> DeserializeSeed<'de> for NamesSeed<'_, S> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<S: PropertySink> NamesSeed<'_, S> {
+    fn push<E: Error>(&mut self) -> Result<(), E> {
+        let Self { scratch, event } = self;
+        if let Err(reason) = check_property(event.property_count(), &scratch.name) {
+            return Err(scratch.refuse(reason));
+        }
+        event.push_property(&scratch.name, ValueRef::Bool(true));
+        scratch.name.clear();
+        Ok(())
+    }
+}
+
+impl<'de, S: PropertySink> Visitor<'de> for NamesSeed<'_, S> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of names or an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
+        self.scratch.name.clear();
+        while members.next_key_seed(NameSeed(&mut self.scratch.name))?.is_some() {
+            members.next_value::<IgnoredAny>()?;
+            self.push()?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut names: A) -> Result<(), A::Error> {
+        self.scratch.name.clear();
+        while names.next_element_seed(NameSeed(&mut self.scratch.name))?.is_some() {
+            self.push()?;
+        }
+        Ok(())
+    }
 }
 
 /// Reads the value of the property that [`Scratch::name`] names.

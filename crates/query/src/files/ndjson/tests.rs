@@ -1,7 +1,7 @@
 use std::io::Read;
 
 use proptest::prelude::*;
-use pugmark_store::{Entry, Event, EventBlock, Operation, Value, flatten};
+use pugmark_store::{Entry, Event, EventBlock, Operation, ProfileUpdate, Value, flatten};
 use serde_json::{Map, Value as Json};
 
 use super::chunk::LineChunk;
@@ -151,6 +151,37 @@ fn operations_are_read_and_an_event_may_have_a_type() {
 }
 
 #[test]
+fn changes_of_traits_are_read_whatever_comes_first() {
+    let profile = |line: &str| match parse(line) {
+        Ok(Entry::Operation(Operation::Profile(update))) => update,
+        other => panic!("{line}: {other:?}"),
+    };
+    let at = || "2025-01-01T10:00:00Z".parse().unwrap();
+    let set = ProfileUpdate::set("u").with("plan", "pro").with("home.city", "Bern").with("n", 7).at(at());
+    for line in [
+        r#"{"type":"set","distinct_id":"u","traits":{"plan":"pro","home":{"city":"Bern"},"none":null,"n":7},"timestamp":"2025-01-01T10:00:00Z"}"#,
+        r#"{"timestamp":"2025-01-01T10:00:00Z","traits":{"plan":"pro","home":{"city":"Bern"},"none":null,"n":7},"distinct_id":"u","type":"set"}"#,
+        r#"{"distinct_id":"u","type":"set","traits":[["plan","pro"],["home.city","Bern"],["n",7]],"timestamp":"2025-01-01T10:00:00Z"}"#,
+    ] {
+        assert_eq!(profile(line), set, "{line}");
+    }
+    let line = r#"{"type":"add","distinct_id":7,"message_id":"m1","traits":{"n":123456789012345678901234567890}}"#;
+    let big = Value::Number("123456789012345678901234567890".to_owned());
+    assert_eq!(profile(line), ProfileUpdate::add("7").with("n", big).message_id("m1"));
+    for traits in [r#"["a","b.c"]"#, r#"{"a":null,"b.c":1}"#] {
+        let line = format!(r#"{{"type":"unset","distinct_id":"u","traits":{traits}}}"#);
+        assert_eq!(profile(&line), ProfileUpdate::unset("u", ["a", "b.c"]));
+    }
+    // As long as a name may be, and as many as there may be.
+    let many: Vec<String> = (0..1_024).map(|n| format!(r#""{n:0255}":1"#)).collect();
+    let line = format!(r#"{{"type":"union","distinct_id":"u","traits":{{{}}}}}"#, many.join(","));
+    assert_eq!(profile(&line).traits.len(), 1_024);
+    // An event may have a type and traits.
+    let line = r#"{"type":"set","traits":{"a":1},"distinct_id":"u","event":"e"}"#;
+    assert_eq!(event(line), Event::new("e", "u").property("type", "set").property("traits.a", 1));
+}
+
+#[test]
 fn every_bad_line_says_what_is_wrong() {
     let long = "n".repeat(256);
     let deep = format!(r#"{{"event":"e","distinct_id":"u","a":{}{}}}"#, "[".repeat(200), "]".repeat(200));
@@ -204,7 +235,12 @@ fn every_bad_line_says_what_is_wrong() {
         ),
         (&format!(r#"{{"event":"e","distinct_id":"u",{}}}"#, many.join(",")), "properties: more than 1024"),
         (r#"{"type":"merge","ids":["a","b"],"force":true}"#, "type: \"merge\" is not taken by this version"),
-        (r#"{"type":"set","distinct_id":"u","traits":{}}"#, "type: \"set\" is not taken by this version"),
+        (r#"{"type":"set","distinct_id":"u","traits":5}"#, "traits: invalid type: integer `5`, expected an object or"),
+        (r#"{"type":"set","distinct_id":"u","plan":1}"#, "plan: set takes type, distinct_id, traits, timestamp and"),
+        (r#"{"type":"unset","distinct_id":"u","traits":[1]}"#, "traits: invalid type: integer `1`, expected the name"),
+        (r#"{"type":"add","distinct_id":"u","traits":{},"key":"k"}"#, "type: add takes type, distinct_id, traits,"),
+        (r#"{"type":"set","distinct_id":"u","properties":{}}"#, "properties: set takes type, distinct_id, traits,"),
+        (r#"{"type":"merge","ids":["a","b"]}"#, "type: \"merge\" is not taken by this version"),
         (r#"{"type":"what","distinct_id":"u"}"#, "type: \"what\" is not known and there is no event"),
         (r#"{"type":"identify","anonymous_id":"a"}"#, "user_id: missing, blank or no text"),
         (r#"{"type":"alias","id":" ","to":"b"}"#, "id: missing, blank or no text"),

@@ -87,8 +87,14 @@ mod tests {
 
     #[test]
     fn names_that_are_left_keep_their_meaning() {
-        let profile =
-            Profile { subject: 0, timestamp: 0, change: ProfileChange::Set, traits: vec![(4, ValueRef::Bool(true))] };
+        let profile = Profile {
+            subject: 0,
+            timestamp: 0,
+            time_sent: false,
+            message_id: MessageId::Text("m"),
+            change: ProfileChange::Set,
+            traits: vec![(4, ValueRef::Bool(true))],
+        };
         let gone = Record::Tombstone(Tombstone { why: Removal::Erased, message: None });
         let mut payload = payload(vec![gone.clone(), event(3, &[1, 3]), Record::Profile(profile)]);
         drop_unused_names(&mut payload).unwrap();

@@ -1,0 +1,159 @@
+//! Every change of one trait, in runs sorted by subject and time.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use pugmark_store::ProfileChange;
+
+/// One change of one trait of one subject; 24 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) timestamp: i64,
+    /// The sequence, and in the three lowest bits what kind of change it is.
+    packed: u64,
+    pub(super) subject: u32,
+    /// The number of the value.
+    pub(super) value: u32,
+}
+
+const KINDS: [ProfileChange; 6] = [
+    ProfileChange::Set,
+    ProfileChange::SetOnce,
+    ProfileChange::Unset,
+    ProfileChange::Add,
+    ProfileChange::Append,
+    ProfileChange::Union,
+];
+
+/// A small number for a kind of change, for good.
+pub(super) fn code_of(kind: ProfileChange) -> u8 {
+    match kind {
+        ProfileChange::Set => 0,
+        ProfileChange::SetOnce => 1,
+        ProfileChange::Unset => 2,
+        ProfileChange::Add => 3,
+        ProfileChange::Append => 4,
+        ProfileChange::Union => 5,
+    }
+}
+
+/// The kind of change that a number stands for.
+pub(super) fn kind_of(code: u8) -> Option<ProfileChange> {
+    KINDS.get(usize::from(code)).copied()
+}
+
+impl Change {
+    pub(super) fn new(subject: u32, timestamp: i64, sequence: u64, kind: ProfileChange, value: u32) -> Self {
+        // Sequences count records: they stay far below 2^61.
+        Self { timestamp, packed: sequence << 3 | u64::from(code_of(kind)), subject, value }
+    }
+
+    pub(super) fn sequence(&self) -> u64 {
+        self.packed >> 3
+    }
+
+    pub(super) fn kind(&self) -> ProfileChange {
+        KINDS[(self.packed & 7) as usize]
+    }
+
+    /// Whether they differ in nothing but the value, perhaps.
+    pub(super) fn same_as(&self, other: &Self) -> bool {
+        (self.key(), self.packed) == (other.key(), other.packed)
+    }
+
+    /// What changes of one trait are sorted by. Those of one record stay in its order.
+    fn key(&self) -> (u32, i64, u64) {
+        (self.subject, self.timestamp, self.sequence())
+    }
+}
+
+/// The changes of one trait. A clone shares its runs.
+#[derive(Debug, Clone, Default)]
+pub(super) struct History {
+    /// Each sorted, each less than half as long as the one before.
+    runs: Vec<Arc<Vec<Change>>>,
+}
+
+impl History {
+    /// Takes in what came since.
+    pub(super) fn add(&mut self, mut changes: Vec<Change>) {
+        changes.sort_by_key(Change::key);
+        while let Some(last) = self.runs.last()
+            && last.len() <= 2 * changes.len()
+        {
+            changes = merged(&[last, &changes]);
+            self.runs.pop();
+        }
+        self.runs.push(Arc::new(changes));
+    }
+
+    /// All changes, by subject, timestamp and sequence.
+    pub(super) fn sorted(&self) -> Vec<Change> {
+        let runs: Vec<&[Change]> = self.runs.iter().map(|run| run.as_slice()).collect();
+        merged(&runs)
+    }
+
+    /// The changes of one subject, by timestamp and sequence.
+    pub(super) fn of_subject(&self, subject: u32) -> Vec<Change> {
+        let of = |run: &Arc<Vec<Change>>| {
+            let first = run.partition_point(|change| change.subject < subject);
+            run[first..].iter().take_while(|change| change.subject == subject).copied().collect::<Vec<_>>()
+        };
+        let mut changes: Vec<Change> = self.runs.iter().flat_map(of).collect();
+        changes.sort_by_key(Change::key);
+        changes
+    }
+}
+
+/// One run of several, of which earlier ones go first where keys are equal.
+fn merged(runs: &[&[Change]]) -> Vec<Change> {
+    let mut all = Vec::with_capacity(runs.iter().map(|run| run.len()).sum());
+    let mut heads: BinaryHeap<_> =
+        runs.iter().enumerate().filter_map(|(run, changes)| Some(Reverse((changes.first()?.key(), run, 0)))).collect();
+    while let Some(Reverse((_, run, at))) = heads.pop() {
+        // As long as nobody else is next, this run goes on.
+        let bound = heads.peek().map(|Reverse((key, other, _))| (*key, *other));
+        let changes = runs[run];
+        let mut end = at + 1;
+        while end < changes.len() && bound.is_none_or(|bound| (changes[end].key(), run) < bound) {
+            end += 1;
+        }
+        all.extend_from_slice(&changes[at..end]);
+        heads.extend(changes.get(end).map(|change| Reverse((change.key(), run, end))));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_come_sorted_however_they_were_added() {
+        let change = |subject: u32, timestamp: i64, sequence: u64, value: u32| {
+            Change::new(subject, timestamp, sequence, KINDS[value as usize % 6], value)
+        };
+        let mut all = Vec::new();
+        let mut history = History::default();
+        for batch in 0..40_u64 {
+            let batch: Vec<Change> = (0..batch % 7 + 1)
+                .map(|n| change((batch * 7 + n * 5) as u32 % 11, (n * 13 % 5) as i64, batch, n as u32))
+                .collect();
+            all.extend(batch.clone());
+            history.add(batch);
+        }
+        all.sort_by_key(Change::key);
+        assert_eq!(history.sorted(), all);
+        assert!(history.runs.windows(2).all(|pair| pair[0].len() > 2 * pair[1].len()), "{history:?}");
+        for subject in 0..12 {
+            let own: Vec<Change> = all.iter().filter(|change| change.subject == subject).copied().collect();
+            assert_eq!(history.of_subject(subject), own);
+        }
+        for (code, kind) in (0_u8..).zip(KINDS) {
+            assert_eq!((code_of(kind), kind_of(code)), (code, Some(kind)));
+            assert_eq!(Change::new(1, -5, 9, kind, 3).kind(), kind);
+        }
+        assert_eq!(kind_of(6), None);
+    }
+}

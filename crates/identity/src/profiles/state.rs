@@ -1,0 +1,223 @@
+//! What is published: every change up to one sequence.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pugmark_store::{ProfileChange, Sequence, SubjectId, Timestamp, Value, ValueRef};
+
+use super::history::{Change, History};
+use super::values::{Interner, Values};
+
+/// A kind of value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TraitKind {
+    /// `true` or `false`.
+    Bool,
+    /// A whole number of 64 bits.
+    Int,
+    /// A number with a fraction or an exponent.
+    Float,
+    /// A string.
+    Text,
+    /// A number that is neither.
+    Number,
+    /// A list, or JSON text of another kind.
+    Json,
+}
+
+impl TraitKind {
+    /// The kind of a value.
+    pub fn of(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Bool(_) => Self::Bool,
+            ValueRef::Int(_) => Self::Int,
+            ValueRef::Float(_) => Self::Float,
+            ValueRef::Text(_) => Self::Text,
+            ValueRef::Number(_) => Self::Number,
+            ValueRef::Json(_) => Self::Json,
+        }
+    }
+
+    /// What a change makes of a trait: `append` and `union` make a list of it, `unset` nothing.
+    fn made_by(change: ProfileChange, value: ValueRef<'_>) -> Option<Self> {
+        match change {
+            ProfileChange::Set | ProfileChange::SetOnce | ProfileChange::Add => Some(Self::of(value)),
+            ProfileChange::Append | ProfileChange::Union => Some(Self::Json),
+            ProfileChange::Unset => None,
+        }
+    }
+}
+
+/// One trait.
+#[derive(Debug, Clone)]
+struct Trait {
+    name: Arc<str>,
+    /// The sequence of its first change.
+    since: u64,
+    /// The kinds of its values with the sequences at which they came, in this order.
+    kinds: Vec<(TraitKind, u64)>,
+    history: History,
+}
+
+/// One change of one trait, as a history tells it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TraitChange {
+    /// The trait.
+    pub name: Arc<str>,
+    /// Of whom it was said.
+    pub subject: SubjectId,
+    /// From when on it is so.
+    pub timestamp: Timestamp,
+    /// Where in the log it stands.
+    pub sequence: Sequence,
+    /// How it changes what was there.
+    pub change: ProfileChange,
+    /// The value; `true` of an unset.
+    pub value: Value,
+}
+
+/// Every change of every trait up to one sequence. It never changes, and a clone shares what it holds.
+///
+/// In memory a change takes 24 bytes, and each different value is held once.
+#[derive(Debug, Clone, Default)]
+pub struct Profiles {
+    numbers: Arc<BTreeMap<Arc<str>, u32>>,
+    traits: Vec<Arc<Trait>>,
+    values: Values,
+}
+
+impl Profiles {
+    /// The names of the traits that had been seen by a sequence, ascending.
+    pub fn names(&self, through: Sequence) -> impl Iterator<Item = &str> {
+        let seen = move |number: &u32| self.traits[*number as usize].since <= through.number();
+        self.numbers.iter().filter(move |(_, number)| seen(number)).map(|(name, _)| &**name)
+    }
+
+    /// The kinds of values that a trait had been given by a sequence, in the order in which they came; `None` for one that had not been seen.
+    pub fn kinds(&self, name: &str, through: Sequence) -> Option<Vec<TraitKind>> {
+        let found = self.found(name).filter(|found| found.since <= through.number())?;
+        Some(found.kinds.iter().take_while(|(_, at)| *at <= through.number()).map(|(kind, _)| *kind).collect())
+    }
+
+    /// Every change of every trait of some subjects up to a sequence, in the order of (timestamp, sequence).
+    pub fn changes_of(&self, subjects: &[SubjectId], through: Sequence) -> Vec<TraitChange> {
+        let mut changes = Vec::new();
+        for (of, subject) in self.traits.iter().flat_map(|of| subjects.iter().map(move |subject| (of, *subject))) {
+            let own = of.history.of_subject(subject.number());
+            changes.extend(own.into_iter().filter(|change| change.sequence() <= through.number()).map(|change| {
+                TraitChange {
+                    name: Arc::clone(&of.name),
+                    subject,
+                    timestamp: Timestamp::from_microsecond(change.timestamp),
+                    sequence: Sequence::new(change.sequence()),
+                    change: change.kind(),
+                    value: self.values.value(change.value).to_owned(),
+                }
+            }));
+        }
+        changes.sort_by_key(|change| (change.timestamp, change.sequence));
+        changes
+    }
+
+    pub(super) fn history(&self, name: &str) -> Option<&History> {
+        self.found(name).map(|found| &found.history)
+    }
+
+    pub(super) fn values(&self) -> &Values {
+        &self.values
+    }
+
+    fn found(&self, name: &str) -> Option<&Trait> {
+        self.numbers.get(name).map(|number| &*self.traits[*number as usize])
+    }
+
+    /// What `other` says otherwise, which is to be the same made in another way.
+    pub(super) fn difference(&self, other: &Self) -> Option<String> {
+        let names = |of: &Self| -> Vec<Arc<str>> { of.traits.iter().map(|of| Arc::clone(&of.name)).collect() };
+        if names(self) != names(other) {
+            let (found, expected) = (other.traits.len(), self.traits.len());
+            return Some(format!("{found} traits that are not the {expected} of the log, or in another order"));
+        }
+        self.traits.iter().zip(&other.traits).find_map(|(expected, found)| {
+            if (expected.since, &expected.kinds) != (found.since, &found.kinds) {
+                return Some(format!("trait \"{}\": first seen otherwise than in the log", expected.name));
+            }
+            let (log, own) = (expected.history.sorted(), found.history.sorted());
+            if log.len() != own.len() {
+                let (own, log) = (own.len(), log.len());
+                return Some(format!("trait \"{}\": {own} changes but the log has {log}", expected.name));
+            }
+            let is_same =
+                |(a, b): (&Change, &Change)| a.same_as(b) && self.values.value(a.value) == other.values.value(b.value);
+            let differs = log.iter().zip(&own).position(|pair| !is_same(pair))?;
+            let at = log[differs].sequence();
+            Some(format!("trait \"{}\": the change of sequence {at} is not that of the log", expected.name))
+        })
+    }
+}
+
+/// Profiles in the making.
+#[derive(Debug, Default)]
+pub(super) struct Maker {
+    profiles: Profiles,
+    values: Interner,
+    /// Changes that are in no history yet, by trait.
+    recent: BTreeMap<u32, Vec<Change>>,
+}
+
+impl Maker {
+    /// The number of a trait, which is given one where it is new.
+    pub(super) fn number(&mut self, name: &str, sequence: u64) -> u32 {
+        let Profiles { numbers, traits, .. } = &mut self.profiles;
+        if let Some(number) = numbers.get(name) {
+            return *number;
+        }
+        let number = u32::try_from(traits.len()).expect("invariant: 2^32 names do not fit in memory");
+        let name: Arc<str> = Arc::from(name);
+        Arc::make_mut(numbers).insert(Arc::clone(&name), number);
+        traits.push(Arc::new(Trait { name, since: sequence, kinds: Vec::new(), history: History::default() }));
+        number
+    }
+
+    /// Takes in a change, of a sequence that is not below that of any other.
+    ///
+    /// The number of the value.
+    pub(super) fn add(&mut self, of: u32, about: (u32, i64, u64), kind: ProfileChange, value: ValueRef<'_>) -> u32 {
+        let (subject, timestamp, sequence) = about;
+        let number = self.values.number(value);
+        if let Some(made) = TraitKind::made_by(kind, value) {
+            let own = &mut self.profiles.traits[of as usize];
+            if own.kinds.iter().all(|(known, _)| *known != made) {
+                Arc::make_mut(own).kinds.push((made, sequence));
+            }
+        }
+        self.recent.entry(of).or_default().push(Change::new(subject, timestamp, sequence, kind, number));
+        number
+    }
+
+    pub(super) fn trait_count(&self) -> u32 {
+        u32::try_from(self.profiles.traits.len()).expect("invariant: traits are numbered by 32 bits")
+    }
+
+    pub(super) fn value(&self, number: u32) -> ValueRef<'_> {
+        self.values.values.value(number)
+    }
+
+    /// What is to be published.
+    pub(super) fn profiles(&mut self) -> Profiles {
+        self.profiles = self.present();
+        self.recent.clear();
+        self.profiles.clone()
+    }
+
+    /// The same, for a look.
+    pub(super) fn present(&self) -> Profiles {
+        let mut present = self.profiles.clone();
+        for (of, changes) in &self.recent {
+            Arc::make_mut(&mut present.traits[*of as usize]).history.add(changes.clone());
+        }
+        present.values = self.values.values.clone();
+        present
+    }
+}

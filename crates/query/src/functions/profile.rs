@@ -1,0 +1,259 @@
+//! `profile(name)` and `profile_at(name)`: a trait of the person, now and when the event happened.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringViewArray, StringViewBuilder, UInt32Array,
+};
+use datafusion::arrow::compute::{cast, take};
+use datafusion::arrow::datatypes::{
+    DataType, Field, FieldRef, TimeUnit, TimestampMicrosecondType, UInt32Type, UInt64Type,
+};
+use datafusion::common::{Result, ScalarValue, exec_err, internal_err, plan_err};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use pugmark_identity::{Persons, Profiles, Seen, Timeline, TraitKind, View};
+use pugmark_registry::ColumnType;
+use pugmark_store::{Hidden, Sequence, SubjectId, ValueRef};
+
+use crate::columns::data_type;
+use crate::engine::QuerySnapshot;
+
+/// Name of the function that reads a trait as it is in the snapshot.
+pub(crate) const PROFILE: &str = "profile";
+/// Name of the function that reads a trait as it was when an event happened.
+pub(crate) const PROFILE_AT: &str = "profile_at";
+
+/// The functions over the traits of a snapshot; what they keep of them is of `pool`.
+pub(super) fn scalars(snapshot: &QuerySnapshot, pool: &Arc<dyn MemoryPool>) -> [ScalarUDF; 2] {
+    let traits = Arc::new(Traits {
+        profiles: Arc::clone(&snapshot.profiles),
+        persons: Arc::clone(&snapshot.persons),
+        hidden: Arc::clone(&snapshot.hidden),
+        through: snapshot.sequence(),
+        pool: Arc::clone(pool),
+        resolved: Mutex::default(),
+    });
+    [false, true].map(|past| {
+        let signature = Signature::variadic_any(Volatility::Immutable);
+        ScalarUDF::from(OfProfile { past, signature, traits: Arc::clone(&traits) })
+    })
+}
+
+/// `profile(name, person)` and `profile_at(name, person, timestamp, sequence)`: the syntax tree's `profile('name')` gets the columns before planning.
+#[derive(Debug)]
+struct OfProfile {
+    past: bool,
+    signature: Signature,
+    traits: Arc<Traits>,
+}
+
+impl PartialEq for OfProfile {
+    fn eq(&self, other: &Self) -> bool {
+        self.past == other.past && Arc::ptr_eq(&self.traits, &other.traits)
+    }
+}
+
+impl Eq for OfProfile {}
+
+impl Hash for OfProfile {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.past, Arc::as_ptr(&self.traits)).hash(state);
+    }
+}
+
+impl ScalarUDFImpl for OfProfile {
+    fn name(&self) -> &str {
+        if self.past { PROFILE_AT } else { PROFILE }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        internal_err!("the type of {} follows from the trait", self.name())
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let (found, expected) = (args.arg_fields.len(), if self.past { 4 } else { 2 });
+        if found != expected {
+            return match self.past {
+                true => plan_err!(
+                    "profile_at takes a name, or a name, a person, a timestamp and a sequence, found {found} arguments"
+                ),
+                false => plan_err!("profile takes a name, or a name and a person, found {found} arguments"),
+            };
+        }
+        let name = args.scalar_arguments.first().copied().flatten().and_then(ScalarValue::try_as_str);
+        let Some(Some(name)) = name else { return plan_err!("{} takes one name in single quotes", self.name()) };
+        Ok(Arc::new(Field::new(self.name(), data_type(self.traits.column(name)), true)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let rows = args.number_rows;
+        let [name, person, when @ ..] = args.args.as_slice() else {
+            return exec_err!("{} takes a name and a person", self.name());
+        };
+        let ColumnarValue::Scalar(name) = name else {
+            return exec_err!("{} takes one name in single quotes", self.name());
+        };
+        let Some(Some(name)) = name.try_as_str() else { return exec_err!("{} takes a name", self.name()) };
+        let persons = cast(&person.to_array(rows)?, &DataType::UInt32)?;
+        let resolved = self.traits.resolved(name, self.past)?;
+        let mut seen = Seen::default();
+        let of = |row: usize| {
+            let subject = persons.as_primitive::<UInt32Type>().value(row);
+            persons.is_valid(row).then(|| self.traits.persons.person_of(SubjectId::new(subject)))
+        };
+        let places: UInt32Array = match when {
+            [] => (0..rows).map(|row| resolved.timeline.last(of(row)?, &mut seen)).collect(),
+            [timestamps, sequences] => {
+                let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
+                let timestamps = cast(&timestamps.to_array(rows)?, &instant)?;
+                let sequences = cast(&sequences.to_array(rows)?, &DataType::UInt64)?;
+                let at = timestamps.as_primitive::<TimestampMicrosecondType>();
+                let number = sequences.as_primitive::<UInt64Type>();
+                let place = |row| {
+                    let told = at.is_valid(row) && number.is_valid(row);
+                    let person = of(row).filter(|_| told)?;
+                    resolved.timeline.at(person, (at.value(row), number.value(row)), &mut seen)
+                };
+                (0..rows).map(place).collect()
+            }
+            _ => return exec_err!("{} takes a name, a person and an instant", self.name()),
+        };
+        Ok(ColumnarValue::Array(resolved.take(&places)?))
+    }
+}
+
+/// The traits of one snapshot, each resolved when it is first asked for.
+struct Traits {
+    profiles: Arc<Profiles>,
+    persons: Arc<Persons>,
+    hidden: Arc<Hidden>,
+    through: Sequence,
+    pool: Arc<dyn MemoryPool>,
+    /// By name, and whether the past is in it.
+    resolved: Mutex<HashMap<(String, bool), Arc<Resolved>>>,
+}
+
+impl fmt::Debug for Traits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Traits").field("through", &self.through).finish_non_exhaustive()
+    }
+}
+
+impl Traits {
+    /// The type of a trait: that of its first value, doubles once a number had a fraction. Text for one that never had a value.
+    fn column(&self, name: &str) -> ColumnType {
+        let kinds = self.profiles.kinds(name, self.through).unwrap_or_default();
+        match kinds.first() {
+            Some(TraitKind::Bool) => ColumnType::Bool,
+            Some(TraitKind::Int) if !kinds.contains(&TraitKind::Float) => ColumnType::Int,
+            Some(TraitKind::Int | TraitKind::Float | TraitKind::Number) => ColumnType::Float,
+            Some(TraitKind::Json) => ColumnType::Json,
+            Some(TraitKind::Text) | None => ColumnType::Text,
+        }
+    }
+
+    fn resolved(&self, name: &str, past: bool) -> Result<Arc<Resolved>> {
+        // Whoever else wants it waits: it would make the same.
+        let mut all = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get(&(name.to_owned(), past)) {
+            return Ok(Arc::clone(known));
+        }
+        let view = View { persons: &self.persons, through: self.through, past };
+        let timeline = self.profiles.timeline(name, view, |subject| self.hidden.is_erased(subject));
+        let reservation = MemoryConsumer::new("traits").register(&self.pool);
+        reservation.try_grow(timeline.bytes())?;
+        let column = self.column(name);
+        let values = values(&timeline, column);
+        reservation.try_grow(values.as_ref().map_or(0, |values| values.get_array_memory_size()))?;
+        let resolved = Arc::new(Resolved { timeline, values, reservation });
+        all.insert((name.to_owned(), past), Arc::clone(&resolved));
+        Ok(resolved)
+    }
+}
+
+/// One trait of everybody.
+struct Resolved {
+    timeline: Timeline,
+    /// Its different values in their type; none for lists, which are written when they are asked for: each is the beginning of another.
+    values: Option<ArrayRef>,
+    // Held as long as the others are.
+    reservation: MemoryReservation,
+}
+
+/// The values of a timeline as a column; NULL for one of another type.
+fn values(timeline: &Timeline, column: ColumnType) -> Option<ArrayRef> {
+    let count = u32::try_from(timeline.value_count()).expect("invariant: places are of 32 bits");
+    Some(match column {
+        ColumnType::Bool => Arc::new(BooleanArray::from_iter((0..count).map(|place| {
+            timeline.with_value(place, |value| match value {
+                ValueRef::Bool(v) => Some(v),
+                _ => None,
+            })
+        }))),
+        ColumnType::Int => Arc::new(Int64Array::from_iter((0..count).map(|place| {
+            timeline.with_value(place, |value| match value {
+                ValueRef::Int(v) => Some(v),
+                _ => None,
+            })
+        }))),
+        ColumnType::Float => {
+            Arc::new(Float64Array::from_iter((0..count).map(|place| timeline.with_value(place, ColumnType::double))))
+        }
+        ColumnType::Text => {
+            let mut texts = StringViewBuilder::with_capacity(count as usize);
+            for place in 0..count {
+                timeline.with_value(place, |value| match value {
+                    ValueRef::Text(v) => texts.append_value(v),
+                    _ => texts.append_null(),
+                });
+            }
+            Arc::new(texts.finish())
+        }
+        ColumnType::Json => return None,
+    })
+}
+
+impl Resolved {
+    /// The values at these places.
+    fn take(&self, places: &UInt32Array) -> Result<ArrayRef> {
+        if let Some(values) = &self.values {
+            return Ok(take(values, places, None)?);
+        }
+        let mut written: HashMap<u32, u32> = HashMap::new();
+        let mut texts = StringViewBuilder::new();
+        let room = self.reservation.new_empty();
+        let mut indices: Vec<Option<u32>> = Vec::with_capacity(places.len());
+        for place in places {
+            let Some(place) = place else {
+                indices.push(None);
+                continue;
+            };
+            if let Some(at) = written.get(&place) {
+                indices.push(Some(*at));
+                continue;
+            }
+            let text = self.timeline.with_value(place, |value| match value {
+                ValueRef::Json(text) => Some(text.to_owned()),
+                _ => None,
+            });
+            // A batch of long lists is refused rather than the end of the process.
+            room.try_grow(text.as_ref().map_or(0, String::len))?;
+            let at = u32::try_from(written.len()).expect("invariant: a batch has few rows");
+            texts.append_option(text);
+            written.insert(place, at);
+            indices.push(Some(at));
+        }
+        let texts: StringViewArray = texts.finish();
+        Ok(take(&texts, &UInt32Array::from(indices), None)?)
+    }
+}
