@@ -173,8 +173,13 @@ fn assert_same(profiles: &Profiles, persons: &Persons, history: &[Said], through
     let model = Model { history: &history[..through as usize] };
     for (number, name) in (0_u32..).zip(NAMES) {
         let view = |past| View { persons, through: Sequence::new(through), past };
-        let (now, then) =
-            (profiles.timeline(name, view(false), |_| false), profiles.timeline(name, view(true), |_| false));
+        let Some(of) = profiles.of(name, Sequence::new(through)) else {
+            let is_named =
+                |said: &Said| matches!(said, Said::Change { traits, .. } if traits.iter().any(|(of, _)| *of == number));
+            assert!(!model.history.iter().any(is_named), "{name} through {through}");
+            continue;
+        };
+        let (now, then) = (profiles.timeline(of, view(false), |_| false), profiles.timeline(of, view(true), |_| false));
         let mut seen = [Seen::default(); 2];
         // Forth and back, so that the place that was seen last lies on either side.
         for subject in (0..SUBJECTS).chain((0..SUBJECTS).rev()) {

@@ -5,7 +5,7 @@
 use std::io::Cursor;
 
 use pugmark::arrow::util::pretty::pretty_format_batches;
-use pugmark::{Event, Export, Exported, Import, Options, Pugmark, Source};
+use pugmark::{Declaration, Event, Export, Exported, Import, Options, ProfileUpdate, Pugmark, Source};
 
 fn view(who: &str, day: u32, id: &str) -> Event {
     Event::new("view", who).message_id(id).at(format!("2025-01-{day:02}T00:00:00Z").parse().unwrap())
@@ -69,4 +69,24 @@ fn exports_one_after_the_other_bring_what_one_would() {
     assert!(told.events == 0 && lines.is_empty());
     let within = Export { since: Some(pugmark::Sequence::new(2)), ..Export::default() };
     assert_eq!(exported(&db, within).0.events, 18, "from the middle of a batch on");
+}
+
+/// Found by trying it: what is declared is a record of the log, and was of a kind that no export took.
+#[test]
+fn what_is_declared_holds_up_no_export() {
+    let (dir, copied) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let db = Pugmark::open(dir.path()).unwrap();
+    db.track(view("ann", 1, "first")).unwrap();
+    db.declare(&Declaration::new("by plan", "*").dimension("plan")).unwrap();
+    db.update_profile(ProfileUpdate::set("ann").with("plan", "pro")).unwrap();
+    let (told, lines) = exported(&db, Export::default());
+    assert_eq!((told.events, told.operations), (1, 1));
+    let copy = Pugmark::open(copied.path()).unwrap();
+    import(&copy, lines);
+    assert_eq!(answers(&copy), answers(&db));
+    let plans = |db: &Pugmark| {
+        let rows = db.blocking().unwrap().sql("SELECT profile('plan'), profile_at('plan') FROM events").unwrap();
+        pretty_format_batches(&rows).unwrap().to_string()
+    };
+    assert_eq!(plans(&copy), plans(&db));
 }

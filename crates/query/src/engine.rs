@@ -261,7 +261,7 @@ impl Engine {
         let list = MemoryCatalogProviderList::new();
         list.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
         let mut state = self.base.clone();
-        functions::register_profiles(&mut state, snapshot, &self.pool)?;
+        functions::register_profiles(&mut state, snapshot, &self.pool, Some(&self.cache))?;
         state.register_catalog_list(Arc::new(list));
         let now = timestamp_us_to_datetime(snapshot.now.as_microsecond())
             .ok_or_else(|| Error::invalid(format!("the instant {} lies beyond the calendar", snapshot.now)))?;

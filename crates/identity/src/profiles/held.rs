@@ -192,8 +192,11 @@ fn elements_in(array: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
+    /// A change, its value, and whether the id is known.
+    type Given = (ProfileChange, Value, bool);
+
     /// What stands after these changes, as JSON text.
-    fn after(changes: &[(ProfileChange, Value, bool)]) -> Option<String> {
+    fn after(changes: &[Given]) -> Option<String> {
         let value = |number: u32| changes[number as usize].1.borrowed();
         let mut held = Held::new();
         for (number, (change, _, is_known)) in (0_u32..).zip(changes) {
@@ -226,7 +229,7 @@ mod tests {
         let text = |text: &str| Value::from(text);
         let json = |text: &str| Value::Json(text.to_owned());
         let number = |text: &str| Value::Number(text.to_owned());
-        let cases: Vec<(Vec<(ProfileChange, Value, bool)>, Option<&str>)> = vec![
+        let cases: Vec<(Vec<Given>, Option<&str>)> = vec![
             (vec![], None),
             (vec![(Set, 1.into(), false), (Set, 2.into(), false)], Some("2")),
             (vec![(Set, 1.into(), true), (Set, 2.into(), false)], Some("1")),

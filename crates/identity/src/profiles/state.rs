@@ -48,15 +48,28 @@ impl TraitKind {
     }
 }
 
-/// One trait.
+/// Every change of one trait. It never changes: one more change makes another of it.
 #[derive(Debug, Clone)]
-struct Trait {
+pub struct Trait {
     name: Arc<str>,
     /// The sequence of its first change.
     since: u64,
+    /// The sequence of its last change.
+    last: u64,
     /// The kinds of its values with the sequences at which they came, in this order.
     kinds: Vec<(TraitKind, u64)>,
     history: History,
+}
+
+impl Trait {
+    /// Whether all of it had happened by a sequence.
+    pub fn is_whole(&self, through: Sequence) -> bool {
+        self.last <= through.number()
+    }
+
+    pub(super) fn sorted(&self) -> Vec<Change> {
+        self.history.sorted()
+    }
 }
 
 /// One change of one trait, as a history tells it.
@@ -96,7 +109,7 @@ impl Profiles {
 
     /// The kinds of values that a trait had been given by a sequence, in the order in which they came; `None` for one that had not been seen.
     pub fn kinds(&self, name: &str, through: Sequence) -> Option<Vec<TraitKind>> {
-        let found = self.found(name).filter(|found| found.since <= through.number())?;
+        let found = self.of(name, through)?;
         Some(found.kinds.iter().take_while(|(_, at)| *at <= through.number()).map(|(kind, _)| *kind).collect())
     }
 
@@ -120,16 +133,14 @@ impl Profiles {
         changes
     }
 
-    pub(super) fn history(&self, name: &str) -> Option<&History> {
-        self.found(name).map(|found| &found.history)
+    /// What is known of a trait; `None` for one that had not been seen by a sequence.
+    pub fn of(&self, name: &str, through: Sequence) -> Option<&Arc<Trait>> {
+        let found = self.numbers.get(name).map(|number| &self.traits[*number as usize]);
+        found.filter(|found| found.since <= through.number())
     }
 
     pub(super) fn values(&self) -> &Values {
         &self.values
-    }
-
-    fn found(&self, name: &str) -> Option<&Trait> {
-        self.numbers.get(name).map(|number| &*self.traits[*number as usize])
     }
 
     /// What `other` says otherwise, which is to be the same made in another way.
@@ -176,7 +187,13 @@ impl Maker {
         let number = u32::try_from(traits.len()).expect("invariant: 2^32 names do not fit in memory");
         let name: Arc<str> = Arc::from(name);
         Arc::make_mut(numbers).insert(Arc::clone(&name), number);
-        traits.push(Arc::new(Trait { name, since: sequence, kinds: Vec::new(), history: History::default() }));
+        traits.push(Arc::new(Trait {
+            name,
+            since: sequence,
+            last: sequence,
+            kinds: Vec::new(),
+            history: History::default(),
+        }));
         number
     }
 
@@ -215,7 +232,9 @@ impl Maker {
     pub(super) fn present(&self) -> Profiles {
         let mut present = self.profiles.clone();
         for (of, changes) in &self.recent {
-            Arc::make_mut(&mut present.traits[*of as usize]).history.add(changes.clone());
+            let own = Arc::make_mut(&mut present.traits[*of as usize]);
+            own.last = changes.last().map_or(own.last, Change::sequence);
+            own.history.add(changes.clone());
         }
         present.values = self.values.values.clone();
         present

@@ -7,7 +7,7 @@ use pugmark_store::{Sequence, SubjectId, Value, ValueRef};
 
 use super::held::{Held, Standing, Sum};
 use super::history::Change;
-use super::state::Profiles;
+use super::state::{Profiles, Trait};
 use super::values::Values;
 use crate::person::PersonId;
 use crate::persons::Persons;
@@ -58,11 +58,10 @@ pub struct View<'a> {
 }
 
 impl Profiles {
-    /// What the trait `name` was; `hides` tells the subjects that are left out. A trait that was never seen was nothing of nobody.
-    pub fn timeline(&self, name: &str, view: View<'_>, hides: impl Fn(SubjectId) -> bool) -> Timeline {
-        let Some(history) = self.history(name) else { return Timeline::default() };
+    /// What a trait of these profiles was; `hides` tells the subjects that are left out.
+    pub fn timeline(&self, of: &Trait, view: View<'_>, hides: impl Fn(SubjectId) -> bool) -> Timeline {
         let View { persons, through, past } = view;
-        let mut changes: Vec<(u32, Change)> = history
+        let mut changes: Vec<(u32, Change)> = of
             .sorted()
             .into_iter()
             .filter(|change| change.sequence() <= through.number() && !hides(SubjectId::new(change.subject)))

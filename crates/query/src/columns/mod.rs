@@ -48,7 +48,7 @@ pub(crate) use error::{arrow as arrow_error, corrupt, found, reading, reading_ar
 pub use flush::Flusher;
 pub use fold::{ColumnsFold, ColumnsOptions};
 pub(crate) use fuzzing::{cube_file as fuzz_cube, declaration as fuzz_declaration, rollup_file as fuzz_rollup};
-pub(crate) use guard::{Bytes, Guarded, Parts, Stored, external};
+pub(crate) use guard::{Bytes, Guarded, Parts, external};
 pub(crate) use order::Order;
 pub use overflow::Overflow;
 pub use policy::{FileSize, MergePolicy, SizeTiered};

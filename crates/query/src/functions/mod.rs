@@ -29,6 +29,7 @@ pub(crate) use values::{BREAKDOWN_VALUES, PROPERTY_NUMBER, name_literal, read_va
 
 use crate::engine::QuerySnapshot;
 use crate::error::Result;
+use crate::local::ColumnCache;
 
 /// Registers the functions that pugmark's SQL and plans use with a session of DataFusion's, in which a [`PortablePlan`](crate::PortablePlan) over the snapshot can
 /// then run. Those of profiles are of this snapshot.
@@ -38,16 +39,17 @@ use crate::error::Result;
 pub fn register_functions(with: &mut dyn FunctionRegistry, snapshot: &QuerySnapshot) -> Result<()> {
     register_common(with)?;
     let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
-    register_profiles(with, snapshot, &pool)
+    register_profiles(with, snapshot, &pool, None)
 }
 
-/// Registers the functions over the traits of a snapshot; what they keep of them is of `pool`.
+/// Registers the functions over the traits of a snapshot. What they make of them is of `pool`, where `cache` does not keep it.
 pub(crate) fn register_profiles(
     with: &mut dyn FunctionRegistry,
     snapshot: &QuerySnapshot,
     pool: &Arc<dyn MemoryPool>,
+    cache: Option<&Arc<ColumnCache>>,
 ) -> Result<()> {
-    for function in profile::scalars(snapshot, pool) {
+    for function in profile::scalars(snapshot, pool, cache) {
         with.register_udf(Arc::new(function))?;
     }
     Ok(())

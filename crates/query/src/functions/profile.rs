@@ -13,30 +13,37 @@ use datafusion::arrow::datatypes::{
     DataType, Field, FieldRef, TimeUnit, TimestampMicrosecondType, UInt32Type, UInt64Type,
 };
 use datafusion::common::{Result, ScalarValue, exec_err, internal_err, plan_err};
+use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use pugmark_identity::{Persons, Profiles, Seen, Timeline, TraitKind, View};
+use pugmark_identity::{Persons, Profiles, Seen, Timeline, Trait, TraitKind, View};
 use pugmark_registry::ColumnType;
 use pugmark_store::{Hidden, Sequence, SubjectId, ValueRef};
 
 use crate::columns::data_type;
 use crate::engine::QuerySnapshot;
+use crate::local::{ColumnCache, Kept};
 
 /// Name of the function that reads a trait as it is in the snapshot.
 pub(crate) const PROFILE: &str = "profile";
 /// Name of the function that reads a trait as it was when an event happened.
 pub(crate) const PROFILE_AT: &str = "profile_at";
 
-/// The functions over the traits of a snapshot; what they keep of them is of `pool`.
-pub(super) fn scalars(snapshot: &QuerySnapshot, pool: &Arc<dyn MemoryPool>) -> [ScalarUDF; 2] {
+/// The functions over the traits of a snapshot. What they make of them is of `pool`, where `cache` does not keep it.
+pub(super) fn scalars(
+    snapshot: &QuerySnapshot,
+    pool: &Arc<dyn MemoryPool>,
+    cache: Option<&Arc<ColumnCache>>,
+) -> [ScalarUDF; 2] {
     let traits = Arc::new(Traits {
         profiles: Arc::clone(&snapshot.profiles),
         persons: Arc::clone(&snapshot.persons),
         hidden: Arc::clone(&snapshot.hidden),
         through: snapshot.sequence(),
         pool: Arc::clone(pool),
+        cache: cache.map(Arc::clone),
         resolved: Mutex::default(),
     });
     [false, true].map(|past| {
@@ -105,14 +112,15 @@ impl ScalarUDFImpl for OfProfile {
         };
         let Some(Some(name)) = name.try_as_str() else { return exec_err!("{} takes a name", self.name()) };
         let persons = cast(&person.to_array(rows)?, &DataType::UInt32)?;
-        let resolved = self.traits.resolved(name, self.past)?;
+        let held = self.traits.resolved(name, self.past)?;
+        let timeline = &held.resolved.timeline;
         let mut seen = Seen::default();
         let of = |row: usize| {
             let subject = persons.as_primitive::<UInt32Type>().value(row);
             persons.is_valid(row).then(|| self.traits.persons.person_of(SubjectId::new(subject)))
         };
         let places: UInt32Array = match when {
-            [] => (0..rows).map(|row| resolved.timeline.last(of(row)?, &mut seen)).collect(),
+            [] => (0..rows).map(|row| timeline.last(of(row)?, &mut seen)).collect(),
             [timestamps, sequences] => {
                 let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
                 let timestamps = cast(&timestamps.to_array(rows)?, &instant)?;
@@ -122,13 +130,13 @@ impl ScalarUDFImpl for OfProfile {
                 let place = |row| {
                     let told = at.is_valid(row) && number.is_valid(row);
                     let person = of(row).filter(|_| told)?;
-                    resolved.timeline.at(person, (at.value(row), number.value(row)), &mut seen)
+                    timeline.at(person, (at.value(row), number.value(row)), &mut seen)
                 };
                 (0..rows).map(place).collect()
             }
             _ => return exec_err!("{} takes a name, a person and an instant", self.name()),
         };
-        Ok(ColumnarValue::Array(resolved.take(&places)?))
+        Ok(ColumnarValue::Array(held.take(&places)?))
     }
 }
 
@@ -139,8 +147,9 @@ struct Traits {
     hidden: Arc<Hidden>,
     through: Sequence,
     pool: Arc<dyn MemoryPool>,
+    cache: Option<Arc<ColumnCache>>,
     /// By name, and whether the past is in it.
-    resolved: Mutex<HashMap<(String, bool), Arc<Resolved>>>,
+    resolved: Mutex<HashMap<(String, bool), Held>>,
 }
 
 impl fmt::Debug for Traits {
@@ -162,23 +171,57 @@ impl Traits {
         }
     }
 
-    fn resolved(&self, name: &str, past: bool) -> Result<Arc<Resolved>> {
+    fn resolved(&self, name: &str, past: bool) -> Result<Held> {
         // Whoever else wants it waits: it would make the same.
         let mut all = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.get(&(name.to_owned(), past)) {
-            return Ok(Arc::clone(known));
+            return Ok(known.clone());
         }
-        let view = View { persons: &self.persons, through: self.through, past };
-        let timeline = self.profiles.timeline(name, view, |subject| self.hidden.is_erased(subject));
         let reservation = MemoryConsumer::new("traits").register(&self.pool);
-        reservation.try_grow(timeline.bytes())?;
-        let column = self.column(name);
-        let values = values(&timeline, column);
-        reservation.try_grow(values.as_ref().map_or(0, |values| values.get_array_memory_size()))?;
-        let resolved = Arc::new(Resolved { timeline, values, reservation });
-        all.insert((name.to_owned(), past), Arc::clone(&resolved));
-        Ok(resolved)
+        let made = match self.profiles.of(name, self.through) {
+            Some(of) => self.made(name, of, past)?,
+            None => (Arc::new(self.make(name, None, past)), false),
+        };
+        let (resolved, is_kept) = made;
+        if !is_kept {
+            reservation.try_grow(resolved.bytes())?;
+        }
+        let held = Held { resolved, reservation: Arc::new(reservation) };
+        all.insert((name.to_owned(), past), held.clone());
+        Ok(held)
     }
+
+    /// What is made of a trait, and whether the cache keeps it.
+    fn made(&self, name: &str, of: &Arc<Trait>, past: bool) -> Result<(Arc<Resolved>, bool)> {
+        let (Some(cache), true) = (&self.cache, of.is_whole(self.through)) else {
+            return Ok((Arc::new(self.make(name, Some(of), past)), false));
+        };
+        let is_it =
+            |kept: &Resolved| Arc::ptr_eq(&kept.persons, &self.persons) && Arc::ptr_eq(&kept.hidden, &self.hidden);
+        let make = || {
+            let made = self.make(name, Some(of), past);
+            let bytes = made.bytes();
+            Ok::<_, DataFusionError>((made, bytes))
+        };
+        let resolved = cache.get_if(of, Kept::Trait(past), is_it, make)?;
+        Ok((resolved, cache.has(of, Kept::Trait(past))))
+    }
+
+    fn make(&self, name: &str, of: Option<&Arc<Trait>>, past: bool) -> Resolved {
+        let view = View { persons: &self.persons, through: self.through, past };
+        let hides = |subject| self.hidden.is_erased(subject);
+        let timeline = of.map(|of| self.profiles.timeline(of, view, hides)).unwrap_or_default();
+        let values = values(&timeline, self.column(name));
+        Resolved { timeline, values, persons: Arc::clone(&self.persons), hidden: Arc::clone(&self.hidden) }
+    }
+}
+
+/// One trait of everybody, for one query.
+#[derive(Clone)]
+struct Held {
+    resolved: Arc<Resolved>,
+    // Held as long as what it is for.
+    reservation: Arc<MemoryReservation>,
 }
 
 /// One trait of everybody.
@@ -186,8 +229,8 @@ struct Resolved {
     timeline: Timeline,
     /// Its different values in their type; none for lists, which are written when they are asked for: each is the beginning of another.
     values: Option<ArrayRef>,
-    // Held as long as the others are.
-    reservation: MemoryReservation,
+    persons: Arc<Persons>,
+    hidden: Arc<Hidden>,
 }
 
 /// The values of a timeline as a column; NULL for one of another type.
@@ -224,9 +267,16 @@ fn values(timeline: &Timeline, column: ColumnType) -> Option<ArrayRef> {
 }
 
 impl Resolved {
+    fn bytes(&self) -> usize {
+        self.timeline.bytes() + self.values.as_ref().map_or(0, |values| values.get_array_memory_size())
+    }
+}
+
+impl Held {
     /// The values at these places.
     fn take(&self, places: &UInt32Array) -> Result<ArrayRef> {
-        if let Some(values) = &self.values {
+        let Resolved { timeline, values, .. } = &*self.resolved;
+        if let Some(values) = values {
             return Ok(take(values, places, None)?);
         }
         let mut written: HashMap<u32, u32> = HashMap::new();
@@ -242,7 +292,7 @@ impl Resolved {
                 indices.push(Some(*at));
                 continue;
             }
-            let text = self.timeline.with_value(place, |value| match value {
+            let text = timeline.with_value(place, |value| match value {
                 ValueRef::Json(text) => Some(text.to_owned()),
                 _ => None,
             });

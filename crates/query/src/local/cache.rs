@@ -11,9 +11,8 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool
 use pugmark_identity::Persons;
 
 use super::persons::Joined;
-use crate::columns::Stored;
 
-/// What is kept of a file.
+/// What is kept of a file, or of a trait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Kept {
     /// The footer, with the page index.
@@ -28,11 +27,13 @@ pub(crate) enum Kept {
     Events,
     /// A column of a row group, by the place in the file's own schema.
     Column(usize, usize),
+    /// What a trait is of everybody, and whether what it was before is in it.
+    Trait(bool),
 }
 
-/// The most recently used of what was decoded from files.
+/// The most recently used of what was decoded from files, or made of what else never changes.
 ///
-/// A value that is in use stays in memory when it is dropped from here. What belongs to a file that nobody holds any more goes with the next insert.
+/// A value that is in use stays in memory when it is dropped from here. What belongs to something that nobody holds any more goes with the next insert.
 pub(crate) struct ColumnCache {
     state: Mutex<State>,
     /// Of the persons that were asked for last; some bits for each subject.
@@ -49,8 +50,8 @@ struct State {
 }
 
 struct Slot {
-    /// Keeps the address, which is the key, from being taken by another file.
-    of: Weak<Stored>,
+    /// Keeps the address, which is the key, from being taken by another.
+    of: Weak<dyn Any + Send + Sync>,
     value: Arc<dyn Any + Send + Sync>,
     bytes: usize,
     used: u64,
@@ -108,25 +109,25 @@ impl ColumnCache {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is kept of `file`, or what `make` makes of it now, with the bytes that it takes.
-    pub(crate) fn get<T: Send + Sync + 'static, E>(
+    /// What is kept of `of`, or what `make` makes of it now, with the bytes that it takes.
+    pub(crate) fn get<O: Send + Sync + 'static, T: Send + Sync + 'static, E>(
         &self,
-        file: &Arc<Stored>,
+        of: &Arc<O>,
         kept: Kept,
         make: impl FnOnce() -> std::result::Result<(T, usize), E>,
     ) -> std::result::Result<Arc<T>, E> {
-        self.get_if(file, kept, |_| true, make)
+        self.get_if(of, kept, |_| true, make)
     }
 
     /// The same, where what is kept is still what is asked for.
-    pub(crate) fn get_if<T: Send + Sync + 'static, E>(
+    pub(crate) fn get_if<O: Send + Sync + 'static, T: Send + Sync + 'static, E>(
         &self,
-        file: &Arc<Stored>,
+        of: &Arc<O>,
         kept: Kept,
         is_it: impl FnOnce(&T) -> bool,
         make: impl FnOnce() -> std::result::Result<(T, usize), E>,
     ) -> std::result::Result<Arc<T>, E> {
-        let key = (Arc::as_ptr(file).addr(), kept);
+        let key = (Arc::as_ptr(of).addr(), kept);
         {
             let mut state = self.lock();
             state.clock += 1;
@@ -146,13 +147,14 @@ impl ColumnCache {
         // Two who miss the same both make it: rarer than what waiting for each other would cost.
         let (value, bytes) = make()?;
         let value = Arc::new(value);
-        self.insert(key, file, Arc::clone(&value) as Arc<dyn Any + Send + Sync>, bytes);
+        let of: Weak<O> = Arc::downgrade(of);
+        self.insert(key, of, Arc::clone(&value) as Arc<dyn Any + Send + Sync>, bytes);
         Ok(value)
     }
 
     /// Whether it is kept.
-    pub(crate) fn has(&self, file: &Arc<Stored>, kept: Kept) -> bool {
-        self.lock().slots.contains_key(&(Arc::as_ptr(file).addr(), kept))
+    pub(crate) fn has<O>(&self, of: &Arc<O>, kept: Kept) -> bool {
+        self.lock().slots.contains_key(&(Arc::as_ptr(of).addr(), kept))
     }
 
     /// Bytes that can be kept without dropping anything.
@@ -166,7 +168,13 @@ impl ColumnCache {
         self.lock().limit
     }
 
-    fn insert(&self, key: (usize, Kept), file: &Arc<Stored>, value: Arc<dyn Any + Send + Sync>, bytes: usize) {
+    fn insert(
+        &self,
+        key: (usize, Kept),
+        of: Weak<dyn Any + Send + Sync>,
+        value: Arc<dyn Any + Send + Sync>,
+        bytes: usize,
+    ) {
         let mut state = self.lock();
         state.remove(key);
         state.forget_gone();
@@ -182,7 +190,7 @@ impl ColumnCache {
         state.clock += 1;
         let used = state.clock;
         state.used.insert(used, key);
-        state.slots.insert(key, Slot { of: Arc::downgrade(file), value, bytes, used });
+        state.slots.insert(key, Slot { of, value, bytes, used });
     }
 
     /// Gives back memory for a query; says how many bytes.
@@ -271,13 +279,11 @@ impl fmt::Display for YieldingPool {
 #[cfg(test)]
 mod tests {
     use datafusion::execution::memory_pool::GreedyMemoryPool;
-    use pugmark_store::{SimulatedStorage, Storage};
 
     use super::*;
 
-    fn file() -> Arc<Stored> {
-        let storage: Arc<dyn Storage> = Arc::new(SimulatedStorage::new());
-        Arc::new(Stored::new(&storage, "x".into(), 0, Vec::new()))
+    fn file() -> Arc<u8> {
+        Arc::new(0)
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod united;
 mod units;
 mod work;
 
-pub(crate) use cache::{ColumnCache, YieldingPool};
+pub(crate) use cache::{ColumnCache, Kept, YieldingPool};
 pub(crate) use few::{Found, Whole};
 pub(crate) use ordered::{Direction, Placed, first as first_placed};
 pub(crate) use part::{Local, Part, Parts, Source};

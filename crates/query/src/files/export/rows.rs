@@ -120,19 +120,16 @@ fn each_row_of(
                     traits: &profile.traits,
                 })
             }),
-            // Done, or about what is no event.
+            // Done, or about what is no event. Settings change no answer.
             Record::Tombstone(_)
+            | Record::Setting { .. }
             | Record::Retraction(_)
             | Record::Erasure { .. }
             | Record::Conflict(_)
             | Record::Settlement { .. }
             | Record::Expiry { .. }
             | Record::Completion { .. } => None,
-            Record::Merge(_)
-            | Record::Split { .. }
-            | Record::SplitLink { .. }
-            | Record::Setting { .. }
-            | Record::Definition(_) => {
+            Record::Merge(_) | Record::Split { .. } | Record::SplitLink { .. } | Record::Definition(_) => {
                 let message = format!(
                     "record {} is of a kind that this version does not export",
                     batch.first_sequence.plus(place)

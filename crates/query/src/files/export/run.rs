@@ -27,7 +27,8 @@ pub enum ExportFormat {
     Parquet,
 }
 
-/// Writes a store out. Events that are kept aside because their message id was taken are no events, and not written.
+/// Writes a store out. Events that are kept aside because their message id was taken are no events, and not written, and neither is
+/// what is declared: it changes no answer.
 ///
 /// In CSV and Parquet the column `properties` holds as JSON what no other column does: a second value of one name, a value of another type than
 /// its column, an empty text, a name that is an event's field, and the properties past the first 2,000.
