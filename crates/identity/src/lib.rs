@@ -19,5 +19,5 @@ pub use fold::{IdentityFold, IdentityOptions};
 pub use past::Past;
 pub use person::{PersonId, Refusals};
 pub use persons::Persons;
-pub use profiles::{ProfileFold, Profiles, Seen, Timeline, Trait, TraitChange, TraitKind, View};
+pub use profiles::{ProfileFold, Profiles, Seen, Timeline, Trait, TraitKind, View};
 pub use wrong_id::is_wrong_id;

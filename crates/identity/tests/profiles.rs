@@ -179,7 +179,8 @@ fn assert_same(profiles: &Profiles, persons: &Persons, history: &[Said], through
             assert!(!model.history.iter().any(is_named), "{name} through {through}");
             continue;
         };
-        let (now, then) = (profiles.timeline(of, view(false), |_| false), profiles.timeline(of, view(true), |_| false));
+        let (now, then) =
+            (profiles.timeline(of, view(false), |_, _| false), profiles.timeline(of, view(true), |_, _| false));
         let mut seen = [Seen::default(); 2];
         // Forth and back, so that the place that was seen last lies on either side.
         for subject in (0..SUBJECTS).chain((0..SUBJECTS).rev()) {

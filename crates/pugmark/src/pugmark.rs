@@ -464,8 +464,8 @@ impl Pugmark {
         self.finish_removals()
     }
 
-    /// Withdraws every event that an import brought, as if the file had not been loaded: when this returns, they are in no file, and their message ids are free
-    /// again, so that the right file can be imported. Links that the file made stay.
+    /// Withdraws every event and every change of traits that an import brought, as if the file had not been loaded: when this returns, they are in no file, and
+    /// their message ids are free again, so that the right file can be imported. Links that the file made stay.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for an import that brought nothing which is still there; as [`erase`](Self::erase).

@@ -76,7 +76,7 @@ pub struct QuerySnapshot {
 }
 
 impl QuerySnapshot {
-    /// The state that a store published, asked at the instant `now`.
+    /// The state that a store published, asked at the instant `now`. Of a store that was opened without the fold of profiles nobody has traits.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the store was opened without the folds of registry,

@@ -110,6 +110,11 @@ fn columns_can_be_told_where_there_is_no_person_or_there_are_two() {
         ("SELECT profile('plan', person, 1) FROM events", "profile takes a name, or a name and a person, found 3"),
         ("SELECT profile_at('plan', person) FROM events", "found 2 arguments"),
         ("SELECT profile(event) FROM events", "profile takes one name in single quotes, as in profile('plan')"),
+        ("SELECT profile('plan', distinct_id) FROM events", "profile takes the number of a person"),
+        (
+            "SELECT profile_at('plan', person, 5, 1) FROM events",
+            "profile_at takes a timestamp and a sequence, found Int64",
+        ),
         ("SELECT profile_at() FROM events", "profile_at takes one name in single quotes"),
         (joined.replace("profile('plan', e.person)", "profile('plan')").as_str(), "person"),
     ] {
@@ -188,4 +193,33 @@ fn traits_that_do_not_fit_are_refused() {
     let error = db.refused("SELECT profile('note') FROM events");
     assert_eq!(error.kind(), ErrorKind::Full, "{error}");
     assert!(error.to_string().contains("traits"), "{error}");
+}
+
+/// Found by a review: a sort was charged with the texts of everybody for each batch that it held.
+#[test]
+fn a_sort_by_long_traits_is_charged_with_its_own_rows() {
+    let db =
+        Db::with(EngineOptions { memory_bytes: 64 << 20, threads: 2, ..EngineOptions::default() }, Default::default());
+    let count = 40_000_u32;
+    let note = |n: u32| format!("{:0150}", n * 7 % count);
+    for first in (0..count).step_by(5_000) {
+        let of = |n: u32| ProfileUpdate::set(format!("u{n}")).with("note", note(n)).into();
+        db.store.append((first..first + 5_000).map(of).collect()).unwrap();
+        db.track((first..first + 5_000).map(|n| Event::new("view", format!("u{n}"))));
+    }
+    let last = "SELECT profile('note') AS note, distinct_id FROM events ORDER BY note DESC LIMIT 1 OFFSET 39999";
+    assert_eq!(db.sql(last), [format!("{:0150}|u0", 0)]);
+}
+
+/// Found by a review: every list of a trait that is no list was written, only to be NULL.
+#[test]
+fn lists_of_a_trait_that_is_none_are_null_and_cost_nothing() {
+    let db = Db::new();
+    update(&db, ProfileUpdate::set("bob").with("seen", "x"));
+    for first in (0..40_000_u32).step_by(10_000) {
+        let append = |n: u32| ProfileUpdate::append("ann").with("seen", format!("page {n}")).into();
+        db.store.append((first..first + 10_000).map(append).collect()).unwrap();
+    }
+    db.track([Event::new("view", "ann"), Event::new("view", "bob")]);
+    assert_eq!(db.sql("SELECT profile_at('seen') FROM events ORDER BY sequence"), ["", "x"]);
 }

@@ -186,6 +186,14 @@ pub trait Verifier {
     /// As [`Fold::apply`]; [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) is a finding, and ends this comparison.
     fn apply(&mut self, batch: &Committed<'_>, found: &mut Findings<'_>) -> Result<()>;
 
+    /// Takes in what a base says, as [`Fold::apply_base`] does.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    fn apply_base(&mut self, batch: &Committed<'_>, found: &mut Findings<'_>) -> Result<()> {
+        self.apply(batch, found)
+    }
+
     /// The log has ended: what differs now is wrong.
     ///
     /// # Errors

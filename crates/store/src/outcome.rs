@@ -11,9 +11,9 @@ use crate::record::Refusal;
 pub enum Outcome {
     /// Stored, under this sequence.
     Accepted(Sequence),
-    /// An event with this message id and the same content is already stored: nothing was added.
+    /// An event, or a change of a profile, with this message id and the same content is already stored: nothing was added.
     Duplicate,
-    /// An event with this message id and *other* content is already stored: the first stands. What came is kept aside under this sequence, where
+    /// The message id is already stored with *other* content: the first stands. An event that came is kept aside under this sequence, where
     /// [`Store::quarantine`](crate::Store::quarantine) lists it; without one there was no room, or it is no event.
     Conflict(Option<Sequence>),
     /// Not stored: the entry breaks a rule.

@@ -360,16 +360,16 @@ impl<'a> Batch<'a> {
     ) -> Result<Outcome> {
         let (content, subject) = known;
         let hash_of = |subject| content_hash_of_profile(update.change, check.properties, subject, update.timestamp);
-        let known_subject = match subject {
-            Some(subject) => Some(subject),
-            None => context.subjects.find(&check.sender)?,
-        };
         if let Some(content) = content.or_else(|| context.ids.recent(check.fingerprint)) {
-            let same = content == CONTENT_GONE || known_subject.is_some_and(|subject| hash_of(subject) == content);
+            let subject = match subject {
+                Some(subject) => Some(subject),
+                None => context.subjects.find(&check.sender)?,
+            };
+            let same = content == CONTENT_GONE || subject.is_some_and(|subject| hash_of(subject) == content);
             // What is kept aside are events.
             return Ok(if same { Outcome::Duplicate } else { Outcome::Conflict(None) });
         }
-        let subject = match known_subject {
+        let subject = match subject {
             Some(subject) => subject,
             None => self.subject(context.subjects, check.sender, &update.distinct_id)?,
         };
@@ -385,6 +385,7 @@ impl<'a> Batch<'a> {
         }));
         Ok(Outcome::Accepted(sequence))
     }
+
     fn operation(
         &mut self,
         context: &mut Context<'_>,

@@ -332,6 +332,33 @@ pub enum ProfileChange {
     Union,
 }
 
+impl ProfileChange {
+    /// A small number for it, for good: that of the format.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Set => 0,
+            Self::SetOnce => 1,
+            Self::Unset => 2,
+            Self::Add => 3,
+            Self::Append => 4,
+            Self::Union => 5,
+        }
+    }
+
+    /// What a number stands for.
+    pub const fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            0 => Self::Set,
+            1 => Self::SetOnce,
+            2 => Self::Unset,
+            3 => Self::Add,
+            4 => Self::Append,
+            5 => Self::Union,
+            _ => return None,
+        })
+    }
+}
+
 /// A named thing that queries use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaWrite, SchemaRead)]
 pub struct Definition<'a> {

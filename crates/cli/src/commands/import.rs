@@ -118,7 +118,7 @@ fn tell(out: &mut impl Write, name: &str, summary: &Summary, durable: f64, colum
         ("duplicate", summary.duplicates),
         ("in conflict", summary.conflicts),
         ("rejected", summary.rejected),
-        ("changes of traits", summary.profiles),
+        ("in profiles", summary.profiles),
         ("linked", summary.linked),
         ("linked already", summary.already),
         ("refused", summary.refused),
@@ -135,7 +135,7 @@ fn tell(out: &mut impl Write, name: &str, summary: &Summary, durable: f64, colum
         rate(entries, durable),
         rate(entries, columnar)
     )?;
-    if summary.accepted > 0 {
+    if summary.accepted + summary.profiles > 0 {
         writeln!(out, " as import {}, which pugmark retract can undo", summary.import_id)?;
     }
     Ok(())

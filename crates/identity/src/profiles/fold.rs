@@ -35,7 +35,7 @@ use super::state::{Maker, Profiles};
 /// let persons = Persons::default();
 /// let view = View { persons: &persons, through: Sequence::new(2), past: true };
 /// let plan = profiles.of("plan", view.through).expect("it was set");
-/// let timeline = profiles.timeline(plan, view, |_| false);
+/// let timeline = profiles.timeline(plan, view, |_, _| false);
 /// let ann = persons.person_of(SubjectId::new(7));
 /// let plan = |place: Option<u32>| place.map(|place| timeline.with_value(place, |value| value.to_json().to_string()));
 /// assert_eq!(plan(timeline.last(ann, &mut Seen::default())).as_deref(), Some("\"pro\""));

@@ -17,36 +17,10 @@ pub(super) struct Change {
     pub(super) value: u32,
 }
 
-const KINDS: [ProfileChange; 6] = [
-    ProfileChange::Set,
-    ProfileChange::SetOnce,
-    ProfileChange::Unset,
-    ProfileChange::Add,
-    ProfileChange::Append,
-    ProfileChange::Union,
-];
-
-/// A small number for a kind of change, for good.
-pub(super) fn code_of(kind: ProfileChange) -> u8 {
-    match kind {
-        ProfileChange::Set => 0,
-        ProfileChange::SetOnce => 1,
-        ProfileChange::Unset => 2,
-        ProfileChange::Add => 3,
-        ProfileChange::Append => 4,
-        ProfileChange::Union => 5,
-    }
-}
-
-/// The kind of change that a number stands for.
-pub(super) fn kind_of(code: u8) -> Option<ProfileChange> {
-    KINDS.get(usize::from(code)).copied()
-}
-
 impl Change {
     pub(super) fn new(subject: u32, timestamp: i64, sequence: u64, kind: ProfileChange, value: u32) -> Self {
         // Sequences count records: they stay far below 2^61.
-        Self { timestamp, packed: sequence << 3 | u64::from(code_of(kind)), subject, value }
+        Self { timestamp, packed: sequence << 3 | u64::from(kind.code()), subject, value }
     }
 
     pub(super) fn sequence(&self) -> u64 {
@@ -54,7 +28,7 @@ impl Change {
     }
 
     pub(super) fn kind(&self) -> ProfileChange {
-        KINDS[(self.packed & 7) as usize]
+        ProfileChange::from_code((self.packed & 7) as u8).expect("invariant: it was made of a kind")
     }
 
     /// Whether they differ in nothing but the value, perhaps.
@@ -88,21 +62,14 @@ impl History {
         self.runs.push(Arc::new(changes));
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.runs.iter().map(|run| run.len()).sum()
+    }
+
     /// All changes, by subject, timestamp and sequence.
     pub(super) fn sorted(&self) -> Vec<Change> {
         let runs: Vec<&[Change]> = self.runs.iter().map(|run| run.as_slice()).collect();
         merged(&runs)
-    }
-
-    /// The changes of one subject, by timestamp and sequence.
-    pub(super) fn of_subject(&self, subject: u32) -> Vec<Change> {
-        let of = |run: &Arc<Vec<Change>>| {
-            let first = run.partition_point(|change| change.subject < subject);
-            run[first..].iter().take_while(|change| change.subject == subject).copied().collect::<Vec<_>>()
-        };
-        let mut changes: Vec<Change> = self.runs.iter().flat_map(of).collect();
-        changes.sort_by_key(Change::key);
-        changes
     }
 }
 
@@ -132,7 +99,8 @@ mod tests {
     #[test]
     fn changes_come_sorted_however_they_were_added() {
         let change = |subject: u32, timestamp: i64, sequence: u64, value: u32| {
-            Change::new(subject, timestamp, sequence, KINDS[value as usize % 6], value)
+            let kind = ProfileChange::from_code(value as u8 % 6).unwrap();
+            Change::new(subject, timestamp, sequence, kind, value)
         };
         let mut all = Vec::new();
         let mut history = History::default();
@@ -146,14 +114,9 @@ mod tests {
         all.sort_by_key(Change::key);
         assert_eq!(history.sorted(), all);
         assert!(history.runs.windows(2).all(|pair| pair[0].len() > 2 * pair[1].len()), "{history:?}");
-        for subject in 0..12 {
-            let own: Vec<Change> = all.iter().filter(|change| change.subject == subject).copied().collect();
-            assert_eq!(history.of_subject(subject), own);
-        }
-        for (code, kind) in (0_u8..).zip(KINDS) {
-            assert_eq!((code_of(kind), kind_of(code)), (code, Some(kind)));
+        for kind in (0..6).map_while(ProfileChange::from_code) {
             assert_eq!(Change::new(1, -5, 9, kind, 3).kind(), kind);
         }
-        assert_eq!(kind_of(6), None);
+        assert_eq!(ProfileChange::from_code(6), None);
     }
 }

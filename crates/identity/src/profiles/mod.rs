@@ -12,5 +12,5 @@ mod timeline;
 mod values;
 
 pub use fold::ProfileFold;
-pub use state::{Profiles, Trait, TraitChange, TraitKind};
+pub use state::{Profiles, Trait, TraitKind};
 pub use timeline::{Seen, Timeline, View};

@@ -7,8 +7,6 @@ use pugmark_store::redb::{
 };
 use pugmark_store::{Error, ErrorKind, ProfileChange, Result, ValueRef, copy_table};
 
-use super::history::{code_of, kind_of};
-
 /// Number of a trait → its name.
 const TRAITS: TableDefinition<'_, u32, &str> = TableDefinition::new("profiles.traits");
 /// (sequence, place in the record) → (subject, timestamp, kind of change, number of the trait, kind of value, value).
@@ -57,7 +55,7 @@ pub(super) fn write_changes<'v>(
             ValueRef::Number(v) => (4, v.as_bytes()),
             ValueRef::Json(v) => (5, v.as_bytes()),
         };
-        let row = (*subject, *timestamp, code_of(*change), *of, kind, bytes);
+        let row = (*subject, *timestamp, change.code(), *of, kind, bytes);
         table.insert((*sequence, *place), row).map_err(|e| Error::index(CHANGES.name(), e))?;
     }
     Ok(())
@@ -93,7 +91,8 @@ pub(super) fn read_changes(txn: &ReadTransaction, traits: u32, mut add: impl FnM
         let ((sequence, place), (subject, timestamp, change, of, kind, bytes)) = (key.value(), row.value());
         let wrong =
             |what: &dyn fmt::Display| corrupt(&CHANGES, &format_args!("change {place} of sequence {sequence}: {what}"));
-        let change = kind_of(change).ok_or_else(|| wrong(&format_args!("kind {change}, the last is 5")))?;
+        let change =
+            ProfileChange::from_code(change).ok_or_else(|| wrong(&format_args!("kind {change}, the last is 5")))?;
         if of >= traits {
             return Err(wrong(&format_args!("trait {of} of {traits}")));
         }

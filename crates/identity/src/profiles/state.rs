@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pugmark_store::{ProfileChange, Sequence, SubjectId, Timestamp, Value, ValueRef};
+use pugmark_store::{ProfileChange, Sequence, ValueRef};
 
 use super::history::{Change, History};
 use super::values::{Interner, Values};
@@ -67,27 +67,20 @@ impl Trait {
         self.last <= through.number()
     }
 
+    /// How many changes there are.
+    pub fn change_count(&self) -> usize {
+        self.history.len()
+    }
+
     pub(super) fn sorted(&self) -> Vec<Change> {
         self.history.sorted()
     }
-}
 
-/// One change of one trait, as a history tells it.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct TraitChange {
-    /// The trait.
-    pub name: Arc<str>,
-    /// Of whom it was said.
-    pub subject: SubjectId,
-    /// From when on it is so.
-    pub timestamp: Timestamp,
-    /// Where in the log it stands.
-    pub sequence: Sequence,
-    /// How it changes what was there.
-    pub change: ProfileChange,
-    /// The value; `true` of an unset.
-    pub value: Value,
+    /// Takes in what came since, in the order of the log.
+    fn take(&mut self, changes: Vec<Change>) {
+        self.last = changes.last().map_or(self.last, Change::sequence);
+        self.history.add(changes);
+    }
 }
 
 /// Every change of every trait up to one sequence. It never changes, and a clone shares what it holds.
@@ -111,26 +104,6 @@ impl Profiles {
     pub fn kinds(&self, name: &str, through: Sequence) -> Option<Vec<TraitKind>> {
         let found = self.of(name, through)?;
         Some(found.kinds.iter().take_while(|(_, at)| *at <= through.number()).map(|(kind, _)| *kind).collect())
-    }
-
-    /// Every change of every trait of some subjects up to a sequence, in the order of (timestamp, sequence).
-    pub fn changes_of(&self, subjects: &[SubjectId], through: Sequence) -> Vec<TraitChange> {
-        let mut changes = Vec::new();
-        for (of, subject) in self.traits.iter().flat_map(|of| subjects.iter().map(move |subject| (of, *subject))) {
-            let own = of.history.of_subject(subject.number());
-            changes.extend(own.into_iter().filter(|change| change.sequence() <= through.number()).map(|change| {
-                TraitChange {
-                    name: Arc::clone(&of.name),
-                    subject,
-                    timestamp: Timestamp::from_microsecond(change.timestamp),
-                    sequence: Sequence::new(change.sequence()),
-                    change: change.kind(),
-                    value: self.values.value(change.value).to_owned(),
-                }
-            }));
-        }
-        changes.sort_by_key(|change| (change.timestamp, change.sequence));
-        changes
     }
 
     /// What is known of a trait; `None` for one that had not been seen by a sequence.
@@ -223,8 +196,10 @@ impl Maker {
 
     /// What is to be published.
     pub(super) fn profiles(&mut self) -> Profiles {
-        self.profiles = self.present();
-        self.recent.clear();
+        for (of, changes) in std::mem::take(&mut self.recent) {
+            Arc::make_mut(&mut self.profiles.traits[of as usize]).take(changes);
+        }
+        self.profiles.values = self.values.values.clone();
         self.profiles.clone()
     }
 
@@ -232,9 +207,7 @@ impl Maker {
     pub(super) fn present(&self) -> Profiles {
         let mut present = self.profiles.clone();
         for (of, changes) in &self.recent {
-            let own = Arc::make_mut(&mut present.traits[*of as usize]);
-            own.last = changes.last().map_or(own.last, Change::sequence);
-            own.history.add(changes.clone());
+            Arc::make_mut(&mut present.traits[*of as usize]).take(changes.clone());
         }
         present.values = self.values.values.clone();
         present

@@ -5,7 +5,7 @@ use std::ops::Range;
 use foldhash::HashMap;
 use pugmark_store::{Sequence, SubjectId, Value, ValueRef};
 
-use super::held::{Held, Standing, Sum};
+use super::held::{Held, Standing};
 use super::history::Change;
 use super::state::{Profiles, Trait};
 use super::values::Values;
@@ -15,7 +15,8 @@ use crate::persons::Persons;
 /// No value.
 const NOTHING: u32 = u32::MAX;
 
-/// What a trait was, of every person and from when on. It takes 20 bytes for each change and 8 for each person.
+/// What a trait was, of every person and from when on. It takes 20 bytes for each change, 8 for each person, 12 for each different value, and the texts of lists and
+/// sums.
 #[derive(Debug, Default)]
 pub struct Timeline {
     /// Ascending.
@@ -28,6 +29,7 @@ pub struct Timeline {
     states: Vec<u32>,
     values: Vec<Kept>,
     given: Values,
+    sums: Vec<Value>,
     /// Elements as JSON text.
     lists: Vec<Vec<String>>,
 }
@@ -37,7 +39,8 @@ pub struct Timeline {
 enum Kept {
     /// As it was given.
     Given(u32),
-    Sum(Sum),
+    /// The place of a sum.
+    Sum(u32),
     /// That many elements of a list.
     List(u32, u32),
 }
@@ -58,23 +61,27 @@ pub struct View<'a> {
 }
 
 impl Profiles {
-    /// What a trait of these profiles was; `hides` tells the subjects that are left out.
-    pub fn timeline(&self, of: &Trait, view: View<'_>, hides: impl Fn(SubjectId) -> bool) -> Timeline {
+    /// What a trait of these profiles was; `hides` tells what is left out.
+    pub fn timeline(&self, of: &Trait, view: View<'_>, hides: impl Fn(SubjectId, Sequence) -> bool) -> Timeline {
         let View { persons, through, past } = view;
         let mut changes: Vec<(u32, Change)> = of
             .sorted()
             .into_iter()
-            .filter(|change| change.sequence() <= through.number() && !hides(SubjectId::new(change.subject)))
+            .filter(|change| {
+                let (subject, sequence) = (SubjectId::new(change.subject), Sequence::new(change.sequence()));
+                sequence <= through && !hides(subject, sequence)
+            })
             .map(|change| (persons.person_of(SubjectId::new(change.subject)).number(), change))
             .collect();
         // Sorted by subject, they are sorted by person where everybody is a person of their own.
         if persons.has_links() {
             changes.sort_by_key(|(person, change)| (*person, change.timestamp, change.sequence()));
         }
-        let mut timeline = Timeline { given: self.values().clone(), ..Timeline::default() };
+        let given = self.values();
+        let mut timeline = Timeline { given: given.clone(), ..Timeline::default() };
         let mut places: HashMap<u32, u32> = HashMap::default();
         for own in changes.chunk_by(|(a, _), (b, _)| a == b) {
-            timeline.push(own, persons, past, &mut places);
+            timeline.push(own, (given, persons), past, &mut places);
         }
         timeline
     }
@@ -82,9 +89,14 @@ impl Profiles {
 
 impl Timeline {
     /// Takes in the changes of one person.
-    fn push(&mut self, changes: &[(u32, Change)], persons: &Persons, past: bool, places: &mut HashMap<u32, u32>) {
+    fn push(
+        &mut self,
+        changes: &[(u32, Change)],
+        (given, persons): (&Values, &Persons),
+        past: bool,
+        places: &mut HashMap<u32, u32>,
+    ) {
         let Some((person, _)) = changes.first() else { return };
-        let given = self.given.clone();
         let value = |number: u32| given.value(number);
         let lists = small(self.lists.len());
         let mut held = Held::new();
@@ -110,14 +122,17 @@ impl Timeline {
         let next = small(self.values.len());
         let kept = match &held.standing {
             Standing::Nothing => return NOTHING,
-            Standing::Given(number) => match places.insert(*number, next) {
-                Some(place) => {
-                    places.insert(*number, place);
+            Standing::Given(number) => {
+                let place = *places.entry(*number).or_insert(next);
+                if place != next {
                     return place;
                 }
-                None => Kept::Given(*number),
-            },
-            Standing::Sum(sum) => Kept::Sum(*sum),
+                Kept::Given(*number)
+            }
+            Standing::Sum(sum) => {
+                self.sums.push(sum.value());
+                Kept::Sum(small(self.sums.len() - 1))
+            }
             Standing::List => {
                 let last = small(held.lists.len()).saturating_sub(1);
                 Kept::List(lists + last, held.lists.last().map_or(0, |list| small(list.len())))
@@ -139,12 +154,20 @@ impl Timeline {
     pub fn with_value<T>(&self, place: u32, take: impl FnOnce(ValueRef<'_>) -> T) -> T {
         match self.values[place as usize] {
             Kept::Given(number) => take(self.given.value(number)),
-            Kept::Sum(sum) => take(sum.value().borrowed()),
+            Kept::Sum(sum) => take(self.sums[sum as usize].borrowed()),
             Kept::List(list, length) => {
                 let elements = &self.lists[list as usize][..length as usize];
                 take(Value::Json(format!("[{}]", elements.join(","))).borrowed())
             }
         }
+    }
+
+    /// Whether the value at a place is a list that was made by appending: it takes its length to write it.
+    ///
+    /// # Panics
+    /// As [`with_value`](Self::with_value).
+    pub fn is_list(&self, place: u32) -> bool {
+        matches!(self.values[place as usize], Kept::List(..))
     }
 
     /// The place of the value that a person has now, if there is one.
@@ -172,6 +195,7 @@ impl Timeline {
             + self.at.capacity() * size_of::<(i64, u64)>()
             + self.states.capacity() * 4
             + self.values.capacity() * size_of::<Kept>()
+            + self.sums.capacity() * size_of::<Value>()
             + elements.sum::<usize>()
     }
 

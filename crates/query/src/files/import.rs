@@ -97,9 +97,9 @@ pub struct Summary {
     pub import_id: ImportId,
     /// Events stored.
     pub accepted: u64,
-    /// Events that were stored already.
+    /// Events and changes of traits that were stored already.
     pub duplicates: u64,
-    /// Events whose message id is stored with other content; the first stands. They are also reported as rejects.
+    /// Events and changes of traits whose message id is stored with other content; the first stands. They are also reported as rejects.
     pub conflicts: u64,
     /// Lines and rows that are no entry or break a rule.
     pub rejected: u64,

@@ -6,8 +6,6 @@ use foldhash::fast::FixedState;
 use pugmark_store::{EventView, ProfileUpdate, Timestamp, ValueRef};
 use sha2::{Digest, Sha256};
 
-use super::ndjson::kind_name;
-
 /// 128 bits of the SHA-256 of an event's name, distinct id, timestamp and properties.
 ///
 /// The bytes that are hashed are frozen: another choice would let a second import of an old file add everything again.
@@ -28,9 +26,10 @@ impl RowHash {
         Self(first_half(buffer))
     }
 
-    /// Hashes a change of traits, in the order in which they are changed, under a name that no event has.
+    /// Hashes a change of traits, in the order in which they are changed, under an empty name, which no event has.
     pub(super) fn of_profile(update: &ProfileUpdate, buffer: &mut Vec<u8>) -> Self {
-        begin(buffer, &format!(" {}", kind_name(update.change)), &update.distinct_id, update.timestamp);
+        begin(buffer, "", &update.distinct_id, update.timestamp);
+        buffer.push(update.change.code());
         update.recorded().for_each(|property| put_property(buffer, property));
         Self(first_half(buffer))
     }
@@ -137,7 +136,7 @@ mod tests {
         assert_eq!(ordinals.message_id(row), "fc18825d-f013-82ed-d175-7b96d04fcc82");
         let update = ProfileUpdate::set("00004").with("plan", "pro").at("1997-01-01".parse().unwrap());
         let row = RowHash::of_profile(&update, &mut Vec::new());
-        assert_eq!(ordinals.message_id(row), "d0cb5cce-183c-1824-7287-0d0e0381036d");
+        assert_eq!(ordinals.message_id(row), "3c3f89d3-0717-3fff-06b4-91d5bb6fe274");
     }
 
     #[test]

@@ -9,9 +9,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringViewArray, StringViewBuilder, UInt32Array,
 };
 use datafusion::arrow::compute::{cast, take};
-use datafusion::arrow::datatypes::{
-    DataType, Field, FieldRef, TimeUnit, TimestampMicrosecondType, UInt32Type, UInt64Type,
-};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use datafusion::common::{Result, ScalarValue, exec_err, internal_err, plan_err};
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
@@ -22,7 +20,7 @@ use pugmark_identity::{Persons, Profiles, Seen, Timeline, Trait, TraitKind, View
 use pugmark_registry::ColumnType;
 use pugmark_store::{Hidden, Sequence, SubjectId, ValueRef};
 
-use crate::columns::data_type;
+use crate::columns::{data_type, instant};
 use crate::engine::QuerySnapshot;
 use crate::local::{ColumnCache, Kept};
 
@@ -30,6 +28,11 @@ use crate::local::{ColumnCache, Kept};
 pub(crate) const PROFILE: &str = "profile";
 /// Name of the function that reads a trait as it was when an event happened.
 pub(crate) const PROFILE_AT: &str = "profile_at";
+
+/// Memory for each change of a trait while it is made what it was of everybody.
+const MAKING_BYTES: usize = 96;
+/// Texts of a batch that take more than this beside its rows are copied out of those of everybody.
+const SHARED_BYTES: usize = 64 << 10;
 
 /// The functions over the traits of a snapshot. What they make of them is of `pool`, where `cache` does not keep it.
 pub(super) fn scalars(
@@ -97,6 +100,21 @@ impl ScalarUDFImpl for OfProfile {
                 false => plan_err!("profile takes a name, or a name and a person, found {found} arguments"),
             };
         }
+        let kinds: Vec<&DataType> = args.arg_fields.iter().map(|field| field.data_type()).collect();
+        let is_number = |kind: &DataType| kind.is_integer() || *kind == DataType::Null;
+        let is_instant = |kind: &DataType| match kind {
+            DataType::Timestamp(..) | DataType::Null => true,
+            other => other.is_string(),
+        };
+        match kinds.as_slice() {
+            [_, person, ..] if !is_number(person) => {
+                return plan_err!("{} takes the number of a person, as in events.person, found {person}", self.name());
+            }
+            [_, _, at, sequence] if !is_instant(at) || !is_number(sequence) => {
+                return plan_err!("profile_at takes a timestamp and a sequence, found {at} and {sequence}");
+            }
+            _ => {}
+        }
         let name = args.scalar_arguments.first().copied().flatten().and_then(ScalarValue::try_as_str);
         let Some(Some(name)) = name else { return plan_err!("{} takes one name in single quotes", self.name()) };
         Ok(Arc::new(Field::new(self.name(), data_type(self.traits.column(name)), true)))
@@ -122,8 +140,7 @@ impl ScalarUDFImpl for OfProfile {
         let places: UInt32Array = match when {
             [] => (0..rows).map(|row| timeline.last(of(row)?, &mut seen)).collect(),
             [timestamps, sequences] => {
-                let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
-                let timestamps = cast(&timestamps.to_array(rows)?, &instant)?;
+                let timestamps = cast(&timestamps.to_array(rows)?, &instant())?;
                 let sequences = cast(&sequences.to_array(rows)?, &DataType::UInt64)?;
                 let at = timestamps.as_primitive::<TimestampMicrosecondType>();
                 let number = sequences.as_primitive::<UInt64Type>();
@@ -178,17 +195,23 @@ impl Traits {
             return Ok(known.clone());
         }
         let reservation = MemoryConsumer::new("traits").register(&self.pool);
-        let made = match self.profiles.of(name, self.through) {
-            Some(of) => self.made(name, of, past)?,
+        let (resolved, is_kept) = match self.profiles.of(name, self.through) {
+            Some(of) => {
+                if !self.is_kept(of, past) {
+                    reservation.try_grow(of.change_count() * MAKING_BYTES)?;
+                }
+                self.made(name, of, past)?
+            }
             None => (Arc::new(self.make(name, None, past)), false),
         };
-        let (resolved, is_kept) = made;
-        if !is_kept {
-            reservation.try_grow(resolved.bytes())?;
-        }
+        reservation.try_resize(if is_kept { 0 } else { resolved.bytes() })?;
         let held = Held { resolved, reservation: Arc::new(reservation) };
         all.insert((name.to_owned(), past), held.clone());
         Ok(held)
+    }
+
+    fn is_kept(&self, of: &Arc<Trait>, past: bool) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.has(of, Kept::Trait(past)))
     }
 
     /// What is made of a trait, and whether the cache keeps it.
@@ -204,12 +227,12 @@ impl Traits {
             Ok::<_, DataFusionError>((made, bytes))
         };
         let resolved = cache.get_if(of, Kept::Trait(past), is_it, make)?;
-        Ok((resolved, cache.has(of, Kept::Trait(past))))
+        Ok((resolved, self.is_kept(of, past)))
     }
 
     fn make(&self, name: &str, of: Option<&Arc<Trait>>, past: bool) -> Resolved {
         let view = View { persons: &self.persons, through: self.through, past };
-        let hides = |subject| self.hidden.is_erased(subject);
+        let hides = |subject, sequence| self.hidden.is_erased(subject) || self.hidden.hides(subject, sequence);
         let timeline = of.map(|of| self.profiles.timeline(of, view, hides)).unwrap_or_default();
         let values = values(&timeline, self.column(name));
         Resolved { timeline, values, persons: Arc::clone(&self.persons), hidden: Arc::clone(&self.hidden) }
@@ -227,7 +250,7 @@ struct Held {
 /// One trait of everybody.
 struct Resolved {
     timeline: Timeline,
-    /// Its different values in their type; none for lists, which are written when they are asked for: each is the beginning of another.
+    /// Its different values in their type; none where that is a list: those are written when they are asked for, each is the beginning of another.
     values: Option<ArrayRef>,
     persons: Arc<Persons>,
     hidden: Arc<Hidden>,
@@ -236,29 +259,34 @@ struct Resolved {
 /// The values of a timeline as a column; NULL for one of another type.
 fn values(timeline: &Timeline, column: ColumnType) -> Option<ArrayRef> {
     let count = u32::try_from(timeline.value_count()).expect("invariant: places are of 32 bits");
+    // A list in a column of another type is NULL, and need not be written for that.
+    let scalar = |place| (!timeline.is_list(place)).then_some(place);
     Some(match column {
         ColumnType::Bool => Arc::new(BooleanArray::from_iter((0..count).map(|place| {
-            timeline.with_value(place, |value| match value {
+            timeline.with_value(scalar(place)?, |value| match value {
                 ValueRef::Bool(v) => Some(v),
                 _ => None,
             })
         }))),
         ColumnType::Int => Arc::new(Int64Array::from_iter((0..count).map(|place| {
-            timeline.with_value(place, |value| match value {
+            timeline.with_value(scalar(place)?, |value| match value {
                 ValueRef::Int(v) => Some(v),
                 _ => None,
             })
         }))),
-        ColumnType::Float => {
-            Arc::new(Float64Array::from_iter((0..count).map(|place| timeline.with_value(place, ColumnType::double))))
-        }
+        ColumnType::Float => Arc::new(Float64Array::from_iter(
+            (0..count).map(|place| timeline.with_value(scalar(place)?, ColumnType::double)),
+        )),
         ColumnType::Text => {
             let mut texts = StringViewBuilder::with_capacity(count as usize);
             for place in 0..count {
-                timeline.with_value(place, |value| match value {
-                    ValueRef::Text(v) => texts.append_value(v),
-                    _ => texts.append_null(),
-                });
+                match scalar(place) {
+                    Some(place) => timeline.with_value(place, |value| match value {
+                        ValueRef::Text(v) => texts.append_value(v),
+                        _ => texts.append_null(),
+                    }),
+                    None => texts.append_null(),
+                }
             }
             Arc::new(texts.finish())
         }
@@ -277,7 +305,12 @@ impl Held {
     fn take(&self, places: &UInt32Array) -> Result<ArrayRef> {
         let Resolved { timeline, values, .. } = &*self.resolved;
         if let Some(values) = values {
-            return Ok(take(values, places, None)?);
+            let taken = take(values, places, None)?;
+            // What holds a batch, a sort say, is charged with all that it refers to.
+            return Ok(match taken.as_string_view_opt() {
+                Some(texts) if texts.get_buffer_memory_size() > SHARED_BYTES => Arc::new(texts.gc()),
+                _ => taken,
+            });
         }
         let mut written: HashMap<u32, u32> = HashMap::new();
         let mut texts = StringViewBuilder::new();

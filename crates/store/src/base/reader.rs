@@ -100,16 +100,12 @@ pub(crate) fn each_operation<E>(
     records: Vec<BaseRecord<'_>>,
     mut each: impl FnMut(&Committed<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
+    let mut names = names.to_vec();
     for BaseRecord { sequence, received_at, record } in records {
-        let payload = Payload {
-            received_at,
-            import: None,
-            base_time: received_at,
-            names: names.to_vec(),
-            subjects: Vec::new(),
-            records: vec![record],
-        };
+        let (subjects, records) = (Vec::new(), vec![record]);
+        let payload = Payload { received_at, import: None, base_time: received_at, names, subjects, records };
         each(&Committed { first_sequence: Sequence::new(sequence), payload: &payload })?;
+        names = payload.names;
     }
     Ok(())
 }

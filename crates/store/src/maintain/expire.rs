@@ -20,8 +20,8 @@ use crate::runs::{Fingerprint, content_hash_of_record};
 use crate::store::{Shared, Store};
 use crate::time::Timestamp;
 
-/// Most events that one base takes over, unless a single segment has more: so many message ids are in memory while it is written.
-const BASE_EVENTS: u64 = 4_000_000;
+/// Most records that one base takes over, unless a single segment has more: so many message ids are in memory while it is written.
+const BASE_RECORDS: u64 = 4_000_000;
 
 /// What an expiry removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,10 +81,10 @@ impl Shared {
         let (front, rest) = segments.split_at(front);
         let mut left = front;
         while !left.is_empty() {
-            let mut events = 0;
-            let fits = left.iter().take_while(|(.., span)| {
-                events += span.events;
-                events <= BASE_EVENTS
+            let mut records = 0;
+            let fits = left.iter().take_while(|(segment, last, _)| {
+                records += last.number() + 1 - segment.first.number();
+                records <= BASE_RECORDS
             });
             let (group, after) = left.split_at(fits.count().max(1));
             let Some(records) = self.take_over(group, before, &hidden, go_on)? else { return Ok(done) };

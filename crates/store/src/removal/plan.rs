@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard};
 
 use super::fold::REMOVAL;
 use super::hidden::Hidden;
-use crate::base::rewrite_base;
+use crate::base::{BaseReader, rewrite_base};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ImportId, Sequence, SubjectId};
 use crate::limits::{ERASURE_MAX_SUBJECTS, FRAME_MAX_RECORDS, RETRACTION_MAX_RANGES};
@@ -104,7 +104,7 @@ impl Store {
         self.retract_rows(None, filter, sequences.into_iter().map(|(first, count)| (first.number(), count)).collect())
     }
 
-    /// Withdraws every event that an import brought, as [`retract`](Self::retract) does.
+    /// Withdraws every event and every change of a profile that an import brought, as [`retract`](Self::retract) does.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for an import that brought nothing which is still there; those of the disk.
@@ -116,16 +116,18 @@ impl Store {
                 return Ok(());
             }
             for (sequence, record) in (frame.first_sequence().number()..).zip(&payload.records) {
-                match (record, rows.last_mut()) {
-                    (Record::Event(_), Some((first, count))) if *first + *count == sequence => *count += 1,
-                    (Record::Event(_), _) => rows.push((sequence, 1)),
-                    _ => {}
+                if !matches!(record, Record::Event(_) | Record::Profile(_)) {
+                    continue;
+                }
+                match rows.last_mut() {
+                    Some((first, count)) if *first + *count == sequence => *count += 1,
+                    _ => rows.push((sequence, 1)),
                 }
             }
             Result::Ok(())
         })?;
         if rows.is_empty() {
-            return Err(Error::new(ErrorKind::Invalid, format!("no event in the store is of the import {import}")));
+            return Err(Error::new(ErrorKind::Invalid, format!("nothing in the store is of the import {import}")));
         }
         self.retract_rows(Some(*import.as_bytes()), None, rows)
     }
@@ -177,7 +179,8 @@ impl Store {
         receipt.removals = hidden.open().iter().map(|removal| removal.sequence).collect();
         receipt.subjects = hidden.subjects.len();
         let through = self.shared.seal_active()?;
-        let removed = self.removed_ids(&hidden)?;
+        let in_bases = self.hidden_in_bases(&hidden)?;
+        let removed = self.removed_ids(&hidden, &in_bases)?;
         lock(&self.shared.state).purge_ids(&removed)?;
         drop(removed);
         let aside = lock(&self.shared.state).quarantine.aside(through);
@@ -188,7 +191,7 @@ impl Store {
             Ok(removed > 0)
         };
         let rewritten = self.shared.rewrite_segments(Sequence::FIRST..=through, Some(&mut edit), &|| true)?;
-        self.rewrite_bases(&hidden)?;
+        self.rewrite_bases(&hidden, &in_bases)?;
         lock(&self.shared.state).forget_conflicts(&aside.settled)?;
         (receipt.records, receipt.segments) = (records, rewritten.segments as u64);
         self.reprocess(|name| name != REMOVAL)?;
@@ -200,9 +203,12 @@ impl Store {
         Ok(receipt)
     }
 
-    /// The message ids of the events that `hidden` hides, but for those that a later event has taken again.
-    fn removed_ids(&self, hidden: &Hidden) -> Result<RemovedIds> {
+    /// The message ids of what `hidden` hides, but for those that a later record has taken again.
+    fn removed_ids(&self, hidden: &Hidden, in_bases: &BTreeSet<[u8; 16]>) -> Result<RemovedIds> {
         let mut removed = RemovedIds::default();
+        for fingerprint in in_bases {
+            removed.erased.insert(Fingerprint::from_bytes(*fingerprint));
+        }
         each_ahead(self.scan(Sequence::FIRST)?, |frame| {
             for (sequence, record) in (frame.first_sequence().number()..).zip(&frame.payload()?.records) {
                 let (subject, message_id) = match record {
@@ -225,6 +231,24 @@ impl Store {
         Ok(removed)
     }
 
+    /// The message ids of the profiles in bases that `hidden` hides.
+    fn hidden_in_bases(&self, hidden: &Hidden) -> Result<BTreeSet<[u8; 16]>> {
+        let mut found = BTreeSet::new();
+        for base in self.shared.base_dir.bases()? {
+            let mut reader = BaseReader::open(&self.shared.base_dir, &base)?;
+            while let Some(section) = reader.next()? {
+                let BaseSection::Operations { records, .. } = section.decode()? else { continue };
+                found.extend(records.iter().filter_map(|kept| match &kept.record {
+                    Record::Profile(Profile { subject, message_id, .. }) if hidden.subjects.contains(*subject) => {
+                        Some(*Fingerprint::of_message_id(message_id).as_bytes())
+                    }
+                    _ => None,
+                }));
+            }
+        }
+        Ok(found)
+    }
+
     /// Writes records of the store's own, durably, and shows what they change.
     pub(crate) fn record(&self, records: Vec<Record<'_>>) -> Result<Sequence> {
         self.record_in(lock(&self.shared.state), records)
@@ -238,8 +262,8 @@ impl Store {
         Ok(sequence)
     }
 
-    /// Removes from the bases what is erased: ids, and the operations that speak of them.
-    fn rewrite_bases(&self, hidden: &Hidden) -> Result<()> {
+    /// Removes from the bases what is erased: ids, the operations that speak of them, and what those with `message_ids` said.
+    fn rewrite_bases(&self, hidden: &Hidden, message_ids: &BTreeSet<[u8; 16]>) -> Result<()> {
         let _alone = lock(&self.shared.maintenance);
         let no_conflicts = Aside::default();
         let edit = |section: &mut BaseSection<'_>| match section {
@@ -258,7 +282,15 @@ impl Store {
                 }
                 Ok(records.len() < before)
             }
-            BaseSection::MessageIds(_) => Ok(false),
+            BaseSection::MessageIds(ids) => {
+                let mut changed = false;
+                for (_, content) in
+                    ids.iter_mut().filter(|(id, content)| *content != CONTENT_GONE && message_ids.contains(id))
+                {
+                    (*content, changed) = (CONTENT_GONE, true);
+                }
+                Ok(changed)
+            }
         };
         for base in self.shared.base_dir.bases()? {
             if rewrite_base(&self.shared.base_dir, &base, SEALED_LEVEL, self.clock().now(), &edit)? {
@@ -319,7 +351,7 @@ fn tombstone(hidden: &Hidden, aside: &Aside, sequence: u64, record: &Record<'_>)
                 message: Some(RemovedMessage { fingerprint, content: CONTENT_GONE }),
             });
         }
-        Record::Event(_) if hidden.sequences.contains(sequence) => {
+        Record::Event(_) | Record::Profile(_) if hidden.sequences.contains(sequence) => {
             return Some(Tombstone { why: Removal::Retracted, message: None });
         }
         Record::Conflict(_) if aside.is_over(Sequence::new(sequence)) => {

@@ -109,16 +109,9 @@ pub(crate) fn content_hash_of_profile(
     subject: SubjectId,
     timestamp: Option<Timestamp>,
 ) -> u64 {
-    // No event has such a name: it would be blank.
-    let name = match change {
-        ProfileChange::Set => " 0",
-        ProfileChange::SetOnce => " 1",
-        ProfileChange::Unset => " 2",
-        ProfileChange::Add => " 3",
-        ProfileChange::Append => " 4",
-        ProfileChange::Union => " 5",
-    };
-    traits.content(name, subject, timestamp, &mut Vec::new())
+    let [a, b, c, d] = subject.number().to_le_bytes();
+    // No event has an empty name.
+    traits.content_of("", &[a, b, c, d, change.code()], timestamp, &mut Vec::new())
 }
 
 /// That of a change of a profile as the log holds it.

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use pugmark_store::{
-    Entry, Event, Options, Outcome, ProfileChange, ProfileUpdate, Record, Sequence, Store, Value, ValueRef, limits,
+    AppendOptions, Entry, Event, ImportId, Options, Outcome, ProfileChange, ProfileUpdate, Record, Sequence, Store,
+    Value, ValueRef, limits,
 };
 
 use super::common::rejected;
@@ -95,4 +96,31 @@ fn an_unset_is_recorded_in_one_way() {
         assert_eq!((profile.change, profile.traits[0].1), (ProfileChange::Unset, ValueRef::Bool(true)));
         assert_eq!(payload.names, ["plan"]);
     }
+}
+
+#[test]
+fn what_an_import_said_of_people_is_taken_back_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let set = |plan: &str| ProfileUpdate::set("ann").with("plan", plan).message_id("p1");
+    let import = ImportId::from_bytes([7; 16]);
+    let options = AppendOptions { import: Some(import), ..AppendOptions::default() };
+    let wrong: Vec<Entry> = vec![set("wrong").into(), Event::new("view", "ann").message_id("e1").into()];
+    store.submit(wrong, &options).unwrap().wait().unwrap();
+    one(&store, ProfileUpdate::set("ann").with("plan", "kept").message_id("p2"));
+    assert_eq!(one(&store, set("right")), Outcome::Conflict(None));
+    store.retract_import(import).unwrap();
+    let receipt = store.finish_removals().unwrap();
+    assert_eq!(receipt.records, 2);
+    assert!(matches!(one(&store, set("right")), Outcome::Accepted(_)));
+    assert_eq!(one(&store, set("right")), Outcome::Duplicate);
+    let mut plans = Vec::new();
+    for frame in store.scan(Sequence::FIRST).unwrap() {
+        for record in frame.unwrap().payload().unwrap().records {
+            if let Record::Profile(profile) = record {
+                plans.push(profile.traits[0].1.to_owned());
+            }
+        }
+    }
+    assert_eq!(plans, [Value::from("kept"), Value::from("right")]);
 }

@@ -109,7 +109,11 @@ fn each_row_of(
             }
             Record::Identify(link) => ids.operation(link, "identify", ["anonymous_id", "user_id"]),
             Record::Alias(link) => ids.operation(link, "alias", ["id", "to"]),
-            Record::Profile(profile) if hidden.is_erased(SubjectId::new(profile.subject)) => None,
+            Record::Profile(profile)
+                if hidden.hides(SubjectId::new(profile.subject), batch.first_sequence.plus(place)) =>
+            {
+                None
+            }
             Record::Profile(profile) => ids.of_subject(profile.subject).map(|distinct_id| {
                 Row::Profile(ProfileRow {
                     distinct_id,

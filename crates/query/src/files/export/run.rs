@@ -54,7 +54,7 @@ pub enum ExportFormat {
 pub struct Export {
     /// The form of the output.
     pub format: ExportFormat,
-    /// Only events of this instant and later. Operations have no instant and are always written.
+    /// Only events of this instant and later. Operations are always written.
     pub from: Option<Timestamp>,
     /// Only events before this instant.
     pub to: Option<Timestamp>,

@@ -5,11 +5,11 @@ use std::fmt;
 use pugmark_store::{
     Event, EventBlock, EventDraft, EventView, Operation, ProfileChange, ProfileUpdate, Timestamp, Value, ValueRef,
 };
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::json::{JsonText, into_text};
 use super::numbers::Numbers;
-use super::properties::{NamesSeed, PropertiesSeed, PropertySeed, Scratch, Traits};
+use super::properties::{NamesSeed, PassOver, PropertiesSeed, PropertySeed, Scratch, Traits};
 use crate::files::mapping::{Field, Mapping};
 use crate::files::pipeline::Reading;
 use crate::files::timestamp;
@@ -54,7 +54,7 @@ impl<'m> LineParser<'m> {
             self.scratch.traits = match (self.scratch.traits, change) {
                 (Traits::Of(change), _) => return profile(event.view(), change).map(Line::Operation),
                 (_, Some(change)) => Traits::Of(change),
-                // It is an event, whose name came last.
+                // It is an event or something else that has traits.
                 (Traits::PassedOver, None) => Traits::Property,
                 _ => {
                     if event.name().is_empty()
@@ -287,21 +287,17 @@ impl<'de> Visitor<'de> for LineSeed<'_, '_> {
                         read_of_profile(&mut members, change, scratch, event)?;
                         continue;
                     }
-                    if scratch.name == "traits" && event.name().is_empty() && scratch.traits == Traits::Ahead {
-                        members.next_value::<IgnoredAny>()?;
+                    if scratch.name == "traits" && event.name().is_empty() && scratch.traits != Traits::Property {
+                        members.next_value_seed(PassOver(&mut scratch.numbers))?;
                         scratch.traits = Traits::PassedOver;
                         continue;
                     }
                     scratch.field = Some("properties");
-                    let is_kind = scratch.name == "type" && scratch.traits == Traits::default();
                     members.next_value_seed(PropertySeed {
                         scratch: &mut *scratch,
                         event: &mut *event,
                         flatten: true,
                     })?;
-                    if is_kind && kind_of(event.view()).and_then(change_of).is_some() {
-                        scratch.traits = Traits::Ahead;
-                    }
                     continue;
                 }
             };
@@ -333,7 +329,7 @@ fn read_of_profile<'de, A: MapAccess<'de>>(
     event: &mut EventDraft<'_>,
 ) -> Result<(), A::Error> {
     match scratch.name.as_str() {
-        "type" => members.next_value::<IgnoredAny>().map(drop),
+        "type" => members.next_value_seed(PassOver(&mut scratch.numbers)),
         "traits" => {
             scratch.field = Some("traits");
             match change {

@@ -25,14 +25,12 @@ pub(super) struct Scratch {
 /// What a member `traits` of a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Traits {
-    /// A property, unless the line turns out to change traits.
+    /// A property, if the line has the name of an event.
     #[default]
     Unknown,
-    /// The line changes traits, unless it turns out to be an event: the member need not be read before that is known.
-    Ahead,
-    /// It has not been read.
+    /// It has not been read, before it is known what the line is.
     PassedOver,
-    /// A property, as the line is an event.
+    /// A property, as the line changes no traits.
     Property,
     /// What the line changes in this way.
     Of(ProfileChange),
@@ -50,6 +48,17 @@ impl Scratch {
 pub(super) struct PropertiesSeed<'a, S> {
     pub(super) scratch: &'a mut Scratch,
     pub(super) event: &'a mut S,
+}
+
+/// Passes over a value, but counts its numbers: [`Numbers`] tells those of a line by their places.
+pub(super) struct PassOver<'a>(pub(super) &'a mut Numbers);
+
+impl<'de> DeserializeSeed<'de> for PassOver<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        JsonText { out: &mut Vec::new(), numbers: self.0 }.deserialize(deserializer)
+    }
 }
 
 /// Reads the names of traits: a list of them, or the members of an object.
@@ -88,7 +97,7 @@ impl<'de, S: PropertySink> Visitor<'de> for NamesSeed<'_, S> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
         self.scratch.name.clear();
         while members.next_key_seed(NameSeed(&mut self.scratch.name))?.is_some() {
-            members.next_value::<IgnoredAny>()?;
+            members.next_value_seed(PassOver(&mut self.scratch.numbers))?;
             self.push()?;
         }
         Ok(())

@@ -174,11 +174,29 @@ fn changes_of_traits_are_read_whatever_comes_first() {
     }
     // As long as a name may be, and as many as there may be.
     let many: Vec<String> = (0..1_024).map(|n| format!(r#""{n:0255}":1"#)).collect();
-    let line = format!(r#"{{"type":"union","distinct_id":"u","traits":{{{}}}}}"#, many.join(","));
-    assert_eq!(profile(&line).traits.len(), 1_024);
+    let many = many.join(",");
+    for line in [
+        format!(r#"{{"type":"union","distinct_id":"u","traits":{{{many}}}}}"#),
+        format!(r#"{{"traits":{{{many}}},"distinct_id":"u","type":"union"}}"#),
+    ] {
+        assert_eq!(profile(&line).traits.len(), 1_024);
+    }
+    // Numbers that are passed over count, where others need their text.
+    let big = "98765432109876543210";
+    for line in [
+        format!(r#"{{"type":"unset","traits":{{"plan":1}},"distinct_id":{big}}}"#),
+        format!(r#"{{"traits":{{"plan":1,"x":[2,{{"y":3}}]}},"type":"set","distinct_id":{big}}}"#),
+        format!(r#"{{"type":5,"traits":{{"plan":1}},"type":"set","distinct_id":{big}}}"#),
+    ] {
+        assert_eq!(profile(&line).distinct_id, big, "{line}");
+    }
     // An event may have a type and traits.
     let line = r#"{"type":"set","traits":{"a":1},"distinct_id":"u","event":"e"}"#;
     assert_eq!(event(line), Event::new("e", "u").property("type", "set").property("traits.a", 1));
+    let visits = Reading { mapping: Mapping::default(), default_event: Some("visit".to_owned()) };
+    let expected = Event::new("visit", "u").property("traits.a", 1).property("type", "x");
+    let read = parse_as(&visits, r#"{"traits":{"a":1},"type":"x","distinct_id":"u"}"#);
+    assert_eq!(read, Ok(Entry::Event(expected)));
 }
 
 #[test]
