@@ -11,8 +11,8 @@ use pugmark_fuzz::folds;
 use pugmark_fuzz::model::{Model, Pending, Sent, day, name};
 use pugmark_store::simulated::{Image, Loss};
 use pugmark_store::{
-    AppendOptions, Durability, Entry, ErrorKind, ImportId, ManualClock, OpenMode, Operation, Options, Result, Sequence,
-    Settle, SimulatedStorage, Storage, Store,
+    AppendOptions, Durability, Entry, ErrorKind, ImportId, ManualClock, OpenMode, Operation, Options, ProfileUpdate,
+    Record, Result, Sequence, Settle, SimulatedStorage, Storage, Store,
 };
 
 const DIR: &str = "/store";
@@ -29,6 +29,11 @@ enum Op {
     Identify {
         anonymous: u8,
         user: u8,
+    },
+    /// What is said of somebody; whether it is retracted is the range's affair.
+    Profile {
+        who: u8,
+        content: u8,
     },
     Checkpoint,
     Compact,
@@ -172,6 +177,12 @@ impl Run {
                 self.store().append(vec![Entry::Operation(link)])?;
                 self.done();
             }
+            Op::Profile { who, content } => {
+                self.model.mention(who);
+                let update = ProfileUpdate::add(name(who)).with("c", u32::from(content)).at(day(content % 16));
+                self.store().append(vec![update.into()])?;
+                self.done();
+            }
             Op::Checkpoint => {
                 self.store().checkpoint()?;
                 self.done();
@@ -288,7 +299,7 @@ impl Run {
             let payload = frame.payload().expect("decodes");
             if payload.import == Some(*import.as_bytes()) {
                 let events = payload.records.iter().enumerate();
-                let events = events.filter(|(_, record)| matches!(record, pugmark_store::Record::Event(_)));
+                let events = events.filter(|(_, record)| matches!(record, Record::Event(_) | Record::Profile(_)));
                 rows.extend(events.map(|(at, _)| (frame.first_sequence().plus(at as u64), 1)));
             }
         }
