@@ -81,13 +81,14 @@ pub(crate) struct Question {
     /// IANA time zone whose calendar counts, such as Europe/Berlin; by default UTC
     #[arg(long, value_name = "ZONE", help_heading = "Range and filter")]
     zone: Option<String>,
-    /// Read only events for which this SQL expression is true, such as "country = 'DE' and amount > 10"
+    /// Read only events for which this SQL expression is true, such as "country = 'DE' and amount > 10"; profile('plan') is a trait of the person,
+    /// profile_at('plan') what it was when the event happened
     #[arg(long, value_name = "SQL", help_heading = "Range and filter")]
     filter: Option<String>,
     /// Cut the answer by a property; up to three times, or with commas between
     #[arg(long, value_name = "PROPERTY", value_delimiter = ',', help_heading = "Breakdown")]
     by: Vec<String>,
-    /// Cut the answer by a SQL expression over the event
+    /// Cut the answer by a SQL expression over the event, such as "profile('plan')"
     #[arg(long, value_name = "SQL", help_heading = "Breakdown")]
     by_sql: Vec<String>,
     /// How many values to show before the rest is folded into (other); 25 by default

@@ -111,7 +111,7 @@ fn histories(of: RangeFrom<u64>, background: bool) {
     let every = std::env::var("PUGMARK_STOPS").map(|count| count.parse::<usize>().expect("a number")).ok();
     let histories: Vec<History> = of.take(every.unwrap_or(1)).map(|seed| History::of(seed, STEPS)).collect();
     let kinds: BTreeSet<String> = histories.iter().flat_map(History::kinds).collect();
-    assert!(every.is_none() || kinds.len() == 13, "{kinds:?}");
+    assert!(every.is_none() || kinds.len() == 14, "{kinds:?}");
     let step = if every.is_some() { 1 } else { 41 };
     let stops: u64 = histories.iter().map(|history| sweep(history, background, step)).sum();
     println!("{stops} stops, {kinds:?}");
@@ -125,5 +125,5 @@ fn a_stop_at_any_operation_leaves_a_state_of_the_history() {
 
 #[test]
 fn a_stop_while_threads_work_in_the_background_leaves_a_state_of_the_history() {
-    histories(101.., true);
+    histories(104.., true);
 }
