@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test program has no outside and fails by panicking")]
 
-#[path = "../../query/tests/oracle/cases.rs"]
+#[path = "../../query/tests/oracle/cases/mod.rs"]
 mod cases;
 #[path = "../../query/tests/oracle/mod.rs"]
 mod oracle;

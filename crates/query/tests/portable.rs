@@ -1,6 +1,6 @@
 //! Questions as plans: written, read in a session that knows nothing but the functions, and run there, they come to the same as by the engine's own operators.
 
-#[path = "oracle/cases.rs"]
+#[path = "oracle/cases/mod.rs"]
 mod cases;
 mod common;
 mod oracle;

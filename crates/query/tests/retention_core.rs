@@ -1,6 +1,6 @@
 //! The pure core of retention against the oracle (`docs/semantics.md`).
 
-#[path = "oracle/cases.rs"]
+#[path = "oracle/cases/mod.rs"]
 mod cases;
 #[path = "oracle/lowering.rs"]
 mod lowering;

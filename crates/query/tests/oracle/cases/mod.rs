@@ -1,5 +1,10 @@
 //! Generated cases: a query and the events of a few units, crowded around everything that a rule turns on.
 
+mod funnel;
+mod retention;
+mod segment;
+mod trend;
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -53,7 +58,7 @@ pub(crate) fn case_count(usual: u32) -> u32 {
 
 /// Cases of `trend`, `funnel` or `retention`, or of `profile`: trends by traits. They shrink to fewer events and plainer questions.
 pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
-    let choices = prop::collection::vec(any::<u8>(), 48);
+    let choices = prop::collection::vec(any::<u8>(), 128);
     let bursts = match kind {
         "trend" | "profile" => 0..25,
         "funnel" => 0..13,
@@ -212,111 +217,9 @@ impl Builder {
         }
     }
 
-    fn segment(&mut self, analysis: &mut Map<String, Value>, percent: u8, center: i64, zone: &str) {
-        if !self.chance(percent) {
-            return;
-        }
-        let mut leaf = || {
-            let mut leaf = Map::new();
-            let name = self.pick(&["did", "did", "did_not"]);
-            leaf.insert(name.to_owned(), Value::Object(self.selector(&["a", "b"])));
-            if name == "did" && self.chance(80) {
-                let times = [json!({ "at_least": 2 }), json!({ "at_most": 1 }), json!({ "exactly": 1 })];
-                leaf.insert("times".to_owned(), self.pick(&times));
-            }
-            if self.chance(20) {
-                let range = [json!({ "to": local_date(center, zone) }), json!({ "from": local_date(center, zone) })];
-                leaf.insert("range".to_owned(), self.pick(&range));
-            }
-            Value::Object(leaf)
-        };
-        let (one, two) = (leaf(), leaf());
-        let segment = match self.pick(&[0, 1, 2, 1, 3]) {
-            0 => one,
-            1 => json!({ "all": [one, two] }),
-            2 => json!({ "any": [one, two] }),
-            _ => json!({ "not": { "all": [one, { "any": [two] }] } }),
-        };
-        analysis.insert("segment".to_owned(), segment);
-    }
-
-    fn trend(&mut self, analysis: &mut Map<String, Value>, interval: &str) {
-        let mut series = Vec::new();
-        for index in 0..self.pick(&[1, 2, 2]) {
-            let mut one = self.selector(&["a", "b"]);
-            let measure = self.pick(&["uniques", "count", "uniques", "sum", "uniques"]);
-            one.insert("measure".to_owned(), json!(measure));
-            if measure == "sum" {
-                one.insert("property".to_owned(), json!(self.pick(&["amount", "plan", "amount"])));
-            }
-            if measure == "uniques" && self.chance(45) {
-                one.insert("rolling".to_owned(), json!(self.pick(&[2, 3, 2, 4])));
-            }
-            if index == 0 && self.chance(20) {
-                one.insert("name".to_owned(), json!("first"));
-            }
-            series.push(Value::Object(one));
-        }
-        analysis.insert("series".to_owned(), Value::Array(series));
-        analysis.insert("interval".to_owned(), json!(interval));
-        self.week(analysis);
-    }
-
     fn week(&mut self, analysis: &mut Map<String, Value>) {
         if self.chance(40) {
             analysis.insert("week_start".to_owned(), json!("sunday"));
-        }
-    }
-
-    /// Returns the window.
-    fn funnel(&mut self, analysis: &mut Map<String, Value>) -> i64 {
-        let (window, window_us) = self.pick(&[
-            ("1h", HOUR_US),
-            ("30m", 30 * MINUTE_US),
-            ("1d", DAY_US),
-            ("10s", 10 * SECOND_US),
-            ("1h", HOUR_US),
-            ("0s", 0),
-        ]);
-        let names = ["a", "b", "c", "a", "b"];
-        let count = self.pick(&[3, 2, 3, 2, 4, 3, 1]);
-        let plain = self.chance(50);
-        let steps = (0..count).map(|step| {
-            if plain { json!({ "event": names[step] }) } else { Value::Object(self.selector(&["a", "b", "c"])) }
-        });
-        analysis.insert("steps".to_owned(), Value::Array(steps.collect()));
-        analysis.insert("window".to_owned(), json!(window));
-        window_us
-    }
-
-    fn retention(&mut self, analysis: &mut Map<String, Value>, interval: &str) {
-        let start = Value::Object(self.selector(&["a"]));
-        match self.pick(&[0, 1, 3, 2, 0, 1, 3]) {
-            0 => analysis.insert("start".to_owned(), start),
-            1 => {
-                analysis.insert("return".to_owned(), json!({ "event": "*" }));
-                analysis.insert("start".to_owned(), start)
-            }
-            2 => analysis.insert("return".to_owned(), start),
-            _ => {
-                let returning = Value::Object(self.selector(&["b"]));
-                analysis.insert("return".to_owned(), returning);
-                analysis.insert("start".to_owned(), start)
-            }
-        };
-        analysis.insert("interval".to_owned(), json!(interval));
-        self.week(analysis);
-        if self.chance(60) {
-            analysis.insert("cohort".to_owned(), json!("recurring"));
-        }
-        if self.chance(75) {
-            analysis.insert("period_zero".to_owned(), json!("returned"));
-        }
-        if self.chance(25) {
-            analysis.insert("periods".to_owned(), json!(self.pick(&[2, 1, 3, 9])));
-        }
-        if self.chance(30) {
-            analysis.insert("min_occurrences".to_owned(), json!(2));
         }
     }
 }
@@ -324,19 +227,10 @@ impl Builder {
 /// One to three events of a unit, evenly spaced: what funnels and returns are made of.
 fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors: &[i64], steps_us: &[i64]) {
     let [who, burst, anchor, step, jitter, properties] = *raw;
-    let (bursts, jitters): (&[&[&str]], &[i64]) = match kind {
-        "funnel" => (
-            &[&["a"], &["a", "b", "c"], &["b"], &["a", "b"], &["c"], &["b", "a"], &["a", "b", "c"], &["a", "a", "b"]],
-            &[0, 0, 0, 0, -1, SECOND_US, 10 * MINUTE_US],
-        ),
-        "retention" => (
-            &[&["a"], &["a", "b"], &["b"], &["b", "a"], &["a", "a"], &["b", "a"], &["a", "c"]],
-            &[0, 0, 30 * MINUTE_US, 0, -1, 1, -45 * MINUTE_US, 0, HOUR_US, 9 * HOUR_US],
-        ),
-        _ => (
-            &[&["a"], &["b"], &["a"], &["c"], &["b"]],
-            &[0, 30 * MINUTE_US, -30 * MINUTE_US, 0, -1, 1, -45 * MINUTE_US, HOUR_US, 0, 9 * HOUR_US, -5 * HOUR_US],
-        ),
+    let (bursts, jitters) = match kind {
+        "funnel" => (funnel::BURSTS, funnel::JITTERS_US),
+        "retention" => (retention::BURSTS, retention::JITTERS_US),
+        _ => (trend::BURSTS, trend::JITTERS_US),
     };
     let mut timestamp_us = pick(anchors, anchor) + pick(jitters, jitter);
     for (name, index) in pick(bursts, burst).iter().zip(0..) {
