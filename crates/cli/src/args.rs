@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Import(import::Args),
     Export(export::Args),
     Trend(trend::Args),
-    Funnel(funnel::Args),
+    Funnel(Box<funnel::Args>),
     Retention(retention::Args),
     Query(query::Args),
     Sql(sql::Args),

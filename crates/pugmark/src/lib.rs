@@ -52,7 +52,10 @@ pub use pugmark_query::columns::{Declaration, FileSize, MAX_DECLARATIONS, MergeP
 pub use pugmark_query::files::{
     Export, ExportFormat, Exported, Field, Import, ImportFormat, Mapping, Progress, Reject, Source, Summary,
 };
-pub use pugmark_query::funnel::{Funnel, FunnelResult, Step};
+pub use pugmark_query::funnel::{
+    After, BreakdownAt, Completion, Exclusion, ExclusionOutcome, Funnel, FunnelEntry, FunnelResult, HistogramOf, Like,
+    PeopleOf, Pick, Repeats, Step, StepOrder, StepOutcome, Ties, Window,
+};
 pub use pugmark_query::retention::{Cohort, PeriodZero, Retention, RetentionResult};
 pub use pugmark_query::spec::{
     Analysis, Breakdown, Did, EventNames, GroupLabel, GroupValue, Query, Segment, Selector, SpecError, Times, Unit,

@@ -9,13 +9,62 @@ mod oracle;
 use cases::{case_count, cases};
 use proptest::{prelude::*, test_runner::TestRunner};
 
-#[test]
-fn funnel_agrees_with_the_oracle() {
+fn agrees(kind: &'static str) {
     let config = ProptestConfig { cases: case_count(256), failure_persistence: None, ..ProptestConfig::default() };
-    let checked = TestRunner::new(config).run(&cases("funnel"), |case| {
+    let checked = TestRunner::new(config).run(&cases(kind), |case| {
         lowering::disagreement(&case).map_or(Ok(()), |difference| Err(TestCaseError::fail(difference)))
     });
     if let Err(failure) = checked {
         panic!("{failure}");
     }
+}
+
+#[test]
+fn funnel_agrees_with_the_oracle() {
+    agrees("funnel");
+}
+
+#[test]
+fn orders_of_steps_agree_with_the_oracle() {
+    agrees("funnel_order");
+}
+
+#[test]
+fn optional_steps_times_between_and_reuse_agree_with_the_oracle() {
+    agrees("funnel_steps");
+}
+
+#[test]
+fn exclusions_agree_with_the_oracle() {
+    agrees("funnel_exclude");
+}
+
+#[test]
+fn tolerance_agrees_with_the_oracle() {
+    agrees("funnel_tolerance");
+}
+
+#[test]
+fn held_properties_agree_with_the_oracle() {
+    agrees("funnel_hold");
+}
+
+#[test]
+fn breakdowns_at_other_events_agree_with_the_oracle() {
+    agrees("funnel_at");
+}
+
+#[test]
+fn entries_and_completion_agree_with_the_oracle() {
+    agrees("funnel_entry");
+}
+
+#[test]
+fn trends_people_and_histograms_agree_with_the_oracle() {
+    agrees("funnel_answer");
+}
+
+#[test]
+fn what_a_funnel_is_like_agrees_with_the_oracle() {
+    agrees("funnel_like");
 }

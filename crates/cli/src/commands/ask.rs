@@ -60,7 +60,9 @@ pub(crate) fn titles(question: &Value) -> Vec<String> {
         .filter_map(|analysis| analysis.get("breakdown")?.as_array());
     breakdowns
         .flatten()
-        .filter_map(|item| item.get("property").or_else(|| item.get("expression"))?.as_str().map(str::to_owned))
+        .filter_map(|item| {
+            ["property", "expression", "profile"].iter().find_map(|form| item.get(form))?.as_str().map(str::to_owned)
+        })
         .collect()
 }
 

@@ -5,13 +5,65 @@ use serde_json::Value;
 use super::Style;
 use super::bars::bar;
 use super::grid::Grid;
-use super::words::{count, group, items, percent, seconds, text};
+use super::words::{count, group, items, many, percent, seconds, text};
 
 pub(crate) fn funnel(answer: &Value, titles: &[String], style: Style) -> String {
-    match items(&answer["groups"]) {
+    let groups = items(&answer["groups"]);
+    let mut shown = match groups {
         [one] if one["breakdown"].is_null() => steps(items(&one["steps"]), style),
         groups => by_value(groups, titles, style),
+    };
+    for one in groups {
+        let label = group(&one["breakdown"], titles.len()).join(", ");
+        if one["trend"].is_object() {
+            shown.push_str(&headed(&label, &by_bucket(one, style)));
+        }
+        if one["rows"].is_array() {
+            shown.push_str(&headed(&label, &rows(one, style)));
+        }
     }
+    if let Some(people) = answer["people"].as_array() {
+        shown.push_str(&format!("\n {}\n", many(people.len() as u64, "person")));
+        people.iter().for_each(|person| shown.push_str(&format!(" {}\n", text(person))));
+    }
+    shown
+}
+
+fn headed(label: &str, table: &str) -> String {
+    if label.is_empty() { format!("\n{table}") } else { format!("\n {label}\n{table}") }
+}
+
+/// The counts of each bucket in which attempts begin.
+fn by_bucket(one: &Value, style: Style) -> String {
+    let steps = items(&one["steps"]);
+    let mut headings = vec!["beginning".to_owned()];
+    headings.extend(steps.iter().enumerate().map(|(place, step)| format!("{}. {}", place + 1, text(&step["name"]))));
+    headings.push("of first".to_owned());
+    let mut grid = Grid::new(style, headings).left(0);
+    for (bucket, label) in items(&one["trend"]["buckets"]).iter().enumerate() {
+        let counts: Vec<u64> =
+            items(&one["trend"]["steps"]).iter().map(|counts| counts[bucket].as_u64().unwrap_or(0)).collect();
+        let share = counts.first().zip(counts.last()).filter(|(first, _)| **first > 0);
+        let mut cells = vec![text(label).to_owned()];
+        cells.extend(counts.iter().map(|number| count(*number)));
+        cells.push(percent(share.map(|(first, last)| *last as f64 / *first as f64)));
+        grid.row(cells);
+    }
+    grid.to_string()
+}
+
+/// When each person did which step.
+fn rows(one: &Value, style: Style) -> String {
+    let steps = items(&one["steps"]);
+    let mut headings = vec!["person".to_owned()];
+    headings.extend(steps.iter().enumerate().map(|(place, step)| format!("{}. {}", place + 1, text(&step["name"]))));
+    let mut grid = (0..=steps.len()).fold(Grid::new(style, headings), Grid::left);
+    for row in items(&one["rows"]) {
+        let mut cells = vec![text(&row["person"]).to_owned()];
+        cells.extend(items(&row["steps"]).iter().map(|event| text(&event["timestamp"]).to_owned()));
+        grid.row(cells);
+    }
+    grid.to_string()
 }
 
 fn reached(step: &Value) -> u64 {
@@ -26,7 +78,10 @@ fn steps(steps: &[Value], style: Style) -> String {
     for (place, step) in steps.iter().enumerate() {
         let first = place == 0;
         grid.row([
-            format!("{}. {}", place + 1, text(&step["name"])),
+            match step["optional"] == true {
+                true => format!("{}. ({})", place + 1, text(&step["name"])),
+                false => format!("{}. {}", place + 1, text(&step["name"])),
+            },
             count(reached(step)),
             bar(reached(step) as f64, most, room),
             percent(step["from_first"].as_f64()),

@@ -46,14 +46,14 @@ impl<C> ByUnit<C> {
 }
 
 impl Engine {
-    /// Gives every unit to one of several cores. `operator` names what they do.
+    /// Gives every unit to one of several cores, each made for the values that rows are told apart by. `operator` names what they do.
     pub(super) async fn by_unit<C: Core>(
         &self,
         asked: &Asked<'_>,
         reading: &Reading<'_>,
         needs: Needs,
         operator: &'static str,
-        make: impl Fn() -> C,
+        make: impl Fn(&Groups) -> C,
     ) -> Result<ByUnit<C>> {
         let subjects = asked.snapshot.subject_count;
         let Lowered { road, warnings } = asked.lower(self, reading, false).await?;
@@ -69,7 +69,8 @@ impl Engine {
                 let (parts, work) = (local.parts()?, Work::new(self.threads()));
                 let runs = local.runs(&parts, Arc::new(wants), range, self.pool(), work).await?;
                 let groups = runs.groups.clone();
-                let cores = feed_runs(runs, subjects, merged, needs.bits, (self.pool(), work), make).await?;
+                let cores =
+                    feed_runs(runs, subjects, merged, needs.bits, (self.pool(), work), || make(&groups)).await?;
                 Ok(ByUnit { cores, groups, warnings, found: Found::Local(local, operator) })
             }
             Road::Scan(scan) => {
@@ -77,7 +78,7 @@ impl Engine {
                 let parts = collect(&scan, ranges).await?;
                 let (groups, numbers) = absorb(&parts.iter().map(|(_, groups)| groups).collect::<Vec<_>>());
                 let parts = parts.into_iter().map(|(rows, _)| rows).zip(numbers).collect();
-                let cores = feed(ranges, parts, self.threads(), make).await?;
+                let cores = feed(ranges, parts, self.threads(), || make(&groups)).await?;
                 Ok(ByUnit { cores, groups, warnings, found: Found::Scan(scan) })
             }
         }

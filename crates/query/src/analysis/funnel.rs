@@ -1,62 +1,201 @@
 //! Lowering of funnels.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::datatypes::UInt64Type;
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{LogicalPlanBuilder, col};
+use datafusion::physical_plan::execute_stream;
+use futures::TryStreamExt;
+
 use super::by_unit::Needs;
-use super::lowering::{Reading, Wanted};
+use super::lowering::{ReadItem, Reading, Wanted};
 use super::run::Asked;
-use super::units::Core;
+use super::units::{Core, in_order};
+use crate::calendar::Buckets;
+use crate::columns::system;
 use crate::engine::Engine;
-use crate::error::Result;
-use crate::funnel::{Aggregate, Funnel, FunnelResult, Matcher};
-use crate::spec::{EventNames, Hit};
+use crate::error::{Error, Result};
+use crate::funnel::{
+    Aggregate, BreakdownAt, Funnel, FunnelEntry, FunnelGroup, FunnelResult, HitValues, MatchedEvent, Matcher,
+    StepOrder, Ties, Window,
+};
+use crate::spec::{Breakdown, EventNames, Groups, Hit, Selector};
+use crate::table::EventsTable;
 
 impl Engine {
     pub(super) async fn funnel(&self, asked: &Asked<'_>, funnel: &Funnel) -> Result<FunnelResult> {
-        let range = asked.range;
-        let reading = reading(asked, funnel);
+        if funnel.window == Window::Session {
+            return Err(Error::unsupported("funnel.window session is not built yet").on("window"));
+        }
+        let buckets = buckets(asked, funnel)?;
+        let any = Selector::any();
+        let reading = reading(asked, funnel, &any);
+        let empty = Aggregate::new(funnel, buckets.as_ref().map(|buckets| buckets.len()));
+        let made = matcher(asked, funnel, buckets.as_ref());
+        let breakdown = asked.scope().breakdown.len();
+        let make = |groups: &Groups| Matching {
+            matcher: made.clone(),
+            values: HitValues::new(groups, breakdown),
+            aggregate: empty.clone(),
+        };
         let steps = funnel.steps.len();
-        let make = || Matching { matcher: Matcher::new(steps, funnel.window, range), aggregate: Aggregate::new(steps) };
-        // The value of the breakdown is that of the first opening event.
-        let by_one_name = matches!(funnel.steps.first().map(|step| &step.selector.event), Some(EventNames::One(_)));
-        let sequences = !asked.scope().breakdown.is_empty() && !by_one_name;
-        let needs = Needs { bits: 1, sequences };
+        let opening = if funnel.order == StepOrder::Any { u32::MAX >> (32 - steps) } else { 1 };
+        let needs = Needs { bits: opening, sequences: wants_sequences(asked, funnel) };
         let found = self.by_unit(asked, &reading, needs, "LocalFunnel", make).await?;
-        let groups = &found.groups;
-        let same: Vec<u32> = (0_u32..).take(groups.len().max(1)).collect();
-        let mut all = Aggregate::new(steps);
+        let values = HitValues::new(&found.groups, breakdown);
+        let same: Vec<u32> = (0_u32..).take(values.groups().len().max(1)).collect();
+        let mut all = empty;
         for part in &found.cores {
             all.merge(&part.aggregate, &same);
         }
-        Ok(FunnelResult {
-            header: asked.header(Funnel::NAME, found.warnings.clone(), || found.explain())?,
-            groups: all.finish(&funnel.names(), funnel.window, asked.split(groups)),
-            titles: asked.titles(),
-        })
+        let header = asked.header(Funnel::NAME, found.warnings.clone(), || found.explain())?;
+        let mut result = answered(asked, funnel, header, all, values.groups(), buckets.as_ref())?;
+        self.add_message_ids(asked, &mut result.groups).await?;
+        Ok(result)
+    }
+
+    /// Looks up the message ids of matched events.
+    async fn add_message_ids(&self, asked: &Asked<'_>, groups: &mut [FunnelGroup]) -> Result<()> {
+        fn events(groups: &mut [FunnelGroup]) -> impl Iterator<Item = &mut MatchedEvent> {
+            groups.iter_mut().flat_map(|group| &mut group.rows).flatten().flat_map(|row| &mut row.steps).flatten()
+        }
+        let mut ids: HashMap<u64, String> = events(groups).map(|event| (event.sequence, String::new())).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let state = self.session(asked.snapshot)?;
+        let table = Arc::new(EventsTable::new(asked.snapshot.clone()));
+        let plan = LogicalPlanBuilder::scan("events", provider_as_source(table), None)?
+            .project([col(system::SEQUENCE.1), col(system::MESSAGE_ID.1)])?
+            .build()?;
+        let physical = state.create_physical_plan(&plan).await?;
+        let mut batches = execute_stream(physical, state.task_ctx())?;
+        while let Some(batch) = batches.try_next().await? {
+            let texts =
+                datafusion::arrow::compute::cast(batch.column(1), &datafusion::arrow::datatypes::DataType::Utf8)
+                    .map_err(datafusion::error::DataFusionError::from)?;
+            let texts = texts.as_string::<i32>();
+            for (row, sequence) in batch.column(0).as_primitive::<UInt64Type>().values().iter().enumerate() {
+                if let Some(id) = ids.get_mut(sequence).filter(|_| texts.is_valid(row)) {
+                    texts.value(row).clone_into(id);
+                }
+            }
+        }
+        for event in events(groups) {
+            event.message_id = ids.get(&event.sequence).cloned().unwrap_or_default();
+        }
+        Ok(())
     }
 }
 
-/// What a funnel reads.
-pub(super) fn reading<'a>(asked: &Asked<'a>, funnel: &'a Funnel) -> Reading<'a> {
+/// The buckets that attempts are told apart by.
+pub(super) fn buckets(asked: &Asked<'_>, funnel: &Funnel) -> Result<Option<Arc<Buckets>>> {
+    let cut = |interval| Buckets::new(asked.range, interval, &asked.zone, funnel.week_start).map(Arc::new);
+    Ok(funnel.trend.map(cut).transpose()?)
+}
+
+pub(super) fn matcher(asked: &Asked<'_>, funnel: &Funnel, buckets: Option<&Arc<Buckets>>) -> Matcher {
+    let matcher = Matcher::new(funnel, asked.range);
+    match buckets {
+        Some(buckets) => matcher.by_bucket(Arc::clone(buckets)),
+        None => matcher,
+    }
+}
+
+/// The answer of what has been counted.
+pub(super) fn answered(
+    asked: &Asked<'_>,
+    funnel: &Funnel,
+    header: crate::spec::Header,
+    counted: Aggregate,
+    groups: &Groups,
+    buckets: Option<&Arc<Buckets>>,
+) -> Result<FunnelResult> {
+    let people = counted.people();
+    let people = people.map(|people| asked.names(&people.into_iter().collect::<Vec<_>>())).transpose()?;
+    let labels = buckets.map_or(&[][..], |buckets| buckets.labels());
+    let mut result = FunnelResult {
+        header,
+        groups: counted.finish(asked.split(groups), labels),
+        people: people.map(|people| people.into_iter().flatten().collect()),
+        titles: asked.titles(),
+    };
+    for rows in result.groups.iter_mut().filter_map(|group| group.rows.as_mut()) {
+        let units: Vec<u32> = rows.iter().map(|row| row.unit).collect();
+        for (row, name) in rows.iter_mut().zip(asked.names(&units)?) {
+            row.person = name.unwrap_or_default();
+        }
+    }
+    let _ = funnel;
+    Ok(result)
+}
+
+/// Whether it matters which of several events of one instant came first, also where they are of one name.
+fn wants_sequences(asked: &Asked<'_>, funnel: &Funnel) -> bool {
+    let by_one_name = matches!(funnel.steps.first().map(|step| &step.selector.event), Some(EventNames::One(_)));
+    // The value of the breakdown is that of the first opening event, and events of one name come in the order of the log.
+    let is_told_by_time = by_one_name || (asked.scope().breakdown.is_empty() && funnel.hold.is_empty());
+    let by_time = funnel.order == StepOrder::Ordered
+        && funnel.ties == Ties::Either
+        && funnel.entry != FunnelEntry::Every
+        && funnel.at == BreakdownAt::First
+        && !funnel.rows;
+    !(by_time && is_told_by_time)
+}
+
+/// What a funnel reads; `any` is the selector of every event.
+pub(super) fn reading<'a>(asked: &Asked<'a>, funnel: &'a Funnel, any: &'a Selector) -> Reading<'a> {
     let range = asked.range;
-    let steps = funnel.steps.iter().enumerate();
-    let selectors = steps.map(|(at, step)| Wanted {
-        selector: &step.selector,
-        path: format!("steps[{at}]"),
-        since_us: range.from_us,
-    });
+    // A step may lie a little before the one that opens the attempt.
+    let since_us = range.from_us.saturating_sub(funnel.tolerance.as_us());
+    let steps = funnel.steps.iter().enumerate().map(|(at, step)| (&step.selector, format!("steps[{at}]")));
+    let excluded = funnel.exclude.iter().enumerate().map(|(at, one)| (&one.selector, format!("exclude[{at}]")));
+    let others = (funnel.order == StepOrder::Strict).then(|| (any, "order".to_owned()));
+    let selectors = steps.chain(excluded).chain(others).map(|(selector, path)| Wanted { selector, path, since_us });
     // An attempt that begins in the range goes on until its window ends.
-    let until_us = range.to_us.saturating_add(funnel.window.as_us());
-    Reading { selectors: selectors.collect(), scope: asked.scope(), until_us, ordered: true, numbers: Vec::new() }
+    let until_us = match funnel.window {
+        Window::Span(window) => range.to_us.saturating_add(window.as_us()),
+        Window::Session => i64::MAX,
+    };
+    let mut items = ReadItem::of_breakdown(asked.scope());
+    items.extend(
+        funnel.hold.iter().enumerate().map(|(at, property)| ReadItem {
+            item: Breakdown::Property(property.clone()),
+            path: format!("hold[{at}]"),
+        }),
+    );
+    Reading {
+        selectors: selectors.collect(),
+        scope: asked.scope(),
+        until_us,
+        ordered: true,
+        numbers: Vec::new(),
+        items,
+    }
 }
 
 struct Matching {
     matcher: Matcher,
+    values: HitValues,
     aggregate: Aggregate,
 }
 
 impl Core for Matching {
-    fn add_unit(&mut self, _unit: u32, hits: &mut [Hit]) {
-        if let Some(attempt) = self.matcher.match_unordered(hits) {
-            self.aggregate.add(attempt);
+    fn add_unit(&mut self, unit: u32, hits: &mut [Hit]) {
+        if let Some(plain) = self.matcher.plain().filter(|_| self.aggregate.takes_times()) {
+            if let Some(reached) = plain.match_unordered(hits) {
+                self.aggregate.add_times(reached.group, &reached.times);
+            }
+            return;
+        }
+        for attempt in self.matcher.match_unit(in_order(hits), &self.values) {
+            self.aggregate.add(unit, attempt);
+        }
+        for (bucket, attempt) in self.matcher.in_buckets() {
+            self.aggregate.add_in_bucket(unit, *bucket, attempt);
         }
     }
 }

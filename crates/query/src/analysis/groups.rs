@@ -7,7 +7,7 @@ use datafusion::error::DataFusionError;
 use hashbrown::HashMap;
 
 use crate::overflow::OverflowValue;
-use crate::spec::{GroupValue, Groups, MAX_BREAKDOWNS};
+use crate::spec::{GroupValue, Groups, MAX_ITEMS};
 
 /// Bytes that one combination takes, nearly, beside its texts.
 const BYTES_A_GROUP: usize = 160;
@@ -30,7 +30,7 @@ pub(crate) struct GroupReader {
     /// Place of the overflow column.
     overflow: Option<usize>,
     /// Combinations by the numbers of their parts.
-    combined: Map<[u32; MAX_BREAKDOWNS], u32>,
+    combined: Map<[u32; MAX_ITEMS], u32>,
     groups: Groups,
     text_bytes: usize,
 }
@@ -52,7 +52,7 @@ impl GroupReader {
             _ => None,
         };
         let overflow = overflow.as_ref().map(|column| column.as_string_view());
-        let mut parts: Vec<[u32; MAX_BREAKDOWNS]> = vec![[0; MAX_BREAKDOWNS]; rows];
+        let mut parts: Vec<[u32; MAX_ITEMS]> = vec![[0; MAX_ITEMS]; rows];
         for (at, (item, interned)) in self.items.iter_mut().enumerate() {
             let values = Values::of(item.column.and_then(|column| columns.get(column)))?;
             let name = item.overflow_name.as_deref();
@@ -93,7 +93,8 @@ impl GroupReader {
                     Some(text) => interned.text(text, text_bytes),
                     None => interned.other(GroupValue::Null, text_bytes),
                 };
-                let part = [number, 0, 0];
+                let mut part = [0; MAX_ITEMS];
+                part[0] = number;
                 *combined.entry(part).or_insert_with(|| groups.intern(&[interned.value(number)]))
             })
             .collect()

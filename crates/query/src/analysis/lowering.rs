@@ -41,6 +41,31 @@ pub(super) struct Reading<'a> {
     pub(super) ordered: bool,
     /// The properties whose numbers are read, and their paths in the question.
     pub(super) numbers: Vec<(&'a str, String)>,
+    /// What values are read of every row: those of the breakdown, and then what else the analysis tells rows apart by.
+    pub(super) items: Vec<ReadItem>,
+}
+
+/// A value that is read of every row.
+#[derive(Debug, Clone)]
+pub(super) struct ReadItem {
+    pub(super) item: Breakdown,
+    /// Its path in the question.
+    pub(super) path: String,
+}
+
+impl ReadItem {
+    /// Those of a breakdown.
+    pub(super) fn of_breakdown(scope: &Scope) -> Vec<Self> {
+        let items = scope.breakdown.iter().enumerate().map(|(at, item)| {
+            let form = match item {
+                Breakdown::Property(_) => "property",
+                Breakdown::Expression(_) => "expression",
+                Breakdown::Profile(_) => "profile",
+            };
+            Self { item: item.clone(), path: format!("breakdown[{at}].{form}") }
+        });
+        items.collect()
+    }
 }
 
 /// A selector of a question.
@@ -107,7 +132,7 @@ impl Engine {
             numbers: Vec::new(),
             overflow: None,
         };
-        let places = lowering.breakdown(&reading.scope.breakdown, places, &state)?;
+        let places = lowering.items(&reading.items, places, &state)?;
         let places = lowering.numbers(&reading.numbers, places)?;
         let Lowering { expressions, columns, .. } = lowering;
         let warnings = expressions.into_warnings();
@@ -153,7 +178,7 @@ impl Engine {
             column(unit).alias("unit"),
             column(system::TIMESTAMP.1).alias("timestamp"),
             column(system::SEQUENCE.1).alias("sequence"),
-            lowering.values(&reading.scope.breakdown, &state)?.alias("value"),
+            lowering.values(&reading.items, &state)?.alias("value"),
         ];
         for (number, wanted) in reading.selectors.iter().enumerate() {
             let since =
@@ -353,8 +378,8 @@ impl Lowering<'_> {
             }
         };
         let mut items = Vec::new();
-        for (at, item) in reading.scope.breakdown.iter().enumerate() {
-            let (expr, overflow_name) = self.item(at, item, state)?;
+        for item in &reading.items {
+            let (expr, overflow_name) = self.item(item, state)?;
             let value = match expr {
                 None => RunValue::Null,
                 Some(Expr::Column(column)) if columns.arrow().index_of(&column.name).is_ok() => RunValue::Column(
@@ -402,14 +427,13 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// The value of an item of a breakdown, if it has one, and its name where values of it may lie in the overflow.
-    fn item(&mut self, at: usize, item: &Breakdown, state: &SessionState) -> Result<(Option<Expr>, Option<String>)> {
+    /// The value of an item, if it has one, and its name where values of it may lie in the overflow.
+    fn item(&mut self, item: &ReadItem, state: &SessionState) -> Result<(Option<Expr>, Option<String>)> {
+        let ReadItem { item, path } = item;
         match item {
-            Breakdown::Expression(text) => {
-                Ok((Some(self.expressions.value(text, &format!("breakdown[{at}].expression"))?), None))
-            }
-            Breakdown::Property(name) => self.property_expr(name, &format!("breakdown[{at}].property")),
-            Breakdown::Profile(name) => Ok((self.trait_expr(name, &format!("breakdown[{at}].profile"), state)?, None)),
+            Breakdown::Expression(text) => Ok((Some(self.expressions.value(text, path)?), None)),
+            Breakdown::Property(name) => self.property_expr(name, path),
+            Breakdown::Profile(name) => Ok((self.trait_expr(name, path, state)?, None)),
         }
     }
 
@@ -428,9 +452,9 @@ impl Lowering<'_> {
         Ok(None)
     }
 
-    fn breakdown(&mut self, breakdown: &[Breakdown], mut places: Places, state: &SessionState) -> Result<Places> {
-        for (at, item) in breakdown.iter().enumerate() {
-            let (expr, overflow_name) = self.item(at, item, state)?;
+    fn items(&mut self, items: &[ReadItem], mut places: Places, state: &SessionState) -> Result<Places> {
+        for item in items {
+            let (expr, overflow_name) = self.item(item, state)?;
             let item = Item { column: expr.map(|expr| self.column(expr)), overflow_name };
             if item.overflow_name.is_some() && places.overflow.is_none() {
                 places.overflow = Some(self.column(column(system::OVERFLOW)));
@@ -440,14 +464,14 @@ impl Lowering<'_> {
         Ok(places)
     }
 
-    /// The values of a breakdown as one text.
-    fn values(&mut self, breakdown: &[Breakdown], state: &SessionState) -> Result<Expr> {
-        if breakdown.is_empty() {
+    /// The values of items as one text.
+    fn values(&mut self, items: &[ReadItem], state: &SessionState) -> Result<Expr> {
+        if items.is_empty() {
             return Ok(lit("[]"));
         }
-        let mut properties = Vec::with_capacity(breakdown.len());
-        for (at, item) in breakdown.iter().enumerate() {
-            properties.push(self.item(at, item, state)?);
+        let mut properties = Vec::with_capacity(items.len());
+        for item in items {
+            properties.push(self.item(item, state)?);
         }
         of_properties(BREAKDOWN_VALUES, properties, state)
     }

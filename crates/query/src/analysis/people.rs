@@ -13,7 +13,7 @@ use crate::calendar::ResolvedRange;
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
 use crate::local::People;
-use crate::spec::{Hit, Scope, Segment};
+use crate::spec::{Groups, Hit, Scope, Segment};
 
 /// The people that a question is about, and what the asker should know of how they were found.
 pub(super) struct FoundPeople {
@@ -38,12 +38,13 @@ impl Engine {
         let until_us = ranges.iter().map(|range| range.to_us).max().unwrap_or(i64::MAX);
         let bits = (0..ranges.len()).fold(0, |bits, at| bits | 1_u32 << at);
         let scope = Scope::default();
-        let reading = Reading { selectors, scope: &scope, until_us, ordered: true, numbers: Vec::new() };
+        let reading =
+            Reading { selectors, scope: &scope, until_us, ordered: true, numbers: Vec::new(), items: Vec::new() };
         let ranges: Arc<[ResolvedRange]> = ranges.into();
         let shared = Arc::new(segment.clone());
         // Of most people nothing is known but that they did none of it.
         let nobody = segment.holds(&mut std::iter::empty());
-        let make = || Judge {
+        let make = |_: &Groups| Judge {
             segment: Arc::clone(&shared),
             ranges: Arc::clone(&ranges),
             counts: vec![0; ranges.len()],

@@ -12,7 +12,8 @@ use super::people::FoundPeople;
 use crate::calendar::{ResolvedRange, TimeZone};
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, ErrorKind, Result};
-use crate::spec::{Analysis, Breakdown, Groups, Header, Query, Scope, Split};
+use crate::spec::{Analysis, Breakdown, Groups, Header, Query, Scope, Split, Unit};
+use pugmark_store::SubjectId;
 
 impl Engine {
     /// Answers a query over the snapshot.
@@ -139,6 +140,16 @@ impl<'a> Asked<'a> {
             warnings,
             explain: None,
         }
+    }
+
+    /// The names of units: of a person the first known id, else the first. `None` for who has been erased.
+    pub(super) fn names(&self, units: &[u32]) -> Result<Vec<Option<String>>> {
+        let persons = &self.snapshot.persons;
+        let named = units.iter().map(|unit| match self.scope().unit {
+            Unit::Person => persons.name_subject(persons.person_of(SubjectId::new(*unit))),
+            Unit::DistinctId => SubjectId::new(*unit),
+        });
+        Ok(self.snapshot.subjects.distinct_ids(&named.collect::<Vec<_>>())?)
     }
 
     pub(super) fn titles(&self) -> Vec<String> {

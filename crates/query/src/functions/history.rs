@@ -94,6 +94,11 @@ impl History {
         &self.hits
     }
 
+    /// The texts, each once; the group of a row is the place of its own.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(String::as_str)
+    }
+
     /// The text of a group.
     pub(super) fn text(&self, group: u32) -> &str {
         self.texts.get(group as usize).map_or("", String::as_str)

@@ -20,7 +20,7 @@ use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 
 pub(crate) use bitmap::serialized;
 pub(crate) use calendar::{CALENDAR_BUCKET, word_of};
-pub(crate) use funnel::WINDOW_FUNNEL_BY;
+pub(crate) use funnel::{FUNNEL_ATTEMPTS, question as funnel_question};
 pub(crate) use profile::{PROFILE, PROFILE_AT};
 pub(crate) use prop::PROP;
 pub(crate) use retention::{RETENTION_CELLS, question as retention_question};

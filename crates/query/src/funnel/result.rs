@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeSeq};
 use serde_json::{Value, json};
 
-use super::Seconds;
+use super::{Done, Seconds};
+use crate::calendar::serialize_instant;
 use crate::spec::{GroupLabel, Header, Listing, human_seconds, percent};
 
 /// One step in one breakdown group.
@@ -13,13 +14,16 @@ use crate::spec::{GroupLabel, Header, Listing, human_seconds, percent};
 pub struct StepResult {
     /// The name of the step.
     pub name: String,
-    /// How many units reached it.
+    /// Whether the steps after it may be done without it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+    /// How many units did it.
     pub count: u64,
     /// That as a share of those who did step 1; `None` where nobody did.
     pub from_first: Option<f64>,
-    /// That as a share of those who reached the previous step (step 1: of itself); `None` where nobody did.
+    /// That as a share of those who did the previous required step (step 1: of itself); `None` where nobody did.
     pub from_previous: Option<f64>,
-    /// How many reached the previous step and not this one; 0 for step 1.
+    /// How many did the previous required step and not this one; 0 for step 1.
     pub dropped: u64,
     /// The time since the previous step; `None` for step 1 and where nobody reached this.
     pub seconds_from_previous: Option<Seconds>,
@@ -27,13 +31,67 @@ pub struct StepResult {
     pub seconds_from_first: Option<Seconds>,
 }
 
-/// How long it took from the first step to the last, for those who did the last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// How long it took from one step to another, for those who did both.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Histogram {
     /// Where each bar begins, in seconds; it ends where the next begins, the last with the window.
-    pub from_seconds: Vec<i64>,
+    #[serde(serialize_with = "whole_or_not")]
+    pub from_seconds: Vec<f64>,
     /// How many units each bar holds.
     pub count: Vec<u64>,
+}
+
+/// Whole numbers without a fraction.
+#[expect(clippy::cast_possible_truncation, reason = "whole, and of a size that seconds have")]
+fn whole_or_not<S: Serializer>(numbers: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut list = serializer.serialize_seq(Some(numbers.len()))?;
+    for number in numbers {
+        match number.fract() == 0.0 {
+            true => list.serialize_element(&(*number as i64))?,
+            false => list.serialize_element(number)?,
+        }
+    }
+    list.end()
+}
+
+/// How many attempts got how far, by the bucket in which they began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StepTrend {
+    /// The labels of the buckets.
+    pub buckets: Vec<String>,
+    /// By step, the counts of each bucket.
+    pub steps: Vec<Vec<u64>>,
+}
+
+/// The matched events of one unit, or of one of its attempts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnitRow {
+    /// The number of the unit.
+    #[serde(skip)]
+    pub unit: u32,
+    /// Who it is.
+    pub person: String,
+    /// By step: the event that did it, if one did.
+    pub steps: Vec<Option<MatchedEvent>>,
+}
+
+/// The event that did a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MatchedEvent {
+    /// Its message id.
+    pub message_id: String,
+    /// When it happened, in microseconds UTC; serialises as an instant.
+    #[serde(rename = "timestamp", serialize_with = "serialize_instant")]
+    pub timestamp_us: i64,
+    /// Its place in the log.
+    #[serde(skip)]
+    pub sequence: u64,
+}
+
+impl From<Done> for MatchedEvent {
+    fn from(done: Done) -> Self {
+        Self { message_id: String::new(), timestamp_us: done.timestamp, sequence: done.sequence }
+    }
 }
 
 /// The funnel of one breakdown group.
@@ -43,8 +101,14 @@ pub struct FunnelGroup {
     pub breakdown: Option<GroupLabel>,
     /// The steps, in order.
     pub steps: Vec<StepResult>,
-    /// The time from the first step to the last.
+    /// The time from the first step to the last, or between those that were asked for.
     pub histogram: Histogram,
+    /// The same by bucket, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trend: Option<StepTrend>,
+    /// The matched events, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Vec<UnitRow>>,
 }
 
 /// The answer of a [`Funnel`](super::Funnel); prints as a table and serialises as `docs/semantics.md`, section 6, says.
@@ -55,6 +119,9 @@ pub struct FunnelResult {
     pub header: Header,
     /// One funnel for each breakdown group; exactly one without a breakdown.
     pub groups: Vec<FunnelGroup>,
+    /// Who did a step or stopped before it, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub people: Option<Vec<String>>,
     /// The headings of the breakdown.
     #[serde(skip)]
     pub titles: Vec<String>,

@@ -78,12 +78,27 @@ impl Histogram {
     /// Counts durations by the ladder, as far as the window reaches; the last bar takes all from its start.
     pub(crate) fn of(durations_us: &[i64], window_us: i64) -> Self {
         let first_beyond = LADDER_SECONDS.partition_point(|seconds| *seconds == 0 || seconds * 1_000_000 < window_us);
-        let from_seconds: Vec<i64> = LADDER_SECONDS.iter().copied().take(first_beyond).collect();
-        let mut count = vec![0; from_seconds.len()];
+        let starts = &LADDER_SECONDS[..first_beyond];
+        let mut count = vec![0; starts.len()];
         for us in durations_us {
-            let bar = from_seconds.partition_point(|seconds| seconds * 1_000_000 <= *us);
+            let bar = starts.partition_point(|seconds| seconds * 1_000_000 <= *us);
             count[bar.saturating_sub(1)] += 1;
         }
+        let from_seconds = starts.iter().map(|seconds| *seconds as f64).collect();
+        Self { from_seconds, count }
+    }
+
+    /// Counts durations by so many bars of one width, from nothing to the window; a duration below nothing is in the first.
+    pub(crate) fn even(durations_us: &[i64], window_us: i64, bins: usize) -> Self {
+        let bars = i64::try_from(bins).unwrap_or(1).max(1);
+        let start_us = |bar: i64| (i128::from(window_us) * i128::from(bar) / i128::from(bars)) as i64;
+        let starts_us: Vec<i64> = (0..bars).map(start_us).collect();
+        let mut count = vec![0; bins];
+        for us in durations_us {
+            count[starts_us.partition_point(|start| start <= us).saturating_sub(1)] += 1;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "seconds are reported as floats")]
+        let from_seconds = starts_us.iter().map(|us| *us as f64 / US_PER_SECOND).collect();
         Self { from_seconds, count }
     }
 }
@@ -105,8 +120,8 @@ mod tests {
     #[test]
     fn the_ladder_ends_with_the_window_and_its_last_bar_holds_the_window_itself() {
         let histogram = Histogram::of(&[30_000_000, 0, 1_000_000, 999_999], 30_000_000);
-        assert_eq!((histogram.from_seconds, histogram.count), (vec![0, 1, 10], vec![2, 1, 1]));
+        assert_eq!((histogram.from_seconds, histogram.count), (vec![0.0, 1.0, 10.0], vec![2, 1, 1]));
         let instant = Histogram::of(&[0, 0], 0);
-        assert_eq!((instant.from_seconds, instant.count), (vec![0], vec![2]));
+        assert_eq!((instant.from_seconds, instant.count), (vec![0.0], vec![2]));
     }
 }

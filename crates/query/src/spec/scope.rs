@@ -9,6 +9,8 @@ use crate::calendar::{Range, TimeZone};
 pub const DEFAULT_LIMIT: usize = 25;
 /// How many items a breakdown may have.
 pub const MAX_BREAKDOWNS: usize = 3;
+/// How many values of a row tell it apart: those of the breakdown, and as many that an analysis asks for besides.
+pub(crate) const MAX_ITEMS: usize = 2 * MAX_BREAKDOWNS;
 
 pub(crate) const SCOPE_FIELDS: &[&str] = &["range", "time_zone", "filter", "segment", "unit", "breakdown", "limit"];
 pub(crate) const SCOPE_LATER: &[Later] = &[Later::new("compare", "null")];

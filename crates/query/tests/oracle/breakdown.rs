@@ -75,6 +75,11 @@ pub(crate) fn shown<N: PartialOrd>(
     parts
 }
 
+/// Whether a label is that of the folded rest.
+pub(crate) fn is_other(label: &Value) -> bool {
+    label[0]["other"] == true
+}
+
 /// Every group that occurs, once.
 pub(crate) fn distinct<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<Group> {
     let mut distinct: Vec<Group> = Vec::new();

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use pugmark_query::{
     calendar::{Buckets, ResolvedRange, TimeZone},
-    funnel::{self, Funnel, FunnelResult, Matcher},
+    funnel::{self, Funnel, FunnelResult, HitValues, Matcher, StepOrder},
     retention::{Grid, Retention, RetentionResult},
     spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, Query, Scope, Selector, Split},
     trend::{self, Trend, TrendResult},
@@ -55,6 +55,8 @@ struct Lowering<'a> {
     zone: TimeZone,
     range: ResolvedRange,
     groups: Groups,
+    /// Properties whose values tell rows apart besides those of the breakdown.
+    held: Vec<String>,
 }
 
 impl<'a> Lowering<'a> {
@@ -64,7 +66,7 @@ impl<'a> Lowering<'a> {
         let range = scope.range.resolve(&zone, around.now_us, data).expect("generated ranges are valid");
         let everything = Selector { event: "*".into(), filter: scope.filter.clone() };
         events.retain(|event| matches(&everything, event));
-        Self { scope, events, now_us: around.now_us, zone, range, groups: Groups::default() }
+        Self { scope, events, now_us: around.now_us, zone, range, groups: Groups::default(), held: Vec::new() }
     }
 
     fn split(&self) -> Option<Split<'_>> {
@@ -93,12 +95,9 @@ impl<'a> Lowering<'a> {
                     Breakdown::Property(name) | Breakdown::Expression(name) => name.clone(),
                     Breakdown::Profile(name) => format!("profile('{name}')"),
                 };
-                match event.properties.get(&name).cloned().flatten() {
-                    None => GroupValue::Null,
-                    Some(Scalar::Text(text)) => text.as_str().into(),
-                    Some(Scalar::Number(number)) => number.into(),
-                }
+                value_of(event, &name)
             })
+            .chain(self.held.iter().map(|name| value_of(event, name)))
             .collect();
         self.groups.intern(&values)
     }
@@ -158,23 +157,44 @@ impl<'a> Lowering<'a> {
     }
 
     fn funnel(&mut self, funnel: &Funnel) -> Value {
-        let selectors: Vec<&Selector> = funnel.steps.iter().map(|step| &step.selector).collect();
+        let any = Selector::any();
+        let mut selectors: Vec<&Selector> = funnel.steps.iter().map(|step| &step.selector).collect();
+        selectors.extend(funnel.exclude.iter().map(|exclusion| &exclusion.selector));
+        if funnel.order == StepOrder::Strict {
+            selectors.push(&any);
+        }
+        self.held.clone_from(&funnel.hold);
         let units = self.units(&selectors);
-        let mut matcher = Matcher::new(selectors.len(), funnel.window, self.range);
-        let mut parts = [funnel::Aggregate::new(selectors.len()), funnel::Aggregate::new(selectors.len())];
+        let values = HitValues::new(&self.groups, self.scope.breakdown.len());
+        let buckets = funnel.trend.map(|interval| Arc::new(self.buckets(interval, funnel.week_start)));
+        let mut matcher = Matcher::new(funnel, self.range);
+        if let Some(buckets) = &buckets {
+            matcher = matcher.by_bucket(Arc::clone(buckets));
+        }
+        let empty = funnel::Aggregate::new(funnel, buckets.as_ref().map(|buckets| buckets.len()));
+        let mut parts = [empty.clone(), empty];
         for (unit, hits) in units {
-            if let Some(attempt) = matcher.match_unit(&hits) {
-                parts[unit as usize % 2].add(&attempt);
-            }
+            let part = &mut parts[unit as usize % 2];
+            matcher.match_unit(&hits, &values).iter().for_each(|attempt| part.add(unit, attempt));
+            matcher.in_buckets().iter().for_each(|(bucket, attempt)| part.add_in_bucket(unit, *bucket, attempt));
         }
         let [mut aggregate, other] = parts;
-        aggregate.merge(&other, &self.identity());
+        aggregate.merge(&other, &(0..values.groups().len().max(1) as u32).collect::<Vec<_>>());
+        let people = aggregate.people();
+        let split =
+            (!self.scope.breakdown.is_empty()).then_some(Split { groups: values.groups(), limit: self.scope.limit });
+        let labels = buckets.as_ref().map_or(&[][..], |buckets| buckets.labels());
         let result = FunnelResult {
             header: self.header(Funnel::NAME),
-            groups: aggregate.finish(&funnel.names(), funnel.window, self.split()),
+            groups: aggregate.finish(split, labels),
+            people: None,
             titles: self.scope.titles(),
         };
-        check_forms(&result, result.to_table(), result.groups.len() * funnel.steps.len())
+        let mut shown = check_forms(&result, result.to_table(), result.groups.len() * funnel.steps.len());
+        if let Some(people) = people {
+            shown["people"] = people.into_iter().collect::<Vec<u32>>().into();
+        }
+        shown
     }
 
     fn retention(&mut self, retention: &Retention) -> Value {
@@ -226,6 +246,14 @@ impl<'a> Lowering<'a> {
             }
         }
         units
+    }
+}
+
+fn value_of(event: &OracleEvent, name: &str) -> GroupValue {
+    match event.properties.get(name).cloned().flatten() {
+        None => GroupValue::Null,
+        Some(Scalar::Text(text)) => text.as_str().into(),
+        Some(Scalar::Number(number)) => number.into(),
     }
 }
 

@@ -56,7 +56,11 @@ pub(crate) fn answer(query: &Value, events: &[OracleEvent], around: Surroundings
     let mut sorted: Vec<&OracleEvent> = events.iter().collect();
     sorted.sort_by_key(|event| (event.timestamp_us, event.sequence));
     let (kind, analysis) = query.as_object().and_then(|query| query.iter().next()).expect("the query is one analysis");
-    let time = calendar::Time::of(analysis, around, rules);
+    let mut cut = analysis.clone();
+    if let Some(interval) = analysis.get("trend") {
+        cut["interval"] = interval.clone();
+    }
+    let time = calendar::Time::of(&cut, around, rules);
     let sorted = within(analysis, sorted, around, rules);
     let kept = |event: &&OracleEvent| selector::filter_holds(&analysis["filter"], event, rules);
     let sorted: Vec<&OracleEvent> = sorted.into_iter().filter(kept).collect();

@@ -1,28 +1,34 @@
-//! Funnels: `window_funnel_by` of the rows of each unit.
+//! Funnels: `funnel_attempts` of the rows of each unit.
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, TimestampMicrosecondType};
+use datafusion::arrow::datatypes::{DataType, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
-use datafusion::scalar::ScalarValue;
 
-use super::super::funnel::reading;
+use super::super::funnel::{answered, buckets, reading};
 use super::super::lowering::Begun;
 use super::super::run::Asked;
-use super::{Values, aggregate, column};
+use super::{Values, aggregate, column, numbers};
 use crate::engine::Engine;
-use crate::error::Result;
-use crate::functions::WINDOW_FUNNEL_BY;
-use crate::funnel::{Aggregate, Attempt, Funnel, FunnelResult};
+use crate::error::{Error, Result};
+use crate::functions::{FUNNEL_ATTEMPTS, funnel_question};
+use crate::funnel::{Aggregate, Attempt, Done, Funnel, FunnelResult};
+use crate::spec::Selector;
 
 impl Engine {
     pub(super) fn funnel_plan(&self, asked: &Asked<'_>, funnel: &Funnel) -> Result<Begun> {
-        let begun = self.rows(asked, &reading(asked, funnel))?;
-        let to = ScalarValue::TimestampMicrosecond(Some(asked.range.to_us), Some("+00:00".into()));
-        let opens = col("s0").and(col("timestamp").lt(lit(to)));
-        let steps = [opens].into_iter().chain((1..funnel.steps.len()).map(|step| col(format!("s{step}"))));
-        let before = [col("value"), lit(funnel.window.to_string()), col("timestamp"), col("sequence")];
-        let attempt = aggregate(&begun.state, WINDOW_FUNNEL_BY, before.into_iter().chain(steps).collect());
-        let plan = LogicalPlanBuilder::from(begun.plan).aggregate([col("unit")], [attempt.alias("attempt")])?;
+        if funnel.rows {
+            return Err(
+                Error::unsupported("rows have message ids, which the engine looks up: a plan has none").on("rows")
+            );
+        }
+        let any = Selector::any();
+        let reading = reading(asked, funnel, &any);
+        let begun = self.rows(asked, &reading)?;
+        let question = funnel_question(funnel, asked.range, &asked.zone)?;
+        let before = [lit(question), col("value"), col("timestamp"), col("sequence")];
+        let conditions = (0..reading.selectors.len()).map(|at| col(format!("s{at}")));
+        let attempts = aggregate(&begun.state, FUNNEL_ATTEMPTS, before.into_iter().chain(conditions).collect());
+        let plan = LogicalPlanBuilder::from(begun.plan).aggregate([col("unit")], [attempts.alias("attempts")])?;
         Ok(Begun { plan: plan.build()?, ..begun })
     }
 }
@@ -33,21 +39,32 @@ pub(super) fn answer(
     rows: &[RecordBatch],
     warnings: Vec<String>,
 ) -> Result<FunnelResult> {
-    let mut all = Aggregate::new(funnel.steps.len());
-    let mut values = Values::default();
+    let buckets = buckets(asked, funnel)?;
+    let mut all = Aggregate::new(funnel, buckets.as_ref().map(|buckets| buckets.len()));
+    let mut values = Values::of_first(asked.scope().breakdown.len());
     for batch in rows {
-        let attempts = column(batch, "attempt", |kind| matches!(kind, DataType::Struct(fields) if fields.len() == 2))?;
-        let attempts = attempts.as_struct();
-        let (texts, times) = (attempts.column(0).as_string::<i32>(), attempts.column(1).as_list::<i32>());
-        for row in (0..batch.num_rows()).filter(|row| texts.is_valid(*row)) {
-            let times = times.value(row);
-            let times = times.as_primitive::<TimestampMicrosecondType>().values().to_vec();
-            all.add(&Attempt { times, group: values.group(texts.value(row))?, sequence: 0 });
+        let units = numbers::<UInt32Type>(batch, "unit")?;
+        let attempts = column(batch, "attempts", |kind| matches!(kind, DataType::List(_)))?.as_list::<i32>();
+        for (row, unit) in units.iter().enumerate().filter(|(row, _)| attempts.is_valid(*row)) {
+            let own = attempts.value(row);
+            let own = own.as_struct();
+            let (texts, in_bucket) = (own.column(0).as_string::<i32>(), own.column(1).as_primitive::<UInt32Type>());
+            let (times, sequences) = (own.column(2).as_list::<i32>(), own.column(3).as_list::<i32>());
+            for at in 0..own.len() {
+                let (times, sequences) = (times.value(at), sequences.value(at));
+                let times = times.as_primitive::<TimestampMicrosecondType>().iter();
+                let sequences = sequences.as_primitive::<UInt64Type>().iter();
+                let done =
+                    |(time, sequence): (Option<i64>, Option<u64>)| Some(Done { timestamp: time?, sequence: sequence? });
+                let attempt =
+                    Attempt { steps: times.zip(sequences).map(done).collect(), group: values.group(texts.value(at))? };
+                match in_bucket.is_valid(at) {
+                    true => all.add_in_bucket(*unit, in_bucket.value(at) as usize, &attempt),
+                    false => all.add(*unit, &attempt),
+                }
+            }
         }
     }
-    Ok(FunnelResult {
-        header: asked.plain_header(Funnel::NAME, warnings),
-        groups: all.finish(&funnel.names(), funnel.window, asked.split(&values.groups)),
-        titles: asked.titles(),
-    })
+    let header = asked.plain_header(Funnel::NAME, warnings);
+    answered(asked, funnel, header, all, &values.groups, buckets.as_ref())
 }

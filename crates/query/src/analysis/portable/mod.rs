@@ -148,18 +148,32 @@ fn numbers<'a, T: ArrowPrimitiveType>(batch: &'a RecordBatch, name: &str) -> Res
 }
 
 /// The groups of the texts of breakdown values.
-#[derive(Default)]
 struct Values {
     groups: Groups,
     numbers: HashMap<String, u32>,
+    /// How many values of a text are those of the breakdown; others come after them.
+    count: usize,
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self::of_first(usize::MAX)
+    }
 }
 
 impl Values {
+    /// Of texts of which the first values are those of the breakdown.
+    fn of_first(count: usize) -> Self {
+        Self { groups: Groups::default(), numbers: HashMap::new(), count }
+    }
+
     fn group(&mut self, text: &str) -> Result<u32> {
         if let Some(number) = self.numbers.get(text) {
             return Ok(*number);
         }
-        let number = self.groups.intern(&read_values(text)?);
+        let mut values = read_values(text)?;
+        values.truncate(self.count);
+        let number = self.groups.intern(&values);
         self.numbers.insert(text.to_owned(), number);
         Ok(number)
     }

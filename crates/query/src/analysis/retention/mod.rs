@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::by_unit::Needs;
 use super::explain::Explain;
-use super::lowering::{Reading, Wanted};
+use super::lowering::{ReadItem, Reading, Wanted};
 use super::run::Asked;
 use super::units::{Core, in_order};
 use crate::calendar::Buckets;
@@ -39,7 +39,7 @@ impl Engine {
         // Events of one instant lie in one period: which came first matters to the period of the start alone, and to the value of the breakdown.
         let sequences = retention.period_zero == PeriodZero::Returned || !asked.scope().breakdown.is_empty();
         let needs = Needs { bits: 1, sequences };
-        let found = self.by_unit(asked, &reading, needs, "LocalRetention", || empty.clone()).await?;
+        let found = self.by_unit(asked, &reading, needs, "LocalRetention", |_| empty.clone()).await?;
         let groups = &found.groups;
         let same: Vec<u32> = (0_u32..).take(groups.len().max(1)).collect();
         let periods = empty.periods();
@@ -68,7 +68,14 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, retention: &'a Retention) -> Readin
         Wanted { selector: &retention.start, path: "start".to_owned(), since_us: start_since_us },
         Wanted { selector: &retention.returning, path: "return".to_owned(), since_us: range.from_us },
     ];
-    Reading { selectors, scope: asked.scope(), until_us: range.to_us, ordered: true, numbers: Vec::new() }
+    Reading {
+        selectors,
+        scope: asked.scope(),
+        until_us: range.to_us,
+        ordered: true,
+        numbers: Vec::new(),
+        items: ReadItem::of_breakdown(asked.scope()),
+    }
 }
 
 impl Core for Grid {

@@ -14,7 +14,7 @@ pub(super) use cells::group_totals;
 use std::sync::Arc;
 
 use super::explain::Explain;
-use super::lowering::{Lowered, Reading, Road, Wanted};
+use super::lowering::{Lowered, ReadItem, Reading, Road, Wanted};
 use super::run::Asked;
 use super::sets::Source;
 use crate::engine::Engine;
@@ -43,6 +43,7 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, trend: &'a Trend, shape: &Shape) ->
         until_us,
         ordered: false,
         numbers: numbers.collect(),
+        items: ReadItem::of_breakdown(asked.scope()),
     }
 }
 

@@ -58,10 +58,11 @@ pub(crate) fn case_count(usual: u32) -> u32 {
 
 /// Cases of `trend`, `funnel` or `retention`, or of `profile`: trends by traits. They shrink to fewer events and plainer questions.
 pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
-    let choices = prop::collection::vec(any::<u8>(), 128);
+    let choices = prop::collection::vec(any::<u8>(), 160);
     let bursts = match kind {
         "trend" | "profile" => 0..25,
         "funnel" => 0..13,
+        _ if kind.starts_with("funnel") => 0..10,
         _ => 0..20,
     };
     let events = prop::collection::vec(prop::array::uniform6(any::<u8>()), bursts);
@@ -99,7 +100,9 @@ impl Builder {
     }
 
     fn build(mut self, kind: &str, raw_events: &[[u8; 6]]) -> Case {
+        let about = kind;
         let (kind, by_traits) = if kind == "profile" { ("trend", true) } else { (kind, false) };
+        let kind = if kind.starts_with("funnel") { "funnel" } else { kind };
         let (zone, dates) = self.pick(ZONES);
         let changes = first_instant_of(self.pick(dates), zone);
         let interval = match kind {
@@ -148,7 +151,7 @@ impl Builder {
                 vec![0]
             }
             "funnel" => {
-                let window_us = self.funnel(&mut analysis);
+                let window_us = self.funnel(about, &mut analysis);
                 anchors.extend([from_us, to_us - window_us / 2, to_us - window_us, from_us, center + window_us]);
                 vec![0, window_us / 2, window_us, 0, window_us / 3, window_us * 2 / 3, window_us + 1, window_us]
             }
@@ -169,7 +172,7 @@ impl Builder {
         }
         let mut events = Vec::new();
         for raw in raw_events {
-            push_burst(&mut events, raw, kind, &anchors, &steps_us);
+            push_burst(&mut events, raw, about, &anchors, &steps_us);
         }
         let around = Surroundings { now_us, data_us: (from_us, to_us) };
         Case { query: json!({ kind: analysis }), events, changes: Vec::new(), around }
@@ -228,7 +231,7 @@ impl Builder {
 fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors: &[i64], steps_us: &[i64]) {
     let [who, burst, anchor, step, jitter, properties] = *raw;
     let (bursts, jitters) = match kind {
-        "funnel" => (funnel::BURSTS, funnel::JITTERS_US),
+        _ if kind.starts_with("funnel") => (funnel::bursts(kind), funnel::JITTERS_US),
         "retention" => (retention::BURSTS, retention::JITTERS_US),
         _ => (trend::BURSTS, trend::JITTERS_US),
     };

@@ -1,28 +1,20 @@
-//! Finds the attempt of one unit: the deepest chain of distinct events, and of those the earliest.
+//! The attempt of a unit in a funnel without choices: the deepest chain of distinct events, and of those the earliest.
 
 use super::ties::TieGroups;
-use crate::{
-    calendar::{ResolvedRange, Span},
-    spec::Hit,
-};
+use crate::{calendar::ResolvedRange, spec::Hit};
 
 /// How far a unit got, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
+pub(crate) struct Reached {
     /// When each step was done, in microseconds UTC; as many as were reached, at least one.
-    pub times: Vec<i64>,
-    /// The breakdown group of the event that did step 1.
-    pub group: u32,
+    pub(crate) times: Vec<i64>,
+    /// The number of the values of the event that did step 1.
+    pub(crate) group: u32,
     /// The sequence of the event that did step 1.
-    pub sequence: u64,
+    pub(crate) sequence: u64,
 }
 
-impl Attempt {
-    /// How many steps were reached, at least 1.
-    pub fn depth(&self) -> usize {
-        self.times.len()
-    }
-
+impl Reached {
     fn keep_deeper(&mut self, chain: &[i64], opening: &Hit) {
         if chain.len() > self.times.len() {
             self.times.clear();
@@ -32,23 +24,13 @@ impl Attempt {
     }
 }
 
-/// Matches the events of one unit at a time against the steps of an ordered funnel.
+/// Matches the events of one unit at a time against ordered steps: equal timestamps serve in either order, and nothing else is asked of an attempt.
 ///
 /// Every event that matches step 1 and lies in the range opens an attempt: the deepest chain of distinct events, each
-/// at or after the one before (equal timestamps serve in either order) and none later than the window after the first.
-/// The unit's result is its deepest attempt, among equals the one whose opening event is the earliest by
-/// (timestamp, sequence), with the earliest time for every step.
-///
-/// ```
-/// use pugmark_query::{calendar::{ResolvedRange, seconds}, funnel::Matcher, spec::Hit};
-///
-/// let mut matcher = Matcher::new(2, seconds(10), ResolvedRange { from_us: 0, to_us: 60_000_000 });
-/// let hit = |at_s: i64, matches| Hit { timestamp: at_s * 1_000_000, sequence: 1, matches, group: 0 };
-/// let attempt = matcher.match_unit(&[hit(1, 0b01), hit(20, 0b01), hit(30, 0b10)]);
-/// assert_eq!(attempt.map(|attempt| attempt.times), Some(vec![20_000_000, 30_000_000]));
-/// ```
+/// at or after the one before and none later than the window after the first. The unit's result is its deepest attempt, among
+/// equals the one whose opening event is the earliest by (timestamp, sequence), with the earliest time for every step.
 #[derive(Debug, Clone)]
-pub struct Matcher {
+pub(crate) struct Plain {
     steps: usize,
     window_us: i64,
     range: ResolvedRange,
@@ -61,23 +43,23 @@ pub struct Matcher {
     /// Events that match step 1 alone, in order.
     openings: Vec<Hit>,
     /// The best attempt of the unit so far; without times while there is none. Kept between units for its memory.
-    best: Attempt,
+    best: Reached,
 }
 
-impl Matcher {
+impl Plain {
     /// A matcher for so many steps; an event opens an attempt only in `range`, and later steps may follow it within
     /// `window`, beyond the range too.
-    pub fn new(steps: usize, window: Span, range: ResolvedRange) -> Self {
+    pub(super) fn new(steps: usize, window_us: i64, range: ResolvedRange) -> Self {
         Self {
             steps,
-            window_us: window.as_us(),
+            window_us,
             range,
             occurrences: vec![Vec::new(); steps],
             passed: vec![0; steps],
             chain: Vec::with_capacity(steps),
             ties: TieGroups::default(),
             openings: Vec::new(),
-            best: Attempt { times: Vec::with_capacity(steps), group: 0, sequence: 0 },
+            best: Reached { times: Vec::with_capacity(steps), group: 0, sequence: 0 },
         }
     }
 
@@ -85,13 +67,13 @@ impl Matcher {
     ///
     /// Takes time in proportion to the number of events, times the number of steps, however few of them convert;
     /// times its logarithm where an event matches several steps.
-    pub fn match_unit(&mut self, hits: &[Hit]) -> Option<Attempt> {
+    pub(super) fn match_unit(&mut self, hits: &[Hit]) -> Option<&Reached> {
         self.best.times.clear();
         self.match_ordered(hits);
-        self.found().cloned()
+        self.found()
     }
 
-    fn found(&self) -> Option<&Attempt> {
+    fn found(&self) -> Option<&Reached> {
         Some(&self.best).filter(|best| !best.times.is_empty())
     }
 
@@ -109,7 +91,7 @@ impl Matcher {
 
     /// As [`match_unit`](Self::match_unit), of events in any order but this: those of one name, timestamp and unit come in the order of the log where their
     /// sequences are not known and all the same.
-    pub(crate) fn match_unordered(&mut self, hits: &mut [Hit]) -> Option<&Attempt> {
+    pub(crate) fn match_unordered(&mut self, hits: &mut [Hit]) -> Option<&Reached> {
         self.best.times.clear();
         if hits.iter().any(|hit| hit.matches.count_ones() > 1) {
             hits.sort_by_key(|hit| (hit.timestamp, hit.sequence));

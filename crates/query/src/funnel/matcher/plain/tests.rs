@@ -1,5 +1,4 @@
 use super::*;
-use crate::calendar::seconds;
 
 const RANGE: ResolvedRange = ResolvedRange { from_us: 0, to_us: 1_000_000_000_000_000 };
 
@@ -11,7 +10,8 @@ fn hits(events: &[(i64, u32)]) -> Vec<Hit> {
 }
 
 fn times(steps: usize, window_s: u32, events: &[(i64, u32)]) -> Option<Vec<i64>> {
-    let attempt = Matcher::new(steps, seconds(window_s), RANGE).match_unit(&hits(events));
+    let mut plain = Plain::new(steps, i64::from(window_s) * 1_000_000, RANGE);
+    let attempt = plain.match_unit(&hits(events));
     attempt.map(|attempt| attempt.times.iter().map(|us| us / 1_000_000).collect())
 }
 
@@ -54,20 +54,20 @@ fn a_step_that_the_opening_event_took_is_not_served_by_it_again() {
 #[test]
 fn nobody_begins_outside_the_range_and_steps_follow_beyond_it() {
     let range = ResolvedRange { from_us: 10_000_000, to_us: 20_000_000 };
-    let mut matcher = Matcher::new(2, seconds(60), range);
+    let mut matcher = Plain::new(2, 60_000_000, range);
     assert_eq!(matcher.match_unit(&hits(&[(9, 1), (10, 2), (20, 1), (21, 2)])), None);
     let attempt = matcher.match_unit(&hits(&[(9, 1), (19, 1), (30, 2)])).expect("the second event opens");
-    assert_eq!(attempt, Attempt { times: vec![19_000_000, 30_000_000], group: 0, sequence: 2 });
+    assert_eq!(attempt, &Reached { times: vec![19_000_000, 30_000_000], group: 0, sequence: 2 });
 }
 
 #[test]
 fn a_matcher_keeps_nothing_of_the_unit_before() {
-    let mut matcher = Matcher::new(2, seconds(60), RANGE);
+    let mut matcher = Plain::new(2, 60_000_000, RANGE);
     for _ in 0..2 {
-        assert_eq!(matcher.match_unit(&hits(&[(0, 1), (1, 2)])).map(|attempt| attempt.depth()), Some(2));
-        assert_eq!(matcher.match_unit(&hits(&[(0, 1)])).map(|attempt| attempt.depth()), Some(1));
-        assert_eq!(matcher.match_unit(&hits(&[(0, 3), (0, 3)])).map(|attempt| attempt.depth()), Some(2));
-        assert_eq!(matcher.match_unit(&hits(&[(0, 3)])).map(|attempt| attempt.depth()), Some(1));
+        assert_eq!(matcher.match_unit(&hits(&[(0, 1), (1, 2)])).map(|attempt| attempt.times.len()), Some(2));
+        assert_eq!(matcher.match_unit(&hits(&[(0, 1)])).map(|attempt| attempt.times.len()), Some(1));
+        assert_eq!(matcher.match_unit(&hits(&[(0, 3), (0, 3)])).map(|attempt| attempt.times.len()), Some(2));
+        assert_eq!(matcher.match_unit(&hits(&[(0, 3)])).map(|attempt| attempt.times.len()), Some(1));
     }
 }
 
