@@ -45,7 +45,14 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, funnel: &'a Funnel) -> Reading<'a> 
     });
     // An attempt that begins in the range goes on until its window ends.
     let until_us = range.to_us.saturating_add(funnel.window.as_us());
-    Reading { selectors: selectors.collect(), scope: asked.scope(), until_us, ordered: true, numbers: Vec::new() }
+    Reading {
+        selectors: selectors.collect(),
+        scope: asked.scope(),
+        until_us,
+        ordered: true,
+        numbers: Vec::new(),
+        values: Vec::new(),
+    }
 }
 
 struct Matching {

@@ -68,7 +68,14 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, retention: &'a Retention) -> Readin
         Wanted { selector: &retention.start, path: "start".to_owned(), since_us: start_since_us },
         Wanted { selector: &retention.returning, path: "return".to_owned(), since_us: range.from_us },
     ];
-    Reading { selectors, scope: asked.scope(), until_us: range.to_us, ordered: true, numbers: Vec::new() }
+    Reading {
+        selectors,
+        scope: asked.scope(),
+        until_us: range.to_us,
+        ordered: true,
+        numbers: Vec::new(),
+        values: Vec::new(),
+    }
 }
 
 impl Core for Grid {
