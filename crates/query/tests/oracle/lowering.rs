@@ -108,7 +108,8 @@ impl<'a> Lowering<'a> {
         let measures: Vec<_> = trend.series.iter().map(|series| series.measure).collect();
         let rolling: Vec<_> = trend.series.iter().map(|series| series.rolling).collect();
         let cumulative: Vec<_> = trend.series.iter().map(|series| series.cumulative).collect();
-        let before = rolling.iter().flatten().max().map_or(0, |buckets| buckets - 1);
+        // A range without a bucket has none to look back from.
+        let before = rolling.iter().flatten().max().filter(|_| !buckets.is_empty()).map_or(0, |buckets| buckets - 1);
         let extended = self.looking_back(trend, &buckets, before);
         // Two parts merged, as partitions of a scan are, each of which numbers values for itself.
         let part = trend::Aggregate::new(&measures, buckets.len());

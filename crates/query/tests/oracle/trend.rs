@@ -22,6 +22,9 @@ struct Point {
     value: Option<Scalar>,
 }
 
+/// Of each bucket, and of the range.
+type Values = (Vec<Option<f64>>, Option<f64>);
+
 pub(crate) fn answer(trend: &Value, events: &[&OracleEvent], time: &Time, rules: Rules) -> Value {
     let series = trend["series"].as_array().expect("a trend has series");
     let mut buckets = time.buckets();
@@ -105,7 +108,7 @@ pub(crate) fn answer(trend: &Value, events: &[&OracleEvent], time: &Time, rules:
 
     let mut lines = Vec::new();
     // Of each shown group, the values and the total of each series.
-    let mut known: Vec<Vec<(Vec<Option<f64>>, Option<f64>)>> = vec![Vec::new(); parts.len()];
+    let mut known: Vec<Vec<Values>> = vec![Vec::new(); parts.len()];
     for (index, one) in series.iter().enumerate() {
         for ((label, groups), known) in parts.iter().zip(&mut known) {
             let value = |bucket: Option<usize>| {
