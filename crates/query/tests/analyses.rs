@@ -259,3 +259,56 @@ fn a_link_counts_at_once_also_where_sets_of_persons_are_kept() {
     assert_eq!(people(r#","as_of":8"#), told(4));
     assert_eq!(people(""), told(2));
 }
+
+#[test]
+fn measures_of_many_rows_are_the_same_by_every_operator_and_fail_as_full_where_memory_lacks() {
+    let question = |measure: &str, property: &str, by: bool| {
+        let breakdown = if by { r#","breakdown":[{"property":"g"}],"limit":2"# } else { "" };
+        let of = if property.is_empty() { String::new() } else { format!(r#","property":"{property}""#) };
+        let series = format!(r#"{{"event":"e","measure":"{measure}"{of}}}"#);
+        format!(r#"{{"trend":{{"series":[{series}],"interval":"day"{breakdown}}}}}"#)
+    };
+    let fill = |db: &Db| {
+        for day in 0..4_i64 {
+            db.track((0..12_000_i64).map(|n| {
+                let us = 1_735_689_600_000_000 + day * 86_400_000_000 + n * 7_000_000;
+                let event = Event::new("e", format!("u{}", n * 7 % 5_003)).at(Timestamp::from_microsecond(us));
+                let event = event.property("x", (n * 7_919 % 9_973) as f64 * 0.5).property("g", format!("g{}", n % 5));
+                event.property("id", format!("{}", n * 31 % 11_003))
+            }));
+            db.flush();
+        }
+    };
+    let of = |local_operators: bool, memory_bytes: usize| {
+        let engine = EngineOptions { local_operators, memory_bytes, ..EngineOptions::default() };
+        let db = Db::with(engine, RegistryOptions::default());
+        fill(&db);
+        db
+    };
+    let (local, scan) = (of(true, 1 << 30), of(false, 1 << 30));
+    for (measure, property) in [
+        ("median", "x"),
+        ("p99", "x"),
+        ("avg", "x"),
+        ("min", "x"),
+        ("max", "x"),
+        ("distinct", "x"),
+        ("distinct", "id"),
+        ("distinct", "g"),
+        ("sum_per_user", "x"),
+        ("count_per_user", ""),
+        ("frequency", ""),
+        ("first_time", ""),
+    ] {
+        for by in [false, true] {
+            let question = question(measure, property, by);
+            let (one, other) = (local.ask(&question), scan.ask(&question));
+            assert_eq!(one["series"], other["series"], "{question}");
+        }
+    }
+    for local_operators in [true, false] {
+        let small = of(local_operators, 300_000);
+        let error = small.try_ask(&question("median", "x", false)).expect_err("it does not fit");
+        assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+    }
+}

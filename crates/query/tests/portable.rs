@@ -134,6 +134,11 @@ fn trends_as_plans_agree_with_the_oracle() {
 }
 
 #[test]
+fn trends_of_every_measure_as_plans_agree_with_the_oracle() {
+    agrees("measures");
+}
+
+#[test]
 fn trends_by_traits_as_plans_agree_with_the_oracle() {
     agrees("profile");
 }

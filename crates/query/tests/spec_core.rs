@@ -72,9 +72,6 @@ fn what_is_not_built_yet_is_unsupported_and_says_so() {
     }
     for (query, field) in [
         (json!({ "paths": { "depth": 5 } }), "paths"),
-        (json!({ "trend": { "series": [{ "event": "a", "measure": "p90", "property": "x" }] } }), "series[0].measure"),
-        (json!({ "trend": { "series": [{ "event": "a", "measure": "first_time" }] } }), "series[0].measure"),
-        (json!({ "trend": { "series": [{ "formula": "A / B" }] } }), "series[0].formula"),
         (json!({ "funnel": { "steps": [{ "event": "a", "optional": true }] } }), "steps[0].optional"),
         (json!({ "retention": { "start": { "event": "a" }, "clock": "rolling" } }), "clock"),
         (json!({ "retention": { "start": { "event": "a" }, "cohort": "first_ever" } }), "cohort"),
@@ -149,6 +146,72 @@ fn a_malformed_value_is_refused_where_it_stands() {
     ] {
         assert_refused(&query, SpecErrorKind::Invalid, field, message);
     }
+}
+
+#[test]
+fn measures_say_what_goes_with_them() {
+    let measure = |measure: &str| json!({ "event": "a", "measure": measure });
+    let with = |measure: &str, field: &str, value: Value| {
+        let mut series = json!({ "event": "a", "measure": measure });
+        series[field] = value;
+        json!({ "trend": { "series": [series] } })
+    };
+    let beside = |series: Value, field: &str, value: Value| {
+        let mut trend = json!({ "series": series });
+        trend[field] = value;
+        json!({ "trend": trend })
+    };
+    for (query, field, message) in [
+        (with("p90", "name", json!("x")), "series[0].property", "must say of which property the p90 is"),
+        (with("uniques", "property", json!("x")), "series[0].property", "does not belong to the measure \"uniques\""),
+        (with("p33", "property", json!("x")), "series[0].measure", "must be one of count, uniques, count_per_user"),
+        (with("count", "rolling", json!(7)), "series[0].rolling", "belongs to the measure \"uniques\""),
+        (with("first_time", "rolling", json!(7)), "series[0].rolling", "belongs to the measure \"uniques\""),
+        (with("uniques", "rolling", json!(1)), "series[0].rolling", "takes 2 to 1000 buckets, found 1"),
+        (with("count_per_user", "cumulative", json!(true)), "series[0].cumulative", "found count_per_user"),
+        (
+            json!({ "trend": { "series": [{ "event": "a", "measure": "uniques", "rolling": 7, "cumulative": true }] } }),
+            "series[0].cumulative",
+            "does not go with rolling",
+        ),
+        (beside(json!([measure("count")]), "rolling", json!(7)), "rolling", "which no series has"),
+        (beside(json!([measure("count_per_user")]), "cumulative", json!(true)), "cumulative", "which no series has"),
+        (
+            beside(json!([measure("frequency"), measure("count")]), "interval", json!("day")),
+            "series[1].measure",
+            "must be frequency as those beside it are, found count",
+        ),
+        (beside(json!([measure("frequency")]), "formula", json!("A")), "formula", "does not go with the measure"),
+        (beside(json!([measure("count")]), "name", json!("x")), "name", "belongs to a formula"),
+        (beside(json!([measure("count")]), "formula", json!("A / B")), "formula", "names the series B"),
+    ] {
+        assert_refused(&query, SpecErrorKind::Invalid, field, message);
+    }
+    let formula = refused(&beside(json!([measure("count")]), "formula", json!("A / (A")));
+    assert_eq!((formula.at, formula.to_string().contains("lacks a closing parenthesis at byte 6")), (Some(6), true));
+}
+
+#[test]
+fn what_stands_beside_the_series_is_said_of_those_that_take_it() {
+    let question = json!({ "trend": { "cumulative": true, "series": [
+        { "event": "a" },
+        { "event": "a", "cumulative": false },
+        { "event": "a", "measure": "avg", "property": "x" },
+        { "event": "a", "measure": "uniques", "rolling": 7 },
+        { "event": "a", "measure": "first_time" },
+    ] } });
+    let trend: Trend = serde_json::from_value(question["trend"].clone()).expect("it is a trend");
+    let said: Vec<bool> = trend.series.iter().map(|series| series.cumulative).collect();
+    assert_eq!(said, [true, false, false, false, true]);
+    let question = json!({ "rolling": 3, "series": [
+        { "event": "a", "measure": "uniques" },
+        { "event": "a" },
+        { "event": "a", "measure": "uniques", "rolling": 7 },
+        { "event": "a", "measure": "uniques", "cumulative": true },
+    ] });
+    let trend: Trend = serde_json::from_value(question).expect("it is a trend");
+    let said: Vec<Option<usize>> = trend.series.iter().map(|series| series.rolling).collect();
+    assert_eq!(said, [Some(3), None, Some(7), None]);
 }
 
 #[test]

@@ -9,13 +9,22 @@ mod oracle;
 use cases::{case_count, cases};
 use proptest::{prelude::*, test_runner::TestRunner};
 
-#[test]
-fn trend_agrees_with_the_oracle() {
+fn agrees(kind: &'static str) {
     let config = ProptestConfig { cases: case_count(256), failure_persistence: None, ..ProptestConfig::default() };
-    let checked = TestRunner::new(config).run(&cases("trend"), |case| {
+    let checked = TestRunner::new(config).run(&cases(kind), |case| {
         lowering::disagreement(&case).map_or(Ok(()), |difference| Err(TestCaseError::fail(difference)))
     });
     if let Err(failure) = checked {
         panic!("{failure}");
     }
+}
+
+#[test]
+fn trend_agrees_with_the_oracle() {
+    agrees("trend");
+}
+
+#[test]
+fn every_measure_agrees_with_the_oracle() {
+    agrees("measures");
 }

@@ -1,14 +1,13 @@
-//! `pugmark trend`: counts and uniques over time.
+//! `pugmark trend`: what is measured of events over time.
 
-use clap::ValueEnum;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::args::{Question, StoreDir};
 
-/// Counts events, or the people who did them, over time
+/// Counts events over time, the people who did them, or what their properties come to
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  pugmark trend shop purchase --measure uniques --interval week --by country --zone Europe/Berlin --filter \"amount > 10\""
+    after_help = "Examples:\n  pugmark trend shop purchase --measure uniques --interval week --by country --zone Europe/Berlin --filter \"amount > 10\"\n  pugmark trend shop purchase --measure median:amount --measure p90:amount\n  pugmark trend shop '*' --measure first_time                    new people by day\n  pugmark trend shop '*' --measure uniques --rolling 7           people of the last seven days\n  pugmark trend shop purchase view --measure uniques --formula \"A / B * 100\"\n  pugmark trend shop purchase --measure frequency                how many people bought how often"
 )]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -16,9 +15,19 @@ pub(crate) struct Args {
     /// Event names, a series for each; '*' is any event
     #[arg(value_name = "EVENT", required = true)]
     events: Vec<String>,
-    /// What to measure
-    #[arg(long, value_enum, default_value = "count")]
-    measure: Measure,
+    /// What to measure, a series for each: count, uniques, count_per_user, first_time or frequency; or, of a property, sum:amount, and likewise avg, min,
+    /// max, median, p75, p90, p95, p99, distinct or sum_per_user
+    #[arg(long, value_name = "MEASURE[:PROPERTY]", default_value = "count")]
+    measure: Vec<String>,
+    /// Uniques over so many buckets, each of which is the last of them
+    #[arg(long, value_name = "BUCKETS")]
+    rolling: Option<u64>,
+    /// Each bucket with all before it in the range; of count, uniques, sum and first_time
+    #[arg(long)]
+    cumulative: bool,
+    /// One more series of the others, which are A, B and so on: \"A / B * 100\"
+    #[arg(long)]
+    formula: Option<String>,
     /// Calendar unit of a bucket: minute, hour, day, week, month, quarter or year
     #[arg(long, default_value = "day")]
     interval: String,
@@ -29,29 +38,44 @@ pub(crate) struct Args {
     pub(crate) question: Question,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Measure {
-    /// How many events
-    Count,
-    /// How many different people
-    Uniques,
-}
-
 impl Args {
     /// The question in the JSON form.
     pub(crate) fn question(&self) -> Value {
-        let measure = match self.measure {
-            Measure::Count => None,
-            Measure::Uniques => Some("uniques"),
-        };
-        let series = self.events.iter().map(|event| match measure {
-            Some(measure) => json!({"event": event, "measure": measure}),
-            None => json!({"event": event}),
-        });
-        let mut own = json!({"series": series.collect::<Vec<_>>(), "interval": self.interval});
+        let each = self.events.iter().flat_map(|event| self.measure.iter().map(move |measure| (event, measure)));
+        let series: Vec<Value> = each.map(|(event, measure)| self.series(event, measure)).collect();
+        let mut own = json!({"series": series, "interval": self.interval});
+        if let Some(buckets) = self.rolling {
+            own["rolling"] = json!(buckets);
+        }
+        if self.cumulative {
+            own["cumulative"] = json!(true);
+        }
+        if let Some(formula) = &self.formula {
+            own["formula"] = json!(formula);
+        }
         if let Some(day) = &self.week_start {
             own["week_start"] = json!(day);
         }
         self.question.to_json("trend", own)
+    }
+
+    fn series(&self, event: &str, measure: &str) -> Value {
+        let (word, property) = match measure.split_once(':') {
+            Some((word, property)) => (word, Some(property)),
+            None => (measure, None),
+        };
+        let mut series = Map::from_iter([("event".to_owned(), json!(event))]);
+        if word != "count" {
+            series.insert("measure".to_owned(), json!(word));
+        }
+        if let Some(property) = property {
+            series.insert("property".to_owned(), json!(property));
+        }
+        // Series of one event would all be called the same.
+        if self.measure.len() > 1 {
+            let name = property.map_or_else(|| format!("{event} {word}"), |own| format!("{event} {word} {own}"));
+            series.insert("name".to_owned(), json!(name));
+        }
+        Value::Object(series)
     }
 }

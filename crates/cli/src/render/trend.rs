@@ -15,8 +15,12 @@ const COLUMNS_MOST: usize = 6;
 const LINE_HEIGHT: usize = 10;
 
 pub(crate) fn trend(answer: &Value, titles: &[String], style: Style) -> String {
+    let series = items(&answer["series"]);
+    if series.iter().any(|one| one.get("frequency").is_some()) {
+        return frequencies(series, titles, style);
+    }
     let buckets: Vec<&str> = items(&answer["buckets"]).iter().map(text).collect();
-    match items(&answer["series"]) {
+    match series {
         [one] if style.terminal && buckets.len() > BARS_MOST => line(one, &buckets, style),
         [one] => bars(one, titles, &buckets, style),
         series if series.len() <= COLUMNS_MOST => columns(series, titles, &buckets, style),
@@ -25,7 +29,19 @@ pub(crate) fn trend(answer: &Value, titles: &[String], style: Style) -> String {
 }
 
 fn number(value: &Value) -> String {
-    value.as_u64().map_or_else(|| value.as_f64().map_or_else(|| "-".to_owned(), |n| n.to_string()), count)
+    value.as_u64().map_or_else(|| value.as_f64().map_or_else(|| "-".to_owned(), real), count)
+}
+
+/// With the digits that say something: means and shares have as many as a double.
+fn real(number: f64) -> String {
+    let digits = match number.abs() {
+        small if small < 1.0 => 4,
+        small if small < 100.0 => 2,
+        _ => 1,
+    };
+    let rounded = format!("{number:.digits$}");
+    let plain = number.to_string();
+    if plain.len() < rounded.len() { plain } else { rounded }
 }
 
 fn numbers(series: &Value) -> Vec<f64> {
@@ -48,6 +64,37 @@ fn bars(series: &Value, titles: &[String], buckets: &[&str], style: Style) -> St
         grid.row([(*bucket).to_owned(), number(shown), bar(*value, most, room)]);
     }
     grid.row(["total".to_owned(), number(&series["total"]), String::new()]);
+    grid.to_string()
+}
+
+/// How many people did it how often: bars for one series, a column for each of several.
+fn frequencies(series: &[Value], titles: &[String], style: Style) -> String {
+    let mut times: Vec<u64> =
+        series.iter().flat_map(|one| items(&one["frequency"]["times"])).filter_map(Value::as_u64).collect();
+    times.sort_unstable();
+    times.dedup();
+    let people = |one: &Value, of: u64| {
+        let place = items(&one["frequency"]["times"]).iter().position(|times| times.as_u64() == Some(of));
+        place.and_then(|place| one["frequency"]["people"][place].as_u64()).unwrap_or(0)
+    };
+    let headings = series.iter().map(|one| heading(one, titles));
+    let [one] = series else {
+        let mut grid = Grid::new(style, std::iter::once("times".to_owned()).chain(headings)).left(0);
+        for of in times {
+            grid.row(std::iter::once(count(of)).chain(series.iter().map(|one| count(people(one, of)))));
+        }
+        grid.row(std::iter::once("people".to_owned()).chain(series.iter().map(|one| number(&one["total"]))));
+        return grid.to_string();
+    };
+    let most = times.iter().map(|of| people(one, *of)).max().unwrap_or(0);
+    let label = times.last().map_or(0, |of| count(*of).len()).max("people".len());
+    let room = style.width.saturating_sub(label + count(most).len() + 10).clamp(10, 60);
+    let mut grid = Grid::new(style, ["times".to_owned(), heading(one, titles), String::new()]).left(0).left(2);
+    for of in times {
+        let people = people(one, of);
+        grid.row([count(of), count(people), bar(people as f64, most as f64, room)]);
+    }
+    grid.row(["people".to_owned(), number(&one["total"]), String::new()]);
     grid.to_string()
 }
 
@@ -108,5 +155,25 @@ mod tests {
         let many = json!({"buckets": ["a", "b"], "series": (0..7).map(|n| one(json!(n))).collect::<Vec<_>>()});
         let shown = trend(&many, &["country".to_owned()], Style::plain());
         assert!(shown.lines().last().is_some_and(|line| line.contains("6      3  ▅█")), "{shown}");
+    }
+
+    #[test]
+    fn a_frequency_is_bars_by_how_often() {
+        let answer = json!({"buckets": [], "series": [
+            {"name": "buy", "breakdown": null, "frequency": {"times": [1, 12], "people": [40, 10]}, "total": 50}]});
+        let shown = trend(&answer, &[], Style::plain());
+        let lines: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[0], ["times", "buy"]);
+        assert_eq!(lines[2], ["1", "40", "█".repeat(60).as_str()]);
+        assert_eq!(lines[3], ["12", "10", "█".repeat(15).as_str()]);
+        assert_eq!(lines[4], ["people", "50"]);
+    }
+
+    #[test]
+    fn what_has_no_value_is_a_dash_and_long_fractions_are_cut() {
+        assert_eq!(
+            [json!(null), json!(2.0 / 3.0), json!(33.333_333), json!(1234.56), json!(2.5)].map(|n| number(&n)),
+            ["-", "0.6667", "33.33", "1234.6", "2.5"]
+        );
     }
 }

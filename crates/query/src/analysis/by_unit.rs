@@ -63,7 +63,7 @@ impl Engine {
                 let merged = local.merged(reading.scope.unit);
                 // Two ids of one person may have had the same event at one instant.
                 let sequences = needs.sequences || !merged.is_empty();
-                wants.reads = Reads { timestamps: true, sequences, numbers: Vec::new() };
+                wants.reads = Reads { timestamps: true, sequences, ..Reads::default() };
                 let since = wants.selected.iter().map(|selected| selected.since_us).min().unwrap_or(i64::MIN);
                 let range = ResolvedRange { from_us: since, to_us: reading.until_us };
                 let (parts, work) = (local.parts()?, Work::new(self.threads()));

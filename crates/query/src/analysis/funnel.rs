@@ -174,6 +174,7 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, funnel: &'a Funnel, any: &'a Select
         ordered: true,
         numbers: Vec::new(),
         items,
+        values: Vec::new(),
     }
 }
 

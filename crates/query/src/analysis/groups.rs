@@ -100,6 +100,11 @@ impl GroupReader {
             .collect()
     }
 
+    /// The number of the combination of NULLs, if there was one.
+    pub(crate) fn null(&self) -> Option<u32> {
+        self.groups.find(&vec![GroupValue::Null; self.items.len()])
+    }
+
     /// The combinations so far.
     pub(crate) fn groups(&self) -> &Groups {
         &self.groups

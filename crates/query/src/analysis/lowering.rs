@@ -41,6 +41,8 @@ pub(super) struct Reading<'a> {
     pub(super) ordered: bool,
     /// The properties whose numbers are read, and their paths in the question.
     pub(super) numbers: Vec<(&'a str, String)>,
+    /// The properties whose values are read, of whatever type, and their paths in the question.
+    pub(super) values: Vec<(&'a str, String)>,
     /// What values are read of every row: those of the breakdown, and then what else the analysis tells rows apart by.
     pub(super) items: Vec<ReadItem>,
 }
@@ -130,10 +132,12 @@ impl Engine {
             always,
             items: Vec::new(),
             numbers: Vec::new(),
+            values: Vec::new(),
             overflow: None,
         };
         let places = lowering.items(&reading.items, places, &state)?;
         let places = lowering.numbers(&reading.numbers, places)?;
+        let places = lowering.values_of(&reading.values, places)?;
         let Lowering { expressions, columns, .. } = lowering;
         let warnings = expressions.into_warnings();
         let plan = LogicalPlanBuilder::scan(EVENTS, provider_as_source(table), None)?
@@ -145,8 +149,8 @@ impl Engine {
     }
 }
 
-/// The rows of a plan: the columns `unit`, `timestamp`, `sequence` and `value` (the breakdown, as one text), `s0` and so on (whether each selector takes the row) and
-/// `n0` and so on (the number of each property that is asked for).
+/// The rows of a plan: the columns `unit`, `timestamp`, `sequence` and `value` (the breakdown, as one text), `s0` and so on (whether each selector takes the row),
+/// `n0` and so on (the number of each property that is asked for) and `v0` and so on (its value, as one text).
 pub(super) struct Begun {
     pub(super) plan: LogicalPlan,
     pub(super) state: SessionState,
@@ -191,6 +195,11 @@ impl Engine {
             let (expr, overflow_name) = lowering.property_expr(name, path)?;
             let read = of_properties(PROPERTY_NUMBER, vec![(expr, overflow_name)], &state)?;
             columns.push(read.alias(format!("n{number}")));
+        }
+        for (number, (name, path)) in reading.values.iter().enumerate() {
+            let (expr, overflow_name) = lowering.property_expr(name, path)?;
+            let read = of_properties(BREAKDOWN_VALUES, vec![(expr, overflow_name)], &state)?;
+            columns.push(read.alias(format!("v{number}")));
         }
         let warnings = lowering.expressions.into_warnings();
         let mut rows = LogicalPlanBuilder::scan(EVENTS, provider_as_source(table), None)?.filter(predicate)?;
@@ -392,16 +401,21 @@ impl Lowering<'_> {
             };
             items.push(RunItem { value, overflow_name });
         }
+        let place = |expr| match expr {
+            Expr::Column(column) => columns.arrow().index_of(&column.name).ok(),
+            _ => None,
+        };
         let mut numbers = Vec::new();
         for (name, path) in &reading.numbers {
             let (expr, overflow_name) = self.property_expr(name, path)?;
-            let place = |expr| match expr {
-                Expr::Column(column) => columns.arrow().index_of(&column.name).ok(),
-                _ => None,
-            };
             numbers.push(NumberSource { column: expr.and_then(place), overflow_name });
         }
-        let reads = Reads { timestamps: true, sequences: false, numbers };
+        let mut values = Vec::new();
+        for (name, path) in &reading.values {
+            let (expr, overflow_name) = self.property_expr(name, path)?;
+            values.push(Item { column: expr.and_then(place), overflow_name });
+        }
+        let reads = Reads { timestamps: true, sequences: false, numbers, values };
         Ok(Some(Wants { selected, filter, people: people.cloned(), items, reads }))
     }
 
@@ -483,6 +497,17 @@ impl Lowering<'_> {
                 places.overflow = Some(self.column(column(system::OVERFLOW)));
             }
             places.numbers.push(NumberSource { column: own, overflow_name });
+        }
+        Ok(places)
+    }
+
+    fn values_of(&mut self, wanted: &[(&str, String)], mut places: Places) -> Result<Places> {
+        for (name, path) in wanted {
+            let item = self.property(name, path)?;
+            if item.overflow_name.is_some() && places.overflow.is_none() {
+                places.overflow = Some(self.column(column(system::OVERFLOW)));
+            }
+            places.values.push(item);
         }
         Ok(places)
     }

@@ -20,6 +20,9 @@ use crate::error::Result;
 use crate::local::People;
 use crate::spec::Groups;
 
+/// In the place of the number of a value that is NULL.
+pub(super) const NO_VALUE: u32 = u32::MAX;
+
 /// Which column of the scan holds what.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -33,6 +36,8 @@ pub(super) struct Places {
     pub(super) items: Vec<Item>,
     /// The properties whose numbers are read, by the places of their columns.
     pub(super) numbers: Vec<NumberSource<usize>>,
+    /// The properties whose values are read, of whatever type.
+    pub(super) values: Vec<Item>,
     pub(super) overflow: Option<usize>,
 }
 
@@ -44,7 +49,9 @@ pub(super) struct Rows<'a> {
     pub(super) matches: &'a [u32],
     pub(super) groups: &'a [u32],
     /// For each property whose numbers are read.
-    pub(super) values: &'a [Vec<f64>],
+    pub(super) numbers: &'a [Vec<f64>],
+    /// For each property whose values are read, the number of each row's value, or [`NO_VALUE`].
+    pub(super) values: &'a [Vec<u32>],
 }
 
 impl Rows<'_> {
@@ -90,6 +97,11 @@ impl EventScan {
 
     /// Reads everything; returns the sinks with the breakdown values that their rows' groups stand for.
     pub(super) async fn run<S: Sink>(&self, make: impl Fn() -> S) -> Result<Vec<(S, Groups)>> {
+        Ok(self.run_with_values(make).await?.into_iter().map(|(sink, groups, _)| (sink, groups)).collect())
+    }
+
+    /// The same with the values of each property whose values are read.
+    pub(super) async fn run_with_values<S: Sink>(&self, make: impl Fn() -> S) -> Result<Vec<(S, Groups, Vec<Groups>)>> {
         // Dropping the set ends the tasks: a query that nobody waits for stops.
         let mut tasks = JoinSet::new();
         for partition in 0..self.plan.output_partitioning().partition_count() {
@@ -100,7 +112,8 @@ impl EventScan {
                 while let Some(batch) = batches.next().await {
                     reader.read(&batch?, &mut sink)?;
                 }
-                Ok::<_, crate::Error>((sink, reader.groups.into_groups()))
+                let values = reader.values.into_iter().map(GroupReader::into_groups).collect();
+                Ok::<_, crate::Error>((sink, reader.groups.into_groups(), values))
             });
         }
         let mut sinks = Vec::with_capacity(tasks.len());
@@ -116,6 +129,8 @@ struct Reader {
     places: Arc<Places>,
     people: Option<Arc<People>>,
     groups: GroupReader,
+    /// For each property whose values are read.
+    values: Vec<GroupReader>,
     reservation: MemoryReservation,
     matches: Vec<u32>,
     numbers: Vec<u32>,
@@ -127,6 +142,11 @@ impl Reader {
             places: Arc::clone(places),
             people,
             groups: GroupReader::new(&places.items, places.overflow),
+            values: places
+                .values
+                .iter()
+                .map(|item| GroupReader::new(std::slice::from_ref(item), places.overflow))
+                .collect(),
             reservation: MemoryConsumer::new("breakdown values").register(pool),
             matches: Vec::new(),
             numbers: Vec::new(),
@@ -158,13 +178,23 @@ impl Reader {
             }
         }
         self.groups.read(batch.columns(), batch.num_rows(), &mut self.numbers)?;
-        self.reservation.try_resize(self.groups.bytes())?;
+        let mut valued = Vec::with_capacity(self.values.len());
+        for reader in &mut self.values {
+            let mut own = Vec::new();
+            reader.read(batch.columns(), batch.num_rows(), &mut own)?;
+            if let Some(null) = reader.null() {
+                own.iter_mut().filter(|number| **number == null).for_each(|number| *number = NO_VALUE);
+            }
+            valued.push(own);
+        }
+        let bytes = self.groups.bytes() + self.values.iter().map(GroupReader::bytes).sum::<usize>();
+        self.reservation.try_resize(bytes)?;
         let overflow = places.overflow.map(|place| batch.column(place));
-        let values = places.numbers.iter().map(|source| {
+        let found = places.numbers.iter().map(|source| {
             let beside = overflow.zip(source.overflow_name.as_deref());
             numbers(source.column.map(|place| batch.column(place)), beside, batch.num_rows())
         });
-        let values = values.collect::<std::result::Result<Vec<_>, _>>()?;
+        let found = found.collect::<std::result::Result<Vec<_>, _>>()?;
         let sequences = places.sequence.map(|place| batch.column(place).as_primitive::<UInt64Type>().values().as_ref());
         sink.take(&Rows {
             units: batch.column(places.unit).as_primitive::<UInt32Type>().values(),
@@ -172,7 +202,8 @@ impl Reader {
             sequences: sequences.unwrap_or_default(),
             matches: &self.matches,
             groups: &self.numbers,
-            values: &values,
+            numbers: &found,
+            values: &valued,
         })
     }
 }

@@ -194,6 +194,27 @@ pub(super) struct Set<'a> {
 }
 
 impl Source<'_> {
+    /// Who had the event before an instant.
+    pub(super) async fn before(&self, event: &EventNames, until_us: i64) -> Result<RoaringBitmap> {
+        let from_us = self.parts.iter().map(|part| part.times.0).min().unwrap_or(until_us);
+        if from_us >= until_us {
+            return Ok(RoaringBitmap::new());
+        }
+        let extent = ResolvedRange { from_us, to_us: until_us };
+        // Where that is less than a day it is read as it is.
+        let cover = Cover::of_extents(vec![extent]).unwrap_or_else(|| Cover::of_columns(extent));
+        let sets = self.collect(&cover, event, true).await?.sets;
+        Ok(sets.into_iter().map(|set| self.persons(set)).next().unwrap_or_default())
+    }
+
+    /// Adds the persons of a set to others.
+    pub(super) fn add_persons(&self, set: &Set<'_>, to: &mut RoaringBitmap) {
+        set.shared.iter().for_each(|shared| *to |= *shared);
+        if !set.own.is_empty() {
+            *to |= self.merged.persons(set.own.iter().union());
+        }
+    }
+
     /// The persons of a set.
     pub(super) fn persons(&self, set: Set<'_>) -> RoaringBitmap {
         match (set.shared.as_slice(), set.own.as_slice()) {

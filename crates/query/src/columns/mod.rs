@@ -42,7 +42,7 @@ pub use catalog::{ColumnFile, FileId};
 pub(crate) use cell::Slice;
 pub(crate) use chunk::Chunk;
 pub(crate) use contents::{Contents, Held, Values, in_microseconds, is_instant};
-pub(crate) use cube::{Cube, CubeCell, Declared, read_cube};
+pub(crate) use cube::{Cube, CubeCell, Declared, Numbers as CubeNumbers, read_cube};
 pub use cube::{Declaration, MAX_DECLARATIONS, MAX_MEASURES};
 pub(crate) use error::{arrow as arrow_error, corrupt, found, reading, reading_arrow};
 pub use flush::Flusher;

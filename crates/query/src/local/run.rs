@@ -48,6 +48,8 @@ pub(crate) struct Reads {
     pub(crate) sequences: bool,
     /// Properties whose numbers are read, by the places of their columns.
     pub(crate) numbers: Vec<NumberSource<usize>>,
+    /// Properties whose values are read, of whatever type.
+    pub(crate) values: Vec<Item>,
 }
 
 /// A selector, or several that are the same.
@@ -125,6 +127,8 @@ pub(crate) struct Run {
     pub(crate) groups: RunGroups,
     /// For each property whose numbers are read; NaN stands for none.
     pub(crate) numbers: Vec<Vec<f64>>,
+    /// For each property whose values are read, the number of each row's value.
+    pub(crate) values: Vec<RunGroups>,
 }
 
 /// The breakdown group of each row.
@@ -157,6 +161,15 @@ impl RunGroups {
 }
 
 impl Run {
+    /// Where the group of a row is told in a table: by its code, by its number, or alone.
+    pub(crate) fn place_of(&self, row: usize) -> usize {
+        match &self.groups {
+            RunGroups::None => 0,
+            RunGroups::Each(numbers) => numbers[row] as usize,
+            RunGroups::Coded(codes, _) => usize::from(codes[row]),
+        }
+    }
+
     /// Its rows about subjects in `subjects`.
     pub(crate) fn rows_of(&self, subjects: &Range<u32>) -> Range<usize> {
         if self.bounds.1 < subjects.start || self.bounds.0 >= subjects.end {
@@ -172,6 +185,8 @@ impl Run {
 pub(crate) struct Runs {
     pub(crate) runs: Vec<Run>,
     pub(crate) groups: Groups,
+    /// For each property whose values are read, the values by number.
+    pub(crate) values: Vec<Groups>,
     /// Of what was made for this question and lies in no cache.
     _reservation: Vec<MemoryReservation>,
 }
@@ -221,6 +236,7 @@ impl Local {
         }
         let rows: usize = jobs.iter().map(|job| job.rows).sum();
         self.read.rows.fetch_add(rows, Ordering::Relaxed);
+        let reading_values = wants.reads.values.len();
         let make = || RunReader::new(&wants, pool);
         let (local, parts, jobs) = (self.clone(), parts.clone(), Arc::new(jobs));
         let (list, reading) = (Arc::clone(&jobs), Arc::clone(&wants));
@@ -232,18 +248,26 @@ impl Local {
         };
         let readers = work.each(jobs.len(), rows < SMALL_ROWS, make, read).await?;
         let (groups, numbers) = absorb(&readers.iter().map(|reader| reader.groups.groups()).collect::<Vec<_>>());
+        let all_of = |at: usize| {
+            let own = readers.iter().filter_map(|reader| Some(reader.values.get(at)?.groups()));
+            absorb(&own.collect::<Vec<_>>())
+        };
+        let (values, value_numbers): (Vec<Groups>, Vec<Vec<Vec<u32>>>) = (0..reading_values).map(all_of).unzip();
         let mut runs = Vec::with_capacity(jobs.len());
         let mut reservations = Vec::with_capacity(readers.len());
-        for (reader, numbers) in readers.into_iter().zip(numbers) {
+        for (place, (reader, numbers)) in readers.into_iter().zip(numbers).enumerate() {
             for (at, mut run) in reader.runs {
                 run.groups.renumber(&numbers);
+                for (own, numbers) in run.values.iter_mut().zip(&value_numbers) {
+                    own.renumber(numbers.get(place).map_or(&[], Vec::as_slice));
+                }
                 runs.push((at, run));
             }
             reservations.push(reader.reservation);
         }
         runs.sort_unstable_by_key(|(at, _)| *at);
         let runs = runs.into_iter().map(|(_, run)| run).collect();
-        Ok(Runs { runs, groups, _reservation: reservations })
+        Ok(Runs { runs, groups, values, _reservation: reservations })
     }
 
     fn jobs(&self, number: usize, part: &Part, wants: &Wants, jobs: &mut Vec<Job>) -> Result<()> {
@@ -280,6 +304,8 @@ impl Local {
 /// Reads runs, on one thread.
 pub(crate) struct RunReader {
     groups: GroupReader,
+    /// For each property whose values are read.
+    values: Vec<GroupReader>,
     /// With the number of the job.
     runs: Vec<(usize, Run)>,
     reservation: MemoryReservation,
@@ -298,6 +324,7 @@ impl RunReader {
         let overflow = items.iter().any(|item| item.overflow_name.is_some()).then_some(items.len());
         Self {
             groups: GroupReader::new(&items, overflow),
+            values: wants.reads.values.iter().map(reader_of_values).collect(),
             runs: Vec::new(),
             reservation: MemoryConsumer::new("rows of a question").register(pool),
             group_bytes: 0,
@@ -386,6 +413,7 @@ impl RunReader {
             bounds: subjects.first().copied().zip(subjects.last().copied()).unwrap_or((u32::MAX, 0)),
             groups: self.groups(piece, wants, kept.as_ref())?,
             numbers: wanted_numbers(piece, &wants.reads.numbers, kept.as_ref())?,
+            values: self.values(piece, wants, kept.as_ref())?,
             subjects,
             timestamps: only(timestamps, kept.as_ref()),
             sequences: only(sequences, kept.as_ref()),
@@ -395,18 +423,19 @@ impl RunReader {
             },
         };
         let own = |bytes: usize| if kept.is_some() { bytes } else { 0 };
+        let numbered = |groups: &RunGroups| match groups {
+            RunGroups::None => 0,
+            RunGroups::Each(numbers) => numbers.len() * 4,
+            RunGroups::Coded(codes, numbers) => own(codes.len() * 2) + numbers.len() * 4,
+        };
         let bytes = own(run.subjects.len() * 4 + run.timestamps.len() * 8 + run.sequences.len() * 8)
-            + match &run.groups {
-                RunGroups::None => 0,
-                RunGroups::Each(numbers) => numbers.len() * 4,
-                RunGroups::Coded(codes, numbers) => own(codes.len() * 2) + numbers.len() * 4,
-            }
+            + std::iter::once(&run.groups).chain(&run.values).map(numbered).sum::<usize>()
             + run.numbers.iter().map(|numbers| numbers.len() * 8).sum::<usize>()
             + match &run.matches {
                 Matches::All(_) => 0,
                 Matches::Each(each) => each.len() * 4,
             };
-        let group_bytes = self.groups.bytes();
+        let group_bytes = self.groups.bytes() + self.values.iter().map(GroupReader::bytes).sum::<usize>();
         self.reservation.try_grow(bytes + group_bytes.saturating_sub(self.group_bytes))?;
         self.group_bytes = self.group_bytes.max(group_bytes);
         Ok(Some(run))
@@ -451,6 +480,46 @@ impl RunReader {
         self.groups.read(&columns, rows, &mut numbers)?;
         Ok(RunGroups::Each(numbers))
     }
+}
+
+impl RunReader {
+    /// The numbers of the values of the rows in `kept`, or of all, for each property whose values are read.
+    fn values(&mut self, piece: Piece<'_>, wants: &Wants, kept: Option<&BooleanBuffer>) -> Result<Vec<RunGroups>> {
+        let mut all = Vec::with_capacity(self.values.len());
+        for (item, reader) in wants.reads.values.iter().zip(&mut self.values) {
+            let overflow = match item.overflow_name {
+                Some(_) => piece.column(piece.local.schema.overflow())?,
+                None => Column::Null,
+            };
+            if let (Some(place), Column::Null) = (item.column, &overflow)
+                && let Column::Coded(coded) = piece.column(place)?
+            {
+                let numbers = reader.numbers_of(coded.values.as_string_view());
+                all.push(RunGroups::Coded(only(coded.codes.slice(piece.start, piece.rows), kept), numbers));
+                continue;
+            }
+            let own = match item.column {
+                Some(place) => piece.array(place)?,
+                None => datafusion::arrow::array::new_null_array(&DataType::Null, piece.rows),
+            };
+            let mut columns = vec![own, overflow.slice(piece.start, piece.rows, &DataType::Utf8View)?];
+            if let Some(kept) = kept {
+                for column in &mut columns {
+                    *column = filter(column, &kept.clone().into()).map_err(DataFusionError::from)?;
+                }
+            }
+            let rows = kept.map_or(piece.rows, BooleanBuffer::count_set_bits);
+            let mut numbers = Vec::with_capacity(rows);
+            reader.read(&columns, rows, &mut numbers)?;
+            all.push(RunGroups::Each(numbers));
+        }
+        Ok(all)
+    }
+}
+
+/// Of a column, and then the overflow.
+fn reader_of_values(item: &Item) -> GroupReader {
+    GroupReader::new(&[Item { column: Some(0), overflow_name: item.overflow_name.clone() }], Some(1))
 }
 
 /// The rows that answers may show, where they may not show all.

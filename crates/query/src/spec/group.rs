@@ -163,6 +163,11 @@ impl Groups {
         self.values.get(number as usize).expect("group numbers come from this interner")
     }
 
+    /// The number of these values, if they have one.
+    pub(crate) fn find(&self, values: &[GroupValue]) -> Option<u32> {
+        self.numbers.get(values).copied()
+    }
+
     /// How many combinations have a number.
     pub fn len(&self) -> usize {
         self.values.len()

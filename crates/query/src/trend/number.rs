@@ -9,6 +9,8 @@ use serde::{Serialize, Serializer};
 /// The value of a measure.
 #[derive(Debug, Clone, Copy)]
 pub enum Number {
+    /// There is none, as of the mean of no numbers; less than any other, and `null` in JSON.
+    Null,
     /// How many.
     Count(u64),
     /// How much.
@@ -16,13 +18,49 @@ pub enum Number {
 }
 
 impl Number {
-    /// As a double; a count past 2⁵³ is rounded.
+    /// As a double; a count past 2⁵³ is rounded, and NULL is not a number.
     #[expect(clippy::cast_precision_loss, reason = "said above")]
     pub fn as_f64(self) -> f64 {
         match self {
+            Self::Null => f64::NAN,
             Self::Count(count) => count as f64,
             Self::Real(real) => real,
         }
+    }
+
+    /// Whether there is none.
+    pub fn is_null(self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// How many; 0 of anything else.
+    pub(crate) fn as_count(self) -> u64 {
+        match self {
+            Self::Count(count) => count,
+            Self::Null | Self::Real(_) => 0,
+        }
+    }
+
+    /// How much, or NULL.
+    pub(crate) fn of(real: Option<f64>) -> Self {
+        real.map_or(Self::Null, Self::Real)
+    }
+
+    /// A sum over so many; NULL over none.
+    #[expect(clippy::cast_precision_loss, reason = "a count past 2⁵³ is rounded")]
+    pub(crate) fn mean(sum: Sum, count: u64) -> Self {
+        if count == 0 { Self::Null } else { Self::Real(sum.value() / count as f64) }
+    }
+
+    /// A count over another; NULL over none.
+    #[expect(clippy::cast_precision_loss, reason = "a count past 2⁵³ is rounded")]
+    pub(crate) fn share(count: u64, of: u64) -> Self {
+        if of == 0 { Self::Null } else { Self::Real(count as f64 / of as f64) }
+    }
+
+    /// The same, 0 in the place of NULL.
+    pub(crate) fn or_zero(self) -> Self {
+        if self.is_null() { Self::Real(0.0) } else { self }
     }
 }
 
@@ -30,6 +68,7 @@ impl Ord for Number {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Count(a), Self::Count(b)) => a.cmp(b),
+            (Self::Null, _) | (_, Self::Null) => other.is_null().cmp(&self.is_null()),
             _ => self.as_f64().total_cmp(&other.as_f64()),
         }
     }
@@ -64,6 +103,7 @@ impl From<u64> for Number {
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Null => f.write_str("-"),
             Self::Count(count) => count.fmt(f),
             Self::Real(real) => real.fmt(f),
         }
@@ -73,6 +113,7 @@ impl fmt::Display for Number {
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
+            Self::Null => serializer.serialize_none(),
             Self::Count(count) => serializer.serialize_u64(*count),
             Self::Real(real) => serializer.serialize_f64(*real),
         }
@@ -159,6 +200,7 @@ mod tests {
     fn counts_and_reals_are_ordered_by_value() {
         assert!(Number::Count(3) > Number::Real(2.5) && Number::Real(-1.0) < Number::Count(0));
         assert_eq!(Number::Count(7), 7);
+        assert!(Number::Null < Number::Real(f64::NEG_INFINITY) && Number::Null == Number::Null);
         assert_eq!((Number::Count(7).to_string(), Number::Real(0.5).to_string()), ("7".to_owned(), "0.5".to_owned()));
     }
 }

@@ -3,10 +3,11 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::{Formula, Measure, Number, SeriesResult};
 use crate::{
     calendar::{Interval, WeekStart},
     spec::{
-        EventNames, Fields, FromJson, Known, Later, Place, SCOPE_FIELDS, SCOPE_LATER, Scope, Selector, SpecError, Word,
+        EventNames, Fields, FromJson, Known, Place, SCOPE_FIELDS, SCOPE_LATER, Scope, Selector, SpecError,
         scope_builders,
     },
 };
@@ -16,39 +17,6 @@ pub const MAX_SERIES: usize = 32;
 /// Over how many buckets uniques may be counted.
 pub const MAX_ROLLING: usize = 1_000;
 
-/// What is measured of the events of a series.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Measure {
-    /// How many events.
-    #[default]
-    Count,
-    /// How many different units had one.
-    Uniques,
-    /// What the values of a property come to; those that are no numbers are left out.
-    Sum,
-}
-
-impl Word for Measure {
-    const BUILT: &'static [(&'static str, Self)] =
-        &[("count", Self::Count), ("uniques", Self::Uniques), ("sum", Self::Sum)];
-    const LATER: &'static [&'static str] = &[
-        "count_per_user",
-        "avg",
-        "min",
-        "max",
-        "median",
-        "p75",
-        "p90",
-        "p95",
-        "p99",
-        "distinct",
-        "sum_per_user",
-        "first_time",
-        "frequency",
-    ];
-}
-
 /// One line of a trend: events and what is measured of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Series {
@@ -57,12 +25,15 @@ pub struct Series {
     pub selector: Selector,
     /// What is measured; the count by default.
     pub measure: Measure,
-    /// The property that is summed; of no other measure.
+    /// The property that is measured, where the measure is one of a property.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub property: Option<String>,
     /// Uniques over so many buckets, the last of which is the one at hand; 2 to [`MAX_ROLLING`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rolling: Option<usize>,
+    /// Whether each bucket counts with all before it in the range.
+    #[serde(skip_serializing_if = "is_false")]
+    pub cumulative: bool,
     /// The name in the answer; by default that of the events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -71,7 +42,14 @@ pub struct Series {
 impl Series {
     /// The count of these events.
     pub fn of(selector: impl Into<Selector>) -> Self {
-        Self { selector: selector.into(), measure: Measure::default(), property: None, rolling: None, name: None }
+        Self {
+            selector: selector.into(),
+            measure: Measure::default(),
+            property: None,
+            rolling: None,
+            cumulative: false,
+            name: None,
+        }
     }
 
     /// The given name, or that of the events.
@@ -80,24 +58,70 @@ impl Series {
     }
 }
 
-impl FromJson for Series {
+impl Series {
+    fn check(&self, place: &Place) -> Result<(), SpecError> {
+        let Self { measure, rolling, .. } = self;
+        let word = measure.name();
+        EventNames::check(&self.selector.event, &place.child("event"))?;
+        match (measure.takes_property(), &self.property) {
+            (true, None) => {
+                let complaint = format!("must say of which property the {word} is");
+                return Err(place.child("property").invalid(complaint));
+            }
+            (false, Some(_)) => {
+                let complaint = format!("does not belong to the measure \"{word}\"");
+                return Err(place.child("property").invalid(complaint));
+            }
+            _ => {}
+        }
+        match rolling {
+            Some(_) if *measure != Measure::Uniques => {
+                return Err(place.child("rolling").invalid("belongs to the measure \"uniques\""));
+            }
+            Some(buckets) if !(2..=MAX_ROLLING).contains(buckets) => {
+                let limits = format!("takes 2 to {MAX_ROLLING} buckets, found {buckets}");
+                return Err(place.child("rolling").invalid(limits));
+            }
+            Some(_) if self.cumulative => {
+                return Err(place.child("cumulative").invalid("does not go with rolling"));
+            }
+            _ => {}
+        }
+        if self.cumulative && !measure.takes_cumulative() {
+            let complaint = format!("belongs to the measures count, uniques, sum and first_time, found {word}");
+            return Err(place.child("cumulative").invalid(complaint));
+        }
+        Ok(())
+    }
+}
+
+/// A series as it was said: of what stands beside the series it says nothing itself.
+struct Said {
+    series: Series,
+    cumulative: Option<bool>,
+}
+
+impl FromJson for Said {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
-            built: &[&["event", "filter", "measure", "property", "rolling", "name"]],
-            later: &[&[Later::new("cumulative", "false"), Later::new("formula", "null")]],
+            built: &[&["event", "filter", "measure", "property", "rolling", "cumulative", "name"]],
+            later: &[],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
-        Ok(Self {
+        let cumulative = fields.read("cumulative")?;
+        let series = Series {
             selector: Selector::read(&fields)?,
             measure: fields.word("measure")?.unwrap_or_default(),
             property: fields.read("property")?,
             rolling: fields.read("rolling")?,
+            cumulative: cumulative.unwrap_or(false),
             name: fields.read("name")?,
-        })
+        };
+        Ok(Self { series, cumulative })
     }
 }
 
-/// Counts and uniques over the calendar buckets of a range.
+/// Measures of events over the calendar buckets of a range.
 ///
 /// Five purchases by two people, asked for by the day:
 ///
@@ -129,6 +153,12 @@ pub struct Trend {
     /// The first day of a week; Monday by default.
     #[serde(skip_serializing_if = "is_monday")]
     pub week_start: WeekStart,
+    /// One more series, made of the others by their letters, such as `A / B * 100`; see [`Formula`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub formula: Option<String>,
+    /// What the formula is called in the answer; by default as it is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// What all analyses share.
     #[serde(flatten)]
     pub scope: Scope,
@@ -137,6 +167,11 @@ pub struct Trend {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
 fn is_monday(week_start: &WeekStart) -> bool {
     *week_start == WeekStart::Monday
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
+fn is_false(said: &bool) -> bool {
+    !*said
 }
 
 impl Trend {
@@ -149,6 +184,8 @@ impl Trend {
             series: vec![Series::of(selector)],
             interval: Interval::default(),
             week_start: WeekStart::default(),
+            formula: None,
+            name: None,
             scope: Scope::default(),
         }
     }
@@ -169,10 +206,48 @@ impl Trend {
     /// Sums a property instead of counting events in the latest series.
     #[must_use]
     pub fn sum(self, property: impl Into<String>) -> Self {
+        self.measure_of(Measure::Sum, property)
+    }
+
+    /// Counts the units whose first such event of all history it is, in the latest series.
+    #[must_use]
+    pub fn first_time(self) -> Self {
+        self.measure(Measure::FirstTime)
+    }
+
+    /// Measures this in the latest series.
+    #[must_use]
+    pub fn measure(self, measure: Measure) -> Self {
+        self.latest(|series| series.measure = measure)
+    }
+
+    /// Measures this of a property in the latest series.
+    #[must_use]
+    pub fn measure_of(self, measure: Measure, property: impl Into<String>) -> Self {
         self.latest(|series| {
-            series.measure = Measure::Sum;
+            series.measure = measure;
             series.property = Some(property.into());
         })
+    }
+
+    /// Counts each bucket with all before it in the range, in the latest series.
+    #[must_use]
+    pub fn cumulative(self) -> Self {
+        self.latest(|series| series.cumulative = true)
+    }
+
+    /// Adds one more series, made of the others by their letters, such as `A / B * 100`; see [`Formula`].
+    #[must_use]
+    pub fn formula(mut self, formula: impl Into<String>) -> Self {
+        self.formula = Some(formula.into());
+        self
+    }
+
+    /// Names the series of the formula.
+    #[must_use]
+    pub fn formula_named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     /// Counts different units over so many buckets, each of which is the last of them, in the latest series: weekly active users are uniques by the day,
@@ -210,6 +285,36 @@ impl Trend {
         self.series.iter().map(Series::title).collect()
     }
 
+    /// Whether the answer is how often instead of when.
+    pub fn has_frequencies(&self) -> bool {
+        self.series.iter().any(|one| one.measure == Measure::Frequency)
+    }
+
+    /// Adds what the formula makes of the series, which come by series and then by breakdown group.
+    ///
+    /// # Errors
+    /// [`SpecErrorKind::Invalid`](crate::spec::SpecErrorKind::Invalid) for what is no formula.
+    pub fn with_formula(&self, mut results: Vec<SeriesResult>) -> Result<Vec<SeriesResult>, SpecError> {
+        let Some(text) = &self.formula else { return Ok(results) };
+        let count = self.series.len();
+        let formula = Formula::parse(text, count).map_err(|error| error.on("formula"))?;
+        let groups = results.len() / count.max(1);
+        for group in 0..groups {
+            let own: Vec<&SeriesResult> = results.iter().skip(group).step_by(groups).take(count).collect();
+            let buckets = own.first().map_or(0, |first| first.values.len());
+            let at = |bucket: usize| own.iter().filter_map(|one| one.values.get(bucket).copied()).collect::<Vec<_>>();
+            let made = SeriesResult {
+                name: self.name.clone().unwrap_or_else(|| text.clone()),
+                breakdown: own.first().and_then(|first| first.breakdown.clone()),
+                values: (0..buckets).map(|bucket| formula.of(&at(bucket))).collect(),
+                frequency: None,
+                total: Number::Null,
+            };
+            results.push(made);
+        }
+        Ok(results)
+    }
+
     fn latest(mut self, change: impl FnOnce(&mut Series)) -> Self {
         if let Some(series) = self.series.last_mut() {
             change(series);
@@ -224,25 +329,24 @@ impl Trend {
             return Err(series.invalid(format_args!("takes 1 to {MAX_SERIES} series, found {count}")));
         }
         for (index, one) in self.series.iter().enumerate() {
-            let place = series.item(index);
-            EventNames::check(&one.selector.event, &place.child("event"))?;
-            match (one.measure, &one.property) {
-                (Measure::Sum, None) => return Err(place.child("property").invalid("must say what is summed")),
-                (Measure::Count | Measure::Uniques, Some(_)) => {
-                    return Err(place.child("property").invalid("belongs to the measure \"sum\""));
-                }
-                _ => {}
+            one.check(&series.item(index))?;
+        }
+        let other = self.series.iter().position(|one| one.measure != Measure::Frequency);
+        if let Some(other) = other.filter(|_| self.has_frequencies()) {
+            let found = self.series.get(other).map_or("", |one| one.measure.name());
+            let complaint = format!("must be frequency as those beside it are, found {found}");
+            return Err(series.item(other).child("measure").invalid(complaint));
+        }
+        let formula = place.child("formula");
+        match (&self.formula, &self.name) {
+            (Some(_), _) if self.has_frequencies() => {
+                return Err(formula.invalid("does not go with the measure \"frequency\""));
             }
-            match one.rolling {
-                Some(_) if one.measure != Measure::Uniques => {
-                    return Err(place.child("rolling").invalid("belongs to the measure \"uniques\""));
-                }
-                Some(buckets) if !(2..=MAX_ROLLING).contains(&buckets) => {
-                    let limits = format_args!("takes 2 to {MAX_ROLLING} buckets, found {buckets}").to_string();
-                    return Err(place.child("rolling").invalid(limits));
-                }
-                _ => {}
+            (Some(text), _) => {
+                Formula::parse(text, count).map_err(|error| formula.locate(error))?;
             }
+            (None, Some(_)) => return Err(place.child("name").invalid("belongs to a formula, and there is none")),
+            (None, None) => {}
         }
         self.scope.check(place)
     }
@@ -251,20 +355,44 @@ impl Trend {
 impl FromJson for Trend {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
-            built: &[&["series", "interval", "week_start", "rolling"], SCOPE_FIELDS],
-            later: &[SCOPE_LATER, &[Later::new("cumulative", "false"), Later::new("formula", "null")]],
+            built: &[&["series", "interval", "week_start", "rolling", "cumulative", "formula", "name"], SCOPE_FIELDS],
+            later: &[SCOPE_LATER],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
-        let mut series: Vec<Series> = fields.require("series")?;
-        // Beside the series it is said of all that count units.
-        if let Some(rolling) = fields.read("rolling")? {
-            let uniques = series.iter_mut().filter(|one| one.measure == Measure::Uniques);
-            uniques.for_each(|one| one.rolling = one.rolling.or(Some(rolling)));
+        let mut said: Vec<Said> = fields.require("series")?;
+        let rolling: Option<usize> = fields.read("rolling")?;
+        let cumulative = fields.read("cumulative")?.unwrap_or(false);
+        if rolling.is_some() && cumulative {
+            return Err(fields.place().child("cumulative").invalid("does not go with rolling"));
+        }
+        // Beside the series they are said of all that take them and do not say otherwise.
+        let (mut rolls, mut cumulates) = (false, false);
+        for Said { series, cumulative: own } in &mut said {
+            if let (Some(buckets), Measure::Uniques, false) = (rolling, series.measure, series.cumulative) {
+                series.rolling = series.rolling.or(Some(buckets));
+                rolls = true;
+            }
+            if cumulative && own.is_none() && series.measure.takes_cumulative() && series.rolling.is_none() {
+                series.cumulative = true;
+            }
+            cumulates |= series.cumulative;
+        }
+        if rolling.is_some() && !rolls {
+            return Err(fields
+                .place()
+                .child("rolling")
+                .invalid("belongs to the measure \"uniques\", which no series has"));
+        }
+        if cumulative && !cumulates {
+            let complaint = "belongs to the measures count, uniques, sum and first_time, which no series has";
+            return Err(fields.place().child("cumulative").invalid(complaint));
         }
         let trend = Self {
-            series,
+            series: said.into_iter().map(|said| said.series).collect(),
             interval: fields.word("interval")?.unwrap_or_default(),
             week_start: fields.word("week_start")?.unwrap_or_default(),
+            formula: fields.read("formula")?,
+            name: fields.read("name")?,
             scope: Scope::read(&fields)?,
         };
         trend.check(place)?;

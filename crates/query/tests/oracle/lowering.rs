@@ -7,7 +7,7 @@ use pugmark_query::{
     funnel::{self, Funnel, FunnelResult, HitValues, Matcher, StepOrder},
     retention::{Grid, Retention, RetentionResult},
     spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, Query, Scope, Selector, Split},
-    trend::{self, Trend, TrendResult},
+    trend::{self, Measure, SeriesResult, Trend, TrendResult},
 };
 use serde_json::{Value, json};
 
@@ -106,41 +106,65 @@ impl<'a> Lowering<'a> {
         let buckets = self.buckets(trend.interval, trend.week_start);
         let measures: Vec<_> = trend.series.iter().map(|series| series.measure).collect();
         let rolling: Vec<_> = trend.series.iter().map(|series| series.rolling).collect();
-        let before = rolling.iter().flatten().max().map_or(0, |buckets| buckets - 1);
+        let cumulative: Vec<_> = trend.series.iter().map(|series| series.cumulative).collect();
+        // A range without a bucket has none to look back from.
+        let before = rolling.iter().flatten().max().filter(|_| !buckets.is_empty()).map_or(0, |buckets| buckets - 1);
         let extended = self.looking_back(trend, &buckets, before);
-        // Two parts merged, as partitions of a scan are.
+        // Two parts merged, as partitions of a scan are, each of which numbers values for itself.
         let part = trend::Aggregate::new(&measures, buckets.len());
-        let part = part.looking_back(extended.len() - buckets.len(), &rolling);
+        let part = part.looking_back(extended.len() - buckets.len(), &rolling).cumulative(&cumulative);
         let mut parts = [part.clone(), part];
+        let mut keys = [Groups::default(), Groups::default()];
         for event in self.events.clone() {
-            let Some(bucket) = extended.index_of(event.timestamp_us) else { continue };
+            let bucket = extended.index_of(event.timestamp_us);
             let in_range = self.range.contains(event.timestamp_us);
             for (index, series) in trend.series.iter().enumerate() {
-                if !matches(&series.selector, event) || !(in_range || series.rolling.is_some()) {
+                if !matches(&series.selector, event) {
                     continue;
                 }
+                let place = event.sequence as usize % 2;
+                let (part, keys) = (&mut parts[place], &mut keys[place]);
+                if series.measure == Measure::FirstTime {
+                    let order = (event.timestamp_us, event.sequence);
+                    part.add_first(index, self.group(event), bucket.filter(|_| in_range), event.unit, order);
+                    continue;
+                }
+                let Some(bucket) = bucket.filter(|_| in_range || series.rolling.is_some()) else { continue };
                 let group = self.group(event);
-                let part = &mut parts[event.sequence as usize % 2];
                 match in_range {
                     true => part.add(index, group, bucket, event.unit),
                     false => part.look_back(index, group, bucket, event.unit),
                 }
-                let number = series.property.as_ref().and_then(|name| event.properties.get(name).cloned().flatten());
-                if let Some(Scalar::Number(number)) = number {
+                let value = series.property.as_ref().and_then(|name| event.properties.get(name).cloned().flatten());
+                if let Some(Scalar::Number(number)) = value {
                     part.add_number(index, group, bucket, number);
+                }
+                let key: Option<GroupValue> = value.map(|value| match value {
+                    Scalar::Text(text) => text.as_str().into(),
+                    Scalar::Number(number) => number.into(),
+                });
+                if let Some(key) = key {
+                    part.add_key(index, group, bucket, keys.intern(&[key]));
                 }
             }
         }
         let [mut aggregate, other] = parts;
-        aggregate.merge(&other, &self.identity());
+        let [mut here, there] = keys;
+        let keys = here.absorb(&there);
+        aggregate.merge(&other, &self.identity(), &vec![keys.as_slice(); measures.len()]);
         let series = aggregate.finish(&trend.names(), self.split());
+        let is_frequency = trend.has_frequencies();
         let result = TrendResult {
             header: self.header(Trend::NAME),
-            buckets: buckets.labels().to_vec(),
-            series,
+            buckets: if is_frequency { Vec::new() } else { buckets.labels().to_vec() },
+            series: trend.with_formula(series).expect("generated formulas are valid"),
             titles: self.scope.titles(),
         };
-        let rows = result.series.len() * result.buckets.len();
+        let of_times = |one: &SeriesResult| one.frequency.as_ref().map_or(0, |own| own.times.len());
+        let rows = match is_frequency {
+            true => result.series.iter().map(of_times).sum(),
+            false => result.series.len() * result.buckets.len(),
+        };
         check_forms(&result, result.to_table(), rows)
     }
 

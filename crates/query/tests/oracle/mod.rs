@@ -7,6 +7,7 @@
 mod breakdown;
 mod calendar;
 mod compare;
+mod formula;
 mod funnel;
 mod profile;
 mod retention;

@@ -75,6 +75,7 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, retention: &'a Retention) -> Readin
         ordered: true,
         numbers: Vec::new(),
         items: ReadItem::of_breakdown(asked.scope()),
+        values: Vec::new(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Series from columns: counts and different units of each group and bucket.
+//! Series from columns: what the events of each group and bucket come to, and different units.
 //!
 //! Different units are counted without sets of them: runs are gone through together, 32 subjects at a time, and every cell has one bit for each of the 32.
 
@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 
+use super::frequency;
+use super::layout::{Kind, Layout};
+use super::lists::Lists;
 use super::shape::Shape;
 use crate::analysis::aggregate::GroupTotal;
 use crate::calendar::{Buckets, Interval, ResolvedRange, TimeZone, WeekStart};
 use crate::error::Result;
 use crate::local::{Matches, Merged, Run, RunGroups, Runs, Stretches, Work};
-use crate::spec::{GroupLabel, Scope, Split};
+use crate::spec::{GroupLabel, GroupValue, Scope, Split};
 use crate::trend::{Measure, Number, SeriesResult, Sum, Trend};
 
 /// Subjects that are counted together: the other half of a word tells which they are.
@@ -36,91 +39,30 @@ pub(super) struct Cells<'a> {
     pub(super) work: Work,
 }
 
-/// How a series is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Count,
-    Uniques,
-    /// With the place of its numbers.
-    Sum(usize),
-}
-
-/// Which cells there are: for each series and shown group one for each bucket and one for the range.
-#[derive(Debug, Clone)]
-struct Layout {
-    kinds: Arc<[Kind]>,
-    /// The shown group of each group of the runs.
-    shown: Arc<[u32]>,
-    groups: usize,
-    buckets: usize,
-}
-
-impl Layout {
-    /// Cells of one series.
-    fn series(&self) -> usize {
-        self.groups * (self.buckets + 1)
-    }
-
-    fn cells(&self) -> usize {
-        self.kinds.len() * self.series()
-    }
-
-    fn cell(&self, series: usize, group: usize, bucket: usize) -> usize {
-        series * self.series() + group * (self.buckets + 1) + bucket
-    }
-
-    /// The shown group of each group that the run's rows name.
-    fn table(&self, run: &Run) -> Arc<[u32]> {
-        let shown = &self.shown;
-        match &run.groups {
-            RunGroups::None => Arc::from([0]),
-            RunGroups::Each(_) => Arc::clone(shown),
-            RunGroups::Coded(_, numbers) => numbers.iter().map(|group| shown[*group as usize]).collect(),
-        }
-    }
-
-    /// Whether events are only counted, and in the range as a whole.
-    fn only_counts(&self) -> bool {
-        self.buckets <= 1 && self.sums() == 0
-    }
-
-    /// Cells of sums: none where nothing is summed.
-    fn sums(&self) -> usize {
-        let sums = self.kinds.iter().any(|kind| matches!(kind, Kind::Sum(_)));
-        if sums { self.cells() } else { 0 }
-    }
-}
-
 impl Cells<'_> {
     /// The values of every series, by series and then by group.
     pub(super) async fn count(&self, runs: Runs, scope: &Scope) -> Result<Vec<SeriesResult>> {
-        let kinds: Vec<Kind> = self
-            .trend
-            .series
-            .iter()
-            .zip(&self.shape.sums)
-            .map(|(series, sum)| match (series.measure, sum) {
-                (Measure::Sum, Some(number)) => Kind::Sum(*number),
-                (Measure::Uniques, _) => Kind::Uniques,
-                _ => Kind::Count,
-            })
-            .collect();
         let names = self.trend.names();
-        let buckets = self.shape.buckets.len();
+        let all = self.trend.series.len();
+        // How often does not ask when.
+        let buckets = if self.trend.has_frequencies() { 0 } else { self.shape.buckets.len() };
+        let of = |series: usize, shown: Arc<[u32]>, groups: usize, buckets: usize| {
+            Layout::new(self.trend, self.shape, series, (shown, groups), buckets)
+        };
         let groups = runs.groups.clone();
         let runs = Arc::new(runs);
         if scope.breakdown.is_empty() {
-            let layout = Layout { kinds: kinds.into(), shown: Arc::from([0_u32]), groups: 1, buckets };
+            let layout = of(all, Arc::from([0_u32]), 1, buckets);
             let counted = self.fill(&runs, &layout).await?;
-            return Ok(results(&layout, &counted, &names, &[None]));
+            return self.frequencies(&runs, &layout, results(&layout, &counted, &names, &[None])).await;
         }
         let split = Split { groups: &groups, limit: scope.limit };
         // Where the cells of all groups are many, the range as a whole tells first which groups are shown.
         let each: Arc<[u32]> = (0_u32..).take(groups.len()).collect();
-        let every = kinds.len() * groups.len() * (buckets + 1) <= CELLS_AT_ONCE;
-        let first = if every { &kinds[..] } else { kinds.get(..1).unwrap_or_default() };
-        let own = if every { buckets } else { 0 };
-        let whole = Layout { kinds: first.into(), shown: Arc::clone(&each), groups: groups.len(), buckets: own };
+        let every = of(all, Arc::clone(&each), groups.len(), buckets);
+        let at_once = every.cells() <= CELLS_AT_ONCE;
+        let whole = if at_once { every } else { of(1, Arc::clone(&each), groups.len(), 0) };
+        let own = whole.buckets;
         let totals = self.fill(&runs, &whole).await?;
         let filled = each.iter().filter(|group| totals.rows[**group as usize] > 0);
         let folded = split.fold(filled.map(|group| (*group, totals.number(&whole, 0, *group as usize, own))));
@@ -134,24 +76,42 @@ impl Cells<'_> {
         for (place, group) in (0..).zip(&folded.kept) {
             shown[*group as usize] = place;
         }
-        if !every {
-            let layout = Layout { kinds: kinds.into(), shown: shown.into(), groups: kept + 1, buckets };
+        let layout = of(all, Arc::from(shown.as_slice()), kept + 1, buckets);
+        if !at_once {
             let counted = self.fill(&runs, &layout).await?;
-            return Ok(results(&layout, &counted, &names, &labels));
+            return self.frequencies(&runs, &layout, results(&layout, &counted, &names, &labels)).await;
         }
         // What is shown is known but for the others together.
-        let layout = Layout { kinds: kinds.clone().into(), shown: Arc::from([0_u32]), groups: kept + 1, buckets };
         let mut counted = Counted::new(&layout);
         for (place, group) in folded.kept.iter().enumerate() {
             counted.copy(&layout, place, &totals, &whole, *group as usize);
         }
         if !folded.rest.is_empty() {
             let rest = shown.iter().map(|place| if *place == other { 0 } else { SKIPPED });
-            let rest = Layout { kinds: kinds.into(), shown: rest.collect(), groups: 1, buckets };
+            let rest = layout.of_groups(rest.collect(), 1);
             let others = self.fill(&runs, &rest).await?;
             counted.copy(&layout, kept, &others, &rest, 0);
         }
-        Ok(results(&layout, &counted, &names, &labels))
+        self.frequencies(&runs, &layout, results(&layout, &counted, &names, &labels)).await
+    }
+
+    /// The same results, with how often where that is the measure.
+    async fn frequencies(
+        &self,
+        runs: &Arc<Runs>,
+        layout: &Layout,
+        mut results: Vec<SeriesResult>,
+    ) -> Result<Vec<SeriesResult>> {
+        if self.trend.has_frequencies() {
+            let found = frequency::count(runs, layout, self.subjects, &self.merged, (self.pool, self.work)).await?;
+            let shown = results.len() / layout.lines.len().max(1);
+            for (line, own) in results.chunks_mut(shown.max(1)).enumerate() {
+                for (group, result) in own.iter_mut().enumerate() {
+                    result.frequency = found.get(line * layout.groups + group).cloned();
+                }
+            }
+        }
+        Ok(results)
     }
 
     async fn fill(&self, runs: &Arc<Runs>, layout: &Layout) -> Result<Counted> {
@@ -177,10 +137,19 @@ impl Filling<'_> {
         let stretches = Stretches::aligned(self.subjects, rows, BLOCK);
         let reservation = MemoryConsumer::new("cells of a trend").register(self.pool);
         let threads = self.work.threads();
-        reservation.try_grow((layout.cells() * 16 + layout.sums() * 16 + layout.groups * 8) * threads)?;
+        let (sums, extremes) = (layout.cells_of(Kind::sums), layout.cells_of(Kind::compares));
+        let values: Arc<[usize]> = runs.values.iter().map(crate::spec::Groups::len).collect();
+        let lists = Lists::new(layout, &values).bytes();
+        let bytes = layout.cells() * 16 + sums * 16 + extremes * 8 + layout.groups * 8 + lists;
+        reservation.try_grow(bytes * threads)?;
+        let nulls = runs.values.iter().map(|values| values.find(&[GroupValue::Null]).unwrap_or(u32::MAX));
+        let nulls: Arc<[u32]> = nulls.collect();
         let buckets = self.buckets.clone();
         let extents: Arc<[ResolvedRange]> = (0..buckets.len()).filter_map(|at| buckets.extent(at)).collect();
-        let make = || Counter::new(layout.clone(), Arc::clone(&extents), self.pool);
+        let make = || {
+            let lists = Lists::new(layout, &values);
+            Counter::new(layout.clone(), (lists, Arc::clone(&nulls)), Arc::clone(&extents), self.pool)
+        };
         let (shared, merged) = (Arc::clone(runs), self.merged.clone());
         let tables: Vec<Arc<[u32]>> = runs.runs.iter().map(|run| layout.table(run)).collect();
         // Events are counted run by run, units a stretch of subjects of all runs at a time.
@@ -190,28 +159,72 @@ impl Filling<'_> {
             starts.map(move |start| (at, start..end.min(start + PIECE_ROWS))).collect::<Vec<_>>()
         };
         let of_runs: Vec<(usize, Range<usize>)> = runs.runs.iter().enumerate().flat_map(pieces).collect();
-        let units = if layout.kinds.contains(&Kind::Uniques) { stretches.count() } else { 0 };
+        let counts_units = layout.parts.iter().any(|part| part.kind == Kind::Uniques);
+        let units = if counts_units { stretches.count() } else { 0 };
         let count = of_runs.len() + units;
         let piece = move |counter: &mut Counter, at: usize| match of_runs.get(at) {
-            Some((run, rows)) => {
-                counter.events(&shared.runs[*run], &tables[*run], rows.clone(), &buckets);
-                Ok(())
-            }
+            Some((run, rows)) => counter.events(&shared.runs[*run], &tables[*run], rows.clone(), &buckets),
             None => counter.units(&shared.runs, &tables, &stretches.subjects(at - of_runs.len()), &merged, &buckets),
         };
         let counters = self.work.each(count, rows < SMALL_ROWS, make, piece).await?;
         let mut all = Counted::new(layout);
-        let mut moved = Vec::new();
+        let (mut lists, mut moved, mut held) = (Lists::default(), Vec::new(), Vec::new());
         for counter in counters {
-            all.add(&counter.counted);
+            all.add(layout, &counter.counted);
+            lists.add(counter.lists);
             moved.extend(counter.moved);
+            held.push(counter.reservation);
         }
         moved.sort_unstable();
         moved.dedup();
         for cell in moved.into_iter().map(|moved| moved as u32) {
             all.values[cell as usize] += 1;
         }
+        self.finish_lists(layout, lists, &mut all, &reservation).await?;
         Ok(all)
+    }
+
+    /// Turns what was kept whole into the values of its cells.
+    async fn finish_lists(
+        &self,
+        layout: &Layout,
+        lists: Lists,
+        all: &mut Counted,
+        reservation: &MemoryReservation,
+    ) -> Result<()> {
+        let numbers = lists.numbers();
+        // Each list is copied while its percentile is sought.
+        reservation.try_grow(numbers * size_of::<f64>())?;
+        let own = |(at, line): (usize, &super::layout::Line)| {
+            let kept = line.measure.share().is_some() || line.measure == Measure::Distinct;
+            kept.then_some((at, *line))
+        };
+        let lines: Vec<_> = layout.lines.iter().enumerate().filter_map(own).collect();
+        let (count, groups, shape) = (lines.len() * layout.groups, layout.groups, layout.clone());
+        type Done = Vec<(usize, usize, Vec<f64>, Vec<u64>)>;
+        let piece = move |done: &mut Done, at: usize| {
+            let ((line, of), group) = (lines[at / groups], at % groups);
+            let place = (of.part, group);
+            done.push(match of.measure.share() {
+                Some(share) => (line, group, lists.percentiles(&shape, place, share), Vec::new()),
+                None => (line, group, Vec::new(), lists.values(&shape, place)),
+            });
+            Ok(())
+        };
+        let done: Vec<Done> = self.work.each(count, numbers < SMALL_ROWS, Vec::new, piece).await?;
+        for (line, group, percentiles, values) in done.into_iter().flatten() {
+            let of_line = layout.cell(line, group, 0);
+            for (at, percentile) in percentiles.into_iter().enumerate() {
+                if let Some(cell) = all.percentiles.get_mut(of_line + at) {
+                    *cell = percentile;
+                }
+            }
+            let of_part = layout.cell(layout.lines[line].part, group, 0);
+            for (at, values) in values.into_iter().enumerate() {
+                all.values[of_part + at] = values;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -226,8 +239,7 @@ pub(in crate::analysis) async fn group_totals(
     let groups = runs.groups.clone();
     let count = groups.len().max(1);
     // All rows are of the range, and there is nothing beside it.
-    let layout =
-        Layout { kinds: Arc::from([Kind::Uniques]), shown: (0_u32..).take(count).collect(), groups: count, buckets: 0 };
+    let layout = Layout::of_units(count);
     let none = ResolvedRange { from_us: 0, to_us: 0 };
     let buckets = Buckets::new(none, Interval::Day, &TimeZone::utc(), WeekStart::default())?;
     let counted = Filling { buckets: &buckets, subjects, merged, pool, work }.fill(&Arc::new(runs), &layout).await?;
@@ -241,15 +253,16 @@ pub(in crate::analysis) async fn group_totals(
 
 fn results(layout: &Layout, counted: &Counted, names: &[String], labels: &[Option<GroupLabel>]) -> Vec<SeriesResult> {
     let mut results = Vec::with_capacity(names.len() * labels.len());
-    for (series, name) in names.iter().enumerate() {
+    for (line, name) in names.iter().enumerate() {
         for (group, label) in labels.iter().enumerate() {
-            let number = |bucket: usize| counted.number(layout, series, group, bucket);
+            let number = |bucket: usize| counted.number(layout, line, group, bucket);
             let total = number(layout.buckets);
             let values = match layout.buckets {
                 1 => vec![total],
+                _ if layout.lines[line].cumulative => counted.so_far(layout, line, group),
                 buckets => (0..buckets).map(number).collect(),
             };
-            results.push(SeriesResult { name: name.clone(), breakdown: label.clone(), values, total });
+            results.push(SeriesResult { name: name.clone(), breakdown: label.clone(), values, frequency: None, total });
         }
     }
     results
@@ -264,42 +277,103 @@ struct Counted {
     values: Vec<u64>,
     /// By cell, where something is summed.
     sums: Vec<Sum>,
+    /// By cell, where something is compared; NaN of no number.
+    extremes: Vec<f64>,
+    /// By line and then as cells are, where there are percentiles; NaN of no number.
+    percentiles: Vec<f64>,
     /// By shown group: how many events of any series.
     rows: Vec<u64>,
 }
 
 impl Counted {
     fn new(layout: &Layout) -> Self {
-        let sums = vec![Sum::default(); layout.sums()];
-        Self { values: vec![0; layout.cells()], sums, rows: vec![0; layout.groups] }
+        let has_percentiles = layout.lines.iter().any(|line| line.measure.share().is_some());
+        Self {
+            values: vec![0; layout.cells()],
+            sums: vec![Sum::default(); layout.cells_of(Kind::sums)],
+            extremes: vec![f64::NAN; layout.cells_of(Kind::compares)],
+            percentiles: vec![f64::NAN; if has_percentiles { layout.lines.len() * layout.of_part() } else { 0 }],
+            rows: vec![0; layout.groups],
+        }
     }
 
-    fn add(&mut self, other: &Self) {
+    fn add(&mut self, layout: &Layout, other: &Self) {
         let counts = self.values.iter_mut().zip(&other.values).chain(self.rows.iter_mut().zip(&other.rows));
         counts.for_each(|(here, there)| *here += there);
         self.sums.iter_mut().zip(&other.sums).for_each(|(here, there)| *here += *there);
+        for (part, own) in layout.parts.iter().enumerate().filter(|(_, part)| part.kind.compares()) {
+            let cells = layout.cell(part, 0, 0)..layout.cell(part + 1, 0, 0);
+            let both = self.extremes[cells.clone()].iter_mut().zip(&other.extremes[cells]);
+            both.for_each(|(here, there)| *here = further(own.kind, *here, *there));
+        }
     }
 
     /// Takes over the cells of a group of `other`.
     fn copy(&mut self, layout: &Layout, place: usize, other: &Self, theirs: &Layout, group: usize) {
-        for series in 0..layout.kinds.len() {
-            let (to, from) = (layout.cell(series, place, 0), theirs.cell(series, group, 0));
-            for bucket in 0..=layout.buckets {
-                self.values[to + bucket] = other.values[from + bucket];
-                if let (Some(here), Some(there)) = (self.sums.get_mut(to + bucket), other.sums.get(from + bucket)) {
-                    *here = *there;
-                }
+        for part in 0..layout.parts.len() {
+            let (to, from) = (layout.cell(part, place, 0), theirs.cell(part, group, 0));
+            let (to, from) = (to..=to + layout.buckets, from..=from + layout.buckets);
+            self.values[to.clone()].copy_from_slice(&other.values[from.clone()]);
+            if !self.sums.is_empty() {
+                self.sums[to.clone()].copy_from_slice(&other.sums[from.clone()]);
+            }
+            if !self.extremes.is_empty() {
+                self.extremes[to].copy_from_slice(&other.extremes[from]);
+            }
+        }
+        for line in 0..layout.lines.len() {
+            let (to, from) = (layout.cell(line, place, 0), theirs.cell(line, group, 0));
+            if let (Some(here), Some(there)) = (
+                self.percentiles.get_mut(to..=to + layout.buckets),
+                other.percentiles.get(from..=from + layout.buckets),
+            ) {
+                here.copy_from_slice(there);
             }
         }
     }
 
-    fn number(&self, layout: &Layout, series: usize, group: usize, bucket: usize) -> Number {
-        let cell = layout.cell(series, group, bucket);
-        match layout.kinds.get(series) {
-            Some(Kind::Sum(_)) => Number::Real(self.sums[cell].value()),
+    fn number(&self, layout: &Layout, line: usize, group: usize, bucket: usize) -> Number {
+        let of = layout.lines[line];
+        let cell = layout.cell(of.part, group, bucket);
+        let units = || self.values[layout.cell(of.units, group, bucket)];
+        let real = |found: f64| Number::of(Some(found).filter(|found| !found.is_nan()));
+        match of.measure {
+            Measure::Sum => Number::Real(self.sums[cell].value()),
+            Measure::SumPerUser => Number::mean(self.sums[cell], units()).or_zero(),
+            Measure::CountPerUser => Number::share(self.values[cell], units()).or_zero(),
+            Measure::Avg => Number::mean(self.sums[cell], self.values[cell]),
+            Measure::Min | Measure::Max => real(self.extremes[cell]),
+            measure if measure.share().is_some() => {
+                let own = self.percentiles.get(layout.cell(line, group, bucket));
+                real(own.copied().unwrap_or(f64::NAN))
+            }
             _ => Number::Count(self.values[cell]),
         }
     }
+
+    /// Of a line that counts or sums, each bucket with all before it.
+    fn so_far(&self, layout: &Layout, line: usize, group: usize) -> Vec<Number> {
+        let of = layout.lines[line];
+        let (mut count, mut sum) = (0, Sum::default());
+        let value = |bucket: usize| {
+            let cell = layout.cell(of.part, group, bucket);
+            count += self.values[cell];
+            match of.measure {
+                Measure::Sum => {
+                    sum += self.sums[cell];
+                    Number::Real(sum.value())
+                }
+                _ => Number::Count(count),
+            }
+        };
+        (0..layout.buckets).map(value).collect()
+    }
+}
+
+/// The lesser or the larger of two, of which NaN is neither.
+#[inline]
+fn further(kind: Kind, here: f64, there: f64) -> f64 {
+    if matches!(kind, Kind::Least(_)) { here.min(there) } else { here.max(there) }
 }
 
 /// One thread's counts.
@@ -316,6 +390,10 @@ struct Counter {
     several: u32,
     /// Persons with several subjects, in the upper half, and the cells that they belong to.
     moved: Vec<u64>,
+    /// What cells keep whole.
+    lists: Lists,
+    /// The number of NULL among the values of each property whose values are read.
+    nulls: Arc<[u32]>,
     reservation: MemoryReservation,
     extents: Arc<[ResolvedRange]>,
     /// The bucket of the row before: rows of a subject lie close together.
@@ -323,7 +401,12 @@ struct Counter {
 }
 
 impl Counter {
-    fn new(layout: Layout, extents: Arc<[ResolvedRange]>, pool: &Arc<dyn MemoryPool>) -> Self {
+    fn new(
+        layout: Layout,
+        (lists, nulls): (Lists, Arc<[u32]>),
+        extents: Arc<[ResolvedRange]>,
+        pool: &Arc<dyn MemoryPool>,
+    ) -> Self {
         Self {
             counted: Counted::new(&layout),
             seen: vec![0; layout.cells()],
@@ -331,7 +414,9 @@ impl Counter {
             first: 0,
             several: 0,
             moved: Vec::new(),
-            reservation: MemoryConsumer::new("merged units of a trend").register(pool),
+            lists,
+            nulls,
+            reservation: MemoryConsumer::new("units and lists of a trend").register(pool),
             extents,
             bucket: 0,
             layout,
@@ -389,17 +474,19 @@ impl Counter {
     }
 
     /// Counts the events of some rows of a run, and sums their numbers.
-    fn events(&mut self, run: &Run, table: &[u32], rows: Range<usize>, buckets: &Buckets) {
-        match &run.groups {
+    fn events(&mut self, run: &Run, table: &[u32], rows: Range<usize>, buckets: &Buckets) -> Result<()> {
+        let kept = match &run.groups {
             RunGroups::None => self.events_in(run, rows, buckets, |_| table[0]),
             RunGroups::Each(numbers) => self.events_in(run, rows, buckets, |row| table[numbers[row] as usize]),
             RunGroups::Coded(codes, _) => match run.matches {
                 Matches::All(bits) if self.layout.only_counts() && table.len() <= rows.len() => {
                     self.codes(&codes[rows], table, bits);
+                    0
                 }
                 _ => self.events_in(run, rows, buckets, |row| table[usize::from(codes[row])]),
             },
-        }
+        };
+        Ok(self.reservation.try_grow(kept)?)
     }
 
     /// Counts rows that all match the same, by their codes first and only then by group.
@@ -408,40 +495,80 @@ impl Counter {
         codes.iter().for_each(|code| of_code[usize::from(*code)] += 1);
         for (group, count) in table.iter().zip(of_code).filter(|(group, count)| **group != SKIPPED && *count > 0) {
             self.counted.rows[*group as usize] += u64::from(count);
-            for (series, kind) in self.layout.kinds.iter().enumerate() {
-                let cells = SeriesCells::new(&self.layout, series);
-                if *kind == Kind::Count && bits & cells.bit != 0 {
+            for (at, part) in self.layout.parts.iter().enumerate() {
+                let cells = PartCells::new(&self.layout, at);
+                if part.kind == Kind::Count && bits & cells.bits != 0 {
                     self.counted.values[cells.of_range(*group)] += u64::from(count);
                 }
             }
         }
     }
 
+    /// Answers how many bytes what is kept whole has grown by.
     #[inline]
-    fn events_in(&mut self, run: &Run, rows: Range<usize>, buckets: &Buckets, group_of: impl Fn(usize) -> u32) {
-        let Self { layout, counted, extents, bucket: last, .. } = self;
+    fn events_in(
+        &mut self,
+        run: &Run,
+        rows: Range<usize>,
+        buckets: &Buckets,
+        group_of: impl Fn(usize) -> u32,
+    ) -> usize {
+        let Self { layout, counted, extents, bucket: last, lists, nulls, .. } = self;
         for row in rows.clone() {
             if let Some(count) = counted.rows.get_mut(group_of(row) as usize) {
                 *count += 1;
             }
         }
-        for (series, kind) in layout.kinds.iter().enumerate().filter(|(_, kind)| **kind != Kind::Uniques) {
-            let cells = SeriesCells::new(layout, series);
-            if !run.matches.any_of(cells.bit) {
+        let mut kept = 0;
+        for (at, part) in layout.parts.iter().enumerate().filter(|(_, part)| part.kind != Kind::Uniques) {
+            let cells = PartCells::new(layout, at);
+            if !run.matches.any_of(cells.bits) {
                 continue;
             }
-            let mut add = |cell: usize, row: usize| match kind {
+            let is_own = |row: usize| group_of(row) != SKIPPED && run.matches.of(row) & cells.bits != 0;
+            if let Kind::List(_) | Kind::Values(_) = part.kind {
+                for row in rows.clone().filter(|row| is_own(*row)) {
+                    let group = group_of(row);
+                    // Of the range is what its buckets have.
+                    let cell = match cells.has_buckets() {
+                        true => cells.of_bucket(group, bucket_of(run.timestamps[row], extents, last, buckets)),
+                        false => cells.of_range(group),
+                    };
+                    kept += match part.kind {
+                        Kind::List(number) => {
+                            let number = run.numbers[number][row];
+                            if number.is_nan() { 0 } else { lists.add_number(at, cell - cells.base, number) }
+                        }
+                        Kind::Values(value) => {
+                            let (null, value) = (nulls[value], run.values[value].of(row));
+                            if value == null { 0 } else { lists.add_value(at, cell - cells.base, value) }
+                        }
+                        _ => 0,
+                    };
+                }
+                continue;
+            }
+            let mut add = |cell: usize, row: usize| match part.kind {
                 Kind::Sum(number) => {
-                    let number = run.numbers[*number][row];
+                    let number = run.numbers[number][row];
                     if !number.is_nan() {
                         counted.sums[cell].add(number);
                     }
                 }
+                Kind::Mean(number) => {
+                    let number = run.numbers[number][row];
+                    if !number.is_nan() {
+                        counted.sums[cell].add(number);
+                        counted.values[cell] += 1;
+                    }
+                }
+                Kind::Least(number) => counted.extremes[cell] = counted.extremes[cell].min(run.numbers[number][row]),
+                Kind::Most(number) => counted.extremes[cell] = counted.extremes[cell].max(run.numbers[number][row]),
                 _ => counted.values[cell] += 1,
             };
             for row in rows.clone() {
                 let group = group_of(row);
-                if group == SKIPPED || run.matches.of(row) & cells.bit == 0 {
+                if group == SKIPPED || run.matches.of(row) & cells.bits == 0 {
                     continue;
                 }
                 add(cells.of_range(group), row);
@@ -450,6 +577,7 @@ impl Counter {
                 }
             }
         }
+        kept
     }
 
     #[inline]
@@ -457,9 +585,9 @@ impl Counter {
         let Self { layout, counted, seen, moved, block, first, several, extents, bucket: last, .. } = self;
         let (block, first, several) = (*block, *first, *several);
         let values = counted.values.as_mut_slice();
-        for (series, _) in layout.kinds.iter().enumerate().filter(|(_, kind)| **kind == Kind::Uniques) {
-            let cells = SeriesCells::new(layout, series);
-            if !run.matches.any_of(cells.bit) {
+        for (at, _) in layout.parts.iter().enumerate().filter(|(_, part)| part.kind == Kind::Uniques) {
+            let cells = PartCells::new(layout, at);
+            if !run.matches.any_of(cells.bits) {
                 continue;
             }
             let mut see = |cell: usize, subject: u32| {
@@ -477,7 +605,7 @@ impl Counter {
             };
             for row in rows.clone() {
                 let group = group_of(row);
-                if group == SKIPPED || run.matches.of(row) & cells.bit == 0 {
+                if group == SKIPPED || run.matches.of(row) & cells.bits == 0 {
                     continue;
                 }
                 let subject = run.subjects[row];
@@ -499,17 +627,17 @@ impl Counter {
     }
 }
 
-/// Where the cells of one series are.
+/// Where the cells of one part are.
 #[derive(Debug, Clone, Copy)]
-struct SeriesCells {
-    bit: u32,
+struct PartCells {
+    bits: u32,
     base: usize,
     buckets: usize,
 }
 
-impl SeriesCells {
-    fn new(layout: &Layout, series: usize) -> Self {
-        Self { bit: 1 << series, base: layout.cell(series, 0, 0), buckets: layout.buckets }
+impl PartCells {
+    fn new(layout: &Layout, part: usize) -> Self {
+        Self { bits: layout.parts[part].bits, base: layout.cell(part, 0, 0), buckets: layout.buckets }
     }
 
     /// A lone bucket is the range.

@@ -13,12 +13,12 @@ use roaring::{MultiOps, RoaringBitmap};
 use super::shape::Shape;
 use crate::analysis::run::Asked;
 use crate::analysis::sets::Cover;
-use crate::columns::{Cube, Day, Declared, EventSchema};
+use crate::columns::{Cube, CubeNumbers, Day, Declared, EventSchema};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::local::{Local, Merged, Parts, Predicate, Runs, UnitedCube, Wants, Work};
 use crate::spec::{Breakdown, EventNames, GroupLabel, GroupValue, Groups, Split};
-use crate::trend::{Measure, Number, SeriesResult, Sum, Trend};
+use crate::trend::{Measure, Number, SeriesResult, Trend};
 
 /// Sets with fewer subjects than this in all are united without a thread.
 const SMALL_SUBJECTS: u64 = 65_536;
@@ -28,7 +28,7 @@ pub(super) struct Cut {
     declared: Declared,
     /// For each item of the breakdown, which of the dimensions it is.
     items: Vec<usize>,
-    /// For each series, which of the measures it sums.
+    /// For each series, which of the measures its numbers are of.
     sums: Vec<Option<usize>>,
     /// The whole days of each bucket.
     days: Vec<Range<Day>>,
@@ -45,14 +45,25 @@ pub(super) fn find(
     let is_cut = !wants.items.is_empty()
         || wants.filter.is_some()
         || wants.selected.iter().any(|selected| selected.filter.is_some())
-        || shape.sums.iter().any(Option::is_some);
-    if !is_cut || wants.people.is_some() || shape.rolls() {
+        || shape.number_of.iter().any(Option::is_some);
+    if !is_cut || wants.people.is_some() || shape.any_asks_before() || !shape.measures.iter().all(|own| tell(*own)) {
         return None;
     }
     let days = Cover::of(&shape.buckets)?.into_whole_days()?;
     let fits = |declared: &Declared| cut(trend, wants, schema, declared);
     let fitting = declared.iter().filter_map(fits).min_by_key(|cut| cut.declared.declaration.dimensions.len());
     fitting.map(|cut| Cut { days, ..cut })
+}
+
+/// Whether cubes know a measure.
+fn tell(measure: Measure) -> bool {
+    let of_events = matches!(measure, Measure::Count | Measure::Uniques | Measure::CountPerUser);
+    of_events || matches!(measure, Measure::Sum | Measure::SumPerUser | Measure::Avg | Measure::Min | Measure::Max)
+}
+
+/// Whether it takes the units themselves.
+fn unites(measure: Measure) -> bool {
+    matches!(measure, Measure::Uniques | Measure::CountPerUser | Measure::SumPerUser)
 }
 
 fn cut(trend: &Trend, wants: &Wants, schema: &EventSchema, declared: &Declared) -> Option<Cut> {
@@ -77,9 +88,9 @@ fn cut(trend: &Trend, wants: &Wants, schema: &EventSchema, declared: &Declared) 
     let items = trend.scope.breakdown.iter().map(item).collect::<Option<Vec<_>>>()?;
     let mut sums = Vec::with_capacity(trend.series.len());
     for series in &trend.series {
-        sums.push(match series.measure {
-            Measure::Sum => Some(place(&declaration.measures, series.property.as_deref()?)?),
-            Measure::Count | Measure::Uniques => None,
+        sums.push(match &series.property {
+            Some(property) => Some(place(&declaration.measures, property)?),
+            None => None,
         });
     }
     let filters = wants.selected.iter().filter_map(|selected| selected.filter.as_ref()).chain(&wants.filter);
@@ -120,7 +131,7 @@ impl Cells {
 #[derive(Debug, Clone, Default)]
 struct Tally {
     count: u64,
-    sum: Sum,
+    numbers: CubeNumbers,
     /// Where its subjects are.
     cells: Vec<Cells>,
     /// Subjects of rows.
@@ -224,15 +235,12 @@ impl Cut {
                         for one in (0..trend.series.len()).filter(|one| selected.bits >> one & 1 == 1) {
                             let tally = tallies.at(one, groups[*group], bucket);
                             tally.count += own.iter().map(|cell| cell.count).sum::<u64>();
-                            match (self.sums[one], trend.series[one].measure) {
-                                (Some(measure), _) => {
-                                    own.iter().for_each(|cell| tally.sum += cell.numbers[measure].sum)
-                                }
-                                (None, Measure::Uniques) => {
-                                    let cells = start..end;
-                                    tally.cells.push(Cells { cube: at, event: number, group: place, cells });
-                                }
-                                (None, _) => {}
+                            if let Some(measure) = self.sums[one] {
+                                own.iter().for_each(|cell| tally.numbers.add_all(&cell.numbers[measure]));
+                            }
+                            if unites(trend.series[one].measure) {
+                                let cells = start..end;
+                                tally.cells.push(Cells { cube: at, event: number, group: place, cells });
                             }
                         }
                     }
@@ -271,11 +279,11 @@ fn add_runs(runs: &Runs, trend: &Trend, shape: &Shape, tallies: &mut Tallies) {
             for one in (0..trend.series.len()).filter(|one| matches >> one & 1 == 1) {
                 let tally = tallies.at(one, group, bucket);
                 tally.count += 1;
-                if let Some(number) = shape.sums[one].map(|number| run.numbers[number][row]).filter(|own| !own.is_nan())
-                {
-                    tally.sum.add(number);
+                let number = shape.number_of[one].map(|number| run.numbers[number][row]);
+                if let Some(number) = number.filter(|own| !own.is_nan()) {
+                    tally.numbers.add(number);
                 }
-                if trend.series[one].measure == Measure::Uniques {
+                if unites(trend.series[one].measure) {
                     let own = subjects.entry((one, group, bucket)).or_default();
                     if own.last() != Some(subject) {
                         own.push(*subject);
@@ -309,7 +317,7 @@ async fn finish(
     let tallies = Arc::new(tallies);
     let counter = Counter { tallies: Arc::clone(&tallies), cubes, merged: merged.clone() };
     let counter = Arc::new(counter);
-    let measures: Vec<Measure> = trend.series.iter().map(|series| series.measure).collect();
+    let measures: Vec<(Measure, bool)> = trend.series.iter().map(|one| (one.measure, one.cumulative)).collect();
     let buckets = tallies.buckets;
     let mut known: HashMap<u32, (Vec<Number>, Number)> = HashMap::new();
     let shown: Vec<(Option<GroupLabel>, Vec<u32>)> = if asked.scope().breakdown.is_empty() {
@@ -347,7 +355,7 @@ async fn finish(
     let mut counted = counter.count(unknown, &measures, work, false).await?.into_iter();
     let counted = found.into_iter().filter_map(|found| found.or_else(|| counted.next()));
     let result = |((series, breakdown), (values, total)): ((usize, Option<GroupLabel>), (Vec<Number>, Number))| {
-        SeriesResult { name: names[series].clone(), breakdown, values, total }
+        SeriesResult { name: names[series].clone(), breakdown, values, frequency: None, total }
     };
     Ok(said.into_iter().zip(counted).map(result).collect())
 }
@@ -363,12 +371,12 @@ impl Counter {
     async fn count(
         self: &Arc<Self>,
         lines: Vec<Line>,
-        measures: &[Measure],
+        measures: &[(Measure, bool)],
         work: Work,
         total_only: bool,
     ) -> Result<Vec<(Vec<Number>, Number)>> {
-        let unites = |line: &Line| measures[line.series] == Measure::Uniques;
-        let subjects = lines.iter().filter(|line| unites(line)).map(|line| self.subjects(line)).sum::<u64>();
+        let takes_units = |line: &Line| unites(measures[line.series].0);
+        let subjects = lines.iter().filter(|line| takes_units(line)).map(|line| self.subjects(line)).sum::<u64>();
         let (lines, own, measures) = (Arc::new(lines), Arc::clone(self), measures.to_vec());
         let count = lines.len();
         let piece = move |done: &mut Vec<(usize, (Vec<Number>, Number))>, at: usize| {
@@ -392,41 +400,66 @@ impl Counter {
         tally.cells.iter().flat_map(|cells| cells.sets(&self.cubes)).chain(&tally.own)
     }
 
-    fn line(&self, line: &Line, measure: Measure, total_only: bool) -> (Vec<Number>, Number) {
+    fn line(&self, line: &Line, (measure, cumulative): (Measure, bool), total_only: bool) -> (Vec<Number>, Number) {
         let own = &self.tallies.series[line.series];
         let of = |bucket: usize| line.groups.iter().filter_map(move |group| own.get(group)?.get(bucket));
         let buckets = 0..self.tallies.buckets;
-        match measure {
-            Measure::Count => {
-                let counts: Vec<u64> = buckets.map(|bucket| of(bucket).map(|tally| tally.count).sum()).collect();
-                let total = counts.iter().sum();
-                (counts.into_iter().map(Number::Count).collect(), Number::Count(total))
+        let mut values = Vec::with_capacity(buckets.len());
+        let (mut count, mut numbers) = (0, CubeNumbers::default());
+        let mut units: Vec<RoaringBitmap> = Vec::new();
+        for bucket in buckets.clone().filter(|_| !total_only) {
+            let (mut events, mut here) = (0, CubeNumbers::default());
+            for tally in of(bucket) {
+                events += tally.count;
+                here.add_all(&tally.numbers);
             }
-            Measure::Sum => {
-                let mut total = Sum::default();
-                let sum = |bucket: usize| {
-                    let mut sum = Sum::default();
-                    of(bucket).for_each(|tally| sum += tally.sum);
-                    total += sum;
-                    Number::Real(sum.value())
-                };
-                let sums = buckets.map(sum).collect();
-                (sums, Number::Real(total.value()))
+            if unites(measure) && buckets.len() > 1 {
+                units.push(self.persons(of(bucket)));
             }
-            Measure::Uniques if total_only || self.tallies.buckets == 1 => {
-                let total = Number::Count(self.persons(buckets.clone().flat_map(of)).len());
-                (buckets.map(|_| total).collect(), total)
-            }
-            Measure::Uniques => {
-                let sets: Vec<RoaringBitmap> = buckets.map(|bucket| self.persons(of(bucket))).collect();
-                let total = Number::Count(sets.iter().union().len());
-                (sets.iter().map(|set| Number::Count(set.len())).collect(), total)
+            count += events;
+            numbers.add_all(&here);
+            let people = units.last().map_or(0, RoaringBitmap::len);
+            values.push(if cumulative {
+                number(measure, count, &numbers, 0)
+            } else {
+                number(measure, events, &here, people)
+            });
+        }
+        if total_only {
+            for tally in buckets.clone().flat_map(of) {
+                count += tally.count;
+                numbers.add_all(&tally.numbers);
             }
         }
+        let people = match unites(measure) {
+            false => 0,
+            true if units.is_empty() => self.persons(buckets.clone().flat_map(of)).len(),
+            true => units.iter().union().len(),
+        };
+        let total = number(measure, count, &numbers, people);
+        if total_only || buckets.len() == 1 {
+            values = vec![total; buckets.len()];
+        }
+        (values, total)
     }
 
     fn persons<'a>(&'a self, tallies: impl Iterator<Item = &'a Tally>) -> RoaringBitmap {
         let sets = tallies.flat_map(|tally| self.sets(tally));
         self.merged.persons(sets.union())
+    }
+}
+
+/// The value of a measure of so many events of so many people.
+fn number(measure: Measure, events: u64, numbers: &CubeNumbers, people: u64) -> Number {
+    let extreme = |extreme: f64| Number::of((numbers.count > 0).then_some(extreme));
+    match measure {
+        Measure::Uniques => Number::Count(people),
+        Measure::CountPerUser => Number::share(events, people).or_zero(),
+        Measure::Sum => Number::Real(numbers.sum.value()),
+        Measure::SumPerUser => Number::mean(numbers.sum, people).or_zero(),
+        Measure::Avg => Number::mean(numbers.sum, numbers.count),
+        Measure::Min => extreme(numbers.min),
+        Measure::Max => extreme(numbers.max),
+        _ => Number::Count(events),
     }
 }

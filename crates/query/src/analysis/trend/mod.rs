@@ -5,6 +5,9 @@
 
 mod cells;
 mod cubes;
+mod frequency;
+mod layout;
+mod lists;
 mod rollups;
 mod scanned;
 mod shape;
@@ -20,7 +23,7 @@ use super::sets::Source;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::local::{Selected, Wants, Work};
-use crate::trend::{Measure, SeriesResult, Trend, TrendResult};
+use crate::trend::{SeriesResult, Trend, TrendResult};
 use cells::Cells;
 pub(in crate::analysis) use shape::Shape;
 
@@ -32,17 +35,18 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, trend: &'a Trend, shape: &Shape) ->
         path: format!("series[{at}]"),
         since_us: shape.range_of(at).from_us,
     });
-    let numbers = shape.numbers.iter().map(|at| {
+    let property = |at: &usize| {
         let property = trend.series.get(*at).and_then(|series| series.property.as_deref());
         (property.unwrap_or_default(), format!("series[{at}].property"))
-    });
+    };
     let until_us = asked.range.to_us;
     Reading {
         selectors: selectors.collect(),
         scope: asked.scope(),
         until_us,
-        ordered: false,
-        numbers: numbers.collect(),
+        ordered: shape.has_first_times(),
+        numbers: shape.numbers.iter().map(property).collect(),
+        values: shape.values.iter().map(property).collect(),
         items: ReadItem::of_breakdown(asked.scope()),
     }
 }
@@ -51,7 +55,7 @@ impl Engine {
     pub(super) async fn trend(&self, asked: &Asked<'_>, trend: &Trend) -> Result<TrendResult> {
         let shape = Arc::new(Shape::new(trend, asked.range, &asked.zone)?);
         let reading = reading(asked, trend, &shape);
-        let portable = shape.rolls() && !rollups::cover_all(trend, &shape);
+        let portable = shape.any_asks_before() && !rollups::cover_all(trend, &shape);
         let Lowered { road, warnings } = asked.lower(self, &reading, portable).await?;
         let (series, explain) = match road {
             Road::Local(wants) => self.local_trend(asked, trend, &shape, wants).await?,
@@ -59,8 +63,8 @@ impl Engine {
         };
         Ok(TrendResult {
             header: asked.header(Trend::NAME, warnings, || explain)?,
-            buckets: shape.buckets.labels().to_vec(),
-            series,
+            buckets: shape.labels(),
+            series: trend.with_formula(series)?,
             titles: asked.titles(),
         })
     }
@@ -95,15 +99,15 @@ impl Engine {
             let mut rest = Vec::new();
             for selected in std::mem::take(&mut wants.selected) {
                 let own = |at: &usize| {
-                    let is_sum = trend.series[*at].measure == Measure::Sum;
-                    selected.bits >> at & 1 == 1 && !is_sum && selected.filter.is_none()
+                    let is_known = rollups::know(trend.series[*at].measure);
+                    selected.bits >> at & 1 == 1 && is_known && selected.filter.is_none()
                 };
                 let own: Vec<usize> = (0..trend.series.len()).filter(own).collect();
                 let mut left = selected.bits;
                 for (at, (values, total)) in one.count_series(&selected.event, &own, trend, shape).await? {
                     left &= !(1 << at);
                     let name = names[at].clone();
-                    from_rollups[at] = Some(SeriesResult { name, breakdown: None, values, total });
+                    from_rollups[at] = Some(SeriesResult { name, breakdown: None, values, frequency: None, total });
                 }
                 if left != 0 {
                     rest.push(Selected { bits: left, ..selected });

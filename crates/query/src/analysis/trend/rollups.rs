@@ -8,15 +8,19 @@ use crate::error::Result;
 use crate::spec::EventNames;
 use crate::trend::{Measure, Number, Trend, rolling};
 
-/// Whether rollups cover every series that looks back.
+/// Whether rollups cover every series that asks who was there before.
 pub(super) fn cover_all(trend: &Trend, shape: &Shape) -> bool {
     let scope = &trend.scope;
     let plain = scope.breakdown.is_empty() && scope.filter.is_none() && scope.segment.is_none();
-    let rolls = |at: usize| shape.rolling.get(at).copied().flatten().is_some();
     let mut series = trend.series.iter().enumerate();
     plain
-        && series.all(|(at, series)| series.selector.filter.is_none() || !rolls(at))
+        && series.all(|(at, series)| series.selector.filter.is_none() || !shape.asks_before(at))
         && [&shape.buckets, &shape.extended].into_iter().all(|buckets| Cover::of(buckets).is_some())
+}
+
+/// Whether rollups know a measure.
+pub(super) fn know(measure: Measure) -> bool {
+    matches!(measure, Measure::Count | Measure::Uniques | Measure::CountPerUser | Measure::FirstTime)
 }
 
 /// The values of the buckets, and that of the range.
@@ -35,23 +39,48 @@ impl Source<'_> {
             return Ok(Vec::new());
         }
         let Some(cover) = Cover::of(&shape.buckets) else { return Ok(Vec::new()) };
-        let uniques = series.iter().any(|at| trend.series[*at].measure == Measure::Uniques);
-        let mut collected = self.collect(&cover, event, uniques).await?;
-        let counts = std::mem::take(&mut collected.counts);
-        let total = Number::Count(counts.iter().sum());
-        let counted: Values = (counts.into_iter().map(Number::Count).collect(), total);
-        let unique: Values = if uniques { self.unite(collected.sets) } else { (Vec::new(), Number::Count(0)) };
+        let counts_only = series.iter().all(|at| trend.series[*at].measure == Measure::Count);
+        let collected = self.collect(&cover, event, !counts_only).await?;
+        let (counts, sets) = (collected.counts, collected.sets);
+        let asks = |measure: Measure| series.iter().any(|at| shape.measures[*at] == measure && !shape.cumulative[*at]);
+        let cumulates = series.iter().any(|at| shape.measures[*at] == Measure::Uniques && shape.cumulative[*at]);
+        let so_far = if cumulates { self.so_far(&sets, RoaringBitmap::new()) } else { Vec::new() };
+        let first = match series.iter().any(|at| shape.measures[*at] == Measure::FirstTime) {
+            true => self.so_far(&sets, self.before(event, shape.buckets.range().from_us).await?),
+            false => Vec::new(),
+        };
+        let unites = asks(Measure::Uniques) || asks(Measure::CountPerUser);
+        let unique: Values = if unites { self.unite(sets) } else { (Vec::new(), Number::Count(0)) };
         let mut values = Vec::with_capacity(series.len());
         for at in series {
             let rolling = shape.rolling.get(*at).copied().flatten();
-            let own = match (trend.series[*at].measure, rolling) {
-                (Measure::Uniques, None) => unique.clone(),
-                (Measure::Uniques, Some(length)) => {
-                    let Some(cover) = Cover::of(&shape.extended) else { continue };
-                    let sets = self.collect(&cover, event, true).await?.sets;
-                    (self.roll(sets, shape.before(), length), unique.1)
+            let cumulative = shape.cumulative[*at];
+            let own = match trend.series[*at].measure {
+                Measure::Uniques if cumulative => {
+                    (numbers(&so_far), Number::Count(so_far.last().copied().unwrap_or(0)))
                 }
-                _ => counted.clone(),
+                Measure::FirstTime => {
+                    let total = Number::Count(first.last().copied().unwrap_or(0));
+                    (numbers(&if cumulative { first.clone() } else { steps(&first) }), total)
+                }
+                Measure::Uniques => match rolling {
+                    None => unique.clone(),
+                    Some(length) => {
+                        let Some(cover) = Cover::of(&shape.extended) else { continue };
+                        let sets = self.collect(&cover, event, true).await?.sets;
+                        (self.roll(sets, shape.before(), length), unique.1)
+                    }
+                },
+                Measure::CountPerUser => {
+                    let share = |count: u64, units: &Number| Number::share(count, units.as_count()).or_zero();
+                    let shares = counts.iter().zip(&unique.0).map(|(count, units)| share(*count, units));
+                    (shares.collect(), share(counts.iter().sum(), &unique.1))
+                }
+                _ => {
+                    let total = Number::Count(counts.iter().sum());
+                    let own = if cumulative { sums(&counts) } else { counts.clone() };
+                    (numbers(&own), total)
+                }
             };
             values.push((*at, own));
         }
@@ -80,9 +109,39 @@ impl Source<'_> {
         (values, Number::Count(total.len()))
     }
 
+    /// For each set, how many units there are in it and those before it that are not in `seen`.
+    fn so_far(&self, sets: &[Set<'_>], mut seen: RoaringBitmap) -> Vec<u64> {
+        let before = seen.len();
+        let mut counts = Vec::with_capacity(sets.len());
+        for set in sets {
+            self.add_persons(set, &mut seen);
+            counts.push(seen.len() - before);
+        }
+        counts
+    }
+
     fn roll(&self, sets: Vec<Set<'_>>, before: usize, length: usize) -> Vec<Number> {
         let sets: Vec<RoaringBitmap> = sets.into_iter().map(|set| self.persons(set)).collect();
         let counts = rolling::counts(&(before..sets.len()), length, |at| &sets[at]);
         counts.into_iter().map(Number::Count).collect()
     }
+}
+
+fn numbers(counts: &[u64]) -> Vec<Number> {
+    counts.iter().copied().map(Number::Count).collect()
+}
+
+/// Each with all before it.
+fn sums(counts: &[u64]) -> Vec<u64> {
+    let so_far = |sum: &mut u64, count: &u64| {
+        *sum += count;
+        Some(*sum)
+    };
+    counts.iter().scan(0, so_far).collect()
+}
+
+/// Each without all before it.
+fn steps(sums: &[u64]) -> Vec<u64> {
+    let before = std::iter::once(0).chain(sums.iter().copied());
+    sums.iter().zip(before).map(|(sum, before)| sum - before).collect()
 }

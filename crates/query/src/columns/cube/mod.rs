@@ -72,11 +72,18 @@ impl Default for Numbers {
 }
 
 impl Numbers {
-    pub(super) fn add(&mut self, number: f64) {
+    pub(crate) fn add(&mut self, number: f64) {
         self.count += 1;
         self.sum.add(number);
         self.min = self.min.min(number);
         self.max = self.max.max(number);
+    }
+
+    pub(crate) fn add_all(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
     }
 
     /// Whether `events` events may have them.

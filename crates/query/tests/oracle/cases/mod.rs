@@ -56,11 +56,12 @@ pub(crate) fn case_count(usual: u32) -> u32 {
     std::env::var("PUGMARK_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
 }
 
-/// Cases of `trend`, `funnel` or `retention`, or of `profile`: trends by traits. They shrink to fewer events and plainer questions.
+/// Cases of `trend`, `funnel` or `retention`, of `measures`: trends of every measure, or of `profile`: trends by traits. They shrink to fewer events and plainer questions.
 pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
     let choices = prop::collection::vec(any::<u8>(), 160);
     let bursts = match kind {
         "trend" | "profile" => 0..25,
+        "measures" => 0..40,
         "funnel" => 0..13,
         _ if kind.starts_with("funnel") => 0..10,
         _ => 0..20,
@@ -100,9 +101,12 @@ impl Builder {
     }
 
     fn build(mut self, kind: &str, raw_events: &[[u8; 6]]) -> Case {
-        let about = kind;
-        let (kind, by_traits) = if kind == "profile" { ("trend", true) } else { (kind, false) };
-        let kind = if kind.starts_with("funnel") { "funnel" } else { kind };
+        let asked = kind;
+        let kind = match kind {
+            "profile" | "measures" => "trend",
+            _ if kind.starts_with("funnel") => "funnel",
+            _ => kind,
+        };
         let (zone, dates) = self.pick(ZONES);
         let changes = first_instant_of(self.pick(dates), zone);
         let interval = match kind {
@@ -143,15 +147,18 @@ impl Builder {
         let mut analysis = Map::new();
         analysis.insert("range".to_owned(), json!({ "from": from, "to": to }));
         analysis.insert("time_zone".to_owned(), json!(zone));
-        self.breakdown(if by_traits { "profile" } else { kind }, &mut analysis);
+        self.breakdown(asked, &mut analysis);
         let mut anchors = vec![from_us, to_us, center];
         let steps_us = match kind {
             "trend" => {
-                self.trend(&mut analysis, interval);
+                match asked {
+                    "measures" => self.measures(&mut analysis, interval),
+                    _ => self.trend(&mut analysis, interval),
+                }
                 vec![0]
             }
             "funnel" => {
-                let window_us = self.funnel(about, &mut analysis);
+                let window_us = self.funnel(asked, &mut analysis);
                 anchors.extend([from_us, to_us - window_us / 2, to_us - window_us, from_us, center + window_us]);
                 vec![0, window_us / 2, window_us, 0, window_us / 3, window_us * 2 / 3, window_us + 1, window_us]
             }
@@ -161,7 +168,11 @@ impl Builder {
             }
         };
         // What a segment is shows in trends; elsewhere it only leaves fewer people.
-        let percent = if kind == "trend" { 45 } else { 20 };
+        let percent = match asked {
+            "trend" | "profile" => 45,
+            "measures" => 8,
+            _ => 20,
+        };
         self.segment(&mut analysis, percent, center, zone);
         if kind != "funnel" {
             let between = (1..=before + after).map(|step| from_us + step * unit_us);
@@ -172,7 +183,7 @@ impl Builder {
         }
         let mut events = Vec::new();
         for raw in raw_events {
-            push_burst(&mut events, raw, about, &anchors, &steps_us);
+            push_burst(&mut events, raw, asked, &anchors, &steps_us);
         }
         let around = Surroundings { now_us, data_us: (from_us, to_us) };
         Case { query: json!({ kind: analysis }), events, changes: Vec::new(), around }
@@ -204,6 +215,7 @@ impl Builder {
         let kinds: &[u8] = match kind {
             "profile" => &[3, 4, 5, 4],
             "retention" => &[0, 1, 3, 1, 2, 0, 1, 4],
+            "measures" => &[0, 1, 0, 2, 1, 0, 3, 1],
             _ => &[0, 1, 3, 1, 2, 1, 2, 4],
         };
         let items = match self.pick(kinds) {
@@ -288,7 +300,10 @@ fn event(unit: u32, name: &str, timestamp_us: i64, sequence: u64, properties: u8
     let number = |number: f64| Some(Some(Scalar::Number(number)));
     let plan = pick(&[text("y"), text("x"), text("y"), None, number(0.0), text("0"), Some(None)], properties);
     let amount = pick(&[number(2.5), number(1.0), None], properties / 7);
-    let properties = [("plan", plan), ("amount", amount)];
+    // Of many values, which percentiles tell apart.
+    let price =
+        pick(&[number(4.0), number(10.5), number(1.0), None, number(7.25), number(20.0), text("7")], properties / 5);
+    let properties = [("plan", plan), ("amount", amount), ("price", price)];
     let given = properties.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     OracleEvent { unit, event: name.to_owned(), timestamp_us, sequence, properties: given.collect() }
 }
