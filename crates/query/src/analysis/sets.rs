@@ -204,6 +204,21 @@ impl Source<'_> {
     }
 }
 
+impl Source<'_> {
+    /// Who had the event before an instant.
+    pub(super) async fn persons_before(&self, event: &EventNames, until_us: i64) -> Result<RoaringBitmap> {
+        let from_us = self.parts.iter().map(|part| part.times.0).min().unwrap_or(until_us);
+        if from_us >= until_us {
+            return Ok(RoaringBitmap::new());
+        }
+        let extent = ResolvedRange { from_us, to_us: until_us };
+        // Where that is less than a day it is read as it is.
+        let cover = Cover::of_extents(vec![extent]).unwrap_or_else(|| Cover::of_columns(extent));
+        let sets = self.collect(&cover, event, true).await?.sets;
+        Ok(sets.into_iter().map(|set| self.persons(set)).next().unwrap_or_default())
+    }
+}
+
 /// The events of each day of a snapshot.
 pub(crate) struct Daily {
     local: Local,

@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use pugmark_query::{
     calendar::{Buckets, ResolvedRange, TimeZone},
     funnel::{self, Funnel, FunnelResult, Matcher},
+    lifecycle::{Lifecycle, LifecycleResult, States},
     retention::{Grid, Retention, RetentionResult},
     spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, Query, Scope, Selector, Split},
+    stickiness::{Stickiness, StickinessResult, Tally},
     trend::{self, Trend, TrendResult},
 };
 use serde_json::{Value, json};
@@ -45,6 +47,8 @@ fn answer(case: &Case) -> Value {
         Analysis::Trend(trend) => lowering.trend(trend),
         Analysis::Funnel(funnel) => lowering.funnel(funnel),
         Analysis::Retention(retention) => lowering.retention(retention),
+        Analysis::Stickiness(stickiness) => lowering.stickiness(stickiness),
+        Analysis::Lifecycle(lifecycle) => lowering.lifecycle(lifecycle),
     }
 }
 
@@ -195,6 +199,42 @@ impl<'a> Lowering<'a> {
         };
         let cells = result.groups.iter().flat_map(|group| &group.rows).map(|row| row.values.len()).sum();
         check_forms(&result, result.to_table(), cells)
+    }
+
+    fn stickiness(&mut self, stickiness: &Stickiness) -> Value {
+        let buckets = Arc::new(self.buckets(stickiness.interval, stickiness.week_start));
+        let mut units = self.units(&[&stickiness.event]);
+        // Groups of what lies outside of the range are none of the answer's.
+        for hits in units.values_mut() {
+            hits.retain(|hit| self.range.contains(hit.timestamp));
+        }
+        let mut parts = [Tally::new(stickiness, Arc::clone(&buckets)), Tally::new(stickiness, buckets)];
+        for (unit, hits) in units {
+            parts[unit as usize % 2].add_unit(&hits);
+        }
+        let [mut tally, other] = parts;
+        tally.merge(&other, &self.identity());
+        let intervals = tally.intervals();
+        let header = self.header(Stickiness::NAME);
+        let groups = tally.finish(self.split());
+        let result = StickinessResult { header, intervals, groups, titles: self.scope.titles() };
+        check_forms(&result, result.to_table(), result.groups.len() * result.intervals.len())
+    }
+
+    fn lifecycle(&mut self, lifecycle: &Lifecycle) -> Value {
+        let buckets = Arc::new(self.buckets(lifecycle.interval, lifecycle.week_start));
+        let states =
+            States::new(lifecycle, Arc::clone(&buckets), &self.zone).expect("generated ranges are of our time");
+        let mut parts = [states.clone(), states];
+        for (unit, hits) in self.units(&[&lifecycle.event]) {
+            // What comes after the range is not read.
+            let end = hits.partition_point(|hit| hit.timestamp < self.range.to_us);
+            parts[unit as usize % 2].add_unit(&hits[..end]);
+        }
+        let [mut states, other] = parts;
+        states.merge(&other);
+        let result = LifecycleResult::new(self.header(Lifecycle::NAME), buckets.labels().to_vec(), states.finish());
+        check_forms(&result, result.to_table(), buckets.len())
     }
 
     fn buckets(

@@ -6,12 +6,11 @@ use roaring::RoaringBitmap;
 
 use crate::analysis::run::Asked;
 use crate::analysis::sets::{Cover, Source};
-use crate::calendar::{Buckets, ResolvedRange};
+use crate::calendar::Buckets;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::local::{Local, Work};
 use crate::retention::{Cohort, Grid, PeriodZero, Retention};
-use crate::spec::EventNames;
 
 /// Units that are taken out of a set at once.
 const UNITS_AT_ONCE: usize = 1_024;
@@ -51,7 +50,7 @@ pub(super) async fn fill(
         false => Arc::new(persons(source.collect(&cover, &retention.returning.event, true).await?.sets)),
     };
     if retention.cohort == Cohort::FirstTime {
-        let mut seen = before(&source, &retention.start.event, asked.range.from_us).await?;
+        let mut seen = source.persons_before(&retention.start.event, asked.range.from_us).await?;
         for set in &mut starts {
             let all = std::mem::take(set);
             *set = &all - &seen;
@@ -70,19 +69,6 @@ pub(super) async fn fill(
         grid.add_cohort(0, bucket, size, &returned);
     }
     Ok(true)
-}
-
-/// Who had the event before an instant.
-async fn before(source: &Source<'_>, event: &EventNames, until_us: i64) -> Result<RoaringBitmap> {
-    let from_us = source.parts.iter().map(|part| part.times.0).min().unwrap_or(until_us);
-    if from_us >= until_us {
-        return Ok(RoaringBitmap::new());
-    }
-    let extent = ResolvedRange { from_us, to_us: until_us };
-    // Where that is less than a day it is read as it is.
-    let cover = Cover::of_extents(vec![extent]).unwrap_or_else(|| Cover::of_columns(extent));
-    let sets = source.collect(&cover, event, true).await?.sets;
-    Ok(sets.into_iter().map(|set| source.persons(set)).next().unwrap_or_default())
 }
 
 /// For each cohort and period, how many came back: everybody is in one cohort, so that each return is looked at once.

@@ -3,6 +3,7 @@
 mod funnel;
 mod retention;
 mod segment;
+mod stickiness;
 mod trend;
 
 use jiff::Timestamp;
@@ -56,12 +57,13 @@ pub(crate) fn case_count(usual: u32) -> u32 {
     std::env::var("PUGMARK_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
 }
 
-/// Cases of `trend`, `funnel` or `retention`, or of `profile`: trends by traits. They shrink to fewer events and plainer questions.
+/// Cases of an analysis, or of `profile`: trends by traits. They shrink to fewer events and plainer questions.
 pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
     let choices = prop::collection::vec(any::<u8>(), 128);
     let bursts = match kind {
         "trend" | "profile" => 0..25,
         "funnel" => 0..13,
+        "stickiness" => 0..32,
         _ => 0..20,
     };
     let events = prop::collection::vec(prop::array::uniform6(any::<u8>()), bursts);
@@ -104,6 +106,9 @@ impl Builder {
         let changes = first_instant_of(self.pick(dates), zone);
         let interval = match kind {
             "trend" => self.pick(&["day", "week", "hour", "day", "month", "minute", "week", "quarter", "day", "year"]),
+            "stickiness" | "lifecycle" => {
+                self.pick(&["day", "week", "hour", "day", "month", "minute", "week", "quarter", "day", "year"])
+            }
             "retention" => self.pick(&["day", "week", "day", "hour", "month", "week"]),
             _ => self.pick(&["day"]),
         };
@@ -152,13 +157,21 @@ impl Builder {
                 anchors.extend([from_us, to_us - window_us / 2, to_us - window_us, from_us, center + window_us]);
                 vec![0, window_us / 2, window_us, 0, window_us / 3, window_us * 2 / 3, window_us + 1, window_us]
             }
+            "stickiness" => {
+                self.stickiness(&mut analysis, interval);
+                vec![0, unit_us, HOUR_US % unit_us, unit_us]
+            }
+            "lifecycle" => {
+                self.lifecycle(&mut analysis, interval);
+                vec![unit_us, 0, 2 * unit_us]
+            }
             _ => {
                 self.retention(&mut analysis, interval);
                 vec![0, unit_us, 0, HOUR_US]
             }
         };
         // What a segment is shows in trends; elsewhere it only leaves fewer people.
-        let percent = if kind == "trend" { 45 } else { 20 };
+        let percent = if matches!(kind, "trend" | "stickiness" | "lifecycle") { 45 } else { 20 };
         self.segment(&mut analysis, percent, center, zone);
         if kind != "funnel" {
             let between = (1..=before + after).map(|step| from_us + step * unit_us);
@@ -166,6 +179,9 @@ impl Builder {
                 anchors.push(if by_clock { at } else { first_instant_of(&local_date(at + 2 * HOUR_US, zone), zone) });
             }
             anchors.extend([from_us - unit_us, from_us - HOUR_US]);
+            if kind == "lifecycle" {
+                anchors.extend([from_us - 2 * unit_us, from_us - unit_us / 2, from_us - unit_us / 4]);
+            }
         }
         let mut events = Vec::new();
         for raw in raw_events {
@@ -201,6 +217,7 @@ impl Builder {
         let kinds: &[u8] = match kind {
             "profile" => &[3, 4, 5, 4],
             "retention" => &[0, 1, 3, 1, 2, 0, 1, 4],
+            "stickiness" => &[1, 0, 1, 3, 1, 2, 1],
             _ => &[0, 1, 3, 1, 2, 1, 2, 4],
         };
         let items = match self.pick(kinds) {
@@ -230,6 +247,7 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
     let (bursts, jitters) = match kind {
         "funnel" => (funnel::BURSTS, funnel::JITTERS_US),
         "retention" => (retention::BURSTS, retention::JITTERS_US),
+        "stickiness" | "lifecycle" => (stickiness::BURSTS, trend::JITTERS_US),
         _ => (trend::BURSTS, trend::JITTERS_US),
     };
     let mut timestamp_us = pick(anchors, anchor) + pick(jitters, jitter);
