@@ -38,13 +38,13 @@ pub(crate) fn answer(lifecycle: &Value, events: &[&OracleEvent], time: &Time, ru
                 time.bucket_of(first.timestamp_us) == buckets[bucket] && (whole || !before(first))
             })
         };
-        for bucket in 0..buckets.len() {
+        for (bucket, states) in states.iter_mut().enumerate() {
             let (here, last) = (active(bucket + 1), active(bucket));
             let ever = (0..=bucket).any(active);
             let last = if rules.flip(Flip::ReturningIsEver) { last || (ever && here) } else { last };
             let gone = if rules.flip(Flip::DormantForever) { ever } else { last };
             let counted = [here && is_new(bucket), here && last, here && !is_new(bucket) && !last, gone && !here];
-            for (state, counted) in states[bucket].iter_mut().zip(counted) {
+            for (state, counted) in states.iter_mut().zip(counted) {
                 *state += i64::from(counted);
             }
         }

@@ -42,8 +42,8 @@ pub(super) fn answer(
         let in_bucket = column(batch, "bucket", |kind| *kind == DataType::UInt32)?.as_primitive::<UInt32Type>();
         let in_previous = column(batch, "in_previous", |kind| *kind == DataType::Boolean)?.as_boolean();
         let ids = numbers::<UInt32Type>(batch, "unit")?;
-        for row in 0..batch.num_rows() {
-            let (past, active) = units.entry(ids[row]).or_default();
+        for (row, id) in ids.iter().enumerate() {
+            let (past, active) = units.entry(*id).or_default();
             match in_bucket.is_valid(row) {
                 true => active.push(in_bucket.value(row) as usize),
                 false => {
