@@ -16,6 +16,7 @@ mod local;
 mod names;
 mod overflow;
 pub mod retention;
+pub mod sessions;
 pub mod spec;
 mod sql;
 pub mod stickiness;

@@ -31,7 +31,7 @@ fn every_flipped_rule_differs_in_a_twentieth_of_the_cases() {
     let count = case_count(256).clamp(256, 2_000);
     let mut table = String::from("analysis  | rule | rate\n");
     let mut hidden = Vec::new();
-    for name in ["trend", "funnel", "retention", "profile", "stickiness", "lifecycle"] {
+    for name in ["trend", "funnel", "retention", "profile", "stickiness", "lifecycle", "sessions"] {
         let cases = generated(name, count);
         let truth: Vec<_> =
             cases.iter().map(|case| answer(&case.query, &case.told(Rules::TRUE), case.around, Rules::TRUE)).collect();

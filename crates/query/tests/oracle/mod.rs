@@ -14,6 +14,7 @@ mod retention;
 mod rules;
 pub(crate) mod segment;
 pub(crate) mod selector;
+mod sessions;
 mod stickiness;
 mod trend;
 
@@ -65,6 +66,7 @@ pub(crate) fn answer(query: &Value, events: &[OracleEvent], around: Surroundings
         "trend" => trend::answer(analysis, &sorted, &time, rules),
         "funnel" => funnel::answer(analysis, &sorted, &time, rules),
         "retention" => retention::answer(analysis, &sorted, &time, rules),
+        "sessions" => sessions::answer(analysis, &sorted, &time, rules),
         "stickiness" => stickiness::answer(analysis, &sorted, &time, rules),
         "lifecycle" => lifecycle::answer(analysis, &sorted, &time, rules),
         other => panic!("the oracle knows no {other}"),

@@ -3,6 +3,7 @@
 mod funnel;
 mod retention;
 mod segment;
+mod sessions;
 mod stickiness;
 mod trend;
 
@@ -161,6 +162,10 @@ impl Builder {
                 self.stickiness(&mut analysis, interval);
                 vec![0, unit_us, HOUR_US % unit_us, unit_us]
             }
+            "sessions" => {
+                self.sessions(&mut analysis);
+                sessions::STEPS_US.to_vec()
+            }
             "lifecycle" => {
                 self.lifecycle(&mut analysis, interval);
                 vec![unit_us, 0, 2 * unit_us]
@@ -247,6 +252,7 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
     let (bursts, jitters) = match kind {
         "funnel" => (funnel::BURSTS, funnel::JITTERS_US),
         "retention" => (retention::BURSTS, retention::JITTERS_US),
+        "sessions" => (sessions::BURSTS, sessions::JITTERS_US),
         "stickiness" | "lifecycle" => (stickiness::BURSTS, trend::JITTERS_US),
         _ => (trend::BURSTS, trend::JITTERS_US),
     };
@@ -259,6 +265,9 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
             events.len() as u64 + 1,
             properties.wrapping_add(index),
         ));
+        if let ("sessions", Some(event)) = (kind, events.last_mut()) {
+            sessions::add_properties(event, who.wrapping_add(properties).wrapping_add(index));
+        }
         timestamp_us += pick(steps_us, step);
     }
 }
