@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
 use crate::commands::{
-    backup, compact, declare, demo, erase, expire, export, funnel, import, info, quarantine, query, retention, retract,
-    sql, trend, verify,
+    backup, compact, declare, demo, erase, expire, export, funnel, import, info, lifecycle, quarantine, query,
+    retention, retract, sql, stickiness, trend, verify,
 };
 use crate::output::Output;
 use crate::render::ColorChoice;
@@ -20,6 +20,8 @@ Examples:
   pugmark trend shop purchase --measure uniques --interval week --by country --zone Europe/Berlin
   pugmark funnel shop view cart purchase --window 7d --by country --from 2025-01-01
   pugmark retention shop signup --interval week --periods 8
+  pugmark stickiness shop purchase --last 90d
+  pugmark lifecycle shop --interval week
   pugmark sql shop \"SELECT country, count(*) FROM events GROUP BY country\"
   pugmark query shop < query.json
 
@@ -45,6 +47,8 @@ pub(crate) enum Command {
     Trend(trend::Args),
     Funnel(Box<funnel::Args>),
     Retention(retention::Args),
+    Stickiness(stickiness::Args),
+    Lifecycle(lifecycle::Args),
     Query(query::Args),
     Sql(sql::Args),
     Info(info::Args),
@@ -188,6 +192,19 @@ mod tests {
         let expected = json!({"funnel": {
             "steps": [{"event": "view"}, {"event": "cart"}, {"event": "purchase"}],
             "window": "7d", "range": {"from": "2025-01-01"}, "breakdown": [{"property": "country"}]}});
+        assert_eq!(args.question(), expected);
+    }
+
+    #[test]
+    fn stickiness_and_lifecycles_on_the_command_line_are_those_of_the_json_form() {
+        let line = "pugmark stickiness shop view cart --interval week --at-least --min-occurrences 2";
+        let Command::Stickiness(args) = Cli::parse_from(line.split(' ')).command else { panic!("not stickiness") };
+        let expected = json!({"stickiness": {
+            "event": {"event": ["view", "cart"]}, "interval": "week", "at_least": true, "min_occurrences": 2}});
+        assert_eq!(args.question(), expected);
+        let line = "pugmark lifecycle shop --last 90d";
+        let Command::Lifecycle(args) = Cli::parse_from(line.split(' ')).command else { panic!("not a lifecycle") };
+        let expected = json!({"lifecycle": {"event": {"event": "*"}, "interval": "week", "range": {"last": "90d"}}});
         assert_eq!(args.question(), expected);
     }
 

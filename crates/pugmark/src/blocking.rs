@@ -6,7 +6,10 @@ use pugmark_query::{Error, ErrorKind, QueryResult, Result};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::arrow::array::RecordBatch;
-use crate::{Funnel, FunnelResult, Pugmark, Query, Receipt, Retention, RetentionResult, Sequence, Trend, TrendResult};
+use crate::{
+    Funnel, FunnelResult, Lifecycle, LifecycleResult, Pugmark, Query, Receipt, Retention, RetentionResult, Sequence,
+    Stickiness, StickinessResult, Trend, TrendResult,
+};
 
 /// The runtime behind [`Blocking`], made when it is first needed.
 #[derive(Debug, Default)]
@@ -87,6 +90,22 @@ impl<'a> Blocking<'a> {
     /// As [`Pugmark::query`].
     pub fn retention(&self, retention: &Retention) -> Result<RetentionResult> {
         self.runtime.block_on(self.db.retention(retention))
+    }
+
+    /// As [`Pugmark::stickiness`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::query`].
+    pub fn stickiness(&self, stickiness: &Stickiness) -> Result<StickinessResult> {
+        self.runtime.block_on(self.db.stickiness(stickiness))
+    }
+
+    /// As [`Pugmark::lifecycle`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::query`].
+    pub fn lifecycle(&self, lifecycle: &Lifecycle) -> Result<LifecycleResult> {
+        self.runtime.block_on(self.db.lifecycle(lifecycle))
     }
 
     /// As [`Pugmark::query`].

@@ -56,10 +56,12 @@ pub use pugmark_query::funnel::{
     After, BreakdownAt, Completion, Exclusion, ExclusionOutcome, Funnel, FunnelEntry, FunnelResult, HistogramOf, Like,
     PeopleOf, Pick, Repeats, Step, StepOrder, StepOutcome, Ties, Window,
 };
+pub use pugmark_query::lifecycle::{Lifecycle, LifecycleResult};
 pub use pugmark_query::retention::{Cohort, PeriodZero, Retention, RetentionResult};
 pub use pugmark_query::spec::{
     Analysis, Breakdown, Did, EventNames, GroupLabel, GroupValue, Query, Segment, Selector, SpecError, Times, Unit,
 };
+pub use pugmark_query::stickiness::{Stickiness, StickinessResult};
 pub use pugmark_query::trend::{Measure, Number, Series, Trend, TrendResult};
 pub use pugmark_query::{EngineOptions, Error, QueryResult, Result};
 pub use pugmark_registry::RegistryOptions;

@@ -19,7 +19,10 @@ use crate::arrow::array::RecordBatch;
 use crate::blocking::{Blocking, LazyRuntime};
 use crate::info::{Info, info};
 use crate::options::Options;
-use crate::{Funnel, FunnelResult, Query, Retention, RetentionResult, Trend, TrendResult};
+use crate::{
+    Funnel, FunnelResult, Lifecycle, LifecycleResult, Query, Retention, RetentionResult, Stickiness, StickinessResult,
+    Trend, TrendResult,
+};
 
 /// A directory of events, open: stores what happened, and answers questions about it.
 ///
@@ -223,6 +226,28 @@ impl Pugmark {
     pub async fn retention(&self, retention: &Retention) -> Result<RetentionResult> {
         match self.query(&Query::from(retention.clone())).await? {
             QueryResult::Retention(result) => Ok(result),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// How many people are active in one bucket of the range, in two, and so on.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub async fn stickiness(&self, stickiness: &Stickiness) -> Result<StickinessResult> {
+        match self.query(&Query::from(stickiness.clone())).await? {
+            QueryResult::Stickiness(result) => Ok(result),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// Who is new, who stays, who comes back and who stays away, bucket by bucket.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub async fn lifecycle(&self, lifecycle: &Lifecycle) -> Result<LifecycleResult> {
+        match self.query(&Query::from(lifecycle.clone())).await? {
+            QueryResult::Lifecycle(result) => Ok(result),
             _ => Err(mismatch()),
         }
     }

@@ -1,4 +1,4 @@
-//! Trend, funnel and retention through a whole store against the oracle: links, late arrival, files and tail, values of
+//! Every analysis through a whole store against the oracle: links, late arrival, files and tail, values of
 //! odd types.
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test program has no outside and fails by panicking")]
@@ -308,6 +308,16 @@ fn retention_through_a_store_agrees_with_the_oracle() {
     agrees("retention");
 }
 
+#[test]
+fn stickiness_through_a_store_agrees_with_the_oracle() {
+    agrees("stickiness");
+}
+
+#[test]
+fn lifecycle_through_a_store_agrees_with_the_oracle() {
+    agrees("lifecycle");
+}
+
 /// The question and what it is about, as of a sequence: with the events and links up to it.
 fn as_of(case: &Case, log: &[(Sequence, Timestamp, Said)], sequence: Sequence) -> Case {
     let said = || log.iter().filter(|(at, ..)| *at <= sequence).map(|(_, _, said)| said);
@@ -346,13 +356,8 @@ fn as_of(case: &Case, log: &[(Sequence, Timestamp, Said)], sequence: Sequence) -
 
 #[test]
 fn answers_as_of_any_sequence_are_those_of_then() {
-    for (kind, cases) in [
-        ("trend", "trend"),
-        ("trend", "measures"),
-        ("funnel", "funnel"),
-        ("retention", "retention"),
-        ("trend", "profile"),
-    ] {
+    let same = ["trend", "funnel", "retention", "stickiness", "lifecycle"].map(|kind| (kind, kind));
+    for (kind, cases) in same.into_iter().chain([("trend", "profile"), ("trend", "measures")]) {
         let cases = cases::cases(cases);
         let config = ProptestConfig { cases: case_count(64), failure_persistence: None, ..ProptestConfig::default() };
         let arrivals = prop::collection::vec(any::<u8>(), 40);

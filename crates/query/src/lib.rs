@@ -1,4 +1,4 @@
-//! Trends, funnels, retention and SQL over the events of a pugmark store.
+//! Trends, funnels, retention, stickiness, lifecycles and SQL over the events of a pugmark store.
 
 mod analysis;
 pub mod calendar;
@@ -11,12 +11,15 @@ mod functions;
 pub mod funnel;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod lifecycle;
 mod local;
 mod names;
 mod overflow;
 pub mod retention;
+pub mod sessions;
 pub mod spec;
 mod sql;
+pub mod stickiness;
 mod table;
 mod text;
 pub mod trend;

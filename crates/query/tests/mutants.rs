@@ -46,6 +46,9 @@ fn every_flipped_rule_differs_in_a_twentieth_of_the_cases() {
         "funnel_like",
         "retention",
         "profile",
+        "stickiness",
+        "lifecycle",
+        "sessions",
     ] {
         let cases = generated(name, count);
         let truth: Vec<_> =

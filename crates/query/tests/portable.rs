@@ -152,3 +152,13 @@ fn funnels_as_plans_agree_with_the_oracle() {
 fn retentions_as_plans_agree_with_the_oracle() {
     agrees("retention");
 }
+
+#[test]
+fn stickiness_as_plans_agrees_with_the_oracle() {
+    agrees("stickiness");
+}
+
+#[test]
+fn lifecycles_as_plans_agree_with_the_oracle() {
+    agrees("lifecycle");
+}

@@ -11,12 +11,14 @@ pub(crate) mod export;
 pub(crate) mod funnel;
 pub(crate) mod import;
 pub(crate) mod info;
+pub(crate) mod lifecycle;
 pub(crate) mod quarantine;
 pub(crate) mod query;
 mod rejects;
 pub(crate) mod retention;
 pub(crate) mod retract;
 pub(crate) mod sql;
+pub(crate) mod stickiness;
 pub(crate) mod trend;
 pub(crate) mod verify;
 
@@ -24,6 +26,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use pugmark::{Options, Pugmark, Receipt};
+use serde_json::{Value, json};
 
 use crate::args::{Cli, Command};
 use crate::failure::Result;
@@ -39,6 +42,8 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Trend(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Funnel(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Retention(args) => ask::run(&args.store, &args.question, args.question(), color),
+        Command::Stickiness(args) => ask::run(&args.store, &args.question, args.question(), color),
+        Command::Lifecycle(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Query(args) => query::run(&args, color),
         Command::Sql(args) => sql::run(&args, color),
         Command::Info(args) => info::run(&args, color),
@@ -50,6 +55,14 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Compact(args) => compact::run(&args),
         Command::Declare(args) => declare::run(&args),
         Command::Backup(args) => backup::run(&args),
+    }
+}
+
+/// The events that are meant by their names.
+fn selector(events: &[String]) -> Value {
+    match events {
+        [one] => json!({"event": one}),
+        many => json!({"event": many}),
     }
 }
 

@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use super::Style;
 use super::funnel::funnel;
+use super::lifecycle::lifecycle;
 use super::retention::retention;
+use super::stickiness::stickiness;
 use super::trend::trend;
 use super::words::{items, text};
 
@@ -14,6 +16,8 @@ pub(crate) fn render(answer: &Value, titles: &[String], style: Style) -> String 
         "trend" => trend(answer, titles, style),
         "funnel" => funnel(answer, titles, style),
         "retention" => retention(answer, titles, style),
+        "stickiness" => stickiness(answer, titles, style),
+        "lifecycle" => lifecycle(answer, style),
         _ => format!("{answer:#}\n"),
     };
     format!("{shown} {}\n", range(answer))

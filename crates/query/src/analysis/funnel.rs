@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray};
-use datafusion::arrow::datatypes::UInt64Type;
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, UInt64Type};
 use datafusion::datasource::provider_as_source;
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{LogicalPlanBuilder, col};
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
@@ -22,7 +24,7 @@ use crate::funnel::{
     Aggregate, BreakdownAt, Funnel, FunnelEntry, FunnelGroup, FunnelResult, HitValues, MatchedEvent, Matcher,
     StepOrder, Ties, Window,
 };
-use crate::spec::{Breakdown, EventNames, Groups, Hit, Selector};
+use crate::spec::{Breakdown, EventNames, Groups, Header, Hit, Selector};
 use crate::table::EventsTable;
 
 impl Engine {
@@ -52,7 +54,7 @@ impl Engine {
             all.merge(&part.aggregate, &same);
         }
         let header = asked.header(Funnel::NAME, found.warnings.clone(), || found.explain())?;
-        let mut result = answered(asked, funnel, header, all, values.groups(), buckets.as_ref())?;
+        let mut result = answered(asked, header, all, values.groups(), buckets.as_ref())?;
         self.add_message_ids(asked, &mut result.groups).await?;
         Ok(result)
     }
@@ -74,9 +76,7 @@ impl Engine {
         let physical = state.create_physical_plan(&plan).await?;
         let mut batches = execute_stream(physical, state.task_ctx())?;
         while let Some(batch) = batches.try_next().await? {
-            let texts =
-                datafusion::arrow::compute::cast(batch.column(1), &datafusion::arrow::datatypes::DataType::Utf8)
-                    .map_err(datafusion::error::DataFusionError::from)?;
+            let texts = cast(batch.column(1), &DataType::Utf8).map_err(DataFusionError::from)?;
             let texts = texts.as_string::<i32>();
             for (row, sequence) in batch.column(0).as_primitive::<UInt64Type>().values().iter().enumerate() {
                 if let Some(id) = ids.get_mut(sequence).filter(|_| texts.is_valid(row)) {
@@ -108,8 +108,7 @@ pub(super) fn matcher(asked: &Asked<'_>, funnel: &Funnel, buckets: Option<&Arc<B
 /// The answer of what has been counted.
 pub(super) fn answered(
     asked: &Asked<'_>,
-    funnel: &Funnel,
-    header: crate::spec::Header,
+    header: Header,
     counted: Aggregate,
     groups: &Groups,
     buckets: Option<&Arc<Buckets>>,
@@ -129,7 +128,6 @@ pub(super) fn answered(
             row.person = name.unwrap_or_default();
         }
     }
-    let _ = funnel;
     Ok(result)
 }
 
@@ -160,22 +158,14 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, funnel: &'a Funnel, any: &'a Select
         Window::Span(window) => range.to_us.saturating_add(window.as_us()),
         Window::Session => i64::MAX,
     };
-    let mut items = ReadItem::of_breakdown(asked.scope());
-    items.extend(
+    let mut reading = Reading { ordered: true, ..Reading::new(selectors.collect(), asked.scope(), until_us) };
+    reading.items.extend(
         funnel.hold.iter().enumerate().map(|(at, property)| ReadItem {
             item: Breakdown::Property(property.clone()),
             path: format!("hold[{at}]"),
         }),
     );
-    Reading {
-        selectors: selectors.collect(),
-        scope: asked.scope(),
-        until_us,
-        ordered: true,
-        numbers: Vec::new(),
-        items,
-        values: Vec::new(),
-    }
+    reading
 }
 
 struct Matching {

@@ -47,6 +47,14 @@ pub(super) struct Reading<'a> {
     pub(super) items: Vec<ReadItem>,
 }
 
+impl<'a> Reading<'a> {
+    /// What `selectors` take of the question's events before `until_us`, with the values of its breakdown; in no order.
+    pub(super) fn new(selectors: Vec<Wanted<'a>>, scope: &'a Scope, until_us: i64) -> Self {
+        let items = ReadItem::of_breakdown(scope);
+        Self { selectors, scope, until_us, ordered: false, numbers: Vec::new(), values: Vec::new(), items }
+    }
+}
+
 /// A value that is read of every row.
 #[derive(Debug, Clone)]
 pub(super) struct ReadItem {

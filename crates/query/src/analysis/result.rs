@@ -6,8 +6,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::funnel::FunnelResult;
+use crate::lifecycle::LifecycleResult;
 use crate::retention::RetentionResult;
 use crate::spec::Header;
+use crate::stickiness::StickinessResult;
 use crate::trend::TrendResult;
 
 /// The answer to a query; prints as a table and serialises as `docs/semantics.md`, section 6, says.
@@ -20,6 +22,10 @@ pub enum QueryResult {
     Funnel(FunnelResult),
     /// How many come back.
     Retention(RetentionResult),
+    /// In how many buckets people are active.
+    Stickiness(StickinessResult),
+    /// Who is new, stays, comes back and stays away.
+    Lifecycle(LifecycleResult),
 }
 
 impl QueryResult {
@@ -29,6 +35,8 @@ impl QueryResult {
             Self::Trend(result) => &result.header,
             Self::Funnel(result) => &result.header,
             Self::Retention(result) => &result.header,
+            Self::Stickiness(result) => &result.header,
+            Self::Lifecycle(result) => &result.header,
         }
     }
 
@@ -38,6 +46,8 @@ impl QueryResult {
             Self::Trend(result) => result.to_table(),
             Self::Funnel(result) => result.to_table(),
             Self::Retention(result) => result.to_table(),
+            Self::Stickiness(result) => result.to_table(),
+            Self::Lifecycle(result) => result.to_table(),
         }
     }
 }
@@ -48,6 +58,8 @@ impl fmt::Display for QueryResult {
             Self::Trend(result) => result.fmt(f),
             Self::Funnel(result) => result.fmt(f),
             Self::Retention(result) => result.fmt(f),
+            Self::Stickiness(result) => result.fmt(f),
+            Self::Lifecycle(result) => result.fmt(f),
         }
     }
 }

@@ -52,6 +52,8 @@ impl Engine {
             Analysis::Trend(trend) => QueryResult::Trend(self.trend(&asked, trend).await?),
             Analysis::Funnel(funnel) => QueryResult::Funnel(self.funnel(&asked, funnel).await?),
             Analysis::Retention(retention) => QueryResult::Retention(self.retention(&asked, retention).await?),
+            Analysis::Stickiness(of) => QueryResult::Stickiness(self.stickiness(&asked, of).await?),
+            Analysis::Lifecycle(of) => QueryResult::Lifecycle(self.lifecycle(&asked, of).await?),
         })
     }
 }
@@ -62,6 +64,8 @@ pub(super) fn validate(query: &Query) -> Result<()> {
         Analysis::Trend(trend) => trend.validate()?,
         Analysis::Funnel(funnel) => funnel.validate()?,
         Analysis::Retention(retention) => retention.validate()?,
+        Analysis::Stickiness(stickiness) => stickiness.validate()?,
+        Analysis::Lifecycle(lifecycle) => lifecycle.validate()?,
     }
     Ok(())
 }

@@ -195,7 +195,7 @@ pub(super) struct Set<'a> {
 
 impl Source<'_> {
     /// Who had the event before an instant.
-    pub(super) async fn before(&self, event: &EventNames, until_us: i64) -> Result<RoaringBitmap> {
+    pub(super) async fn persons_before(&self, event: &EventNames, until_us: i64) -> Result<RoaringBitmap> {
         let from_us = self.parts.iter().map(|part| part.times.0).min().unwrap_or(until_us);
         if from_us >= until_us {
             return Ok(RoaringBitmap::new());

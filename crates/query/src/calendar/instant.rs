@@ -92,6 +92,11 @@ pub(super) fn timestamp_us(timestamp: Timestamp) -> i64 {
     timestamp.as_microsecond()
 }
 
+/// An instant as the JSON form writes it; the number where the calendar does not reach.
+pub(crate) fn instant_text(us: i64) -> String {
+    Timestamp::from_microsecond(us).map_or_else(|_| us.to_string(), |instant| instant.to_string())
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
 pub(crate) fn serialize_instant<S: Serializer>(us: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     let instant = Timestamp::from_microsecond(*us).map_err(serde::ser::Error::custom)?;

@@ -17,4 +17,4 @@ pub use range::{Range, ResolvedRange};
 pub use span::{Span, days, hours, minutes, seconds, weeks};
 pub use zone::TimeZone;
 
-pub(crate) use instant::serialize_instant;
+pub(crate) use instant::{instant_text, serialize_instant};

@@ -56,6 +56,19 @@ impl TimeZone {
         Ok(timestamp_us(start.timestamp()))
     }
 
+    /// The first instant of the local day after that of an instant; `None` at the end of the calendar.
+    pub(crate) fn end_of_day(&self, us: i64) -> Option<i64> {
+        let mut date = self.date_of(us).ok()?;
+        // Where a clock falls back over midnight, a date is shown again after the next one has begun.
+        loop {
+            date = date.tomorrow().ok()?;
+            let start = self.start_of(date).ok()?;
+            if start > us {
+                return Some(start);
+            }
+        }
+    }
+
     pub(super) fn offset_us(&self, us: i64) -> Result<i64, SpecError> {
         Ok(i64::from(self.0.to_offset(timestamp(us)?).seconds()) * 1_000_000)
     }

@@ -4,9 +4,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{Fields, Known, Later, Place, Scope, SpecError};
-use crate::{calendar::Span, funnel::Funnel, retention::Retention, trend::Trend};
+use crate::{
+    calendar::Span, funnel::Funnel, lifecycle::Lifecycle, retention::Retention, stickiness::Stickiness, trend::Trend,
+};
 
-const ANALYSES: &[&str] = &[Trend::NAME, Funnel::NAME, Retention::NAME];
+const ANALYSES: &[&str] = &[Trend::NAME, Funnel::NAME, Retention::NAME, Stickiness::NAME, Lifecycle::NAME];
 
 /// The analysis that a query asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,6 +20,10 @@ pub enum Analysis {
     Funnel(Funnel),
     /// How many come back.
     Retention(Retention),
+    /// In how many buckets people are active.
+    Stickiness(Stickiness),
+    /// Who is new, stays, comes back and stays away.
+    Lifecycle(Lifecycle),
 }
 
 impl Analysis {
@@ -27,6 +33,8 @@ impl Analysis {
             Self::Trend(trend) => &trend.scope,
             Self::Funnel(funnel) => &funnel.scope,
             Self::Retention(retention) => &retention.scope,
+            Self::Stickiness(stickiness) => &stickiness.scope,
+            Self::Lifecycle(lifecycle) => &lifecycle.scope,
         }
     }
 }
@@ -89,8 +97,6 @@ impl Query {
         const KNOWN: Known = Known {
             built: &[ANALYSES, &["as_of", "strict_names", "explain", "timeout"]],
             later: &[&[
-                Later::new("stickiness", "null"),
-                Later::new("lifecycle", "null"),
                 Later::new("journey", "null"),
                 Later::new("sessions", "null"),
                 Later::new("paths", "null"),
@@ -109,6 +115,8 @@ impl Query {
         let analysis = match name {
             Trend::NAME => Analysis::Trend(Trend::from_value(value)?),
             Funnel::NAME => Analysis::Funnel(Funnel::from_value(value)?),
+            Stickiness::NAME => Analysis::Stickiness(Stickiness::from_value(value)?),
+            Lifecycle::NAME => Analysis::Lifecycle(Lifecycle::from_value(value)?),
             _ => Analysis::Retention(Retention::from_value(value)?),
         };
         Ok(Self {
@@ -142,6 +150,18 @@ impl From<Funnel> for Query {
 impl From<Retention> for Query {
     fn from(retention: Retention) -> Self {
         Self::from(Analysis::Retention(retention))
+    }
+}
+
+impl From<Stickiness> for Query {
+    fn from(stickiness: Stickiness) -> Self {
+        Self::from(Analysis::Stickiness(stickiness))
+    }
+}
+
+impl From<Lifecycle> for Query {
+    fn from(lifecycle: Lifecycle) -> Self {
+        Self::from(Analysis::Lifecycle(lifecycle))
     }
 }
 

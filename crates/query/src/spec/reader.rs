@@ -152,6 +152,11 @@ impl<'a> Fields<'a> {
         self.map.get(name).filter(|value| !value.is_null()).map(|value| (value, self.place.child(name)))
     }
 
+    /// Whether the field is there and `null`, where that says something else than its absence.
+    pub(crate) fn is_null(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(Value::is_null)
+    }
+
     pub(crate) fn read<T: FromJson>(&self, name: &str) -> Result<Option<T>, SpecError> {
         self.value(name).map(|(value, place)| T::from_json(value, &place)).transpose()
     }

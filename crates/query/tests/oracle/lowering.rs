@@ -3,10 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use pugmark_query::{
-    calendar::{Buckets, ResolvedRange, TimeZone},
+    calendar::{Buckets, Interval, ResolvedRange, TimeZone},
     funnel::{self, Funnel, FunnelResult, HitValues, Matcher, StepOrder},
+    lifecycle::{Lifecycle, LifecycleResult, States},
     retention::{Grid, Retention, RetentionResult},
+    sessions::{By, Counter, MAX_SPLITS, Mark, Session, SessionEvent, SessionRow, Sessions, SessionsResult},
     spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, Query, Scope, Selector, Split},
+    stickiness::{Stickiness, StickinessResult, Tally},
     trend::{self, Measure, SeriesResult, Trend, TrendResult},
 };
 use serde_json::{Value, json};
@@ -31,6 +34,9 @@ pub(crate) fn disagreement(case: &Case) -> Option<String> {
 }
 
 fn answer(case: &Case) -> Value {
+    if let Some(sessions) = case.query.get("sessions") {
+        return answer_sessions(case, sessions);
+    }
     let query = Query::from_value(&case.query).expect("generated queries are valid");
     let read_back = serde_json::to_value(&query).expect("a query can be written");
     assert_eq!(Query::from_value(&read_back).as_ref(), Ok(&query), "a query reads back as itself");
@@ -45,7 +51,21 @@ fn answer(case: &Case) -> Value {
         Analysis::Trend(trend) => lowering.trend(trend),
         Analysis::Funnel(funnel) => lowering.funnel(funnel),
         Analysis::Retention(retention) => lowering.retention(retention),
+        Analysis::Stickiness(stickiness) => lowering.stickiness(stickiness),
+        Analysis::Lifecycle(lifecycle) => lowering.lifecycle(lifecycle),
     }
+}
+
+/// What is not a query yet is asked by itself.
+fn answer_sessions(case: &Case, sessions: &Value) -> Value {
+    let question = Sessions::from_value(sessions).expect("generated questions are valid");
+    let read_back = serde_json::to_value(&question).expect("a question can be written");
+    assert_eq!(Sessions::from_value(&read_back).as_ref(), Ok(&question), "a question reads back as itself");
+    let told = case.told(Rules::TRUE);
+    let mut events: Vec<&OracleEvent> = told.iter().collect();
+    events.sort_by_key(|event| (event.timestamp_us, event.sequence));
+    let events = oracle::within(sessions, events, case.around, Rules::TRUE);
+    Lowering::new(&question.scope, events, case.around).sessions(&question)
 }
 
 struct Lowering<'a> {
@@ -239,6 +259,100 @@ impl<'a> Lowering<'a> {
         };
         let cells = result.groups.iter().flat_map(|group| &group.rows).map(|row| row.values.len()).sum();
         check_forms(&result, result.to_table(), cells)
+    }
+
+    fn stickiness(&mut self, stickiness: &Stickiness) -> Value {
+        let buckets = Arc::new(self.buckets(stickiness.interval, stickiness.week_start));
+        let mut units = self.units(&[&stickiness.event]);
+        // Groups of what lies outside of the range are none of the answer's.
+        for hits in units.values_mut() {
+            hits.retain(|hit| self.range.contains(hit.timestamp));
+        }
+        let mut parts = [Tally::new(stickiness, Arc::clone(&buckets)), Tally::new(stickiness, buckets)];
+        for (unit, hits) in units {
+            parts[unit as usize % 2].add_unit(&hits);
+        }
+        let [mut tally, other] = parts;
+        tally.merge(&other, &self.identity());
+        let intervals = tally.intervals();
+        let header = self.header(Stickiness::NAME);
+        let groups = tally.finish(self.split());
+        let result = StickinessResult { header, intervals, groups, titles: self.scope.titles() };
+        check_forms(&result, result.to_table(), result.groups.len() * result.intervals.len())
+    }
+
+    fn sessions(&mut self, sessions: &Sessions) -> Value {
+        let interval = sessions.interval.unwrap_or(Interval::Year);
+        let buckets = Arc::new(self.buckets(interval, sessions.week_start));
+        let text = |event: &OracleEvent, name: &str| match event.properties.get(name).cloned().flatten() {
+            None => None,
+            Some(Scalar::Text(text)) => Some(text),
+            Some(Scalar::Number(number)) => Some(number.to_string()),
+        };
+        let names = match &sessions.page {
+            Some(name) => vec![name.as_str()],
+            None => vec!["url", "page.url", "$current_url"],
+        };
+        let page = |event: &OracleEvent| names.iter().find_map(|name| text(event, name));
+        let by_id = sessions.by == By::SessionId;
+        let id = |event: &OracleEvent| text(event, "session_id").filter(|_| by_id);
+        let mut values: Vec<Scalar> = Vec::new();
+        let mut units: BTreeMap<u32, Vec<SessionEvent>> = BTreeMap::new();
+        for event in &self.events {
+            let mut split = [0; MAX_SPLITS];
+            for (split, name) in split.iter_mut().zip(&sessions.split_on) {
+                let Some(value) = event.properties.get(name).cloned().flatten() else { continue };
+                let place = values.iter().position(|known| *known == value).unwrap_or_else(|| {
+                    values.push(value);
+                    values.len() - 1
+                });
+                *split = place as u32 + 1;
+            }
+            // The ids of a unit are told apart by their texts.
+            let key = id(event).map(|id| id.bytes().fold(0, |key, byte| key << 8 | u128::from(byte)));
+            let mark = Mark { timestamp: event.timestamp_us, key, split };
+            let own = SessionEvent { mark, sequence: event.sequence, has_page: page(event).is_some() };
+            units.entry(event.unit).or_default().push(own);
+        }
+        let empty = Counter::new(sessions, Arc::clone(&buckets), &self.zone);
+        let mut parts = [empty.clone(), empty];
+        for (unit, events) in units {
+            parts[unit as usize % 2].add_unit(unit, &events);
+        }
+        let [mut counter, other] = parts;
+        counter.merge(other);
+        let counted = counter.finish().expect("generated stores are small");
+        let of = |sequence| self.events.iter().find(|event| event.sequence == sequence).expect("it has an event");
+        let shown = |sequence| page(of(sequence)).unwrap_or_else(|| of(sequence).event.clone());
+        let row = |session: &Session| {
+            let person = session.unit.to_string();
+            SessionRow::new(session, person, id(of(session.first)), shown(session.entry), shown(session.exit))
+        };
+        let rows = counted.rows.as_ref().map(|rows| rows.iter().map(row).collect::<Vec<_>>());
+        let labels = sessions.interval.map(|_| buckets.labels().to_vec());
+        let count = match (&rows, &labels) {
+            (Some(rows), _) => rows.len(),
+            (None, Some(labels)) => labels.len(),
+            (None, None) => 1,
+        };
+        let result = SessionsResult::new(self.header(Sessions::NAME), counted, labels, rows);
+        check_forms(&result, result.to_table(), count)
+    }
+
+    fn lifecycle(&mut self, lifecycle: &Lifecycle) -> Value {
+        let buckets = Arc::new(self.buckets(lifecycle.interval, lifecycle.week_start));
+        let states =
+            States::new(lifecycle, Arc::clone(&buckets), &self.zone).expect("generated ranges are of our time");
+        let mut parts = [states.clone(), states];
+        for (unit, hits) in self.units(&[&lifecycle.event]) {
+            // What comes after the range is not read.
+            let end = hits.partition_point(|hit| hit.timestamp < self.range.to_us);
+            parts[unit as usize % 2].add_unit(&hits[..end]);
+        }
+        let [mut states, other] = parts;
+        states.merge(&other);
+        let result = LifecycleResult::new(self.header(Lifecycle::NAME), buckets.labels().to_vec(), states.finish());
+        check_forms(&result, result.to_table(), buckets.len())
     }
 
     fn buckets(

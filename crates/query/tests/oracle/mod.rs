@@ -1,4 +1,4 @@
-//! A naive oracle for trend, funnel and retention: short, slow and obviously right.
+//! A naive oracle for every analysis: short, slow and obviously right.
 //!
 //! It reads `docs/semantics.md` literally, searches every chain of events, walks the calendar step by step, and shares
 //! no code with the engine. Each rule can be flipped, which makes a mutant: a test that cannot tell the mutant from the
@@ -9,11 +9,14 @@ mod calendar;
 mod compare;
 mod formula;
 mod funnel;
+mod lifecycle;
 mod profile;
 mod retention;
 mod rules;
 pub(crate) mod segment;
 pub(crate) mod selector;
+mod sessions;
+mod stickiness;
 mod trend;
 
 use std::collections::BTreeMap;
@@ -51,8 +54,7 @@ pub(crate) struct Surroundings {
     pub(crate) data_us: (i64, i64),
 }
 
-/// The part of the result object that follows from the events, for a query `{"trend": {…}}`, `{"funnel": {…}}` or
-/// `{"retention": {…}}`.
+/// The part of the result object that follows from the events, for a query such as `{"trend": {…}}`.
 pub(crate) fn answer(query: &Value, events: &[OracleEvent], around: Surroundings, rules: Rules) -> Value {
     let mut sorted: Vec<&OracleEvent> = events.iter().collect();
     sorted.sort_by_key(|event| (event.timestamp_us, event.sequence));
@@ -69,6 +71,9 @@ pub(crate) fn answer(query: &Value, events: &[OracleEvent], around: Surroundings
         "trend" => trend::answer(analysis, &sorted, &time, rules),
         "funnel" => funnel::answer(analysis, &sorted, &time, rules),
         "retention" => retention::answer(analysis, &sorted, &time, rules),
+        "sessions" => sessions::answer(analysis, &sorted, &time, rules),
+        "stickiness" => stickiness::answer(analysis, &sorted, &time, rules),
+        "lifecycle" => lifecycle::answer(analysis, &sorted, &time, rules),
         other => panic!("the oracle knows no {other}"),
     }
 }

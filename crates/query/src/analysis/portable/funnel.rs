@@ -66,5 +66,5 @@ pub(super) fn answer(
         }
     }
     let header = asked.plain_header(Funnel::NAME, warnings);
-    answered(asked, funnel, header, all, &values.groups, buckets.as_ref())
+    answered(asked, header, all, &values.groups, buckets.as_ref())
 }

@@ -1,8 +1,10 @@
 //! Questions as plans of standard operators and registered functions, which run anywhere.
 
 mod funnel;
+mod lifecycle;
 mod retention;
 mod segment;
+mod stickiness;
 mod trend;
 
 use std::collections::HashMap;
@@ -12,16 +14,17 @@ use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{ArrowPrimitiveType, DataType};
 use datafusion::common::JoinType;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, col, lit};
+use datafusion::scalar::ScalarValue;
 use futures::future::BoxFuture;
 
 use super::QueryResult;
 use super::lowering::{Begun, Reading};
 use super::run::{Asked, validate};
-use crate::calendar::{ResolvedRange, TimeZone};
+use crate::calendar::{Interval, ResolvedRange, TimeZone, WeekStart};
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
-use crate::functions::read_values;
+use crate::functions::{CALENDAR_BUCKET, read_values, word_of};
 use crate::spec::{Analysis, Groups, Query};
 
 /// A question as a plan: a scan of `events`, standard operators, and the functions of [`register_functions`](crate::register_functions).
@@ -79,6 +82,8 @@ impl Engine {
                 Analysis::Trend(trend) => self.trend_plan(&asked, trend)?,
                 Analysis::Funnel(funnel) => self.funnel_plan(&asked, funnel)?,
                 Analysis::Retention(retention) => self.retention_plan(&asked, retention)?,
+                Analysis::Stickiness(stickiness) => self.stickiness_plan(&asked, stickiness)?,
+                Analysis::Lifecycle(lifecycle) => self.lifecycle_plan(&asked, lifecycle)?,
             };
             let Asked { zone, range, .. } = asked;
             Ok(PortablePlan { plan, snapshot: snapshot.clone(), zone, range, warnings, query })
@@ -121,6 +126,8 @@ impl PortablePlan {
             Analysis::Trend(trend) => QueryResult::Trend(trend::answer(&asked, trend, rows, warnings)?),
             Analysis::Funnel(funnel) => QueryResult::Funnel(funnel::answer(&asked, funnel, rows, warnings)?),
             Analysis::Retention(of) => QueryResult::Retention(retention::answer(&asked, of, rows, warnings)?),
+            Analysis::Stickiness(of) => QueryResult::Stickiness(stickiness::answer(&asked, of, rows, warnings)?),
+            Analysis::Lifecycle(of) => QueryResult::Lifecycle(lifecycle::answer(&asked, of, rows, warnings)?),
         })
     }
 }
@@ -135,6 +142,29 @@ impl fmt::Debug for PortablePlan {
 fn aggregate(state: &SessionState, name: &str, arguments: Vec<Expr>) -> Expr {
     let function = state.aggregate_functions().get(name);
     function.expect("invariant: every session has our functions").call(arguments)
+}
+
+/// The number of the bucket of `range` in which a row lies; NULL outside of it.
+fn calendar_bucket(
+    state: &SessionState,
+    asked: &Asked<'_>,
+    interval: Interval,
+    week_start: WeekStart,
+    range: ResolvedRange,
+) -> Expr {
+    let function = state.scalar_functions().get(CALENDAR_BUCKET);
+    function.expect("invariant: every session has our functions").call(vec![
+        lit(word_of(interval)),
+        lit(asked.zone.name()),
+        lit(word_of(week_start)),
+        instant(range.from_us),
+        instant(range.to_us),
+        col("timestamp"),
+    ])
+}
+
+fn instant(us: i64) -> Expr {
+    lit(ScalarValue::TimestampMicrosecond(Some(us), Some("+00:00".into())))
 }
 
 /// A column of the rows of a plan, of the type that it is to have.

@@ -33,15 +33,7 @@ impl Engine {
         }
         let until_us = ranges.iter().map(|range| range.to_us).max().unwrap_or(i64::MAX);
         let scope = Scope::default();
-        let reading = Reading {
-            selectors,
-            scope: &scope,
-            until_us,
-            ordered: false,
-            numbers: Vec::new(),
-            values: Vec::new(),
-            items: Vec::new(),
-        };
+        let reading = Reading::new(selectors, &scope, until_us);
         let begun = self.begin(asked, &reading, None)?;
         let counted = ranges.iter().enumerate().map(|(leaf, range)| {
             let until = ScalarValue::TimestampMicrosecond(Some(range.to_us), Some("+00:00".into()));

@@ -6,15 +6,14 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::functions_aggregate::expr_fn::{array_agg, count, first_value, max, min};
 use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlanBuilder, col, lit, when};
-use datafusion::scalar::ScalarValue;
 
 use super::super::lowering::Begun;
 use super::super::run::Asked;
 use super::super::trend::{Shape, reading};
-use super::{Values, aggregate, column, numbers};
+use super::{Values, aggregate, calendar_bucket, column, instant, numbers};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::functions::{CALENDAR_BUCKET, EXACT_SUM, word_of};
+use crate::functions::EXACT_SUM;
 use crate::spec::GroupValue;
 use crate::trend::{Measure, Sum, Trend, TrendResult};
 
@@ -22,17 +21,8 @@ impl Engine {
     pub(super) fn trend_plan(&self, asked: &Asked<'_>, trend: &Trend) -> Result<Begun> {
         let shape = Shape::new(trend, asked.range, &asked.zone)?;
         let begun = self.rows(asked, &reading(asked, trend, &shape))?;
-        let instant = |us| lit(ScalarValue::TimestampMicrosecond(Some(us), Some("+00:00".into())));
         let range = shape.extended.range();
-        let bucket = begun.state.scalar_functions().get(CALENDAR_BUCKET);
-        let bucket = bucket.expect("invariant: every session has our functions").call(vec![
-            lit(word_of(shape.interval)),
-            lit(asked.zone.name()),
-            lit(word_of(trend.week_start)),
-            instant(range.from_us),
-            instant(range.to_us),
-            col("timestamp"),
-        ]);
+        let bucket = calendar_bucket(&begun.state, asked, shape.interval, trend.week_start, range);
         let in_range = col("timestamp").gt_eq(instant(asked.range.from_us));
         let keys = [col("value"), bucket.alias("bucket"), in_range.clone().alias("in_range"), col("unit")];
         let mut made: Vec<Expr> = Vec::new();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::by_unit::Needs;
 use super::explain::Explain;
-use super::lowering::{ReadItem, Reading, Wanted};
+use super::lowering::{Reading, Wanted};
 use super::run::Asked;
 use super::units::{Core, in_order};
 use crate::calendar::Buckets;
@@ -68,15 +68,7 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, retention: &'a Retention) -> Readin
         Wanted { selector: &retention.start, path: "start".to_owned(), since_us: start_since_us },
         Wanted { selector: &retention.returning, path: "return".to_owned(), since_us: range.from_us },
     ];
-    Reading {
-        selectors,
-        scope: asked.scope(),
-        until_us: range.to_us,
-        ordered: true,
-        numbers: Vec::new(),
-        items: ReadItem::of_breakdown(asked.scope()),
-        values: Vec::new(),
-    }
+    Reading { ordered: true, ..Reading::new(selectors, asked.scope(), range.to_us) }
 }
 
 impl Core for Grid {

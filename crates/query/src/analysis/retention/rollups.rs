@@ -50,7 +50,7 @@ pub(super) async fn fill(
         false => Arc::new(persons(source.collect(&cover, &retention.returning.event, true).await?.sets)),
     };
     if retention.cohort == Cohort::FirstTime {
-        let mut seen = source.before(&retention.start.event, asked.range.from_us).await?;
+        let mut seen = source.persons_before(&retention.start.event, asked.range.from_us).await?;
         for set in &mut starts {
             let all = std::mem::take(set);
             *set = &all - &seen;

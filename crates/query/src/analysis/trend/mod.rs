@@ -17,7 +17,7 @@ pub(super) use cells::group_totals;
 use std::sync::Arc;
 
 use super::explain::Explain;
-use super::lowering::{Lowered, ReadItem, Reading, Road, Wanted};
+use super::lowering::{Lowered, Reading, Road, Wanted};
 use super::run::Asked;
 use super::sets::Source;
 use crate::engine::Engine;
@@ -41,13 +41,10 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, trend: &'a Trend, shape: &Shape) ->
     };
     let until_us = asked.range.to_us;
     Reading {
-        selectors: selectors.collect(),
-        scope: asked.scope(),
-        until_us,
         ordered: shape.has_first_times(),
         numbers: shape.numbers.iter().map(property).collect(),
         values: shape.values.iter().map(property).collect(),
-        items: ReadItem::of_breakdown(asked.scope()),
+        ..Reading::new(selectors.collect(), asked.scope(), until_us)
     }
 }
 

@@ -46,7 +46,7 @@ impl Source<'_> {
         let cumulates = series.iter().any(|at| shape.measures[*at] == Measure::Uniques && shape.cumulative[*at]);
         let so_far = if cumulates { self.so_far(&sets, RoaringBitmap::new()) } else { Vec::new() };
         let first = match series.iter().any(|at| shape.measures[*at] == Measure::FirstTime) {
-            true => self.so_far(&sets, self.before(event, shape.buckets.range().from_us).await?),
+            true => self.so_far(&sets, self.persons_before(event, shape.buckets.range().from_us).await?),
             false => Vec::new(),
         };
         let unites = asks(Measure::Uniques) || asks(Measure::CountPerUser);

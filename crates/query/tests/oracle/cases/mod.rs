@@ -3,6 +3,8 @@
 mod funnel;
 mod retention;
 mod segment;
+mod sessions;
+mod stickiness;
 mod trend;
 
 use jiff::Timestamp;
@@ -56,7 +58,7 @@ pub(crate) fn case_count(usual: u32) -> u32 {
     std::env::var("PUGMARK_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
 }
 
-/// Cases of `trend`, `funnel` or `retention`, of `measures`: trends of every measure, or of `profile`: trends by traits. They shrink to fewer events and plainer questions.
+/// Cases of an analysis, of `measures`: trends of every measure, of a group of a funnel's choices, or of `profile`: trends by traits. They shrink to fewer events and plainer questions.
 pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
     let choices = prop::collection::vec(any::<u8>(), 160);
     let bursts = match kind {
@@ -64,6 +66,7 @@ pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
         "measures" => 0..40,
         "funnel" => 0..13,
         _ if kind.starts_with("funnel") => 0..10,
+        "stickiness" => 0..32,
         _ => 0..20,
     };
     let events = prop::collection::vec(prop::array::uniform6(any::<u8>()), bursts);
@@ -111,6 +114,9 @@ impl Builder {
         let changes = first_instant_of(self.pick(dates), zone);
         let interval = match kind {
             "trend" => self.pick(&["day", "week", "hour", "day", "month", "minute", "week", "quarter", "day", "year"]),
+            "stickiness" | "lifecycle" => {
+                self.pick(&["day", "week", "hour", "day", "month", "minute", "week", "quarter", "day", "year"])
+            }
             "retention" => self.pick(&["day", "week", "day", "hour", "month", "week"]),
             _ => self.pick(&["day"]),
         };
@@ -162,6 +168,18 @@ impl Builder {
                 anchors.extend([from_us, to_us - window_us / 2, to_us - window_us, from_us, center + window_us]);
                 vec![0, window_us / 2, window_us, 0, window_us / 3, window_us * 2 / 3, window_us + 1, window_us]
             }
+            "stickiness" => {
+                self.stickiness(&mut analysis, interval);
+                vec![0, unit_us, HOUR_US % unit_us, unit_us]
+            }
+            "sessions" => {
+                self.sessions(&mut analysis);
+                sessions::STEPS_US.to_vec()
+            }
+            "lifecycle" => {
+                self.lifecycle(&mut analysis, interval);
+                vec![unit_us, 0, 2 * unit_us]
+            }
             _ => {
                 self.retention(&mut analysis, interval);
                 vec![0, unit_us, 0, HOUR_US]
@@ -169,7 +187,7 @@ impl Builder {
         };
         // What a segment is shows in trends; elsewhere it only leaves fewer people.
         let percent = match asked {
-            "trend" | "profile" => 45,
+            "trend" | "profile" | "stickiness" | "lifecycle" => 45,
             "measures" => 8,
             _ => 20,
         };
@@ -180,6 +198,9 @@ impl Builder {
                 anchors.push(if by_clock { at } else { first_instant_of(&local_date(at + 2 * HOUR_US, zone), zone) });
             }
             anchors.extend([from_us - unit_us, from_us - HOUR_US]);
+            if kind == "lifecycle" {
+                anchors.extend([from_us - 2 * unit_us, from_us - unit_us / 2, from_us - unit_us / 4]);
+            }
         }
         let mut events = Vec::new();
         for raw in raw_events {
@@ -216,6 +237,7 @@ impl Builder {
             "profile" => &[3, 4, 5, 4],
             "retention" => &[0, 1, 3, 1, 2, 0, 1, 4],
             "measures" => &[0, 1, 0, 2, 1, 0, 3, 1],
+            "stickiness" => &[1, 0, 1, 3, 1, 2, 1],
             _ => &[0, 1, 3, 1, 2, 1, 2, 4],
         };
         let items = match self.pick(kinds) {
@@ -245,6 +267,8 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
     let (bursts, jitters) = match kind {
         _ if kind.starts_with("funnel") => (funnel::bursts(kind), funnel::JITTERS_US),
         "retention" => (retention::BURSTS, retention::JITTERS_US),
+        "sessions" => (sessions::BURSTS, sessions::JITTERS_US),
+        "stickiness" | "lifecycle" => (stickiness::BURSTS, trend::JITTERS_US),
         _ => (trend::BURSTS, trend::JITTERS_US),
     };
     let mut timestamp_us = pick(anchors, anchor) + pick(jitters, jitter);
@@ -256,6 +280,9 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
             events.len() as u64 + 1,
             properties.wrapping_add(index),
         ));
+        if let ("sessions", Some(event)) = (kind, events.last_mut()) {
+            sessions::add_properties(event, who.wrapping_add(properties).wrapping_add(index));
+        }
         timestamp_us += pick(steps_us, step);
     }
 }
