@@ -312,3 +312,67 @@ fn measures_of_many_rows_are_the_same_by_every_operator_and_fail_as_full_where_m
         assert_eq!(error.kind(), ErrorKind::Full, "{error}");
     }
 }
+
+#[test]
+fn a_funnel_names_its_people_and_shows_the_events_that_did_its_steps() {
+    let db = Db::new();
+    db.track([
+        Event::new("view", "anon").at(at("2025-01-01T09:00:00Z")).message_id("m1").property("order", 1),
+        Event::new("cart", "ann").at(at("2025-01-01T09:05:00Z")).message_id("m2").property("order", 1),
+        Event::new("view", "bob").at(at("2025-01-02T10:00:00Z")).message_id("m3"),
+    ]);
+    db.identify("anon", "ann");
+    db.flush();
+    db.track([Event::new("cart", "bob").at(at("2025-01-02T10:00:01Z")).message_id("m4").property("order", 2)]);
+    let steps = json!([{"event": "view"}, {"event": "cart"}]);
+    let people = |step: u64, outcome: &str, hold: Value| {
+        let query = json!({"funnel": {"steps": steps, "hold": hold, "people": {"step": step, "outcome": outcome}}});
+        db.ask(&query.to_string())["people"].clone()
+    };
+    assert_eq!(people(2, "converted", json!([])), json!(["ann", "bob"]));
+    // The view of bob has no order.
+    assert_eq!(people(2, "converted", json!(["order"])), json!(["ann"]));
+    assert_eq!(people(2, "dropped", json!(["order"])), json!([]));
+    let rows = db.ask(&json!({"funnel": {"steps": steps, "rows": true}}).to_string())["groups"][0]["rows"].clone();
+    let expected = json!([
+        {"person": "ann", "steps": [
+            {"message_id": "m1", "timestamp": "2025-01-01T09:00:00Z"}, {"message_id": "m2", "timestamp": "2025-01-01T09:05:00Z"}]},
+        {"person": "bob", "steps": [
+            {"message_id": "m3", "timestamp": "2025-01-02T10:00:00Z"}, {"message_id": "m4", "timestamp": "2025-01-02T10:00:01Z"}]}]);
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn impossible_funnels_say_which_field_and_why() {
+    let db = shop();
+    let steps = json!([{"event": "view"}, {"event": "cart"}]);
+    let cases = [
+        (json!({"steps": []}), "steps", "takes 1 to 32 steps"),
+        (
+            json!({"steps": steps, "exclude": [{"event": "x", "from_step": 2, "to_step": 2}]}),
+            "exclude[0].from_step",
+            "less than to_step",
+        ),
+        (
+            json!({"steps": steps, "exclude": [{"event": "x", "from_step": 1, "to_step": 3}]}),
+            "exclude[0].to_step",
+            "at most the last step",
+        ),
+        (json!({"steps": steps, "order": "strict", "ties": "apart"}), "ties", "strict"),
+        (json!({"steps": steps, "order": "strict", "tolerance": "1s"}), "tolerance", "strict"),
+        (json!({"steps": steps, "repeats": "break"}), "repeats", "strict"),
+        (json!({"steps": steps, "at": "last"}), "at", "needs a breakdown"),
+        (json!({"steps": steps, "hold": ["a", "b", "c", "d"]}), "hold", "at most 3"),
+        (json!({"steps": steps, "people": {"step": 1, "outcome": "dropped"}}), "people.step", "from 2 to 2"),
+        (json!({"steps": steps, "histogram": {"bins": 0}}), "histogram.bins", "from 1 to 1000"),
+        (json!({"steps": [{"event": "view", "optional": true}]}), "steps[0].optional", "opens the attempt"),
+        (json!({"steps": steps, "order": "sideways"}), "order", "must be one of"),
+        (json!({"steps": steps, "windw": "1d"}), "windw", "not a known field"),
+    ];
+    for (funnel, field, reason) in cases {
+        let error = db.try_ask(&json!({ "funnel": funnel }).to_string()).expect_err("it is impossible");
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        let told = error.to_json().to_string();
+        assert!(told.contains(&format!("\"field\":\"{field}\"")) && told.contains(reason), "{told}");
+    }
+}

@@ -120,6 +120,7 @@ pub(super) fn answered(
         header,
         groups: counted.finish(asked.split(groups), labels),
         people: people.map(|people| people.into_iter().flatten().collect()),
+        compare: None,
         titles: asked.titles(),
     };
     for rows in result.groups.iter_mut().filter_map(|group| group.rows.as_mut()) {

@@ -48,12 +48,29 @@ impl Engine {
         if let Some(segment) = &asked.scope().segment {
             asked.people = Some(self.people(&asked, segment).await?);
         }
-        Ok(match &query.analysis {
-            Analysis::Trend(trend) => QueryResult::Trend(self.trend(&asked, trend).await?),
-            Analysis::Funnel(funnel) => QueryResult::Funnel(self.funnel(&asked, funnel).await?),
-            Analysis::Retention(retention) => QueryResult::Retention(self.retention(&asked, retention).await?),
-            Analysis::Stickiness(of) => QueryResult::Stickiness(self.stickiness(&asked, of).await?),
-            Analysis::Lifecycle(of) => QueryResult::Lifecycle(self.lifecycle(&asked, of).await?),
+        let mut answer = self.answer_over(&asked).await?;
+        if let Some(compare) = asked.scope().compare {
+            let (interval, week_start) = query.analysis.interval();
+            asked.range = compare.earlier(asked.range, interval, &asked.zone, week_start)?;
+            let earlier = self.answer_over(&asked).await?;
+            match (&mut answer, earlier) {
+                (QueryResult::Trend(now), QueryResult::Trend(then)) => now.compare = Some(Box::new(then)),
+                (QueryResult::Funnel(now), QueryResult::Funnel(then)) => now.compare = Some(Box::new(then)),
+                (QueryResult::Retention(now), QueryResult::Retention(then)) => now.compare = Some(Box::new(then)),
+                _ => {}
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Answers over the range at hand.
+    async fn answer_over(&self, asked: &Asked<'_>) -> Result<QueryResult> {
+        Ok(match &asked.query.analysis {
+            Analysis::Trend(trend) => QueryResult::Trend(self.trend(asked, trend).await?),
+            Analysis::Funnel(funnel) => QueryResult::Funnel(self.funnel(asked, funnel).await?),
+            Analysis::Retention(retention) => QueryResult::Retention(self.retention(asked, retention).await?),
+            Analysis::Stickiness(stickiness) => QueryResult::Stickiness(self.stickiness(asked, stickiness).await?),
+            Analysis::Lifecycle(lifecycle) => QueryResult::Lifecycle(self.lifecycle(asked, lifecycle).await?),
         })
     }
 }

@@ -7,6 +7,7 @@ mod buckets;
 mod instant;
 mod interval;
 mod range;
+mod shift;
 mod span;
 mod zone;
 
@@ -14,6 +15,7 @@ pub use buckets::{Buckets, MAX_BUCKETS};
 pub use instant::Moment;
 pub use interval::{Interval, WeekStart};
 pub use range::{Range, ResolvedRange};
+pub use shift::{Compare, Shift};
 pub use span::{Span, days, hours, minutes, seconds, weeks};
 pub use zone::TimeZone;
 

@@ -43,6 +43,13 @@ impl TimeZone {
         self.0.iana_name().unwrap_or("UTC")
     }
 
+    /// The instant so much of the calendar earlier, at the same local time of day.
+    pub(super) fn earlier(&self, us: i64, back: jiff::Span) -> Result<i64, SpecError> {
+        let earlier = timestamp(us)?.to_zoned(self.0.clone()).checked_sub(back);
+        let earlier = earlier.map_err(|_| SpecError::invalid("the range to compare with lies beyond the calendar"))?;
+        Ok(timestamp_us(earlier.timestamp()))
+    }
+
     pub(super) fn date_of(&self, us: i64) -> Result<Date, SpecError> {
         Ok(self.0.to_datetime(timestamp(us)?).date())
     }

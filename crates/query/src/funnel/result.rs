@@ -122,6 +122,9 @@ pub struct FunnelResult {
     /// Who did a step or stopped before it, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub people: Option<Vec<String>>,
+    /// The same of the earlier range, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compare: Option<Box<Self>>,
     /// The headings of the breakdown.
     #[serde(skip)]
     pub titles: Vec<String>,

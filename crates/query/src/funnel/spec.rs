@@ -8,7 +8,7 @@ use super::rules::{Completion, ExclusionOutcome, FunnelEntry, Pick, Repeats, Ste
 use super::step::{BreakdownAt, Exclusion, HistogramOf, PeopleOf, Step, Window};
 use crate::{
     calendar::{Interval, Span, WeekStart, days},
-    spec::{EventNames, Fields, FromJson, Known, Place, SCOPE_FIELDS, SCOPE_LATER, Scope, SpecError, scope_builders},
+    spec::{EventNames, Fields, FromJson, Known, Place, SCOPE_FIELDS, Scope, SpecError, scope_builders},
 };
 
 /// How many steps a funnel may have: a hit says in 32 bits which of them it matches.
@@ -382,7 +382,7 @@ impl FromJson for Funnel {
                 ],
                 SCOPE_FIELDS,
             ],
-            later: &[SCOPE_LATER],
+            later: &[],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
         let mut funnel = Self { steps: fields.require("steps")?, ..Self::steps::<Step>([]) };

@@ -5,10 +5,7 @@ use serde_json::Value;
 
 use crate::{
     calendar::{Interval, WeekStart},
-    spec::{
-        EventNames, Fields, FromJson, Known, Place, SCOPE_FIELDS, SCOPE_LATER, Scope, Selector, SpecError,
-        scope_builders,
-    },
+    spec::{EventNames, Fields, FromJson, Known, Place, SCOPE_FIELDS, Scope, Selector, SpecError, scope_builders},
 };
 
 /// Who is new in each bucket, who was there in the one before too, who comes back after a longer time, and who of the
@@ -94,14 +91,14 @@ impl Lifecycle {
             let complaint = "is not for a lifecycle: one whose value changes has no bucket before; ask with a filter or a segment for each value";
             return Err(place.child("breakdown").invalid(complaint));
         }
+        self.scope.check_alone(place)?;
         self.scope.check(place)
     }
 }
 
 impl FromJson for Lifecycle {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known =
-            Known { built: &[&["event", "interval", "week_start"], SCOPE_FIELDS], later: &[SCOPE_LATER] };
+        const KNOWN: Known = Known { built: &[&["event", "interval", "week_start"], SCOPE_FIELDS], later: &[] };
         let fields = Fields::open(value, place, &KNOWN)?;
         let lifecycle = Self {
             event: fields.require("event")?,

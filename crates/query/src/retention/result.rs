@@ -68,6 +68,9 @@ pub struct RetentionResult {
     pub periods: Vec<String>,
     /// One table for each breakdown group; exactly one without a breakdown.
     pub groups: Vec<RetentionGroup>,
+    /// The same of the earlier range, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compare: Option<Box<Self>>,
     /// The headings of the breakdown.
     #[serde(skip)]
     pub titles: Vec<String>,

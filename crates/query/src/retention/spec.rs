@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     calendar::{Interval, WeekStart},
     spec::{
-        EventNames, Fields, FromJson, Known, Later, Place, SCOPE_FIELDS, SCOPE_LATER, Scope, Selector, SpecError, Word,
+        EventNames, Fields, FromJson, Known, Later, Place, SCOPE_FIELDS, Scope, Selector, SpecError, Word,
         scope_builders,
     },
 };
@@ -214,19 +214,16 @@ impl FromJson for Retention {
                 &["start", "return", "interval", "week_start", "periods", "cohort", "period_zero", "min_occurrences"],
                 SCOPE_FIELDS,
             ],
-            later: &[
-                SCOPE_LATER,
-                &[
-                    Later::words("clock", "\"calendar\"", &["rolling"]),
-                    Later::words("returns", "\"in_range\"", &["open"]),
-                    Later::words("criterion", "\"on\"", &["on_or_after", "on_or_before", "streak"]),
-                    Later::words("measure", "\"units\"", &["sum", "avg"]),
-                    Later::new("property", "null"),
-                    Later::new("round_to", "null"),
-                    Later::new("brackets", "null"),
-                    Later::new("breakdown_match", "false"),
-                ],
-            ],
+            later: &[&[
+                Later::words("clock", "\"calendar\"", &["rolling"]),
+                Later::words("returns", "\"in_range\"", &["open"]),
+                Later::words("criterion", "\"on\"", &["on_or_after", "on_or_before", "streak"]),
+                Later::words("measure", "\"units\"", &["sum", "avg"]),
+                Later::new("property", "null"),
+                Later::new("round_to", "null"),
+                Later::new("brackets", "null"),
+                Later::new("breakdown_match", "false"),
+            ]],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
         let (start, returning) = match (fields.read("start")?, fields.read("return")?) {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{GapAt, MAX_SPLITS, Rule};
 use crate::{
     calendar::{Interval, Span, TimeZone, WeekStart, minutes},
-    spec::{Fields, FromJson, Known, Place, SCOPE_FIELDS, SCOPE_LATER, Scope, SpecError, Word, scope_builders},
+    spec::{Fields, FromJson, Known, Place, SCOPE_FIELDS, Scope, SpecError, Word, scope_builders},
 };
 
 /// What tells sessions apart before the gap between events does.
@@ -213,6 +213,7 @@ impl Sessions {
             let complaint = "is not for sessions, which have no one value: ask with a filter for each";
             return Err(place.child("breakdown").invalid(complaint));
         }
+        self.scope.check_alone(place)?;
         self.scope.check(place)
     }
 }
@@ -224,7 +225,7 @@ impl FromJson for Sessions {
                 &["gap", "gap_at", "max", "midnight", "by", "split_on", "page", "rows", "interval", "week_start"],
                 SCOPE_FIELDS,
             ],
-            later: &[SCOPE_LATER],
+            later: &[],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
         let by = match fields.is_null("by") {

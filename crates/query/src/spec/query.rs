@@ -5,7 +5,12 @@ use serde_json::Value;
 
 use super::{Fields, Known, Later, Place, Scope, SpecError};
 use crate::{
-    calendar::Span, funnel::Funnel, lifecycle::Lifecycle, retention::Retention, stickiness::Stickiness, trend::Trend,
+    calendar::{Interval, Span, WeekStart},
+    funnel::Funnel,
+    lifecycle::Lifecycle,
+    retention::Retention,
+    stickiness::Stickiness,
+    trend::Trend,
 };
 
 const ANALYSES: &[&str] = &[Trend::NAME, Funnel::NAME, Retention::NAME, Stickiness::NAME, Lifecycle::NAME];
@@ -35,6 +40,19 @@ impl Analysis {
             Self::Retention(retention) => &retention.scope,
             Self::Stickiness(stickiness) => &stickiness.scope,
             Self::Lifecycle(lifecycle) => &lifecycle.scope,
+        }
+    }
+}
+
+impl Analysis {
+    /// By which calendar unit it cuts its range, and where weeks begin; one that does not is of days.
+    pub(crate) fn interval(&self) -> (Interval, WeekStart) {
+        match self {
+            Self::Trend(trend) => (trend.interval, trend.week_start),
+            Self::Funnel(funnel) => (funnel.trend.unwrap_or_default(), funnel.week_start),
+            Self::Retention(retention) => (retention.interval, retention.week_start),
+            Self::Stickiness(stickiness) => (stickiness.interval, stickiness.week_start),
+            Self::Lifecycle(lifecycle) => (lifecycle.interval, lifecycle.week_start),
         }
     }
 }

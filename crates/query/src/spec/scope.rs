@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Breakdown, Fields, Later, Place, Segment, SpecError, Unit};
-use crate::calendar::{Range, TimeZone};
+use super::{Breakdown, Fields, Place, Segment, SpecError, Unit};
+use crate::calendar::{Compare, Range, TimeZone};
 
 /// How many values a breakdown shows before the rest is folded into *other*, unless the question says otherwise.
 pub const DEFAULT_LIMIT: usize = 25;
@@ -12,8 +12,8 @@ pub const MAX_BREAKDOWNS: usize = 3;
 /// How many values of a row tell it apart: those of the breakdown, and as many that an analysis asks for besides.
 pub(crate) const MAX_ITEMS: usize = 2 * MAX_BREAKDOWNS;
 
-pub(crate) const SCOPE_FIELDS: &[&str] = &["range", "time_zone", "filter", "segment", "unit", "breakdown", "limit"];
-pub(crate) const SCOPE_LATER: &[Later] = &[Later::new("compare", "null")];
+pub(crate) const SCOPE_FIELDS: &[&str] =
+    &["range", "time_zone", "filter", "segment", "unit", "breakdown", "limit", "compare"];
 
 /// The parameters that all analyses share; their fields stand beside `steps`, `series` and the like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,6 +39,9 @@ pub struct Scope {
     /// How many breakdown values to show before folding the rest into *other*.
     #[serde(skip_serializing_if = "is_default_limit")]
     pub limit: usize,
+    /// The earlier range that the same is asked of besides; of trends, funnels and retention.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compare: Option<Compare>,
 }
 
 impl Default for Scope {
@@ -51,6 +54,7 @@ impl Default for Scope {
             unit: Unit::default(),
             breakdown: Vec::new(),
             limit: DEFAULT_LIMIT,
+            compare: None,
         }
     }
 }
@@ -74,6 +78,7 @@ impl Scope {
             unit: Unit::read(fields)?,
             breakdown: fields.read("breakdown")?.unwrap_or_default(),
             limit: fields.read("limit")?.unwrap_or(DEFAULT_LIMIT),
+            compare: fields.read("compare")?,
         };
         scope.check(fields.place())?;
         Ok(scope)
@@ -97,6 +102,14 @@ impl Scope {
             return Err(place.child("limit").invalid("must be at least 1, found 0"));
         }
         Ok(())
+    }
+
+    /// Refuses a comparison, for an analysis that knows none.
+    pub(crate) fn check_alone(&self, place: &Place) -> Result<(), SpecError> {
+        match self.compare {
+            Some(_) => Err(place.child("compare").invalid("is for trends, funnels and retention")),
+            None => Ok(()),
+        }
     }
 
     /// The zone of the question, or `store_zone` where it names none.
@@ -170,6 +183,13 @@ macro_rules! scope_builders {
             #[must_use]
             pub fn breakdown(mut self, item: impl Into<$crate::spec::Breakdown>) -> Self {
                 self.scope.breakdown.push(item.into());
+                self
+            }
+
+            /// Asks the same of an earlier range besides.
+            #[must_use]
+            pub fn compare(mut self, compare: $crate::calendar::Compare) -> Self {
+                self.scope.compare = Some(compare);
                 self
             }
 

@@ -5,10 +5,7 @@ use serde_json::Value;
 
 use crate::{
     calendar::{Interval, WeekStart},
-    spec::{
-        EventNames, Fields, FromJson, Known, Place, SCOPE_FIELDS, SCOPE_LATER, Scope, Selector, SpecError,
-        scope_builders,
-    },
+    spec::{EventNames, Fields, FromJson, Known, Place, SCOPE_FIELDS, Scope, Selector, SpecError, scope_builders},
 };
 
 /// How many people were active in exactly one bucket of the range, in exactly two, and so on.
@@ -123,6 +120,7 @@ impl Stickiness {
         if self.min_occurrences == 0 {
             return Err(place.child("min_occurrences").invalid("must be at least 1, found 0"));
         }
+        self.scope.check_alone(place)?;
         self.scope.check(place)
     }
 }
@@ -131,7 +129,7 @@ impl FromJson for Stickiness {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
             built: &[&["event", "interval", "week_start", "at_least", "min_occurrences"], SCOPE_FIELDS],
-            later: &[SCOPE_LATER],
+            later: &[],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
         let stickiness = Self {

@@ -83,6 +83,9 @@ pub struct TrendResult {
     pub buckets: Vec<String>,
     /// The lines, by series and then by breakdown group.
     pub series: Vec<SeriesResult>,
+    /// The same of the earlier range, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compare: Option<Box<Self>>,
     /// The headings of the breakdown.
     #[serde(skip)]
     pub titles: Vec<String>,

@@ -6,10 +6,7 @@ use serde_json::Value;
 use super::{Formula, Measure, Number, SeriesResult};
 use crate::{
     calendar::{Interval, WeekStart},
-    spec::{
-        EventNames, Fields, FromJson, Known, Place, SCOPE_FIELDS, SCOPE_LATER, Scope, Selector, SpecError,
-        scope_builders,
-    },
+    spec::{EventNames, Fields, FromJson, Known, Place, SCOPE_FIELDS, Scope, Selector, SpecError, scope_builders},
 };
 
 /// How many series a trend may have.
@@ -356,7 +353,7 @@ impl FromJson for Trend {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
             built: &[&["series", "interval", "week_start", "rolling", "cumulative", "formula", "name"], SCOPE_FIELDS],
-            later: &[SCOPE_LATER],
+            later: &[],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
         let mut said: Vec<Said> = fields.require("series")?;

@@ -178,6 +178,7 @@ impl<'a> Lowering<'a> {
             header: self.header(Trend::NAME),
             buckets: if is_frequency { Vec::new() } else { buckets.labels().to_vec() },
             series: trend.with_formula(series).expect("generated formulas are valid"),
+            compare: None,
             titles: self.scope.titles(),
         };
         let of_times = |one: &SeriesResult| one.frequency.as_ref().map_or(0, |own| own.times.len());
@@ -232,6 +233,7 @@ impl<'a> Lowering<'a> {
             header: self.header(Funnel::NAME),
             groups: aggregate.finish(split, labels),
             people: None,
+            compare: None,
             titles: self.scope.titles(),
         };
         let mut shown = check_forms(&result, result.to_table(), result.groups.len() * funnel.steps.len());
@@ -255,6 +257,7 @@ impl<'a> Lowering<'a> {
             header: self.header(Retention::NAME),
             periods: grid.periods(),
             groups: grid.finish(self.split()).expect("generated tables are small"),
+            compare: None,
             titles: self.scope.titles(),
         };
         let cells = result.groups.iter().flat_map(|group| &group.rows).map(|row| row.values.len()).sum();

@@ -76,6 +76,10 @@ impl Engine {
     pub async fn portable(&self, snapshot: &QuerySnapshot, query: &Query) -> Result<PortablePlan> {
         let planned: BoxFuture<'_, Result<PortablePlan>> = Box::pin(async move {
             validate(query)?;
+            if query.analysis.scope().compare.is_some() {
+                let message = "a plan answers over one range: plan the earlier one by itself";
+                return Err(Error::unsupported(message).on("compare"));
+            }
             let query = Query { explain: false, ..query.clone() };
             let asked = Asked::new(self, snapshot, &query).await?;
             let Begun { plan, warnings, .. } = match &query.analysis {

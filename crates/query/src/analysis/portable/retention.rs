@@ -60,6 +60,7 @@ pub(super) fn answer(
         header: asked.plain_header(Retention::NAME, warnings),
         periods,
         groups: all.finish(asked.split(&values.groups))?,
+        compare: None,
         titles: asked.titles(),
     })
 }

@@ -118,6 +118,7 @@ pub(super) fn answer(
         header: asked.plain_header(Trend::NAME, warnings),
         buckets: shape.labels(),
         series: trend.with_formula(all.finish(&trend.names(), asked.split(&values.groups)))?,
+        compare: None,
         titles: asked.titles(),
     })
 }

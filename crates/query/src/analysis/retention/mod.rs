@@ -31,6 +31,7 @@ impl Engine {
                     header: asked.header(Retention::NAME, warnings, explain)?,
                     periods: grid.periods(),
                     groups: grid.finish(None)?,
+                    compare: None,
                     titles: Vec::new(),
                 });
             }
@@ -51,6 +52,7 @@ impl Engine {
             header: asked.header(Retention::NAME, found.warnings.clone(), || found.explain())?,
             periods,
             groups: all.finish(asked.split(groups))?,
+            compare: None,
             titles: asked.titles(),
         })
     }

@@ -62,6 +62,7 @@ impl Engine {
             header: asked.header(Trend::NAME, warnings, || explain)?,
             buckets: shape.labels(),
             series: trend.with_formula(series)?,
+            compare: None,
             titles: asked.titles(),
         })
     }

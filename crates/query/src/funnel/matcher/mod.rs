@@ -438,3 +438,6 @@ impl Matcher {
         hits.find(|(_, hit)| touches(hit)).map(|(at, _)| at as u32)
     }
 }
+
+#[cfg(test)]
+mod tests;

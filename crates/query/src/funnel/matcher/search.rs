@@ -86,7 +86,11 @@ impl Search {
                 }
                 let now = (chain[step] != NONE).then(|| ground.hits[chain[step] as usize].timestamp);
                 self.fixed[step] = now.map_or(Fixed::Skipped, Fixed::At);
-                for us in ground.times_of(step).into_iter().take_while(|us| now.is_none_or(|now| *us < now)) {
+                let mut tried = None;
+                for us in ground.times_of(step).take_while(|us| now.is_none_or(|now| *us < now)) {
+                    if tried.replace(us) == Some(us) {
+                        continue;
+                    }
                     let before = std::mem::replace(&mut self.fixed[step], Fixed::At(us));
                     if self.find(ground, opening, chain) {
                         break;
@@ -159,15 +163,15 @@ impl Search {
 }
 
 impl Ground<'_> {
-    /// When the events of a step happened that an attempt can have, each time once.
-    fn times_of(&self, step: usize) -> Vec<i64> {
-        let occurrences = self.lane.occurrences[step].iter().enumerate();
-        let times = occurrences.map(|(at, place)| (at, self.hits[*place as usize].timestamp));
-        let inside = times.skip_while(|(_, us)| *us < self.earliest).take_while(|(_, us)| *us <= self.deadline);
-        let leads_on = |at: usize| step > self.last || self.tables.end_of(self.required, step, at) <= self.deadline;
-        let mut times: Vec<i64> = inside.filter(|(at, _)| leads_on(*at)).map(|(_, us)| us).collect();
-        times.dedup();
-        times
+    /// When the events of a step happened that an attempt can have, in order.
+    fn times_of(&self, step: usize) -> impl Iterator<Item = i64> + '_ {
+        let occurrences = &self.lane.occurrences[step];
+        let us_of = |place: &u32| self.hits[*place as usize].timestamp;
+        let first = occurrences.partition_point(|place| us_of(place) < self.earliest);
+        let times = (first..).zip(&occurrences[first..]).map(move |(at, place)| (at, us_of(place)));
+        let leads_on =
+            move |at: usize| step > self.last || self.tables.end_of(self.required, step, at) <= self.deadline;
+        times.take_while(|(_, us)| *us <= self.deadline).filter(move |(at, _)| leads_on(*at)).map(|(_, us)| us)
     }
 
     /// The events in use that a later step might want.
