@@ -53,7 +53,9 @@ pub use pugmark_query::files::{
     Export, ExportFormat, Exported, Field, Import, ImportFormat, Mapping, Progress, Reject, Source, Summary,
 };
 pub use pugmark_query::funnel::{Funnel, FunnelResult, Step};
-pub use pugmark_query::retention::{Cohort, PeriodZero, Retention, RetentionResult};
+pub use pugmark_query::retention::{
+    Clock, Cohort, Criterion, PeriodZero, Retention, RetentionResult, ReturnMeasure, Returns, RoundTo,
+};
 pub use pugmark_query::spec::{
     Analysis, Breakdown, Did, EventNames, GroupLabel, GroupValue, Query, Segment, Selector, SpecError, Times, Unit,
 };

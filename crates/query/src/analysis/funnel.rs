@@ -54,6 +54,8 @@ struct Matching {
 }
 
 impl Core for Matching {
+    type Value = ();
+
     fn add_unit(&mut self, _unit: u32, hits: &mut [Hit]) {
         if let Some(attempt) = self.matcher.match_unordered(hits) {
             self.aggregate.add(attempt);

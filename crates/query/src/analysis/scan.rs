@@ -52,6 +52,11 @@ impl Rows<'_> {
     pub(super) fn group(&self, row: usize) -> u32 {
         self.groups.get(row).copied().unwrap_or(0)
     }
+
+    /// The number of a row for the first property whose numbers are read; NaN where there is none.
+    pub(super) fn number(&self, row: usize) -> f64 {
+        self.values.first().and_then(|values| values.get(row)).copied().unwrap_or(f64::NAN)
+    }
 }
 
 /// Takes in the rows of one partition.

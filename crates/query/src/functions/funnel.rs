@@ -81,7 +81,7 @@ impl AggregateUDFImpl for WindowFunnel {
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(History::fields(args.name))
+        Ok(History::<()>::fields(args.name))
     }
 }
 
@@ -97,10 +97,10 @@ impl Accumulator for Funnel {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let columns = match (self.by, values) {
             (true, [text, _, timestamps, sequences, conditions @ ..]) => {
-                Columns { timestamps, sequences: Some(sequences), texts: Some(text), conditions }
+                Columns { timestamps, sequences: Some(sequences), texts: Some(text), numbers: None, conditions }
             }
             (false, [_, timestamps, conditions @ ..]) => {
-                Columns { timestamps, sequences: None, texts: None, conditions }
+                Columns { timestamps, sequences: None, texts: None, numbers: None, conditions }
             }
             _ => return exec_err!("too few arguments: {}", values.len()),
         };

@@ -43,7 +43,7 @@ impl Attempt {
 /// use pugmark_query::{calendar::{ResolvedRange, seconds}, funnel::Matcher, spec::Hit};
 ///
 /// let mut matcher = Matcher::new(2, seconds(10), ResolvedRange { from_us: 0, to_us: 60_000_000 });
-/// let hit = |at_s: i64, matches| Hit { timestamp: at_s * 1_000_000, sequence: 1, matches, group: 0 };
+/// let hit = |at_s: i64, matches| Hit { timestamp: at_s * 1_000_000, sequence: 1, matches, group: 0, value: () };
 /// let attempt = matcher.match_unit(&[hit(1, 0b01), hit(20, 0b01), hit(30, 0b10)]);
 /// assert_eq!(attempt.map(|attempt| attempt.times), Some(vec![20_000_000, 30_000_000]));
 /// ```

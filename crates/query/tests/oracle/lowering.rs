@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use pugmark_query::{
     calendar::{Buckets, ResolvedRange, TimeZone},
     funnel::{self, Funnel, FunnelResult, Matcher},
-    retention::{Grid, Retention, RetentionResult},
-    spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, Query, Scope, Selector, Split},
+    retention::{Cohort, Grid, Retention, RetentionResult, ReturnMeasure, ReturnValue},
+    spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, HitValue, Query, Scope, Selector, Split},
     trend::{self, Trend, TrendResult},
 };
 use serde_json::{Value, json};
@@ -159,7 +159,7 @@ impl<'a> Lowering<'a> {
 
     fn funnel(&mut self, funnel: &Funnel) -> Value {
         let selectors: Vec<&Selector> = funnel.steps.iter().map(|step| &step.selector).collect();
-        let units = self.units(&selectors);
+        let units = self.units::<()>(&selectors, None);
         let mut matcher = Matcher::new(selectors.len(), funnel.window, self.range);
         let mut parts = [funnel::Aggregate::new(selectors.len()), funnel::Aggregate::new(selectors.len())];
         for (unit, hits) in units {
@@ -178,9 +178,22 @@ impl<'a> Lowering<'a> {
     }
 
     fn retention(&mut self, retention: &Retention) -> Value {
+        match retention.measure {
+            ReturnMeasure::Units => self.retention_of::<()>(retention),
+            ReturnMeasure::Sum | ReturnMeasure::Avg => self.retention_of::<f64>(retention),
+        }
+    }
+
+    fn retention_of<V: ReturnValue>(&mut self, retention: &Retention) -> Value {
         let buckets = Arc::new(self.buckets(retention.interval, retention.week_start));
-        let units = self.units(&[&retention.start, &retention.returning]);
-        let grid = Grid::new(retention, Arc::clone(&buckets), self.now_us).expect("generated tables are small");
+        let first = match retention.cohort {
+            Cohort::FirstOfEvent => Selector { event: retention.start.event.clone(), filter: None },
+            _ => Selector::any(),
+        };
+        let mut selectors = vec![&retention.start, &retention.returning];
+        selectors.extend(matches!(retention.cohort, Cohort::FirstOfEvent | Cohort::FirstEver).then_some(&first));
+        let units = self.units::<V>(&selectors, retention.property.as_deref());
+        let grid = Grid::<V>::new(retention, Arc::clone(&buckets), self.now_us).expect("generated tables are small");
         let mut parts = [grid.clone(), grid];
         for (unit, hits) in units {
             parts[unit as usize % 2].add_unit(&hits);
@@ -189,6 +202,7 @@ impl<'a> Lowering<'a> {
         grid.merge(&other, &self.identity());
         let result = RetentionResult {
             header: self.header(Retention::NAME),
+            measure: retention.measure,
             periods: grid.periods(),
             groups: grid.finish(self.split()).expect("generated tables are small"),
             titles: self.scope.titles(),
@@ -210,16 +224,19 @@ impl<'a> Lowering<'a> {
         (0..self.groups.len().max(1) as u32).collect()
     }
 
-    /// The hits of each unit; events that match nothing are left out, as a scan would.
-    fn units(&mut self, selectors: &[&Selector]) -> BTreeMap<u32, Vec<Hit>> {
-        let mut units: BTreeMap<u32, Vec<Hit>> = BTreeMap::new();
+    /// The hits of each unit, with the numbers of a property; events that match nothing are left out, as a scan would.
+    fn units<V: HitValue>(&mut self, selectors: &[&Selector], property: Option<&str>) -> BTreeMap<u32, Vec<Hit<V>>> {
+        let mut units: BTreeMap<u32, Vec<Hit<V>>> = BTreeMap::new();
         for event in self.events.clone() {
             let bits = selectors.iter().enumerate().map(|(bit, selector)| u32::from(matches(selector, event)) << bit);
+            let number = property.and_then(|name| event.properties.get(name).cloned().flatten());
+            let number = if let Some(Scalar::Number(number)) = number { number } else { f64::NAN };
             let hit = Hit {
                 timestamp: event.timestamp_us,
                 sequence: event.sequence,
                 matches: bits.sum(),
                 group: self.group(event),
+                value: V::of(number),
             };
             if hit.matches != 0 {
                 units.entry(event.unit).or_default().push(hit);

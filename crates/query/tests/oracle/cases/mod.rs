@@ -135,7 +135,9 @@ impl Builder {
         };
         let (from_us, from) = end(center - before * unit_us);
         let (to_us, to) = end(center + after * unit_us);
-        let now_us = to_us + self.pick(&[0, 400 * DAY_US, -unit_us, 3 * HOUR_US, 40 * DAY_US, HOUR_US]);
+        // Retention may read on until now, bucket by bucket.
+        let (late, later) = if kind == "retention" { (3 * unit_us, 8 * unit_us) } else { (40 * DAY_US, 400 * DAY_US) };
+        let now_us = to_us + self.pick(&[0, later, -unit_us, 3 * HOUR_US, late, HOUR_US]);
 
         let mut analysis = Map::new();
         analysis.insert("range".to_owned(), json!({ "from": from, "to": to }));

@@ -28,17 +28,54 @@ impl Builder {
         };
         analysis.insert("interval".to_owned(), json!(interval));
         self.week(analysis);
-        if self.chance(60) {
-            analysis.insert("cohort".to_owned(), json!("recurring"));
-        }
+        let cohorts = [
+            "first_time",
+            "recurring",
+            "first_of_event",
+            "recurring",
+            "first_ever",
+            "first_in_range",
+            "recurring",
+            "first_time",
+        ];
+        analysis.insert("cohort".to_owned(), json!(self.pick(&cohorts)));
         if self.chance(75) {
             analysis.insert("period_zero".to_owned(), json!("returned"));
         }
-        if self.chance(25) {
-            analysis.insert("periods".to_owned(), json!(self.pick(&[2, 1, 3, 9])));
+        if self.chance(45) {
+            analysis.insert("clock".to_owned(), json!("rolling"));
+            if self.chance(55) {
+                analysis.insert("round_to".to_owned(), json!("hour"));
+            }
+        }
+        if self.chance(40) {
+            analysis.insert("returns".to_owned(), json!("open"));
+        }
+        // What is read until now would have many columns.
+        let limited = analysis.contains_key("returns");
+        match self.pick(&["on", "on_or_after", "brackets", "on_or_before", "brackets", "streak", "on", "on_or_before"])
+        {
+            "brackets" => {
+                let brackets = [json!([1, 3]), json!([0, 2]), json!([1, 2]), json!([0, 1, 3]), json!([0, 1])];
+                analysis.insert("brackets".to_owned(), self.pick(&brackets));
+            }
+            criterion => {
+                analysis.insert("criterion".to_owned(), json!(criterion));
+                if limited || self.chance(25) {
+                    analysis.insert("periods".to_owned(), json!(self.pick(&[2, 3, 4, 1])));
+                }
+            }
         }
         if self.chance(30) {
             analysis.insert("min_occurrences".to_owned(), json!(2));
+        }
+        let measure = self.pick(&["units", "sum", "units", "avg", "units"]);
+        if measure != "units" {
+            analysis.insert("measure".to_owned(), json!(measure));
+            analysis.insert("property".to_owned(), json!(self.pick(&["amount", "plan", "amount", "amount"])));
+        }
+        if analysis.contains_key("breakdown") && self.chance(30) {
+            analysis.insert("breakdown_match".to_owned(), json!(true));
         }
     }
 }
