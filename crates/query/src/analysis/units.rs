@@ -54,6 +54,8 @@ impl Ranges {
 }
 
 type Pieces<V> = Vec<Vec<Row<V>>>;
+/// The rows of one range, with the number of the part that each piece is of, until a worker takes them.
+type RangeOfParts<V> = Mutex<Vec<(Pieces<V>, usize)>>;
 
 /// The rows of one partition, by range of units.
 pub(crate) struct Collector<V> {
@@ -132,7 +134,7 @@ pub(crate) async fn feed<C: Core>(
     make: impl Fn() -> C,
 ) -> Result<Vec<C>> {
     let count = parts.iter().map(|(part, _)| part.rows.len()).max().unwrap_or(0);
-    let mut work: Vec<Mutex<Vec<(Pieces<C::Value>, usize)>>> = Vec::with_capacity(count);
+    let mut work: Vec<RangeOfParts<C::Value>> = Vec::with_capacity(count);
     work.resize_with(count, Mutex::default);
     let mut numbers = Vec::with_capacity(parts.len());
     let mut reservations = Vec::with_capacity(parts.len());
@@ -165,7 +167,7 @@ pub(crate) async fn feed<C: Core>(
 
 /// What the workers share.
 struct Shared<V> {
-    work: Vec<Mutex<Vec<(Pieces<V>, usize)>>>,
+    work: Vec<RangeOfParts<V>>,
     /// For each part, the numbers that its groups have in all parts together; empty without a breakdown.
     numbers: Vec<Vec<u32>>,
     ranges: Ranges,

@@ -62,7 +62,7 @@ pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
     let bursts = match kind {
         "trend" | "profile" => 0..25,
         "funnel" => 0..13,
-        _ => 0..20,
+        _ => 3..30,
     };
     let events = prop::collection::vec(prop::array::uniform6(any::<u8>()), bursts);
     // Elsewhere a trait is a value like any other.
@@ -118,7 +118,10 @@ impl Builder {
         };
         let by_clock = matches!(interval, "minute" | "hour");
         let center = if by_clock { changes + self.pick(&[2 * HOUR_US, HOUR_US, 3 * HOUR_US]) } else { changes };
-        let (before, after) = (self.pick(&[1, 0, 2]), self.pick(&[2, 1, 3]));
+        let (before, after) = match kind {
+            "retention" => (self.pick(&[1, 2, 1]), self.pick(&[2, 1, 3])),
+            _ => (self.pick(&[1, 0, 2]), self.pick(&[2, 1, 3])),
+        };
         let mut end = |at: i64| {
             let offset = self.pick(&[0, 0, 0, 5 * HOUR_US + 30 * MINUTE_US, 13 * HOUR_US, -30 * MINUTE_US]);
             if by_clock {
@@ -156,7 +159,8 @@ impl Builder {
             }
             _ => {
                 self.retention(&mut analysis, interval);
-                vec![0, unit_us, 0, HOUR_US]
+                let near_us = unit_us - 20 * MINUTE_US;
+                vec![unit_us, HOUR_US, near_us, 0, 2 * unit_us, HOUR_US, near_us, unit_us, unit_us, 2 * unit_us]
             }
         };
         // What a segment is shows in trends; elsewhere it only leaves fewer people.
@@ -166,6 +170,10 @@ impl Builder {
             let between = (1..=before + after).map(|step| from_us + step * unit_us);
             for at in between.filter(|at| *at <= to_us + unit_us) {
                 anchors.push(if by_clock { at } else { first_instant_of(&local_date(at + 2 * HOUR_US, zone), zone) });
+            }
+            if kind == "retention" {
+                // Who was there before the range is in few cohorts.
+                anchors.extend(anchors.clone());
             }
             anchors.extend([from_us - unit_us, from_us - HOUR_US]);
         }
@@ -226,7 +234,7 @@ impl Builder {
     }
 }
 
-/// One to three events of a unit, evenly spaced: what funnels and returns are made of.
+/// A few events of a unit: what funnels and returns are made of.
 fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors: &[i64], steps_us: &[i64]) {
     let [who, burst, anchor, step, jitter, properties] = *raw;
     let (bursts, jitters) = match kind {
@@ -237,13 +245,15 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
     let mut timestamp_us = pick(anchors, anchor) + pick(jitters, jitter);
     for (name, index) in pick(bursts, burst).iter().zip(0..) {
         events.push(event(
-            pick(&[1, 2, 3, 4, 2], who),
+            pick(if kind == "retention" { &[1, 2, 3, 4] } else { &[1, 2, 3, 4, 2] }, who),
             name,
             timestamp_us,
             events.len() as u64 + 1,
             properties.wrapping_add(index),
         ));
-        timestamp_us += pick(steps_us, step);
+        // The steps of a funnel are evenly spaced.
+        let own = if kind == "retention" { step.wrapping_add(index) } else { step };
+        timestamp_us += pick(steps_us, own);
     }
 }
 
