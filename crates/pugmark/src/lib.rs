@@ -54,7 +54,7 @@ pub use pugmark_query::files::{
 };
 pub use pugmark_query::funnel::{Funnel, FunnelResult, Step};
 pub use pugmark_query::retention::{
-    Clock, Cohort, Criterion, PeriodZero, Retention, RetentionResult, ReturnMeasure, Returns, RoundTo,
+    Cohort, Criterion, PeriodClock, PeriodZero, Retention, RetentionResult, ReturnMeasure, Returns, RoundTo,
 };
 pub use pugmark_query::spec::{
     Analysis, Breakdown, Did, EventNames, GroupLabel, GroupValue, Query, Segment, Selector, SpecError, Times, Unit,

@@ -16,4 +16,4 @@ pub use grid::{Grid, MAX_CELLS};
 pub use result::{Average, CohortRow, RetentionGroup, RetentionResult};
 pub use spec::Retention;
 pub use value::{Mean, ReturnValue, Total};
-pub use words::{Clock, Cohort, Criterion, PeriodZero, ReturnMeasure, Returns, RoundTo};
+pub use words::{Cohort, Criterion, PeriodClock, PeriodZero, ReturnMeasure, Returns, RoundTo};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Clock, Criterion, Retention, Returns, RoundTo};
+use super::{Criterion, PeriodClock, Retention, Returns, RoundTo};
 use crate::{
     calendar::{Buckets, Interval},
     spec::SpecError,
@@ -27,7 +27,7 @@ pub(super) struct Shape {
     /// Those buckets, and those in which returns are read besides.
     reach: Arc<Buckets>,
     columns: Vec<Column>,
-    clock: Clock,
+    clock: PeriodClock,
     span_us: i64,
     rounds: bool,
     /// Returns from this instant on are not read.
@@ -106,7 +106,7 @@ impl Shape {
     }
 
     pub(super) fn is_rolling(&self) -> bool {
-        self.clock == Clock::Rolling
+        self.clock == PeriodClock::Rolling
     }
 
     pub(super) fn span_us(&self) -> i64 {
@@ -165,8 +165,10 @@ impl Shape {
             return None;
         }
         match self.clock {
-            Clock::Calendar => self.reach.index_of(return_us)?.checked_sub(row),
-            Clock::Rolling => usize::try_from((self.rounded(return_us) - self.rounded(start_us)) / self.span_us).ok(),
+            PeriodClock::Calendar => self.reach.index_of(return_us)?.checked_sub(row),
+            PeriodClock::Rolling => {
+                usize::try_from((self.rounded(return_us) - self.rounded(start_us)) / self.span_us).ok()
+            }
         }
     }
 
@@ -175,8 +177,8 @@ impl Shape {
         let (Some(column), Some(cohort)) = (self.columns.get(column), self.rows.extent(row)) else { return false };
         let last = column.end.map_or(column.first, |end| end - 1);
         let ended_us = match self.clock {
-            Clock::Calendar => self.reach.extent(row.saturating_add(last)).map(|extent| extent.to_us),
-            Clock::Rolling => {
+            PeriodClock::Calendar => self.reach.extent(row.saturating_add(last)).map(|extent| extent.to_us),
+            PeriodClock::Rolling => {
                 let start_us = self.rounded(cohort.to_us.min(self.rows.range().to_us) - 1);
                 let periods = i64::try_from(last).unwrap_or(i64::MAX).saturating_add(1);
                 Some(start_us.saturating_add(periods.saturating_mul(self.span_us)))

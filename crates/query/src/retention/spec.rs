@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::words::{Clock, Cohort, Criterion, PeriodZero, ReturnMeasure, Returns, RoundTo};
+use super::words::{Cohort, Criterion, PeriodClock, PeriodZero, ReturnMeasure, Returns, RoundTo};
 use crate::{
     calendar::{Interval, WeekStart},
     spec::{
@@ -57,7 +57,7 @@ pub struct Retention {
     pub period_zero: PeriodZero,
     /// What the periods of a unit are.
     #[serde(skip_serializing_if = "is_default")]
-    pub clock: Clock,
+    pub clock: PeriodClock,
     /// What the times of start and return are floored to, with the rolling clock only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub round_to: Option<RoundTo>,
@@ -115,7 +115,7 @@ impl Retention {
             periods: None,
             cohort: Cohort::default(),
             period_zero: PeriodZero::default(),
-            clock: Clock::default(),
+            clock: PeriodClock::default(),
             round_to: None,
             returns: Returns::default(),
             criterion: Criterion::default(),
@@ -189,7 +189,7 @@ impl Retention {
     /// Counts periods from each unit's own start event: spans of 1 hour, 24 hours, 7 days or 30 days.
     #[must_use]
     pub fn rolling(mut self) -> Self {
-        self.clock = Clock::Rolling;
+        self.clock = PeriodClock::Rolling;
         self
     }
 
@@ -274,7 +274,7 @@ impl Retention {
         if self.min_occurrences == 0 {
             return Err(place.child("min_occurrences").invalid("must be at least 1, found 0"));
         }
-        if self.round_to.is_some() && self.clock == Clock::Calendar {
+        if self.round_to.is_some() && self.clock == PeriodClock::Calendar {
             return Err(place.child("round_to").invalid("goes with the clock \"rolling\" only"));
         }
         self.check_brackets(&place.child("brackets"))?;

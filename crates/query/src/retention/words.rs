@@ -35,7 +35,7 @@ impl Word for Cohort {
 /// What the periods of a unit are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Clock {
+pub enum PeriodClock {
     /// The calendar buckets that follow the cohort's.
     #[default]
     Calendar,
@@ -43,7 +43,7 @@ pub enum Clock {
     Rolling,
 }
 
-impl Word for Clock {
+impl Word for PeriodClock {
     const BUILT: &'static [(&'static str, Self)] = &[("calendar", Self::Calendar), ("rolling", Self::Rolling)];
     const LATER: &'static [&'static str] = &[];
 }

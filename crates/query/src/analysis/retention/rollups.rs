@@ -10,7 +10,7 @@ use crate::calendar::{Buckets, ResolvedRange};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::local::{Local, Work};
-use crate::retention::{Cell, Clock, Cohort, Criterion, Grid, PeriodZero, Retention, ReturnMeasure, Returns};
+use crate::retention::{Cell, Cohort, Criterion, Grid, PeriodClock, PeriodZero, Retention, ReturnMeasure, Returns};
 use crate::spec::EventNames;
 
 /// Units that are taken out of a set at once.
@@ -22,7 +22,7 @@ const SMALL_BUCKETS: usize = 4;
 pub(super) fn tells_of_returns(retention: &Retention) -> bool {
     retention.returning.filter.is_none()
         && retention.scope.filter.is_none()
-        && retention.clock == Clock::Calendar
+        && retention.clock == PeriodClock::Calendar
         && retention.returns == Returns::InRange
         && retention.measure == ReturnMeasure::Units
         && retention.brackets.is_empty()
