@@ -209,6 +209,24 @@ mod tests {
     }
 
     #[test]
+    fn a_retention_on_the_command_line_is_the_retention_of_the_json_form() {
+        let line = "pugmark retention shop signup purchase --interval day --cohort first-of-event --rolling --round-to-hour --open --brackets 1,3,7 --min-occurrences 2 --zero-returned --sum amount --by country --same-value";
+        let Command::Retention(args) = Cli::parse_from(line.split(' ')).command else { panic!("not a retention") };
+        let expected = json!({"retention": {
+            "start": {"event": "signup"}, "return": {"event": "purchase"}, "interval": "day", "cohort": "first_of_event",
+            "clock": "rolling", "round_to": "hour", "returns": "open", "brackets": [1, 3, 7], "min_occurrences": 2,
+            "period_zero": "returned", "measure": "sum", "property": "amount", "breakdown": [{"property": "country"}],
+            "breakdown_match": true}});
+        assert_eq!(args.question(), expected);
+        let line = "pugmark retention shop signup --start-filter plan='x' --return-filter plan='y' --criterion streak";
+        let Command::Retention(args) = Cli::parse_from(line.split(' ')).command else { panic!("not a retention") };
+        let expected = json!({"retention": {
+            "start": {"event": "signup", "filter": "plan='x'"}, "return": {"event": "signup", "filter": "plan='y'"},
+            "interval": "week", "criterion": "streak"}});
+        assert_eq!(args.question(), expected);
+    }
+
+    #[test]
     fn a_trend_on_the_command_line_is_the_trend_of_the_json_form() {
         let line = "pugmark trend shop view purchase --measure uniques --interval week --zone Europe/Berlin --last 30d --explain";
         let Command::Trend(args) = Cli::parse_from(line.split(' ')).command else { panic!("not a trend") };

@@ -57,7 +57,9 @@ pub use pugmark_query::funnel::{
     PeopleOf, Pick, Repeats, Step, StepOrder, StepOutcome, Ties, Window,
 };
 pub use pugmark_query::lifecycle::{Lifecycle, LifecycleResult};
-pub use pugmark_query::retention::{Cohort, PeriodZero, Retention, RetentionResult};
+pub use pugmark_query::retention::{
+    Cohort, Criterion, PeriodClock, PeriodZero, Retention, RetentionResult, ReturnMeasure, Returns, RoundTo,
+};
 pub use pugmark_query::spec::{
     Analysis, Breakdown, Did, EventNames, GroupLabel, GroupValue, Query, Segment, Selector, SpecError, Times, Unit,
 };

@@ -1,9 +1,9 @@
 //! Reading questions from JSON: strictly, completely, and back again (`docs/semantics.md`, sections 0 and 6).
 
 use pugmark_query::{
-    calendar::{Interval, ResolvedRange, TimeZone, days, hours},
+    calendar::{Interval, ResolvedRange, TimeZone, WeekStart, days, hours},
     funnel::{Funnel, MAX_STEPS, Step},
-    retention::{Cohort, PeriodZero, Retention},
+    retention::{Cohort, Criterion, PeriodZero, Retention, RoundTo},
     spec::{Analysis, Breakdown, EventNames, Query, Selector, SpecError, SpecErrorKind, Unit},
     trend::Trend,
 };
@@ -73,8 +73,6 @@ fn what_is_not_built_yet_is_unsupported_and_says_so() {
     for (query, field) in [
         (json!({ "paths": { "depth": 5 } }), "paths"),
         (json!({ "funnel": { "steps": [{ "event": "a", "optional": true }] } }), "steps[0].optional"),
-        (json!({ "retention": { "start": { "event": "a" }, "clock": "rolling" } }), "clock"),
-        (json!({ "retention": { "start": { "event": "a" }, "cohort": "first_ever" } }), "cohort"),
         (
             json!({ "trend": { "series": [{ "event": "a" }], "breakdown": [{ "segment": "plan" }] } }),
             "breakdown[0].segment",
@@ -106,6 +104,14 @@ fn a_default_written_out_asks_for_nothing_new() {
     ] {
         assert_eq!(Query::from_value(&funnel_with(field, value)).as_ref(), Ok(&plain), "{field}");
     }
+}
+
+fn retention_with(fields: &[(&str, Value)]) -> Value {
+    let mut retention = json!({ "start": { "event": "a" } });
+    for (field, value) in fields {
+        retention[*field] = value.clone();
+    }
+    json!({ "retention": retention })
 }
 
 #[test]
@@ -143,6 +149,20 @@ fn a_malformed_value_is_refused_where_it_stands() {
             "must be one of hour, day, week, month",
         ),
         (json!({ "retention": { "start": { "event": "a" }, "periods": 0 } }), "periods", "must be at least 1"),
+        (retention_with(&[("clock", json!("rollin"))]), "clock", "must be one of calendar, rolling, found \"rollin\""),
+        (retention_with(&[("round_to", json!("hour"))]), "round_to", "goes with the clock \"rolling\" only"),
+        (retention_with(&[("round_to", json!("day")), ("clock", json!("rolling"))]), "round_to", "must be one of hour"),
+        (retention_with(&[("brackets", json!([1, 3, 3]))]), "brackets", "must ascend, found 3 before 3"),
+        (retention_with(&[("brackets", json!([-1]))]), "brackets[0]", "must be a whole number from 0, found -1"),
+        (retention_with(&[("brackets", json!([1])), ("periods", json!(4))]), "brackets", "leave out periods"),
+        (
+            retention_with(&[("brackets", json!([1, 3])), ("criterion", json!("streak"))]),
+            "brackets",
+            "go with the criterion on only, found streak",
+        ),
+        (retention_with(&[("measure", json!("sum"))]), "property", "is missing: the measure sum needs one"),
+        (retention_with(&[("property", json!("amount"))]), "property", "goes with the measures sum and avg only"),
+        (retention_with(&[("breakdown_match", json!(true))]), "breakdown_match", "needs a breakdown"),
     ] {
         assert_refused(&query, SpecErrorKind::Invalid, field, message);
     }
@@ -249,9 +269,19 @@ fn what_a_builder_says_reads_back_from_its_json() {
         .periods(6)
         .period_zero(PeriodZero::Returned)
         .min_occurrences(2);
+    let rolling = Retention::new("signup", "*")
+        .cohort(Cohort::FirstOfEvent)
+        .rolling()
+        .round_to(RoundTo::Hour)
+        .open()
+        .brackets([1, 3, 7])
+        .avg("amount")
+        .breakdown("plan")
+        .breakdown_match();
+    let streak = Retention::new("signup", "*").criterion(Criterion::Streak).sum("amount").week_start(WeekStart::Sunday);
     let mut query = Query::from(funnel);
     (query.as_of, query.strict_names, query.explain, query.timeout) = (Some(9), true, true, Some(hours(1)));
-    for query in [query, trend.into(), retention.into()] {
+    for query in [query, trend.into(), retention.into(), rolling.into(), streak.into()] {
         let written = serde_json::to_string(&query).expect("a query can be written");
         assert_eq!(Query::from_json(&written).as_ref(), Ok(&query), "{written}");
         assert_eq!(serde_json::from_str::<Query>(&written).expect("serde reads the same"), query);

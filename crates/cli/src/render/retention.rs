@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Style;
 use super::grid::{Grid, Shade};
-use super::words::{count, group, items, percent, text};
+use super::words::{amount, count, group, items, percent, text};
 
 /// From few to many.
 const SHADES: [Shade; 7] = [
@@ -21,6 +21,7 @@ pub(crate) fn retention(answer: &Value, titles: &[String], style: Style) -> Stri
     let periods = items(&answer["periods"]);
     let mut out = String::new();
     let mut incomplete = false;
+    let measured = answer["measure"].as_str().is_some_and(|measure| measure != "units");
     for part in items(&answer["groups"]) {
         let values = group(&part["breakdown"], titles.len());
         if !values.is_empty() {
@@ -28,7 +29,7 @@ pub(crate) fn retention(answer: &Value, titles: &[String], style: Style) -> Stri
                 titles.iter().zip(&values).map(|(title, value)| format!("{title} = {value}")).collect();
             out.push_str(&format!(" {}\n", named.join(", ")));
         }
-        out.push_str(&triangle(part, periods, style, &mut incomplete));
+        out.push_str(&triangle(part, periods, measured, style, &mut incomplete));
     }
     if incomplete {
         out.push_str(" * the period has not ended: left out of the average\n");
@@ -36,16 +37,21 @@ pub(crate) fn retention(answer: &Value, titles: &[String], style: Style) -> Stri
     out
 }
 
-fn share(row: &Value, period: usize) -> Option<f64> {
+/// What a cell shows: the share that came back, or the value of the measure.
+fn number(row: &Value, period: usize, measured: bool) -> Option<f64> {
     let size = row["size"].as_f64().filter(|size| *size > 0.0)?;
-    Some(row["values"].get(period)?.as_f64()? / size)
+    let value = row["values"].get(period)?.as_f64()?;
+    Some(if measured { value } else { value / size })
 }
 
-fn triangle(part: &Value, periods: &[Value], style: Style, incomplete: &mut bool) -> String {
+fn triangle(part: &Value, periods: &[Value], measured: bool, style: Style, incomplete: &mut bool) -> String {
     let rows = items(&part["rows"]);
+    let shown = |number: Option<f64>| if measured { amount(number) } else { percent(number) };
     // Period 0 is everybody unless asked otherwise, and would leave the others pale.
-    let shares = rows.iter().flat_map(|row| (1..periods.len()).filter_map(move |period| share(row, period)));
-    let most = shares.fold(0.0, f64::max);
+    let first = periods.iter().position(|period| measured || text(period) != "0").unwrap_or(0);
+    let numbers =
+        rows.iter().flat_map(|row| (first..periods.len()).filter_map(move |period| number(row, period, measured)));
+    let most = numbers.fold(0.0, f64::max);
     let open = rows.iter().any(|row| items(&row["complete"]).iter().any(|complete| complete == false));
     *incomplete |= open;
     // A blank in place of the star keeps the digits of a column below each other.
@@ -56,28 +62,27 @@ fn triangle(part: &Value, periods: &[Value], style: Style, incomplete: &mut bool
         let size = row["size"].as_u64().unwrap_or(0);
         let mut cells = vec![(text(&row["cohort"]).to_owned(), None), (count(size), None)];
         for period in 0..items(&row["values"]).len() {
-            let Some(share) = share(row, period) else {
+            let Some(number) = number(row, period, measured) else {
                 cells.push(("-".to_owned(), None));
                 continue;
             };
             let complete = row["complete"].get(period).and_then(Value::as_bool).unwrap_or(true);
             let mark = if complete { blank } else { "*" };
-            cells.push((format!("{}{mark}", percent(Some(share))), Some(shade(share, most))));
+            cells.push((format!("{}{mark}", shown(Some(number))), Some(shade(number, most))));
         }
         cells.resize(periods.len() + 2, (String::new(), None));
         grid.shaded_row(cells);
     }
-    for (name, shares) in [("weighted average", "weighted"), ("simple average", "simple")] {
-        let averages =
-            items(&part["average"][shares]).iter().map(|share| format!("{}{blank}", percent(share.as_f64())));
+    for (name, kind) in [("weighted average", "weighted"), ("simple average", "simple")] {
+        let averages = items(&part["average"][kind]).iter().map(|number| format!("{}{blank}", shown(number.as_f64())));
         grid.row([name.to_owned(), String::new()].into_iter().chain(averages));
     }
     grid.to_string()
 }
 
-fn shade(share: f64, most: f64) -> Shade {
+fn shade(number: f64, most: f64) -> Shade {
     let steps = SHADES.len() - 1;
-    let place = if most > 0.0 { (share / most * steps as f64).ceil() as usize } else { 0 };
+    let place = if most > 0.0 { (number.max(0.0) / most * steps as f64).ceil() as usize } else { 0 };
     SHADES[place.min(steps)]
 }
 
@@ -103,6 +108,20 @@ mod tests {
         assert_eq!(lines[3], " 2025-01-13           2  100.0 %*");
         assert_eq!(lines[4], " weighted average        100.0 %   25.0 %");
         assert!(lines[6].starts_with(" * the period has not ended"), "{shown}");
+    }
+
+    #[test]
+    fn measures_and_brackets_are_shown_as_they_are() {
+        let answer = json!({"measure": "sum", "periods": ["1-2", "3+"], "groups": [{"breakdown": null, "rows": [
+            {"cohort": "2025-01-06", "size": 4, "values": [12345.5, 10], "complete": [true, true]},
+            {"cohort": "2025-01-13", "size": 2, "values": [null], "complete": [false]}],
+            "average": {"weighted": [12345.5, 10], "simple": [12345.5, null]}}]});
+        let shown = retention(&answer, &[], Style::plain());
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[0], " cohort            size         1-2      3+", "{shown}");
+        assert_eq!(lines[2], " 2025-01-06           4  12,345.50   10.00", "{shown}");
+        assert_eq!(lines[3], " 2025-01-13           2          -", "{shown}");
+        assert_eq!(lines[5], " simple average          12,345.50       -", "{shown}");
     }
 
     #[test]

@@ -50,6 +50,19 @@ pub(crate) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0))
 }
 
+/// A number with two decimals and a comma between thousands; a dash for none.
+pub(crate) fn amount(number: Option<f64>) -> String {
+    let Some(number) = number else { return "-".to_owned() };
+    let hundredths = (number.abs() * 100.0).round();
+    // Beyond this there are no hundredths.
+    if hundredths >= 9e15 {
+        return format!("{number:e}");
+    }
+    let hundredths = hundredths as u64;
+    let sign = if number < 0.0 && hundredths > 0 { "-" } else { "" };
+    format!("{sign}{}.{:02}", count(hundredths / 100), hundredths % 100)
+}
+
 /// The breakdown values of a part of an answer, one text for each of `titles`.
 pub(crate) fn group(breakdown: &Value, titles: usize) -> Vec<String> {
     match breakdown.as_array() {
@@ -86,6 +99,12 @@ mod tests {
     #[test]
     fn thousands_are_set_apart() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn amounts_have_two_decimals() {
+        let amounts = [Some(1_234.567), Some(-0.5), Some(-0.001), Some(1e20), None].map(amount);
+        assert_eq!(amounts, ["1,234.57", "-0.50", "0.00", "1e20", "-"]);
     }
 
     #[test]

@@ -37,6 +37,14 @@ enum Found {
 }
 
 impl<C> ByUnit<C> {
+    /// What the events were found with, where they were read from decoded columns.
+    pub(super) fn local(&self) -> Option<&Local> {
+        match &self.found {
+            Found::Local(local, _) => Some(local),
+            Found::Scan(_) => None,
+        }
+    }
+
     pub(super) fn explain(&self) -> Explain {
         match &self.found {
             Found::Local(local, operator) => Explain::of_local(local, operator),
@@ -63,7 +71,7 @@ impl Engine {
                 let merged = local.merged(reading.scope.unit);
                 // Two ids of one person may have had the same event at one instant.
                 let sequences = needs.sequences || !merged.is_empty();
-                wants.reads = Reads { timestamps: true, sequences, ..Reads::default() };
+                wants.reads = Reads { timestamps: true, sequences, ..wants.reads };
                 let since = wants.selected.iter().map(|selected| selected.since_us).min().unwrap_or(i64::MIN);
                 let range = ResolvedRange { from_us: since, to_us: reading.until_us };
                 let (parts, work) = (local.parts()?, Work::new(self.threads()));

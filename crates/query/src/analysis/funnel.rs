@@ -176,6 +176,8 @@ struct Matching {
 }
 
 impl Core for Matching {
+    type Value = ();
+
     fn add_unit(&mut self, unit: u32, hits: &mut [Hit]) {
         if let Some(plain) = self.matcher.plain().filter(|_| self.aggregate.takes_times()) {
             if let Some(reached) = plain.match_unordered(hits) {

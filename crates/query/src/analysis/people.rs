@@ -84,6 +84,8 @@ struct Judge {
 }
 
 impl Core for Judge {
+    type Value = ();
+
     fn add_unit(&mut self, unit: u32, hits: &mut [Hit]) {
         self.counts.fill(0);
         for hit in hits {

@@ -59,6 +59,11 @@ impl Rows<'_> {
     pub(super) fn group(&self, row: usize) -> u32 {
         self.groups.get(row).copied().unwrap_or(0)
     }
+
+    /// The number of a row for the first property whose numbers are read; NaN where there is none.
+    pub(super) fn number(&self, row: usize) -> f64 {
+        self.numbers.first().and_then(|numbers| numbers.get(row)).copied().unwrap_or(f64::NAN)
+    }
 }
 
 /// Takes in the rows of one partition.

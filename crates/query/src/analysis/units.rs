@@ -9,22 +9,23 @@ use tokio::task::JoinSet;
 use super::run::joined;
 use super::scan::{EventScan, Rows, Sink};
 use crate::error::Result;
-use crate::spec::{Groups, Hit};
+use crate::spec::{Groups, Hit, HitValue};
 
 /// Units are dealt into this many ranges of equal width, or fewer: a range is sorted and done at a time.
 const RANGES: u32 = 256;
 /// Rows in one piece of memory: a range grows by pieces, and nothing is copied.
 const PIECE_ROWS: usize = 1_024;
 
-/// One event as it is collected; 28 bytes.
+/// One event as it is collected; 28 bytes, and its number where one is wanted.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, packed(4))]
-pub(crate) struct Row {
+pub(crate) struct Row<V> {
     pub(crate) timestamp: i64,
     pub(crate) sequence: u64,
     pub(crate) unit: u32,
     pub(crate) matches: u32,
     pub(crate) group: u32,
+    pub(crate) value: V,
 }
 
 /// How units are dealt into ranges.
@@ -52,24 +53,26 @@ impl Ranges {
     }
 }
 
-type Pieces = Vec<Vec<Row>>;
+type Pieces<V> = Vec<Vec<Row<V>>>;
+/// The rows of one range, with the number of the part that each piece is of, until a worker takes them.
+type RangeOfParts<V> = Mutex<Vec<(Pieces<V>, usize)>>;
 
 /// The rows of one partition, by range of units.
-pub(crate) struct Collector {
+pub(crate) struct Collector<V> {
     ranges: Ranges,
-    rows: Vec<Pieces>,
+    rows: Vec<Pieces<V>>,
     reservation: MemoryReservation,
 }
 
-impl Collector {
+impl<V: HitValue> Collector<V> {
     pub(crate) fn new(ranges: Ranges, pool: &Arc<dyn MemoryPool>) -> Self {
         let reservation = MemoryConsumer::new("events by unit").register(pool);
         Self { ranges, rows: vec![Pieces::new(); ranges.count], reservation }
     }
 
     /// Takes the rows of one batch.
-    pub(crate) fn push(&mut self, rows: impl ExactSizeIterator<Item = Row>) -> Result<()> {
-        self.reservation.try_grow(rows.len() * size_of::<Row>())?;
+    pub(crate) fn push(&mut self, rows: impl ExactSizeIterator<Item = Row<V>>) -> Result<()> {
+        self.reservation.try_grow(rows.len() * size_of::<Row<V>>())?;
         for row in rows {
             let range = (row.unit >> self.ranges.shift) as usize;
             if self.rows.len() <= range {
@@ -85,7 +88,7 @@ impl Collector {
     }
 }
 
-impl Sink for Collector {
+impl<V: HitValue> Sink for Collector<V> {
     fn take(&mut self, rows: &Rows<'_>) -> Result<()> {
         let times = rows.timestamps.iter().zip(rows.sequences);
         let whole = times.zip(rows.units.iter().zip(rows.matches)).enumerate();
@@ -95,23 +98,27 @@ impl Sink for Collector {
             unit: *unit,
             matches: *matches,
             group: rows.group(at),
+            value: V::of(rows.number(at)),
         }))
     }
 }
 
 /// Runs the scan and keeps its rows by unit, with the breakdown values of each part.
-pub(crate) async fn collect(scan: &EventScan, ranges: Ranges) -> Result<Vec<(Collector, Groups)>> {
+pub(crate) async fn collect<V: HitValue>(scan: &EventScan, ranges: Ranges) -> Result<Vec<(Collector<V>, Groups)>> {
     scan.run(|| Collector::new(ranges, scan.pool())).await
 }
 
 /// What a core needs to take in units and to be merged.
 pub(crate) trait Core: Send + 'static {
+    /// What it wants of the number that is read of an event.
+    type Value: HitValue;
+
     /// Takes in the events of `unit`. Those of one name come in the order of the log; [`in_order`] sorts all of them.
-    fn add_unit(&mut self, unit: u32, hits: &mut [Hit]);
+    fn add_unit(&mut self, unit: u32, hits: &mut [Hit<Self::Value>]);
 }
 
 /// Sorts the events of a unit by timestamp and sequence.
-pub(crate) fn in_order(hits: &mut [Hit]) -> &[Hit] {
+pub(crate) fn in_order<V>(hits: &mut [Hit<V>]) -> &[Hit<V>] {
     // Stable: where no sequences were read, events of one name and instant keep the order of the log.
     if !hits.is_sorted_by_key(|hit| (hit.timestamp, hit.sequence)) {
         hits.sort_by_key(|hit| (hit.timestamp, hit.sequence));
@@ -122,12 +129,12 @@ pub(crate) fn in_order(hits: &mut [Hit]) -> &[Hit] {
 /// Feeds every unit to one of several cores, and returns the cores. `parts` come with the numbers of their groups.
 pub(crate) async fn feed<C: Core>(
     ranges: Ranges,
-    parts: Vec<(Collector, Vec<u32>)>,
+    parts: Vec<(Collector<C::Value>, Vec<u32>)>,
     threads: usize,
     make: impl Fn() -> C,
 ) -> Result<Vec<C>> {
     let count = parts.iter().map(|(part, _)| part.rows.len()).max().unwrap_or(0);
-    let mut work: Vec<Mutex<Vec<(Pieces, usize)>>> = Vec::with_capacity(count);
+    let mut work: Vec<RangeOfParts<C::Value>> = Vec::with_capacity(count);
     work.resize_with(count, Mutex::default);
     let mut numbers = Vec::with_capacity(parts.len());
     let mut reservations = Vec::with_capacity(parts.len());
@@ -138,8 +145,9 @@ pub(crate) async fn feed<C: Core>(
         numbers.push(groups);
         reservations.push(collector.reservation);
     }
-    let shared = Arc::new(Shared { work, numbers, ranges, next: AtomicUsize::new(0), stopped: AtomicBool::new(false) });
-    let stop = StopOnDrop(Arc::clone(&shared));
+    let stop = StopOnDrop(Arc::new(AtomicBool::new(false)));
+    let stopped = Arc::clone(&stop.0);
+    let shared = Arc::new(Shared { work, numbers, ranges, next: AtomicUsize::new(0), stopped });
     let mut workers = JoinSet::new();
     for _ in 0..threads {
         let (shared, mut core) = (Arc::clone(&shared), make());
@@ -158,26 +166,26 @@ pub(crate) async fn feed<C: Core>(
 }
 
 /// What the workers share.
-struct Shared {
-    work: Vec<Mutex<Vec<(Pieces, usize)>>>,
+struct Shared<V> {
+    work: Vec<RangeOfParts<V>>,
     /// For each part, the numbers that its groups have in all parts together; empty without a breakdown.
     numbers: Vec<Vec<u32>>,
     ranges: Ranges,
     next: AtomicUsize,
-    stopped: AtomicBool,
+    stopped: Arc<AtomicBool>,
 }
 
 /// Ends the workers when the query is dropped.
-struct StopOnDrop(Arc<Shared>);
+struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.stopped.store(true, Ordering::Relaxed);
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
-impl Shared {
-    fn work_off<C: Core>(&self, core: &mut C) {
+impl<V: HitValue> Shared<V> {
+    fn work_off<C: Core<Value = V>>(&self, core: &mut C) {
         let mut sorter = Sorter::default();
         while !self.stopped.load(Ordering::Relaxed) {
             let at = self.next.fetch_add(1, Ordering::Relaxed);
@@ -192,14 +200,14 @@ impl Shared {
 
 /// Sorts the rows of one range: by counting into units, then each unit by itself.
 #[derive(Default)]
-struct Sorter {
+struct Sorter<V> {
     /// Where each unit's rows end.
     ends: Vec<usize>,
-    hits: Vec<Hit>,
+    hits: Vec<Hit<V>>,
 }
 
-impl Sorter {
-    fn sort(&mut self, pieces: &[(Pieces, usize)], numbers: &[Vec<u32>], ranges: Ranges) {
+impl<V: HitValue> Sorter<V> {
+    fn sort(&mut self, pieces: &[(Pieces<V>, usize)], numbers: &[Vec<u32>], ranges: Ranges) {
         let mask = ranges.width() - 1;
         let rows = || pieces.iter().flat_map(|(pieces, part)| pieces.iter().flatten().map(move |row| (row, *part)));
         self.ends.clear();
@@ -215,20 +223,20 @@ impl Sorter {
             *end = start;
             start += count;
         }
-        let empty = Hit { timestamp: 0, sequence: 0, matches: 0, group: 0 };
         self.hits.clear();
-        self.hits.resize(total, empty);
+        self.hits.resize(total, Hit::default());
         for (row, part) in rows() {
             let group = row.group as usize;
             let group = numbers.get(part).and_then(|numbers| numbers.get(group)).copied().unwrap_or(0);
             let place = &mut self.ends[row.unit as usize & mask];
-            self.hits[*place] = Hit { timestamp: row.timestamp, sequence: row.sequence, matches: row.matches, group };
+            let Row { timestamp, sequence, matches, value, .. } = *row;
+            self.hits[*place] = Hit { timestamp, sequence, matches, group, value };
             *place += 1;
         }
     }
 
     /// Gives the hits of each unit to `take`, with its place in the range.
-    fn units(&mut self, mut take: impl FnMut(u32, &mut [Hit])) {
+    fn units(&mut self, mut take: impl FnMut(u32, &mut [Hit<V>])) {
         let mut rest = self.hits.as_mut_slice();
         let mut start = 0;
         for (place, end) in (0..).zip(&self.ends) {
@@ -252,13 +260,15 @@ mod tests {
     struct Keep(Vec<(u32, Vec<Hit>)>);
 
     impl Core for Keep {
+        type Value = ();
+
         fn add_unit(&mut self, unit: u32, hits: &mut [Hit]) {
             self.0.push((unit, in_order(hits).to_vec()));
         }
     }
 
-    fn row(unit: u32, timestamp: i64, sequence: u64, group: u32) -> Row {
-        Row { timestamp, sequence, unit, matches: 1, group }
+    fn row(unit: u32, timestamp: i64, sequence: u64, group: u32) -> Row<()> {
+        Row { timestamp, sequence, unit, matches: 1, group, value: () }
     }
 
     #[tokio::test]
@@ -289,7 +299,7 @@ mod tests {
     fn rows_beyond_the_pool_are_refused() {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100));
         let mut collector = Collector::new(Ranges::new(1), &pool);
-        let rows: Vec<Row> = (0..10).map(|at| row(0, at, 0, 0)).collect();
+        let rows: Vec<Row<()>> = (0..10).map(|at| row(0, at, 0, 0)).collect();
         let error = collector.push(rows.into_iter()).expect_err("it does not fit");
         assert_eq!(error.kind(), crate::ErrorKind::Full);
     }

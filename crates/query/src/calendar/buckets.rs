@@ -39,6 +39,9 @@ pub struct Buckets {
     borders: Vec<i64>,
     labels: Vec<String>,
     buckets_per_us: f64,
+    interval: Interval,
+    zone: TimeZone,
+    week_start: WeekStart,
 }
 
 impl Buckets {
@@ -60,7 +63,15 @@ impl Buckets {
                 _ => cut.by_date(interval, zone, week_start)?,
             }
         }
-        Ok(cut.finish())
+        Ok(cut.finish(interval, zone.clone(), week_start))
+    }
+
+    /// The same buckets and those that follow until `to_us`; none where there are none.
+    pub(crate) fn extended(&self, to_us: i64) -> Result<Self, SpecError> {
+        if self.is_empty() || to_us <= self.range.to_us {
+            return Ok(self.clone());
+        }
+        Self::new(ResolvedRange { to_us, ..self.range }, self.interval, &self.zone, self.week_start)
     }
 
     /// The range that was cut.
@@ -179,11 +190,11 @@ impl Cut {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "only a first guess is made of it")]
-    fn finish(self) -> Buckets {
+    fn finish(self, interval: Interval, zone: TimeZone, week_start: WeekStart) -> Buckets {
         let Self { range, borders, labels } = self;
         let length = borders.last().zip(borders.first()).map_or(1, |(last, first)| last - first);
         let buckets_per_us = labels.len() as f64 / length as f64;
-        Buckets { range, borders, labels, buckets_per_us }
+        Buckets { range, borders, labels, buckets_per_us, interval, zone, week_start }
     }
 }
 

@@ -122,7 +122,7 @@ impl AggregateUDFImpl for WindowFunnel {
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(History::fields(args.name))
+        Ok(History::<()>::fields(args.name))
     }
 }
 
@@ -137,7 +137,7 @@ impl Accumulator for Reached {
         let [_, timestamps, conditions @ ..] = values else {
             return exec_err!("too few arguments: {}", values.len());
         };
-        self.history.add(&Columns { timestamps, sequences: None, texts: None, conditions })
+        self.history.add(&Columns { timestamps, sequences: None, texts: None, numbers: None, conditions })
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
@@ -232,7 +232,7 @@ impl AggregateUDFImpl for FunnelAttempts {
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(History::fields(args.name))
+        Ok(History::<()>::fields(args.name))
     }
 }
 
@@ -247,7 +247,13 @@ impl Accumulator for Attempts {
         let [_, text, timestamps, sequences, conditions @ ..] = values else {
             return exec_err!("too few arguments: {}", values.len());
         };
-        self.history.add(&Columns { timestamps, sequences: Some(sequences), texts: Some(text), conditions })
+        self.history.add(&Columns {
+            timestamps,
+            sequences: Some(sequences),
+            texts: Some(text),
+            numbers: None,
+            conditions,
+        })
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {

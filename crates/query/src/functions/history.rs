@@ -6,21 +6,21 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
-    DataType, Field, FieldRef, Int64Type, TimeUnit, TimestampMicrosecondType, UInt32Type, UInt64Type,
+    DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt32Type, UInt64Type,
 };
 use datafusion::common::utils::SingleRowListArrayBuilder;
 use datafusion::common::{Result, ScalarValue, exec_err, internal_err};
 use hashbrown::HashMap;
 
-use crate::spec::Hit;
+use crate::spec::{Hit, HitValue};
 
 /// Most conditions of an aggregate: each is a bit.
 pub(super) const MAX_CONDITIONS: usize = 32;
 
 /// The rows of one unit that match a condition.
 #[derive(Debug, Default)]
-pub(super) struct History {
-    hits: Vec<Hit>,
+pub(super) struct History<V = ()> {
+    hits: Vec<Hit<V>>,
     /// The texts; the group of a hit is the place of its own.
     texts: Vec<String>,
     places: HashMap<String, u32, foldhash::fast::RandomState>,
@@ -32,6 +32,8 @@ pub(super) struct Columns<'a> {
     /// Without them rows of one instant stand in no order.
     pub(super) sequences: Option<&'a ArrayRef>,
     pub(super) texts: Option<&'a ArrayRef>,
+    /// For a history that keeps them.
+    pub(super) numbers: Option<&'a ArrayRef>,
     pub(super) conditions: &'a [ArrayRef],
 }
 
@@ -46,7 +48,7 @@ pub(super) fn check_types(function: &str, timestamp: &DataType, conditions: &[Da
     }
 }
 
-impl History {
+impl<V: HitValue> History<V> {
     /// Takes in the rows that match a condition; those without a timestamp match none.
     pub(super) fn add(&mut self, columns: &Columns<'_>) -> Result<()> {
         if columns.conditions.len() > MAX_CONDITIONS {
@@ -64,6 +66,8 @@ impl History {
         }
         let sequences = columns.sequences.map(|array| cast(array, &DataType::UInt64)).transpose()?;
         let texts = columns.texts.map(|array| cast(array, &DataType::Utf8)).transpose()?;
+        let numbers = columns.numbers.map(|array| cast(array, &DataType::Float64)).transpose()?;
+        let numbers = numbers.as_ref().map(|array| array.as_primitive::<Float64Type>());
         for (row, matches) in matches.into_iter().enumerate().filter(|(_, matches)| *matches != 0) {
             if timestamps.is_null(row) {
                 continue;
@@ -73,7 +77,8 @@ impl History {
                 Some(texts) => self.place(texts.as_string::<i32>().value(row)),
                 None => 0,
             };
-            self.hits.push(Hit { timestamp: timestamps.value(row), sequence, matches, group });
+            let number = numbers.filter(|array| array.is_valid(row)).map_or(f64::NAN, |array| array.value(row));
+            self.hits.push(Hit { timestamp: timestamps.value(row), sequence, matches, group, value: V::of(number) });
         }
         Ok(())
     }
@@ -89,7 +94,7 @@ impl History {
     }
 
     /// The rows, by timestamp and sequence.
-    pub(super) fn in_order(&mut self) -> &[Hit] {
+    pub(super) fn in_order(&mut self) -> &[Hit<V>] {
         self.hits.sort_by_key(|hit| (hit.timestamp, hit.sequence));
         &self.hits
     }
@@ -106,7 +111,7 @@ impl History {
 
     pub(super) fn size(&self) -> usize {
         let texts: usize = self.texts.iter().map(|text| 2 * (text.capacity() + size_of::<String>()) + 8).sum();
-        size_of::<Self>() + self.hits.capacity() * size_of::<Hit>() + texts
+        size_of::<Self>() + self.hits.capacity() * size_of::<Hit<V>>() + texts
     }
 
     /// The columns of its state.
@@ -115,31 +120,37 @@ impl History {
             let item = Arc::new(Field::new_list_field(of, true));
             Arc::new(Field::new(format!("{name}[{what}]"), DataType::List(item), true))
         };
-        vec![
+        let mut fields = vec![
             list("timestamps", DataType::Int64),
             list("sequences", DataType::UInt64),
             list("matches", DataType::UInt32),
             list("groups", DataType::UInt32),
             list("texts", DataType::Utf8),
-        ]
+        ];
+        fields.extend(V::IS_NUMBER.then(|| list("numbers", DataType::Float64)));
+        fields
     }
 
     pub(super) fn state(&self) -> Vec<ScalarValue> {
-        use datafusion::arrow::array::{Int64Array, StringArray, UInt32Array, UInt64Array};
+        use datafusion::arrow::array::{Float64Array, Int64Array, StringArray, UInt32Array, UInt64Array};
         let hits = || self.hits.iter();
-        vec![
+        let mut state = vec![
             list(Arc::new(Int64Array::from_iter_values(hits().map(|hit| hit.timestamp)))),
             list(Arc::new(UInt64Array::from_iter_values(hits().map(|hit| hit.sequence)))),
             list(Arc::new(UInt32Array::from_iter_values(hits().map(|hit| hit.matches)))),
             list(Arc::new(UInt32Array::from_iter_values(hits().map(|hit| hit.group)))),
             list(Arc::new(StringArray::from_iter_values(self.texts.iter()))),
-        ]
+        ];
+        if V::IS_NUMBER {
+            state.push(list(Arc::new(Float64Array::from_iter_values(hits().map(|hit| hit.value.number())))));
+        }
+        state
     }
 
     /// Takes in states.
     pub(super) fn merge(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let [timestamps, sequences, matches, groups, texts] = states else {
-            return internal_err!("a history has five columns, found {}", states.len());
+        let [timestamps, sequences, matches, groups, texts, numbers @ ..] = states else {
+            return internal_err!("a history has five columns or more, found {}", states.len());
         };
         let list = |array: &ArrayRef, row: usize| -> ArrayRef { array.as_list::<i32>().value(row) };
         for row in 0..timestamps.len() {
@@ -154,9 +165,14 @@ impl History {
             let orders = sequences.as_primitive::<UInt64Type>().values().iter();
             let bits = matches.as_primitive::<UInt32Type>().values().iter();
             let own = groups.as_primitive::<UInt32Type>().values().iter();
-            for (((timestamp, sequence), matches), group) in times.zip(orders).zip(bits).zip(own) {
+            let numbers = numbers.first().map(|numbers| list(numbers, row));
+            let numbers = numbers.as_ref().map_or(&[][..], |array| array.as_primitive::<Float64Type>().values());
+            let numbers = numbers.iter().copied().chain(std::iter::repeat(f64::NAN));
+            for ((((timestamp, sequence), matches), group), number) in times.zip(orders).zip(bits).zip(own).zip(numbers)
+            {
                 let group = places.get(*group as usize).copied().unwrap_or(0);
-                self.hits.push(Hit { timestamp: *timestamp, sequence: *sequence, matches: *matches, group });
+                let (timestamp, sequence, matches) = (*timestamp, *sequence, *matches);
+                self.hits.push(Hit { timestamp, sequence, matches, group, value: V::of(number) });
             }
         }
         Ok(())

@@ -23,7 +23,7 @@ pub(crate) use calendar::{CALENDAR_BUCKET, word_of};
 pub(crate) use funnel::{FUNNEL_ATTEMPTS, question as funnel_question};
 pub(crate) use profile::{PROFILE, PROFILE_AT};
 pub(crate) use prop::PROP;
-pub(crate) use retention::{RETENTION_CELLS, question as retention_question};
+pub(crate) use retention::{RETENTION_CELLS, cells_type as retention_cells_type, question as retention_question};
 pub(crate) use sum::EXACT_SUM;
 pub(crate) use values::{BREAKDOWN_VALUES, PROPERTY_NUMBER, name_literal, read_values};
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, AsArray, BooleanArray, ListBuilder, StringBuilder, StructBuilder, UInt32Builder, UInt64Builder,
+    ArrayRef, AsArray, BooleanArray, Float64Array, ListArray, StringArray, StructArray, UInt32Array, UInt64Array,
 };
+use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, UInt32Type};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, internal_err};
@@ -16,7 +17,8 @@ use serde_json::{Value, json};
 use super::history::{Columns, History, MAX_CONDITIONS, check_types, list};
 use super::last::Last;
 use crate::calendar::{Buckets, ResolvedRange, TimeZone};
-use crate::retention::{Grid, Retention};
+use crate::retention::{Grid, Retention, ReturnMeasure};
+use crate::spec::Scope;
 
 /// Name of the function that tells the cohorts of a unit.
 pub(crate) const RETENTION_CELLS: &str = "retention_cells";
@@ -25,7 +27,7 @@ const RETENTION: &str = "retention";
 /// The functions to register.
 pub(super) fn aggregates() -> [AggregateUDF; 2] {
     let signature = || Signature::variadic_any(Volatility::Immutable);
-    let cells = RetentionCells { signature: Signature::any(6, Volatility::Immutable), last: Last::default() };
+    let cells = RetentionCells { signature: Signature::any(8, Volatility::Immutable), last: Last::default() };
     [AggregateUDF::from(Conditions { signature: signature() }), AggregateUDF::from(cells)]
 }
 
@@ -97,31 +99,28 @@ impl Accumulator for Held {
     }
 }
 
-/// `retention_cells(question, text, timestamp, sequence, start, return)`: for each cohort of the unit its bucket, the text of its start and, by period, whether it
-/// came back. The question is what [`question`] writes.
+/// `retention_cells(question, text, timestamp, sequence, number, start, return, first)`: for each cohort of the unit its bucket, the text of its start and, by column, whether
+/// it came back and, for a measure, the sum of the numbers of its return events, what was lost of it by rounding, and how many there are. The question is what [`question`] writes.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct RetentionCells {
     signature: Signature,
-    last: Last<Grid>,
+    last: Last<Grid<f64>>,
 }
 
 /// What [`RETENTION_CELLS`] has to know of a question.
 pub(crate) fn question(retention: &Retention, range: ResolvedRange, zone: &TimeZone, now_us: i64) -> Result<String> {
     let plain = Retention {
-        interval: retention.interval,
-        week_start: retention.week_start,
-        cohort: retention.cohort,
-        period_zero: retention.period_zero,
-        periods: retention.periods,
-        min_occurrences: retention.min_occurrences,
-        ..Retention::new("*", "*")
+        start: "*".into(),
+        returning: "*".into(),
+        scope: Scope { breakdown: retention.scope.breakdown.clone(), ..Scope::default() },
+        ..retention.clone()
     };
     let plain = serde_json::to_value(&plain).map_err(|error| exec_datafusion_err!("{error}"))?;
     let all = json!({"retention": plain, "from_us": range.from_us, "to_us": range.to_us, "time_zone": zone.name(), "now_us": now_us});
     Ok(all.to_string())
 }
 
-fn grid_of(question: &str) -> Result<Grid> {
+fn grid_of(question: &str) -> Result<Grid<f64>> {
     let wrong = || exec_datafusion_err!("{question:?} is no question of {RETENTION_CELLS}");
     let read: Value = serde_json::from_str(question).map_err(|_| wrong())?;
     let number = |name: &str| read[name].as_i64().ok_or_else(wrong);
@@ -134,13 +133,24 @@ fn grid_of(question: &str) -> Result<Grid> {
     grid.map_err(|error| exec_datafusion_err!("{error}"))
 }
 
+/// The lists of a cohort: an element for each column; those of a measure are empty without one.
+const LISTS: [(&str, DataType); 4] = [
+    ("returned", DataType::UInt64),
+    ("sums", DataType::Float64),
+    ("lost", DataType::Float64),
+    ("numbers", DataType::UInt64),
+];
+
 fn cell_fields() -> Fields {
-    let returned = DataType::List(Arc::new(Field::new_list_field(DataType::UInt64, true)));
-    Fields::from(vec![
-        Field::new("cohort", DataType::UInt32, true),
-        Field::new("value", DataType::Utf8, true),
-        Field::new("returned", returned, true),
-    ])
+    let own = [Field::new("cohort", DataType::UInt32, true), Field::new("value", DataType::Utf8, true)];
+    let lists =
+        LISTS.map(|(name, of)| Field::new(name, DataType::List(Arc::new(Field::new_list_field(of, true))), true));
+    own.into_iter().chain(lists).collect()
+}
+
+/// What [`RETENTION_CELLS`] gives.
+pub(crate) fn cells_type() -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(DataType::Struct(cell_fields()), true)))
 }
 
 impl AggregateUDFImpl for RetentionCells {
@@ -153,7 +163,7 @@ impl AggregateUDFImpl for RetentionCells {
     }
 
     fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
-        Ok(DataType::List(Arc::new(Field::new_list_field(DataType::Struct(cell_fields()), true))))
+        Ok(cells_type())
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
@@ -165,41 +175,52 @@ impl AggregateUDFImpl for RetentionCells {
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(History::fields(args.name))
+        Ok(History::<f64>::fields(args.name))
     }
 }
 
 #[derive(Debug)]
 struct Cells {
-    empty: Arc<Grid>,
-    history: History,
+    empty: Arc<Grid<f64>>,
+    history: History<f64>,
 }
 
 impl Accumulator for Cells {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let [_, text, timestamps, sequences, conditions @ ..] = values else {
+        let [_, text, timestamps, sequences, numbers, conditions @ ..] = values else {
             return exec_err!("too few arguments: {}", values.len());
         };
-        self.history.add(&Columns { timestamps, sequences: Some(sequences), texts: Some(text), conditions })
+        let (sequences, texts, numbers) = (Some(sequences), Some(text), Some(numbers));
+        self.history.add(&Columns { timestamps, sequences, texts, numbers, conditions })
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let mut grid = Grid::clone(&self.empty);
         grid.add_unit(self.history.in_order());
-        let mut cells = StructBuilder::from_fields(cell_fields(), 0);
-        for (group, bucket, returned) in grid.cohorts() {
-            let wrong = || exec_datafusion_err!("invariant: a cell has three columns");
-            let bucket = u32::try_from(bucket).map_err(|_| wrong())?;
-            cells.field_builder::<UInt32Builder>(0).ok_or_else(wrong)?.append_value(bucket);
-            cells.field_builder::<StringBuilder>(1).ok_or_else(wrong)?.append_value(self.history.text(group));
-            let list = cells.field_builder::<ListBuilder<Box<dyn datafusion::arrow::array::ArrayBuilder>>>(2);
-            let list = list.ok_or_else(wrong)?;
-            let values = list.values().as_any_mut().downcast_mut::<UInt64Builder>().ok_or_else(wrong)?;
-            values.append_slice(returned);
-            list.append(true);
-            cells.append(true);
-        }
-        Ok(list(Arc::new(cells.finish())))
+        let cohorts: Vec<_> = grid.cohorts().collect();
+        let row = |row: usize| u32::try_from(row).map_err(|_| exec_datafusion_err!("cohort {row} is beyond 2^32"));
+        let rows = cohorts.iter().map(|(_, at, _)| row(*at)).collect::<Result<Vec<u32>>>()?;
+        let texts = cohorts.iter().map(|(group, ..)| self.history.text(*group));
+        let cells = || cohorts.iter().flat_map(|(.., cells)| cells.iter());
+        let measured = grid.measure() != ReturnMeasure::Units;
+        let totals = || cells().filter(|_| measured).map(|cell| cell.total);
+        let of = |length: usize| if measured { length } else { 0 };
+        let lengths: Vec<usize> = cohorts.iter().map(|(.., cells)| cells.len()).collect();
+        let list = |values: ArrayRef, lengths: Vec<usize>| -> ArrayRef {
+            let field = Arc::new(Field::new_list_field(values.data_type().clone(), true));
+            Arc::new(ListArray::new(field, OffsetBuffer::from_lengths(lengths), values, None))
+        };
+        let measured_lengths = || lengths.iter().map(|length| of(*length)).collect::<Vec<usize>>();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt32Array::from(rows)),
+            Arc::new(StringArray::from_iter_values(texts)),
+            list(Arc::new(UInt64Array::from_iter_values(cells().map(|cell| cell.units))), lengths.clone()),
+            list(Arc::new(Float64Array::from_iter_values(totals().map(|mean| mean.sum.parts().0))), measured_lengths()),
+            list(Arc::new(Float64Array::from_iter_values(totals().map(|mean| mean.sum.parts().1))), measured_lengths()),
+            list(Arc::new(UInt64Array::from_iter_values(totals().map(|mean| mean.count))), measured_lengths()),
+        ];
+        let structs = StructArray::try_new(cell_fields(), columns, None)?;
+        Ok(super::history::list(Arc::new(structs)))
     }
 
     fn size(&self) -> usize {

@@ -55,7 +55,7 @@ impl AggregateUDFImpl for Sequence {
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(History::fields(args.name))
+        Ok(History::<()>::fields(args.name))
     }
 }
 
@@ -71,7 +71,7 @@ impl Accumulator for Followed {
         let [_, timestamps, sequences, conditions @ ..] = values else {
             return exec_err!("too few arguments: {}", values.len());
         };
-        self.history.add(&Columns { timestamps, sequences: Some(sequences), texts: None, conditions })
+        self.history.add(&Columns { timestamps, sequences: Some(sequences), texts: None, numbers: None, conditions })
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {

@@ -55,7 +55,7 @@ pub(crate) struct Past {
 /// let range = ResolvedRange { from_us: 0, to_us: 3 * day_us };
 /// let buckets = Arc::new(Buckets::new(range, Interval::Day, &utc, WeekStart::Monday)?);
 /// let mut states = States::new(&Lifecycle::new("view"), buckets, &utc)?;
-/// let hit = |day: i64, sequence| Hit { timestamp: day * day_us, sequence, matches: 1, group: 0 };
+/// let hit = |day: i64, sequence| Hit { timestamp: day * day_us, sequence, matches: 1, group: 0, value: () };
 /// states.add_unit(&[hit(-1, 1), hit(0, 2), hit(2, 4)]);
 /// let counts = states.finish();
 /// assert_eq!((counts.new, counts.returning), (vec![0, 0, 0], vec![1, 0, 0]));

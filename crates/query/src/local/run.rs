@@ -170,6 +170,11 @@ impl Run {
         }
     }
 
+    /// The number of a row for the first property whose numbers are read; NaN where there is none.
+    pub(crate) fn number(&self, row: usize) -> f64 {
+        self.numbers.first().and_then(|numbers| numbers.get(row)).copied().unwrap_or(f64::NAN)
+    }
+
     /// Its rows about subjects in `subjects`.
     pub(crate) fn rows_of(&self, subjects: &Range<u32>) -> Range<usize> {
         if self.bounds.1 < subjects.start || self.bounds.0 >= subjects.end {

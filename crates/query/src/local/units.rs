@@ -10,7 +10,7 @@ use super::run::{Matches, Run, RunGroups, Runs};
 use super::work::Work;
 use crate::analysis::{Core, Row};
 use crate::error::Result;
-use crate::spec::Hit;
+use crate::spec::{Hit, HitValue};
 
 /// Rows that are taken together, nearly: they stay in a core's cache.
 const STRETCH_ROWS: usize = 32_768;
@@ -75,7 +75,7 @@ pub(crate) async fn feed_runs<C: Core>(
         reservation: MemoryConsumer::new("events of some units").register(pool),
     };
     let piece = move |feeder: &mut Feeder<C>, at: usize| {
-        let others: Vec<&[Row]> = moved.iter().map(|moved| moved.of(at)).collect();
+        let others: Vec<&[Row<C::Value>]> = moved.iter().map(|moved| moved.of(at)).collect();
         feeder.take(&runs, &others, &stretches.subjects(at), &merged, needs)
     };
     let feeders = work.each(stretches.count(), small, feeder, piece).await?;
@@ -83,31 +83,31 @@ pub(crate) async fn feed_runs<C: Core>(
 }
 
 /// The rows of subjects who are counted as another, with that one's stretch: what one thread found.
-struct Moved {
-    by_stretch: Vec<Vec<Row>>,
+struct Moved<V> {
+    by_stretch: Vec<Vec<Row<V>>>,
     reservation: MemoryReservation,
 }
 
-impl Moved {
-    fn of(&self, stretch: usize) -> &[Row] {
+impl<V> Moved<V> {
+    fn of(&self, stretch: usize) -> &[Row<V>] {
         self.by_stretch.get(stretch).map_or(&[], Vec::as_slice)
     }
 }
 
 /// Finds the rows that belong to other stretches than their subjects'.
-async fn move_rows(
+async fn move_rows<V: HitValue>(
     runs: &Arc<Runs>,
     stretches: Stretches,
     merged: &Merged,
     (pool, work): (&Arc<dyn MemoryPool>, Work),
-) -> Result<Vec<Moved>> {
+) -> Result<Vec<Moved<V>>> {
     let make = || Moved {
         by_stretch: vec![Vec::new(); stretches.count()],
         reservation: MemoryConsumer::new("events of merged units").register(pool),
     };
     let (runs, merged) = (Arc::clone(runs), merged.clone());
     let (count, small) = (runs.runs.len(), runs.rows() < STRETCH_ROWS);
-    let piece = move |moved: &mut Moved, at: usize| {
+    let piece = move |moved: &mut Moved<V>, at: usize| {
         let run = &runs.runs[at];
         let mut rows = 0;
         for (row, subject) in run.subjects.iter().enumerate() {
@@ -119,33 +119,32 @@ async fn move_rows(
                 unit,
                 matches: run.matches.of(row),
                 group: run.groups.of(row),
+                value: V::of(run.number(row)),
             });
         }
-        Ok(moved.reservation.try_grow(rows * size_of::<Row>())?)
+        Ok(moved.reservation.try_grow(rows * size_of::<Row<V>>())?)
     };
     work.each(count, small, make, piece).await
 }
 
 /// One thread's part of it.
-struct Feeder<C> {
+struct Feeder<C: Core> {
     core: C,
     /// Where the rows of each subject of the stretch end.
     ends: Vec<u32>,
     /// Which subjects of the stretch match what is needed.
     wanted: Vec<bool>,
-    hits: Vec<Hit>,
+    hits: Vec<Hit<C::Value>>,
     /// Of `hits`.
     reservation: MemoryReservation,
 }
-
-const NO_HIT: Hit = Hit { timestamp: 0, sequence: 0, matches: 0, group: 0 };
 
 impl<C: Core> Feeder<C> {
     /// Takes the rows about `subjects`, and those of others who are counted as one of them.
     fn take(
         &mut self,
         runs: &Runs,
-        others: &[&[Row]],
+        others: &[&[Row<C::Value>]],
         subjects: &Range<u32>,
         merged: &Merged,
         needs: u32,
@@ -207,8 +206,8 @@ impl<C: Core> Feeder<C> {
         let total = total as usize;
         // What was there before is written over.
         if self.hits.len() < total {
-            self.reservation.try_resize(total * size_of::<Hit>())?;
-            self.hits.resize(total, NO_HIT);
+            self.reservation.try_resize(total * size_of::<Hit<C::Value>>())?;
+            self.hits.resize(total, Hit::default());
         }
         for (at, rows) in &own {
             let run = &runs.runs[*at];
@@ -224,9 +223,9 @@ impl<C: Core> Feeder<C> {
         for row in others.iter().copied().flatten() {
             let place = (row.unit - subjects.start) as usize;
             if self.wanted[place] {
-                let Row { timestamp, sequence, matches, group, .. } = *row;
+                let Row { timestamp, sequence, matches, group, value, .. } = *row;
                 let end = &mut self.ends[place];
-                self.hits[*end as usize] = Hit { timestamp, sequence, matches, group };
+                self.hits[*end as usize] = Hit { timestamp, sequence, matches, group, value };
                 *end += 1;
             }
         }
@@ -254,7 +253,9 @@ impl<C: Core> Feeder<C> {
             let (matches, group) = of(rows.start + at);
             let end = &mut self.ends[place];
             let sequence = sequences.get(at).copied().unwrap_or(0);
-            self.hits[*end as usize] = Hit { timestamp: *timestamp, sequence, matches, group };
+            let value =
+                if C::Value::IS_NUMBER { C::Value::of(run.number(rows.start + at)) } else { C::Value::default() };
+            self.hits[*end as usize] = Hit { timestamp: *timestamp, sequence, matches, group, value };
             *end += 1;
         }
     }

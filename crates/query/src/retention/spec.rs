@@ -3,45 +3,11 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::words::{Cohort, Criterion, PeriodClock, PeriodZero, ReturnMeasure, Returns, RoundTo};
 use crate::{
     calendar::{Interval, WeekStart},
-    spec::{
-        EventNames, Fields, FromJson, Known, Later, Place, SCOPE_FIELDS, Scope, Selector, SpecError, Word,
-        scope_builders,
-    },
+    spec::{EventNames, Fields, FromJson, Known, Place, SCOPE_FIELDS, Scope, Selector, SpecError, scope_builders},
 };
-
-/// Which units belong to the cohort of a bucket.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cohort {
-    /// Those whose first ever start event, in all history, lies in the bucket.
-    #[default]
-    FirstTime,
-    /// Those with any start event in the bucket; a unit belongs to as many cohorts as it has such buckets.
-    Recurring,
-}
-
-impl Word for Cohort {
-    const BUILT: &'static [(&'static str, Self)] = &[("first_time", Self::FirstTime), ("recurring", Self::Recurring)];
-    const LATER: &'static [&'static str] = &["first_of_event", "first_ever", "first_in_range"];
-}
-
-/// What period 0 shows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PeriodZero {
-    /// The size of the cohort.
-    #[default]
-    CohortSize,
-    /// Those with a return in the same period as the start.
-    Returned,
-}
-
-impl Word for PeriodZero {
-    const BUILT: &'static [(&'static str, Self)] = &[("cohort_size", Self::CohortSize), ("returned", Self::Returned)];
-    const LATER: &'static [&'static str] = &[];
-}
 
 /// Cohorts by the calendar bucket of a start event, and how many of each come back in later buckets.
 ///
@@ -86,9 +52,33 @@ pub struct Retention {
     /// What period 0 shows.
     #[serde(skip_serializing_if = "is_default")]
     pub period_zero: PeriodZero,
+    /// What the periods of a unit are.
+    #[serde(skip_serializing_if = "is_default")]
+    pub clock: PeriodClock,
+    /// What the times of start and return are floored to, with the rolling clock only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round_to: Option<RoundTo>,
+    /// Which returns are read.
+    #[serde(skip_serializing_if = "is_default")]
+    pub returns: Returns,
+    /// In which periods a return is wanted for a column.
+    #[serde(skip_serializing_if = "is_default")]
+    pub criterion: Criterion,
+    /// Where columns of several periods begin, ascending: each ends where the next begins, and the last never; without any a column is a period.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub brackets: Vec<usize>,
     /// How many return events a period needs; 1 by default.
     #[serde(skip_serializing_if = "is_one")]
     pub min_occurrences: u64,
+    /// What a cell tells.
+    #[serde(skip_serializing_if = "is_default")]
+    pub measure: ReturnMeasure,
+    /// The property that a measure other than units is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub property: Option<String>,
+    /// Whether a return must have the breakdown value of its start.
+    #[serde(skip_serializing_if = "is_false")]
+    pub breakdown_match: bool,
     /// What all analyses share.
     #[serde(flatten)]
     pub scope: Scope,
@@ -101,6 +91,11 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
 fn is_one(value: &u64) -> bool {
     *value == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Retention {
@@ -117,7 +112,15 @@ impl Retention {
             periods: None,
             cohort: Cohort::default(),
             period_zero: PeriodZero::default(),
+            clock: PeriodClock::default(),
+            round_to: None,
+            returns: Returns::default(),
+            criterion: Criterion::default(),
+            brackets: Vec::new(),
             min_occurrences: 1,
+            measure: ReturnMeasure::default(),
+            property: None,
+            breakdown_match: false,
             scope: Scope::default(),
         }
     }
@@ -169,8 +172,73 @@ impl Retention {
 
     /// Makes a unit belong to the cohort of every bucket in which it did the start event.
     #[must_use]
-    pub fn recurring(mut self) -> Self {
-        self.cohort = Cohort::Recurring;
+    pub fn recurring(self) -> Self {
+        self.cohort(Cohort::Recurring)
+    }
+
+    /// Chooses which units belong to a cohort.
+    #[must_use]
+    pub fn cohort(mut self, cohort: Cohort) -> Self {
+        self.cohort = cohort;
+        self
+    }
+
+    /// Counts periods from each unit's own start event: spans of 1 hour, 24 hours, 7 days or 30 days.
+    #[must_use]
+    pub fn rolling(mut self) -> Self {
+        self.clock = PeriodClock::Rolling;
+        self
+    }
+
+    /// Floors the times of start and return, with the rolling clock.
+    #[must_use]
+    pub fn round_to(mut self, round_to: RoundTo) -> Self {
+        self.round_to = Some(round_to);
+        self
+    }
+
+    /// Reads returns on until now, after the end of the range too.
+    #[must_use]
+    pub fn open(mut self) -> Self {
+        self.returns = Returns::Open;
+        self
+    }
+
+    /// Chooses in which periods a return is wanted for a column.
+    #[must_use]
+    pub fn criterion(mut self, criterion: Criterion) -> Self {
+        self.criterion = criterion;
+        self
+    }
+
+    /// Makes columns of several periods: `[1, 3, 7]` are those from 1 to 2, from 3 to 6, and from 7 on.
+    #[must_use]
+    pub fn brackets(mut self, starts: impl IntoIterator<Item = usize>) -> Self {
+        self.brackets = starts.into_iter().collect();
+        self
+    }
+
+    /// Adds up a property of the return events in place of counting units.
+    #[must_use]
+    pub fn sum(self, property: impl Into<String>) -> Self {
+        self.measure(ReturnMeasure::Sum, property)
+    }
+
+    /// Takes the mean of a property of the return events in place of counting units.
+    #[must_use]
+    pub fn avg(self, property: impl Into<String>) -> Self {
+        self.measure(ReturnMeasure::Avg, property)
+    }
+
+    fn measure(mut self, measure: ReturnMeasure, property: impl Into<String>) -> Self {
+        (self.measure, self.property) = (measure, Some(property.into()));
+        self
+    }
+
+    /// Wants the breakdown value of the start on the return, too.
+    #[must_use]
+    pub fn breakdown_match(mut self) -> Self {
+        self.breakdown_match = true;
         self
     }
 
@@ -203,7 +271,41 @@ impl Retention {
         if self.min_occurrences == 0 {
             return Err(place.child("min_occurrences").invalid("must be at least 1, found 0"));
         }
+        if self.round_to.is_some() && self.clock == PeriodClock::Calendar {
+            return Err(place.child("round_to").invalid("goes with the clock \"rolling\" only"));
+        }
+        self.check_brackets(&place.child("brackets"))?;
+        match (self.measure, &self.property) {
+            (ReturnMeasure::Units, Some(_)) => {
+                return Err(place.child("property").invalid("goes with the measures sum and avg only"));
+            }
+            (ReturnMeasure::Sum | ReturnMeasure::Avg, None) => {
+                let found = self.measure.name();
+                return Err(place.child("property").invalid(format_args!("is missing: the measure {found} needs one")));
+            }
+            _ => {}
+        }
+        if self.breakdown_match && self.scope.breakdown.is_empty() {
+            return Err(place.child("breakdown_match").invalid("needs a breakdown"));
+        }
         self.scope.check(place)
+    }
+
+    fn check_brackets(&self, place: &Place) -> Result<(), SpecError> {
+        if self.brackets.is_empty() {
+            return Ok(());
+        }
+        if let Some(pair) = self.brackets.windows(2).find(|pair| pair[0] >= pair[1]) {
+            return Err(place.invalid(format_args!("must ascend, found {} before {}", pair[0], pair[1])));
+        }
+        if self.periods.is_some() {
+            return Err(place.invalid("are the columns themselves: leave out periods"));
+        }
+        if self.criterion != Criterion::On {
+            let found = self.criterion.name();
+            return Err(place.invalid(format_args!("go with the criterion on only, found {found}")));
+        }
+        Ok(())
     }
 }
 
@@ -212,18 +314,10 @@ impl FromJson for Retention {
         const KNOWN: Known = Known {
             built: &[
                 &["start", "return", "interval", "week_start", "periods", "cohort", "period_zero", "min_occurrences"],
+                &["clock", "round_to", "returns", "criterion", "brackets", "measure", "property", "breakdown_match"],
                 SCOPE_FIELDS,
             ],
-            later: &[&[
-                Later::words("clock", "\"calendar\"", &["rolling"]),
-                Later::words("returns", "\"in_range\"", &["open"]),
-                Later::words("criterion", "\"on\"", &["on_or_after", "on_or_before", "streak"]),
-                Later::words("measure", "\"units\"", &["sum", "avg"]),
-                Later::new("property", "null"),
-                Later::new("round_to", "null"),
-                Later::new("brackets", "null"),
-                Later::new("breakdown_match", "false"),
-            ]],
+            later: &[],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
         let (start, returning) = match (fields.read("start")?, fields.read("return")?) {
@@ -239,7 +333,15 @@ impl FromJson for Retention {
             periods: fields.read("periods")?,
             cohort: fields.word("cohort")?.unwrap_or_default(),
             period_zero: fields.word("period_zero")?.unwrap_or_default(),
+            clock: fields.word("clock")?.unwrap_or_default(),
+            round_to: fields.word("round_to")?,
+            returns: fields.word("returns")?.unwrap_or_default(),
+            criterion: fields.word("criterion")?.unwrap_or_default(),
+            brackets: fields.read("brackets")?.unwrap_or_default(),
             min_occurrences: fields.read("min_occurrences")?.unwrap_or(1),
+            measure: fields.word("measure")?.unwrap_or_default(),
+            property: fields.read("property")?,
+            breakdown_match: fields.read("breakdown_match")?.unwrap_or(false),
             scope: Scope::read(&fields)?,
         };
         retention.check(place)?;

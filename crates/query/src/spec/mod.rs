@@ -21,7 +21,7 @@ pub use breakdown::{Breakdown, Unit};
 pub use error::{SpecError, SpecErrorKind};
 pub use group::{GroupLabel, GroupValue, Groups, Split};
 pub use header::Header;
-pub use hit::Hit;
+pub use hit::{Hit, HitValue};
 pub use nearest::nearest;
 pub use query::{Analysis, Query};
 pub use scope::{DEFAULT_LIMIT, MAX_BREAKDOWNS, Scope};

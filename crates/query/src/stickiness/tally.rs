@@ -31,7 +31,7 @@ struct Cell {
 /// let range = ResolvedRange { from_us: 0, to_us: 3 * day_us };
 /// let buckets = Arc::new(Buckets::new(range, Interval::Day, &TimeZone::utc(), WeekStart::Monday)?);
 /// let mut tally = Tally::new(&Stickiness::new("view"), buckets);
-/// let hit = |day: i64, sequence| Hit { timestamp: day * day_us, sequence, matches: 1, group: 0 };
+/// let hit = |day: i64, sequence| Hit { timestamp: day * day_us, sequence, matches: 1, group: 0, value: () };
 /// tally.add_unit(&[hit(0, 1), hit(0, 2), hit(2, 4)]);
 /// tally.add_unit(&[hit(0, 3)]);
 /// assert_eq!(tally.finish(None)[0].values, [1, 1, 0]);

@@ -113,6 +113,11 @@ impl Time {
 
     /// The labels of all buckets that touch the range, in order.
     pub(crate) fn buckets(&self) -> Vec<String> {
+        self.buckets_until(self.to_us)
+    }
+
+    /// The same, of the time until an instant.
+    pub(crate) fn buckets_until(&self, to_us: i64) -> Vec<String> {
         let step = match self.interval.as_str() {
             "minute" => MINUTE_US,
             "hour" => 15 * MINUTE_US,
@@ -120,12 +125,12 @@ impl Time {
         };
         let mut labels: Vec<String> = Vec::new();
         let mut at = self.from_us;
-        while at < self.to_us {
+        while at < to_us {
             labels.push(self.bucket_of(at));
             at += step;
         }
-        if self.from_us < self.to_us {
-            labels.push(self.bucket_of(self.to_us - 1));
+        if self.from_us < to_us {
+            labels.push(self.bucket_of(to_us - 1));
         }
         labels.dedup();
         labels
@@ -162,6 +167,20 @@ impl Time {
 
     pub(crate) fn end_of_local_day(&self, us: i64) -> i64 {
         first_instant(zoned(us, &self.zone).date().tomorrow().expect("the date is in the calendar"), &self.zone)
+    }
+
+    /// The last instant of the range in a bucket, which is found by halves as time goes from bucket to bucket.
+    pub(crate) fn last_us_of(&self, row: usize, buckets: &[String]) -> i64 {
+        let is_later = |us: i64| {
+            let label = self.bucket_of(us);
+            buckets.iter().position(|other| *other == label).is_some_and(|bucket| bucket > row)
+        };
+        let (mut last, mut after) = (self.from_us, self.to_us);
+        while after - last > 1 {
+            let middle = last + (after - last) / 2;
+            if is_later(middle) { after = middle } else { last = middle }
+        }
+        last
     }
 
     /// The length of the interval where periods are spans.

@@ -6,9 +6,9 @@ use pugmark_query::{
     calendar::{Buckets, Interval, ResolvedRange, TimeZone},
     funnel::{self, Funnel, FunnelResult, HitValues, Matcher, StepOrder},
     lifecycle::{Lifecycle, LifecycleResult, States},
-    retention::{Grid, Retention, RetentionResult},
+    retention::{Cohort, Grid, Retention, RetentionResult, ReturnMeasure, ReturnValue},
     sessions::{By, Counter, MAX_SPLITS, Mark, Session, SessionEvent, SessionRow, Sessions, SessionsResult},
-    spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, Query, Scope, Selector, Split},
+    spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, HitValue, Query, Scope, Selector, Split},
     stickiness::{Stickiness, StickinessResult, Tally},
     trend::{self, Measure, SeriesResult, Trend, TrendResult},
 };
@@ -209,7 +209,7 @@ impl<'a> Lowering<'a> {
             selectors.push(&any);
         }
         self.held.clone_from(&funnel.hold);
-        let units = self.units(&selectors);
+        let units = self.units::<()>(&selectors, None);
         let values = HitValues::new(&self.groups, self.scope.breakdown.len());
         let buckets = funnel.trend.map(|interval| Arc::new(self.buckets(interval, funnel.week_start)));
         let mut matcher = Matcher::new(funnel, self.range);
@@ -244,9 +244,22 @@ impl<'a> Lowering<'a> {
     }
 
     fn retention(&mut self, retention: &Retention) -> Value {
+        match retention.measure {
+            ReturnMeasure::Units => self.retention_of::<()>(retention),
+            ReturnMeasure::Sum | ReturnMeasure::Avg => self.retention_of::<f64>(retention),
+        }
+    }
+
+    fn retention_of<V: ReturnValue>(&mut self, retention: &Retention) -> Value {
         let buckets = Arc::new(self.buckets(retention.interval, retention.week_start));
-        let units = self.units(&[&retention.start, &retention.returning]);
-        let grid = Grid::new(retention, Arc::clone(&buckets), self.now_us).expect("generated tables are small");
+        let first = match retention.cohort {
+            Cohort::FirstOfEvent => Selector { event: retention.start.event.clone(), filter: None },
+            _ => Selector::any(),
+        };
+        let mut selectors = vec![&retention.start, &retention.returning];
+        selectors.extend(matches!(retention.cohort, Cohort::FirstOfEvent | Cohort::FirstEver).then_some(&first));
+        let units = self.units::<V>(&selectors, retention.property.as_deref());
+        let grid = Grid::<V>::new(retention, Arc::clone(&buckets), self.now_us).expect("generated tables are small");
         let mut parts = [grid.clone(), grid];
         for (unit, hits) in units {
             parts[unit as usize % 2].add_unit(&hits);
@@ -255,6 +268,7 @@ impl<'a> Lowering<'a> {
         grid.merge(&other, &self.identity());
         let result = RetentionResult {
             header: self.header(Retention::NAME),
+            measure: retention.measure,
             periods: grid.periods(),
             groups: grid.finish(self.split()).expect("generated tables are small"),
             compare: None,
@@ -266,7 +280,7 @@ impl<'a> Lowering<'a> {
 
     fn stickiness(&mut self, stickiness: &Stickiness) -> Value {
         let buckets = Arc::new(self.buckets(stickiness.interval, stickiness.week_start));
-        let mut units = self.units(&[&stickiness.event]);
+        let mut units = self.units::<()>(&[&stickiness.event], None);
         // Groups of what lies outside of the range are none of the answer's.
         for hits in units.values_mut() {
             hits.retain(|hit| self.range.contains(hit.timestamp));
@@ -347,7 +361,7 @@ impl<'a> Lowering<'a> {
         let states =
             States::new(lifecycle, Arc::clone(&buckets), &self.zone).expect("generated ranges are of our time");
         let mut parts = [states.clone(), states];
-        for (unit, hits) in self.units(&[&lifecycle.event]) {
+        for (unit, hits) in self.units::<()>(&[&lifecycle.event], None) {
             // What comes after the range is not read.
             let end = hits.partition_point(|hit| hit.timestamp < self.range.to_us);
             parts[unit as usize % 2].add_unit(&hits[..end]);
@@ -371,16 +385,19 @@ impl<'a> Lowering<'a> {
         (0..self.groups.len().max(1) as u32).collect()
     }
 
-    /// The hits of each unit; events that match nothing are left out, as a scan would.
-    fn units(&mut self, selectors: &[&Selector]) -> BTreeMap<u32, Vec<Hit>> {
-        let mut units: BTreeMap<u32, Vec<Hit>> = BTreeMap::new();
+    /// The hits of each unit, with the numbers of a property; events that match nothing are left out, as a scan would.
+    fn units<V: HitValue>(&mut self, selectors: &[&Selector], property: Option<&str>) -> BTreeMap<u32, Vec<Hit<V>>> {
+        let mut units: BTreeMap<u32, Vec<Hit<V>>> = BTreeMap::new();
         for event in self.events.clone() {
             let bits = selectors.iter().enumerate().map(|(bit, selector)| u32::from(matches(selector, event)) << bit);
+            let number = property.and_then(|name| event.properties.get(name).cloned().flatten());
+            let number = if let Some(Scalar::Number(number)) = number { number } else { f64::NAN };
             let hit = Hit {
                 timestamp: event.timestamp_us,
                 sequence: event.sequence,
                 matches: bits.sum(),
                 group: self.group(event),
+                value: V::of(number),
             };
             if hit.matches != 0 {
                 units.entry(event.unit).or_default().push(hit);

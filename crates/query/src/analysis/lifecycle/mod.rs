@@ -52,6 +52,8 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, lifecycle: &'a Lifecycle) -> Readin
 }
 
 impl Core for States {
+    type Value = ();
+
     fn add_unit(&mut self, _unit: u32, hits: &mut [Hit]) {
         Self::add_unit(self, in_order(hits));
     }

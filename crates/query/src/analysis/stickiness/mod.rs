@@ -61,6 +61,8 @@ pub(super) fn result(asked: &Asked<'_>, tally: Tally, header: Header, groups: &G
 }
 
 impl Core for Tally {
+    type Value = ();
+
     fn add_unit(&mut self, _unit: u32, hits: &mut [Hit]) {
         Self::add_unit(self, in_order(hits));
     }

@@ -40,7 +40,7 @@ use crate::spec::Hit;
 ///
 /// let funnel = Funnel::steps(["view", "purchase"]).window(seconds(10));
 /// let mut matcher = Matcher::new(&funnel, ResolvedRange { from_us: 0, to_us: 60_000_000 });
-/// let hit = |at_s: i64, matches| Hit { timestamp: at_s * 1_000_000, sequence: 1, matches, group: 0 };
+/// let hit = |at_s: i64, matches| Hit { timestamp: at_s * 1_000_000, sequence: 1, matches, group: 0, value: () };
 /// let attempts = matcher.match_unit(&[hit(1, 0b01), hit(20, 0b01), hit(30, 0b10)], &HitValues::default());
 /// let times: Vec<_> = attempts[0].times().collect();
 /// assert_eq!(times, [Some(20_000_000), Some(30_000_000)]);

@@ -67,6 +67,7 @@ pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
         "funnel" => 0..13,
         _ if kind.starts_with("funnel") => 0..10,
         "stickiness" => 0..32,
+        "retention" => 3..30,
         _ => 0..20,
     };
     let events = prop::collection::vec(prop::array::uniform6(any::<u8>()), bursts);
@@ -131,7 +132,10 @@ impl Builder {
         };
         let by_clock = matches!(interval, "minute" | "hour");
         let center = if by_clock { changes + self.pick(&[2 * HOUR_US, HOUR_US, 3 * HOUR_US]) } else { changes };
-        let (before, after) = (self.pick(&[1, 0, 2]), self.pick(&[2, 1, 3]));
+        let (before, after) = match kind {
+            "retention" => (self.pick(&[1, 2, 1]), self.pick(&[2, 1, 3])),
+            _ => (self.pick(&[1, 0, 2]), self.pick(&[2, 1, 3])),
+        };
         let mut end = |at: i64| {
             let offset = self.pick(&[0, 0, 0, 5 * HOUR_US + 30 * MINUTE_US, 13 * HOUR_US, -30 * MINUTE_US]);
             if by_clock {
@@ -148,7 +152,9 @@ impl Builder {
         };
         let (from_us, from) = end(center - before * unit_us);
         let (to_us, to) = end(center + after * unit_us);
-        let now_us = to_us + self.pick(&[0, 400 * DAY_US, -unit_us, 3 * HOUR_US, 40 * DAY_US, HOUR_US]);
+        // Retention may read on until now, bucket by bucket.
+        let (late, later) = if kind == "retention" { (3 * unit_us, 8 * unit_us) } else { (40 * DAY_US, 400 * DAY_US) };
+        let now_us = to_us + self.pick(&[0, later, -unit_us, 3 * HOUR_US, late, HOUR_US]);
 
         let mut analysis = Map::new();
         analysis.insert("range".to_owned(), json!({ "from": from, "to": to }));
@@ -182,7 +188,8 @@ impl Builder {
             }
             _ => {
                 self.retention(&mut analysis, interval);
-                vec![0, unit_us, 0, HOUR_US]
+                let near_us = unit_us - 20 * MINUTE_US;
+                vec![unit_us, HOUR_US, near_us, 0, 2 * unit_us, HOUR_US, near_us, unit_us, unit_us, 2 * unit_us]
             }
         };
         // What a segment is shows in trends; elsewhere it only leaves fewer people.
@@ -196,6 +203,10 @@ impl Builder {
             let between = (1..=before + after).map(|step| from_us + step * unit_us);
             for at in between.filter(|at| *at <= to_us + unit_us) {
                 anchors.push(if by_clock { at } else { first_instant_of(&local_date(at + 2 * HOUR_US, zone), zone) });
+            }
+            if kind == "retention" {
+                // Who was there before the range is in few cohorts.
+                anchors.extend(anchors.clone());
             }
             anchors.extend([from_us - unit_us, from_us - HOUR_US]);
             if kind == "lifecycle" {
@@ -261,7 +272,7 @@ impl Builder {
     }
 }
 
-/// One to three events of a unit, evenly spaced: what funnels and returns are made of.
+/// A few events of a unit: what funnels and returns are made of.
 fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors: &[i64], steps_us: &[i64]) {
     let [who, burst, anchor, step, jitter, properties] = *raw;
     let (bursts, jitters) = match kind {
@@ -274,7 +285,7 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
     let mut timestamp_us = pick(anchors, anchor) + pick(jitters, jitter);
     for (name, index) in pick(bursts, burst).iter().zip(0..) {
         events.push(event(
-            pick(&[1, 2, 3, 4, 2], who),
+            pick(if kind == "retention" { &[1, 2, 3, 4] } else { &[1, 2, 3, 4, 2] }, who),
             name,
             timestamp_us,
             events.len() as u64 + 1,
@@ -283,7 +294,9 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
         if let ("sessions", Some(event)) = (kind, events.last_mut()) {
             sessions::add_properties(event, who.wrapping_add(properties).wrapping_add(index));
         }
-        timestamp_us += pick(steps_us, step);
+        // The steps of a funnel are evenly spaced.
+        let own = if kind == "retention" { step.wrapping_add(index) } else { step };
+        timestamp_us += pick(steps_us, own);
     }
 }
 

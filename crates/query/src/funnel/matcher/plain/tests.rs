@@ -5,7 +5,7 @@ const RANGE: ResolvedRange = ResolvedRange { from_us: 0, to_us: 1_000_000_000_00
 fn hits(events: &[(i64, u32)]) -> Vec<Hit> {
     let with_sequence = events.iter().zip(1..);
     with_sequence
-        .map(|(&(at_s, matches), sequence)| Hit { timestamp: at_s * 1_000_000, sequence, matches, group: 0 })
+        .map(|(&(at_s, matches), sequence)| Hit { timestamp: at_s * 1_000_000, sequence, matches, group: 0, value: () })
         .collect()
 }
 
