@@ -116,6 +116,8 @@ def by_property(name, limit):
 F3 = ["product_view", "add_to_cart", "purchase"]
 US_VIEW = {"event": "product_view", "filter": "country = 'US'"}
 F5 = ["session_start", US_VIEW, "add_to_cart", "checkout_start", "purchase"]
+REFUND = {"event": "refund", "from_step": 1, "to_step": 3, "outcome": "void"}
+HELD = {"hold": ["plan"], "exclude": [REFUND], "breakdown": [{"property": "country"}]}
 JOURNEY = "SELECT timestamp, event, url, amount FROM events WHERE distinct_id = '{u}' ORDER BY timestamp"
 COUNTRIES_SQL = (
     "SELECT country, count(*), count(DISTINCT person) FROM events WHERE event = 'page_view' GROUP BY country"
@@ -166,6 +168,26 @@ def levels(answer):
     return rows
 
 
+def states(answer):
+    names = ("new", "returning", "resurrecting", "dormant")
+    return [list(row) for row in zip(answer["buckets"], *(answer[name] for name in names), strict=True)]
+
+
+def active(answer):
+    [group] = answer["groups"]
+    return [list(row) for row in zip(answer["intervals"], group["values"], strict=True)]
+
+
+def periods_of_groups(answer):
+    """Of each value the size of its cohorts, and how many came back in each period, over all of them."""
+    rows = []
+    for group in answer["groups"]:
+        for period in range(len(answer["periods"])):
+            values = [row["values"][period] for row in group["rows"] if period < len(row["values"])]
+            rows.append([*group["breakdown"], period, sum(values)])
+    return rows
+
+
 def periods(answer):
     [group] = answer["groups"]
     return [[row["cohort"], period, value] for row in group["rows"] for period, value in enumerate(row["values"])]
@@ -208,6 +230,19 @@ CHDB = {
         where event='purchase' and plan='pro' group by w, country order by w, country""",
     "top_urls": """select url, uniqExact(uid) u, count() from b.e where event='page_view'
         group by url order by u desc, url limit 20""",
+    "new_users": """select d0, count() from (select uid, min(toDate(ts)) d0 from b.e group by uid)
+        group by d0 order by d0""",
+    "stickiness_day": """select n, count() from (select uid, uniqExact(toDate(ts)) n from b.e group by uid)
+        group by n order by n""",
+    "lifecycle_day": """with a as (select uid, d, lagInFrame(d, 1, d) over w p, row_number() over w i from
+            (select distinct uid, toDate(ts) d from b.e) window w as (partition by uid order by d
+            rows between unbounded preceding and current row)),
+        s as (select d, countIf(i=1) n, countIf(i>1 and p=d-1) r, countIf(i>1 and p<d-1) z, count() c from a group by d)
+        select d, n, r, z, lagInFrame(c, 1, 0) over (order by d rows between unbounded preceding and current row) - r
+        from s order by d""",
+    "retention_country": """select country, k, count() from (select distinct uid, any(country) over w country,
+            toInt32(toDate(ts)-min(toDate(ts)) over w) k from b.e window w as (partition by uid))
+        where k<=30 group by country, k order by country, k""",
     "segment_funnel": f"""with s as
         (select uid from b.e where event='purchase' and country='US' group by uid having count()>=5)
         select lv, count() from ({LEVELS_3} where {IN_F3} and uid in s group by uid) group by lv order by lv""",
@@ -263,6 +298,15 @@ DUCKDB = {
         where event='purchase' and plan='pro' group by all order by all""",
     "top_urls": """select url, count(distinct uid) u, count(*) from e where event='page_view'
         group by url order by u desc, url limit 20""",
+    "new_users": """select d0, count(*) from (select uid, min(ts::date) d0 from e group by uid)
+        group by d0 order by d0""",
+    "stickiness_day": """select n, count(*) from (select uid, count(distinct ts::date) n from e group by uid)
+        group by n order by n""",
+    "lifecycle_day": """with a as (select uid, d, lag(d) over (partition by uid order by d) p from
+            (select distinct uid, ts::date d from e)),
+        s as (select d, count(*) filter (p is null) n, count(*) filter (p=d-1) r, count(*) filter (p<d-1) z,
+            count(*) c from a group by d)
+        select d, n, r, z, coalesce(lag(c) over (order by d), 0) - r from s order by d""",
 }
 
 # The user with most events, and one with a thousand at most; of several the first.
@@ -318,4 +362,11 @@ def all_questions(heaviest, thousand):
         ask("sum_country_week_declared", 2, sums, group_buckets("sum", "events"), **declared),
         ask("top_urls", 1, top, totals("people", "events"), sql=TOP_URLS_SQL),
         ask("segment_funnel", 1, funnel(F3, "7d", segment=BUYERS), levels),
+        ask("new_users", 1, trend(events("*", measure="first_time")), buckets),
+        ask("stickiness_day", 1, {"query": {"stickiness": {"event": {"event": "*"}, "range": RANGE}}}, active),
+        ask("lifecycle_day", 1, {"query": {"lifecycle": {"event": {"event": "*"}, "range": RANGE}}}, states),
+        ask("retention_country", 2, retention("*", "*", "day", periods=31, **countries), periods_of_groups),
+        ask("retention_country_signup", 2, retention("signup", "*", "day", periods=31, **countries), periods_of_groups),
+        ask("funnel_hold_exclude", 2, funnel(F3, "7d", **HELD), levels),
+        ask("funnel_any_order", 1, funnel(F3, "7d", order="any"), levels),
     ]

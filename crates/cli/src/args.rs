@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
 use crate::commands::{
-    backup, compact, declare, demo, erase, expire, export, funnel, import, info, lifecycle, quarantine, query,
+    backup, compact, declare, demo, erase, expire, explain, export, funnel, import, info, lifecycle, quarantine, query,
     retention, retract, sql, stickiness, trend, verify,
 };
 use crate::output::Output;
@@ -50,6 +50,7 @@ pub(crate) enum Command {
     Stickiness(stickiness::Args),
     Lifecycle(lifecycle::Args),
     Query(query::Args),
+    Explain(explain::Args),
     Sql(sql::Args),
     Info(info::Args),
     Quarantine(quarantine::Args),
@@ -101,6 +102,9 @@ pub(crate) struct Question {
     /// The only people that the question is about, in the JSON form, such as '{"did": {"event": "purchase"}, "times": {"at_least": 5}}'
     #[arg(long, value_name = "JSON", value_parser = json_value, help_heading = "Range and filter")]
     segment: Option<Value>,
+    /// Ask the same of an earlier range besides: previous, or how far back, such as 7d, 3mo, 1q or 1y
+    #[arg(long, value_name = "WHEN", help_heading = "Range and filter")]
+    compare: Option<String>,
     /// Whom to count: person or distinct_id
     #[arg(long, value_name = "UNIT", help_heading = "Range and filter")]
     unit: Option<String>,
@@ -137,6 +141,11 @@ impl Question {
         set("filter", self.filter.as_deref().map(Value::from));
         set("segment", self.segment.clone());
         set("unit", self.unit.as_deref().map(Value::from));
+        let compare = self.compare.as_deref().map(|when| match when {
+            "previous" => Value::from(when),
+            shift => json!({ "shift": shift }),
+        });
+        set("compare", compare);
         let properties = self.by.iter().map(|property| json!({"property": property}));
         let expressions = self.by_sql.iter().map(|expression| json!({"expression": expression}));
         let breakdown: Vec<Value> = properties.chain(expressions).collect();

@@ -7,6 +7,7 @@ pub(crate) mod declare;
 pub(crate) mod demo;
 pub(crate) mod erase;
 pub(crate) mod expire;
+pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod funnel;
 pub(crate) mod import;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Stickiness(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Lifecycle(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Query(args) => query::run(&args, color),
+        Command::Explain(args) => explain::run(&args),
         Command::Sql(args) => sql::run(&args, color),
         Command::Info(args) => info::run(&args, color),
         Command::Quarantine(args) => quarantine::run(&args, color),

@@ -20,7 +20,11 @@ pub(crate) fn render(answer: &Value, titles: &[String], style: Style) -> String 
         "lifecycle" => lifecycle(answer, style),
         _ => format!("{answer:#}\n"),
     };
-    format!("{shown} {}\n", range(answer))
+    let shown = format!("{shown} {}\n", range(answer));
+    match answer["compare"].is_object() {
+        true => format!("{shown}\n compared with\n\n{}", render(&answer["compare"], titles, style)),
+        false => shown,
+    }
 }
 
 /// What the asker should know.

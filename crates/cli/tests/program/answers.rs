@@ -245,3 +245,49 @@ fn a_segment_is_given_in_the_json_form() {
     assert!(refused.code == 2 && refused.stderr.contains("--segment"), "{}", refused.stderr);
     assert!(bench.run(&["trend", "s", "view", "--segment", r#"{"dit": 1}"#]).error(1).contains("segment.dit"));
 }
+
+#[test]
+fn a_funnel_takes_every_choice_by_a_flag() {
+    let bench = week();
+    let ask = |more: &[&str]| {
+        let line: Vec<&str> = ["funnel", "s", "view", "cart"]
+            .into_iter()
+            .chain(more.iter().copied())
+            .chain(["--format", "json"])
+            .collect();
+        bench.run(&line).json()
+    };
+    assert_eq!(counts(&ask(&["--exclude", "cart:1-2:void"])), [2, 1]);
+    assert_eq!(ask(&["--people", "2:dropped"])["people"], json!(["bob"]));
+    assert_eq!(ask(&["--people", "2:converted"])["people"], json!(["ann"]));
+    assert_eq!(ask(&["--rows"])["groups"][0]["rows"][0]["steps"][1]["message_id"], "m2");
+    let by_week = &ask(&["--trend", "week"])["groups"][0]["trend"];
+    assert_eq!(by_week["steps"][0], json!([1, 1]));
+    let every = ask(&["--entry", "every", "--window", "1d", "--like", "clickhouse"]);
+    assert_eq!(counts(&every), [3, 1]);
+    let shown = bench.run(&["funnel", "s", "view", "cart", "--trend", "week", "--rows", "--people", "2:dropped"]).ok();
+    assert!(
+        shown.contains("beginning") && shown.contains("2025-01-02T10:00:00Z") && shown.contains("1 person"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_question_is_compared_with_an_earlier_range() {
+    let bench = week();
+    let line = ["trend", "s", "view", "--interval", "week", "--from", "2025-01-06", "--to", "2025-01-13"];
+    let line: Vec<&str> = line.into_iter().chain(["--compare", "previous"]).collect();
+    let answer = bench.run(&[&line[..], &["--format", "json"]].concat()).json();
+    assert_eq!((&answer["series"][0]["total"], &answer["compare"]["series"][0]["total"]), (&json!(1), &json!(2)));
+    assert_eq!(answer["compare"]["range"]["from"], "2024-12-30T00:00:00Z");
+    let shown = bench.run(&line).ok();
+    assert!(shown.contains("compared with") && shown.contains("2024-12-30"), "{shown}");
+}
+
+#[test]
+fn a_question_is_explained_without_its_answer() {
+    let bench = week();
+    let question = r#"{"stickiness": {"event": {"event": "*"}}}"#;
+    let told = bench.run_with_input(&["explain", "s"], question).ok();
+    assert!(told.contains("source") && told.contains("LocalStickiness"), "{told}");
+}
