@@ -61,7 +61,8 @@ class Batch:
             self.run("import", self.store, file, "--strict")
         peers.chdb.query(f"create table c.{self.name} ({FIELDS}) engine=Memory")
         peers.chdb.query(
-            f"insert into c.{self.name} select * from file('{file}', JSONEachRow, '{FIELDS}') settings input_format_skip_unknown_fields=1"
+            f"insert into c.{self.name} select * from file('{file}', JSONEachRow, '{FIELDS}') order by cityHash64(message_id)"
+            " settings input_format_skip_unknown_fields=1"
         )
         columns = {"event": "VARCHAR", "distinct_id": "VARCHAR", "t": "BIGINT", "place": "BIGINT", "grp": "VARCHAR", "number": "DOUBLE"}
         peers.duckdb.execute(f"create table {self.name} as select * from read_json('{file}', format = 'nd', columns = {columns})")

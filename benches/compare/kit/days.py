@@ -200,7 +200,7 @@ MEASURES = {
     "sum_per_user": "coalesce(sum(number), 0) / count(distinct distinct_id)",
 }
 OF_NO_NUMBER = {"count", "uniques", "count_per_user"}
-OF_NOBODY = {"count": 0, "uniques": 0, "sum": 0, "distinct": 0, "count_per_user": 0}
+OF_NOBODY = {"count": 0, "uniques": 0, "sum": 0, "distinct": 0, "count_per_user": 0, "sum_per_user": 0}
 
 
 class Trend(Grouped):

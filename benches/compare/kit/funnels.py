@@ -1,9 +1,10 @@
 """Funnels: windowFunnel with its modes beside window_funnel, and self-joins of DuckDB for two steps."""
 
+import datetime
 import json
 from collections import namedtuple
 
-from .batch import Batch, Event
+from .batch import Batch, Event, in_order, instant
 
 START = 1_735_689_600  # 2025-01-01
 MINUTE = 14
@@ -42,8 +43,6 @@ def windowFunnel(question, mode):
 
 
 def seconds(times):
-    import datetime
-
     return [int(datetime.datetime.fromisoformat(time).timestamp()) for time in times]
 
 
@@ -85,8 +84,6 @@ def before_the_end(question, events, mode):
 
 class Mode:
     """A mode and the rules that are the same."""
-
-    cases_by_question = True
 
     def __init__(self, name, mode, rules, questions, apart=False, cut=False):
         self.name, self.mode, self.rules, self.many, self.apart, self.cut = name, mode, rules, questions, apart, cut
@@ -141,59 +138,102 @@ class Mode:
         return {who: "increase" for who in alone if found[who] == len(differing[who][0])}
 
 
-class BesideStrictSteps(Mode):
-    """strict_order beside strict_steps, over the events that are of some step: what differs is told why."""
+class BesideStrict(Mode):
+    """strict_order beside a strict order of pugmark's, in each of which others may not lie between: what differs is told why. strict_steps is asked
+    for over the events that are of some step, strict of the whole analysis over all."""
 
-    def __init__(self, questions):
-        super().__init__("windowFunnel strict_order beside strict_steps", "strict_order", {"order": "strict_steps"}, questions, apart=True)
+    def __init__(self, order, questions):
+        super().__init__(f"windowFunnel strict_order beside {order}", "strict_order", {"order": order}, questions, apart=True)
+        self.order, self.cut = order, False
 
     def questions(self, random):
         return [random_question(random, apart=True, least=2) for _ in range(self.many)]
 
     def answers(self, batch, questions):
         for question in questions:
-            steps = "".join(question.steps)
-            ours = batch.pugmark(
-                f"SELECT distinct_id, {window_funnel(question, self.rules)} AS q FROM events GROUP BY distinct_id"
-            )
-            ours = {row["distinct_id"]: row["q"] for row in ours}
-            theirs = dict(
-                batch.clickhouse(
-                    f"select distinct_id, {windowFunnel(question, self.mode)} from {{table}} where {condition(steps)} group by distinct_id"
-                )
-            )
-            yield {who: (ours[who], theirs.get(who, 0)) for who in batch.people}
+            if self.order == "strict":
+                ours = {who: times for who, times in analysed(batch, question, self.rules).items()}
+                where = ""
+            else:
+                rows = batch.pugmark(f"SELECT distinct_id, {window_funnel(question, self.rules)} AS q FROM events GROUP BY distinct_id")
+                ours = {row["distinct_id"]: seconds(row["q"]) for row in rows}
+                where = f"where {condition(''.join(question.steps))}"
+            theirs = dict(batch.clickhouse(f"select distinct_id, {windowFunnel(question, self.mode)} from {{table}} {where} group by distinct_id"))
+            yield {who: (ours.get(who, []), theirs.get(who, 0)) for who in batch.people}
 
     def reasons(self, batch, question, differing):
-        reasons = {}
-        for who, (ours, theirs) in differing.items():
-            events = [event for event in batch.people[who] if step_of(question, event)]
-            reason = self.reason(question, events, seconds(ours), theirs)
-            if reason:
-                reasons[who] = reason
-        return reasons
+        reasons = {who: self.reason(question, batch.people[who], *pair) for who, pair in differing.items()}
+        return {who: reason for who, reason in reasons.items() if reason}
 
     def reason(self, question, events, times, theirs):
-        if strict_depth(question, events) != len(times):
-            return None
+        if self.order == "strict":
+            depth = strict_depth(question, events)
+        else:
+            events = [event for event in events if step_of(question, event)]
+            depth = strict_steps_depth(question, events)
         kept = before_the_end(question, events, self.mode)
-        if reached(question, [(step, at) for _, step, at in kept]) != theirs:
+        if depth != len(times) or reached(question, [(step, at) for _, step, at in kept if step]) != theirs:
             return None
         whole = by_step(question, events)
         end = whole[len(kept)][2] if len(kept) < len(whole) else None
         if len(times) > theirs and end is not None and times[-1] >= end:
             return "strict begins again"
         order = [step for _, step, _ in kept]
-        first = order.index(1) if 1 in order else len(order)
-        order = order[first:]
+        order = order[order.index(1) :] if 1 in order else []
         if theirs > len(times) and any(late not in (early, early + 1) for early, late in zip(order, order[1:])):
             return "strict forgets what is between"
-        if len({(step, at) for _, step, at in whole}) > len({at for _, _, at in whole}):
+        if [place for place, _, _ in whole] != [place for place, _ in in_order(events)] and len({at for _, _, at in whole}) < len(whole):
             return "strict reads by step"
         return None
 
 
+def analysed(batch, question, rules):
+    """The times of each person's steps, by the whole analysis."""
+    steps = [{"event": list(step)} for step in question.steps]
+    answer = batch.ask({"funnel": {"steps": steps, "window": f"{question.window}s", "rows": True} | rules})
+    rows = answer["groups"][0]["rows"]
+    return {row["person"]: seconds([step["timestamp"] for step in row["steps"] if step]) for row in rows}
+
+
+class Preset(Mode):
+    """windowFunnel over the rows of a range beside the whole analysis with the preset."""
+
+    def __init__(self, questions):
+        super().__init__('windowFunnel beside like: "clickhouse", a range', "", {}, questions)
+
+    def questions(self, random):
+        ranges = [sorted(random.sample(range(MINUTE + 2), 2)) for _ in range(self.many)]
+        return [(random_question(random, self.apart), START + first, START + last) for first, last in ranges]
+
+    def answers(self, batch, questions):
+        for question, first, last in questions:
+            ours = analysed(batch, question, {"like": "clickhouse", "range": {"from": instant(first), "to": instant(last)}})
+            theirs = dict(
+                batch.clickhouse(
+                    f"select distinct_id, {windowFunnel(question, '')} from {{table}} where t >= {first} and t < {last} group by distinct_id"
+                )
+            )
+            yield {who: (ours.get(who, []), theirs.get(who, 0)) for who in batch.people}
+
+
 def strict_depth(question, events):
+    """The deepest run of steps with nothing but repeats of the last between them, by time and sequence, tried from every event of step 1."""
+    rows = [(step_of(question, event), event.at) for _, event in in_order(events)]
+    deepest = 0
+    for begin, (step, start) in enumerate(rows):
+        if step != 1:
+            continue
+        done = 1
+        for step, at in rows[begin + 1 :]:
+            if step == done + 1 and at - start <= question.window:
+                done += 1
+            elif step != done:
+                break
+        deepest = max(deepest, done)
+    return deepest
+
+
+def strict_steps_depth(question, events):
     """How deep a chain gets between two steps of which nothing lies that is of another step, strictly between their times: all chains are tried.
     Of steps that share no name."""
     rows = [(step_of(question, event), event.at) for event in events]
@@ -211,36 +251,39 @@ def strict_depth(question, events):
 
 
 class SelfJoin:
-    """Two steps, with the times: the earliest start that converts, or else the earliest of all, and its earliest second step."""
+    """Two steps, with the times: of the events that open an attempt which converts the first, or else the first of all, and its earliest second."""
 
     name = "DuckDB self-join, funnel of 2 steps with times"
+    # What may follow an event of the same time.
+    LATER = {"either": "b.t >= a.t and b.place <> a.place", "apart": "b.t > a.t", "sequence": "(b.t, b.place) > (a.t, a.place)"}
 
     def __init__(self, questions):
         self.many = questions
 
     def questions(self, random):
-        return [(random_question(random, apart=False, least=2), random.choice(["either", "apart"])) for _ in range(self.many)]
+        def question():
+            made = random_question(random, apart=False, least=2)
+            return Question(made.steps[:2], made.window), random.choice(list(self.LATER)), random.choice(["earliest", "latest"])
+
+        return [question() for _ in range(self.many)]
 
     def marks(self, questions, people):
         return {}
 
     def answers(self, batch, questions):
-        for question, ties in questions:
-            question = Question(question.steps[:2], question.window)
-            ours = batch.pugmark(f"SELECT distinct_id, {window_funnel(question, {'ties': ties})} AS q FROM events GROUP BY distinct_id")
-            ours = {row["distinct_id"]: row["q"] for row in ours}
-            # Of rows of one time either may follow the other, or neither.
-            later = {"either": "b.t >= a.t and b.place <> a.place", "apart": "b.t > a.t"}
+        for question, ties, pick in questions:
+            ours = analysed(batch, question, {"ties": ties, "pick": pick})
             one, two = (condition(step).replace("event", f"{side}.event") for step, side in zip(question.steps, "ab"))
+            order = "first, place" if pick == "earliest" else "first desc, place desc"
             rows = batch.duckdb(
-                f"""with pairs as (select a.distinct_id, a.t as first, min(b.t) as second from {{table}} a
-                        left join {{table}} b on a.distinct_id = b.distinct_id and {two} and {later[ties]} and b.t - a.t <= {question.window}
-                        where {one} group by a.distinct_id, a.t)
-                    select distinct_id, first, second from pairs
-                    qualify row_number() over (partition by distinct_id order by second is null, first) = 1"""
+                f"""with attempts as (select a.distinct_id, a.t as first, a.place, min(b.t) as second from {{table}} a
+                        left join {{table}} b on a.distinct_id = b.distinct_id and {two} and {self.LATER[ties]} and b.t - a.t <= {question.window}
+                        where {one} group by all)
+                    select distinct_id, first, second from attempts
+                    qualify row_number() over (partition by distinct_id order by second is null, {order}) = 1"""
             )
             theirs = {who: [at for at in times if at is not None] for who, *times in rows}
-            yield {who: (seconds(ours[who]), theirs.get(who, [])) for who in batch.people}
+            yield {who: (ours.get(who, []), theirs.get(who, [])) for who in batch.people}
 
     def agree(self, ours, theirs):
         return ours == theirs
@@ -255,6 +298,8 @@ KINDS = [
     Mode("windowFunnel strict_increase", "strict_increase", {"ties": "apart", "reuse": True}, 6),
     Mode("windowFunnel strict_deduplication", "strict_deduplication", {"reuse": True}, 3, apart=True, cut=True),
     Mode("windowFunnel strict_order", "strict_order", {"reuse": True}, 3, apart=True, cut=True),
-    BesideStrictSteps(3),
+    Preset(4),
+    BesideStrict("strict_steps", 4),
+    BesideStrict("strict", 4),
     SelfJoin(4),
 ]

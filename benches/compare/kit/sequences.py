@@ -58,17 +58,14 @@ def ends(elements, rows, last):
             yield from ends(rest, rows, place)
 
 
-def count(pattern, rows, first_begun):
-    """How many matches do not overlap, if each ends as early as it can, or else each is the first that begins."""
+def count(pattern, rows):
+    """How many matches do not overlap, if each ends as early as it can."""
     found, begin = 0, 0
     while begin < len(rows):
-        starts = range(begin, len(rows))
-        by_start = [list(ends(pattern.elements, rows, start - 1)) for start in starts]
-        by_start = [where for where in by_start if where]
-        if not by_start:
+        where = [end for start in range(begin, len(rows)) for end in ends(pattern.elements, rows, start - 1)]
+        if not where:
             return found
-        # The first match that a search finds which tries later rows only when earlier ones fail.
-        begin = 1 + (by_start[0][0] if first_begun else min(map(min, by_start)))
+        begin = 1 + min(where)
         found += 1
     return found
 
@@ -119,23 +116,16 @@ class Sequences:
 
         rows = [row(event) for _, event in in_order(events)]
         rows = [row for row in rows if row[1]]
-        most = count(pattern, rows, first_begun=False)
+        most = count(pattern, rows)
         if ours != (most > 0, most):
             return None
-
-        def gives_theirs(rows):
-            fewer = count(pattern, rows, first_begun=True)
-            return theirs == (fewer > 0, fewer)
-
-        if gives_theirs(rows):
-            return "earliest start"
         at_once = [list(set(itertools.permutations(tied))) for _, tied in itertools.groupby(rows, key=lambda row: row[0])]
         for order in itertools.islice(itertools.product(*at_once), ORDERS):
             order = [row for tied in order for row in tied]
-            many = count(pattern, order, first_begun=False)
-            if order != rows and (theirs == (many > 0, many) or gives_theirs(order)):
+            many = count(pattern, order)
+            if theirs == (many > 0, many):
                 return "undefined order"
         return None
 
 
-KINDS = [Sequences(6)]
+KINDS = [Sequences(12)]
