@@ -7,6 +7,7 @@ believed. What is left is printed with the smallest event set that shows it, and
 
 import argparse
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 from kit import days, funnels, sequences
 from kit.batch import Batch, Peers, instant
 from kit.differences import BY_DESIGN, SAME
+from kit.flips import FLIPS
 
 ROOT = Path(__file__).resolve().parents[2]
 # Cases left unexplained that are made small and shown, of each kind.
@@ -33,6 +35,9 @@ GROUPED = (
         days.Lifecycle(4, 40),
     ],
 )
+PLANS = {"funnels": FUNNELS, "persons": PERSONS, "groups": GROUPED}
+# Event sets of each change that is to be noticed.
+FLIPPED = 400
 
 
 def compare(kind, batch, questions, numbers):
@@ -105,6 +110,37 @@ def table(kinds, numbers):
             print("|---|--:|--:|---|--:|")
 
 
+def batch_of(peers, kinds, people, asked):
+    marks = {}
+    for kind, questions in asked:
+        for at, more in kind.marks(questions, people).items():
+            marks.setdefault(at, {}).update(more)
+    return Batch(peers, people, groups_of(kinds[0], people), marks)
+
+
+def flipped(peers, seed, only):
+    """Changes pugmark's question alone, each time in another way, and tells how many cases of how many then have no explanation: none is a failure."""
+    kinds = {kind.name: (kind, events) for events, members in PLANS.values() for kind in members}
+    print("| kind | what is changed | cases | unexplained |\n|---|---|--:|--:|")
+    unnoticed = 0
+    for name, what, pattern, instead in FLIPS:
+        if only not in name:
+            continue
+        kind, events = kinds[name]
+        rng = random.Random(f"{seed} {name} {what}")
+        people = {f"p{number}": events(rng) for number in range(FLIPPED)}
+        questions = kind.questions(rng)
+        batch = batch_of(peers, [kind], people, [(kind, questions)])
+        peers.flip = lambda text, pattern=pattern, instead=instead: re.sub(pattern, instead, text)
+        numbers = Counter()
+        compare(kind, batch, questions, numbers)
+        peers.flip = lambda text: text
+        batch.drop()
+        unnoticed += not numbers["left"]
+        print(f"| {name} | {what} | {numbers['cases']:,} | {numbers['left']:,} |", flush=True)
+    return unnoticed
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, help="that of an earlier run; by default a new one, which is printed")
@@ -112,26 +148,27 @@ def main():
     parser.add_argument("--people", type=int, default=1_500, help="event sets of a round, each of one person")
     parser.add_argument("--rounds", type=int, default=2, help="each with other people and other questions")
     parser.add_argument("--only", default="", help="kinds whose name has this in it")
+    parser.add_argument("--flips", action="store_true", help="instead: change pugmark's question and see that it shows")
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
     begun = time.monotonic()
     directory = tempfile.mkdtemp(prefix="pugmark-conformance-")
     peers = Peers(str(arguments.program), directory)
     print(f"seed {seed}; ClickHouse {peers.clickhouse_version()}, DuckDB {peers.duckdb_version()}")
+    if arguments.flips:
+        unnoticed = flipped(peers, seed, arguments.only)
+        shutil.rmtree(directory, ignore_errors=True)
+        return 1 if unnoticed else 0
     numbers, kinds = {}, []
     for round in range(arguments.rounds):
-        for plan, (events, members) in {"funnels": FUNNELS, "persons": PERSONS, "groups": GROUPED}.items():
+        for plan, (events, members) in PLANS.items():
             members = [kind for kind in members if arguments.only in kind.name]
             if not members:
                 continue
             rng = random.Random(f"{seed} {round} {plan}")
             people = {f"p{number}": events(rng) for number in range(arguments.people)}
             asked = [(kind, kind.questions(random.Random(f"{seed} {round} {kind.name}"))) for kind in members]
-            marks = {}
-            for kind, questions in asked:
-                for at, more in kind.marks(questions, people).items():
-                    marks.setdefault(at, {}).update(more)
-            batch = Batch(peers, people, groups_of(members[0], people), marks)
+            batch = batch_of(peers, members, people, asked)
             for kind, questions in asked:
                 since = time.monotonic()
                 if kind not in kinds:
