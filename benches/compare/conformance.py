@@ -36,8 +36,9 @@ GROUPED = (
     ],
 )
 PLANS = {"funnels": FUNNELS, "persons": PERSONS, "groups": GROUPED}
-# Event sets of each change that is to be noticed.
+# Event sets of each change that is to be noticed, and the least questions about them.
 FLIPPED = 400
+FLIPPED_QUESTIONS = 12
 
 
 def compare(kind, batch, questions, numbers):
@@ -129,7 +130,9 @@ def flipped(peers, seed, only):
         kind, events = kinds[name]
         rng = random.Random(f"{seed} {name} {what}")
         people = {f"p{number}": events(rng) for number in range(FLIPPED)}
-        questions = kind.questions(rng)
+        questions = []
+        while len(questions) < FLIPPED_QUESTIONS:
+            questions += kind.questions(rng)
         batch = batch_of(peers, [kind], people, [(kind, questions)])
         peers.flip = lambda text, pattern=pattern, instead=instead: re.sub(pattern, instead, text)
         numbers = Counter()
@@ -175,7 +178,10 @@ def main():
                     kinds.append(kind)
                 found = numbers.setdefault(kind.name, Counter())
                 left = compare(kind, batch, questions, found)
-                print(f"round {round + 1}: {kind.name}: {len(questions)} questions, {time.monotonic() - since:.1f} s", file=sys.stderr)
+                print(
+                    f"round {round + 1}: {kind.name}: {len(questions)} questions, {time.monotonic() - since:.1f} s",
+                    file=sys.stderr,
+                )
                 show(peers, kind, left, batch)
             batch.drop()
     shutil.rmtree(directory, ignore_errors=True)

@@ -55,8 +55,19 @@ class Batch:
         with open(file, "w") as out:
             for number, (who, events) in enumerate(people.items()):
                 for place, event in enumerate(events):
-                    line = {"message_id": f"{who}-{place}", "event": event.name, "distinct_id": who, "timestamp": instant(event.at)}
-                    line |= {"t": event.at, "place": place, "grp": (groups or {}).get(who, who), "number": event.number, "part": number % 5}
+                    line = {
+                        "message_id": f"{who}-{place}",
+                        "event": event.name,
+                        "distinct_id": who,
+                        "timestamp": instant(event.at),
+                    }
+                    line |= {
+                        "t": event.at,
+                        "place": place,
+                        "grp": (groups or {}).get(who, who),
+                        "number": event.number,
+                        "part": number % 5,
+                    }
                     line |= (marks or {}).get((who, place), {})
                     out.write(json.dumps(line) + "\n")
         if not only_peers:
@@ -66,8 +77,17 @@ class Batch:
             f"insert into c.{self.name} select * from file('{file}', JSONEachRow, '{FIELDS}') order by cityHash64(message_id)"
             " settings input_format_skip_unknown_fields=1"
         )
-        columns = {"event": "VARCHAR", "distinct_id": "VARCHAR", "t": "BIGINT", "place": "BIGINT", "grp": "VARCHAR", "number": "DOUBLE"}
-        peers.duckdb.execute(f"create table {self.name} as select * from read_json('{file}', format = 'nd', columns = {columns})")
+        columns = {
+            "event": "VARCHAR",
+            "distinct_id": "VARCHAR",
+            "t": "BIGINT",
+            "place": "BIGINT",
+            "grp": "VARCHAR",
+            "number": "DOUBLE",
+        }
+        peers.duckdb.execute(
+            f"create table {self.name} as select * from read_json('{file}', format = 'nd', columns = {columns})"
+        )
         os.remove(file)
 
     def run(self, command, *arguments, stdin=None):

@@ -45,7 +45,11 @@ def day(number):
 
 
 def asked(between, **more):
-    return {"range": {"from": str(day(between.first)), "to": str(day(between.last))}, "interval": between.interval, "time_zone": between.zone} | more
+    return {
+        "range": {"from": str(day(between.first)), "to": str(day(between.last))},
+        "interval": between.interval,
+        "time_zone": between.zone,
+    } | more
 
 
 def local(at, between):
@@ -96,16 +100,22 @@ class Conditions(Kind):
     name = "ClickHouse retention(cond, …)"
 
     def questions(self, random):
-        return [[(random.choice(["a", "b", "ab"]), random.randrange(DAYS)) for _ in range(random.randint(2, 8))] for _ in range(self.many)]
+        return [
+            [(random.choice(["a", "b", "ab"]), random.randrange(DAYS)) for _ in range(random.randint(2, 8))]
+            for _ in range(self.many)
+        ]
 
     def answers(self, batch, questions):
         for question in questions:
             conditions = ", ".join(
-                f"event IN ({', '.join(map(repr, names))}) AND t >= {BEGIN + number * DAY} AND t < {BEGIN + (number + 3) * DAY}" for names, number in question
+                f"event IN ({', '.join(map(repr, names))}) AND t >= {BEGIN + number * DAY} AND t < {BEGIN + (number + 3) * DAY}"
+                for names, number in question
             )
             ours = batch.pugmark(f"SELECT distinct_id, retention({conditions}) AS r FROM events GROUP BY distinct_id")
             ours = {row["distinct_id"]: row["r"] for row in ours}
-            theirs = batch.clickhouse(f"select distinct_id, retention({conditions}) from {{table}} group by distinct_id")
+            theirs = batch.clickhouse(
+                f"select distinct_id, retention({conditions}) from {{table}} group by distinct_id"
+            )
             theirs = {who: [held == 1 for held in list] for who, list in theirs}
             yield {who: (ours[who], theirs[who]) for who in batch.people}
 
@@ -206,18 +216,27 @@ OF_NOBODY = {"count": 0, "uniques": 0, "sum": 0, "distinct": 0, "count_per_user"
 class Trend(Grouped):
     def __init__(self, questions, names, peer):
         self.many, self.names, self.peer = questions, names, peer
-        self.name = {"duckdb": "DuckDB trend: count, uniques, sums, percentiles, …", "clickhouse": "ClickHouse uniqExact by day and week"}[peer]
+        self.name = {
+            "duckdb": "DuckDB trend: count, uniques, sums, percentiles, …",
+            "clickhouse": "ClickHouse uniqExact by day and week",
+        }[peer]
 
     def questions(self, random):
-        return [(random_range(random), random.choice(self.names), random.choice(["a", "b", "*"])) for _ in range(self.many)]
+        return [
+            (random_range(random), random.choice(self.names), random.choice(["a", "b", "*"])) for _ in range(self.many)
+        ]
 
     def answers(self, batch, questions):
         for between, measure, event in questions:
             series = {"event": event, "measure": measure} | ({} if measure in OF_NO_NUMBER else {"property": "number"})
-            answer = batch.ask({"trend": asked(between, series=[series], breakdown=[{"property": "grp"}], limit=GROUPS)})
+            answer = batch.ask(
+                {"trend": asked(between, series=[series], breakdown=[{"property": "grp"}], limit=GROUPS)}
+            )
             empty = OF_NOBODY.get(measure)
             none = [[empty] * buckets(between), empty]
-            ours = {made["breakdown"][0]: [made["values"], made["total"]] for made in answer["series"] if made["breakdown"]}
+            ours = {
+                made["breakdown"][0]: [made["values"], made["total"]] for made in answer["series"] if made["breakdown"]
+            }
             which = "true" if event == "*" else f"event = '{event}'"
             theirs = {}
             for group, number, value in self.rows(batch, between, measure, which):
@@ -247,14 +266,20 @@ class Trend(Grouped):
         long = 1 if between.interval == "day" else 7
         if long == 7:
             first -= datetime.timedelta(first.weekday())
-        return [(grp, None if whole else (datetime.date.fromisoformat(d) - first).days // long, value) for grp, d, whole, value in rows]
+        return [
+            (grp, None if whole else (datetime.date.fromisoformat(d) - first).days // long, value)
+            for grp, d, whole, value in rows
+        ]
 
 
 class Stickiness(Grouped):
     name = "DuckDB stickiness"
 
     def questions(self, random):
-        return [(random_range(random), random.choice(["a", "b", "*"]), random.random() < 0.5, random.choice([1, 1, 2])) for _ in range(self.many)]
+        return [
+            (random_range(random), random.choice(["a", "b", "*"]), random.random() < 0.5, random.choice([1, 1, 2]))
+            for _ in range(self.many)
+        ]
 
     def answers(self, batch, questions):
         for between, event, at_least, occurrences in questions:
@@ -292,7 +317,9 @@ class Lifecycle(Grouped):
 
     def answers(self, batch, questions):
         for between, event in questions:
-            groups = sorted(set(self.groups(batch.people).values()), key=lambda group: (len(group), group))[: self.asked_groups]
+            groups = sorted(set(self.groups(batch.people).values()), key=lambda group: (len(group), group))[
+                : self.asked_groups
+            ]
             which = "true" if event == "*" else f"event = '{event}'"
             many = buckets(between)
             # What lies before the range counts as before the first bucket, in which nobody of it is active.

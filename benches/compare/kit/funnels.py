@@ -126,14 +126,21 @@ class Mode:
         for who, (ours, theirs) in differing.items():
             times, events = seconds(ours), batch.people[who]
             rises = all(early < late for early, late in zip(times, times[1:]))
-            served = [any(event.at == at and event.name in step for event in events) for step, at in zip(question.steps, times)]
+            served = [
+                any(event.at == at and event.name in step for event in events)
+                for step, at in zip(question.steps, times)
+            ]
             if len(times) > theirs and rises and times[-1] - times[0] <= question.window and all(served):
                 alone[who] = [Event(f"s{number}", at, None) for number, at in enumerate(times, 1)]
         if not alone:
             return {}
         fewer = Batch(batch.peers, alone, only_peers=True)
         numbered = Question([[f"s{number}"] for number in range(1, len(question.steps) + 1)], question.window)
-        found = dict(fewer.clickhouse(f"select distinct_id, {windowFunnel(numbered, self.mode)} from {{table}} group by distinct_id"))
+        found = dict(
+            fewer.clickhouse(
+                f"select distinct_id, {windowFunnel(numbered, self.mode)} from {{table}} group by distinct_id"
+            )
+        )
         fewer.drop()
         return {who: "increase" for who in alone if found[who] == len(differing[who][0])}
 
@@ -143,22 +150,30 @@ class BesideStrict(Mode):
     for over the events that are of some step, strict of the whole analysis over all."""
 
     def __init__(self, order, questions):
-        super().__init__(f"windowFunnel strict_order beside {order}", "strict_order", {"order": order}, questions, apart=True)
+        super().__init__(
+            f"windowFunnel strict_order beside {order}", "strict_order", {"order": order}, questions, apart=True
+        )
         self.order, self.cut = order, False
 
     def questions(self, random):
-        return [random_question(random, apart=True, least=2) for _ in range(self.many)]
+        return [random_question(random, apart=True, least=3) for _ in range(self.many)]
 
     def answers(self, batch, questions):
         for question in questions:
             if self.order == "strict":
-                ours = {who: times for who, times in analysed(batch, question, self.rules).items()}
+                ours = analysed(batch, question, self.rules)
                 where = ""
             else:
-                rows = batch.pugmark(f"SELECT distinct_id, {window_funnel(question, self.rules)} AS q FROM events GROUP BY distinct_id")
+                rows = batch.pugmark(
+                    f"SELECT distinct_id, {window_funnel(question, self.rules)} AS q FROM events GROUP BY distinct_id"
+                )
                 ours = {row["distinct_id"]: seconds(row["q"]) for row in rows}
                 where = f"where {condition(''.join(question.steps))}"
-            theirs = dict(batch.clickhouse(f"select distinct_id, {windowFunnel(question, self.mode)} from {{table}} {where} group by distinct_id"))
+            theirs = dict(
+                batch.clickhouse(
+                    f"select distinct_id, {windowFunnel(question, self.mode)} from {{table}} {where} group by distinct_id"
+                )
+            )
             yield {who: (ours.get(who, []), theirs.get(who, 0)) for who in batch.people}
 
     def reasons(self, batch, question, differing):
@@ -182,7 +197,9 @@ class BesideStrict(Mode):
         order = order[order.index(1) :] if 1 in order else []
         if theirs > len(times) and any(late not in (early, early + 1) for early, late in zip(order, order[1:])):
             return "strict forgets what is between"
-        if [place for place, _, _ in whole] != [place for place, _ in in_order(events)] and len({at for _, _, at in whole}) < len(whole):
+        if [place for place, _, _ in whole] != [place for place, _ in in_order(events)] and len(
+            {at for _, _, at in whole}
+        ) < len(whole):
             return "strict reads by step"
         return None
 
@@ -207,7 +224,9 @@ class Preset(Mode):
 
     def answers(self, batch, questions):
         for question, first, last in questions:
-            ours = analysed(batch, question, {"like": "clickhouse", "range": {"from": instant(first), "to": instant(last)}})
+            ours = analysed(
+                batch, question, {"like": "clickhouse", "range": {"from": instant(first), "to": instant(last)}}
+            )
             theirs = dict(
                 batch.clickhouse(
                     f"select distinct_id, {windowFunnel(question, '')} from {{table}} where t >= {first} and t < {last} group by distinct_id"
@@ -255,7 +274,11 @@ class SelfJoin:
 
     name = "DuckDB self-join, funnel of 2 steps with times"
     # What may follow an event of the same time.
-    LATER = {"either": "b.t >= a.t and b.place <> a.place", "apart": "b.t > a.t", "sequence": "(b.t, b.place) > (a.t, a.place)"}
+    LATER = {
+        "either": "b.t >= a.t and b.place <> a.place",
+        "apart": "b.t > a.t",
+        "sequence": "(b.t, b.place) > (a.t, a.place)",
+    }
 
     def __init__(self, questions):
         self.many = questions
@@ -263,7 +286,11 @@ class SelfJoin:
     def questions(self, random):
         def question():
             made = random_question(random, apart=False, least=2)
-            return Question(made.steps[:2], made.window), random.choice(list(self.LATER)), random.choice(["earliest", "latest"])
+            return (
+                Question(made.steps[:2], made.window),
+                random.choice(list(self.LATER)),
+                random.choice(["earliest", "latest"]),
+            )
 
         return [question() for _ in range(self.many)]
 

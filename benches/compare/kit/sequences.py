@@ -27,7 +27,9 @@ def random_pattern(random):
         how = random.choice(["", ".*", ".*", "time"]) if place else ""
         if how == "time":
             how = (random.choice(list(COMPARE)), random.randint(0, 5))
-        elements.append((how, None if place and how == "" and random.random() < 0.3 else random.randint(1, len(conditions))))
+        elements.append(
+            (how, None if place and how == "" and random.random() < 0.3 else random.randint(1, len(conditions)))
+        )
     return Pattern(tuple(elements), tuple(conditions))
 
 
@@ -86,7 +88,9 @@ class Sequences:
 
     def answers(self, batch, questions):
         for pattern in questions:
-            conditions = ", ".join(f"event IN ({', '.join(repr(name) for name in condition)})" for condition in pattern.conditions)
+            conditions = ", ".join(
+                f"event IN ({', '.join(repr(name) for name in condition)})" for condition in pattern.conditions
+            )
             ours = batch.pugmark(
                 f"SELECT distinct_id, sequence_match('{text(pattern, False)}', timestamp, sequence, {conditions}) AS m,"
                 f" sequence_count('{text(pattern, False)}', timestamp, sequence, {conditions}) AS n FROM events GROUP BY distinct_id"
@@ -112,14 +116,18 @@ class Sequences:
 
     def reason(self, pattern, events, ours, theirs):
         def row(event):
-            return event.at, frozenset(number for number, names in enumerate(pattern.conditions, 1) if event.name in names)
+            return event.at, frozenset(
+                number for number, names in enumerate(pattern.conditions, 1) if event.name in names
+            )
 
         rows = [row(event) for _, event in in_order(events)]
         rows = [row for row in rows if row[1]]
         most = count(pattern, rows)
         if ours != (most > 0, most):
             return None
-        at_once = [list(set(itertools.permutations(tied))) for _, tied in itertools.groupby(rows, key=lambda row: row[0])]
+        at_once = [
+            list(set(itertools.permutations(tied))) for _, tied in itertools.groupby(rows, key=lambda row: row[0])
+        ]
         for order in itertools.islice(itertools.product(*at_once), ORDERS):
             order = [row for tied in order for row in tied]
             many = count(pattern, order)
