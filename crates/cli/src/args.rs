@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
 use crate::commands::{
-    backup, compact, declare, demo, erase, expire, export, funnel, import, info, lifecycle, quarantine, query,
+    backup, compact, declare, demo, erase, expire, export, funnel, import, info, journey, lifecycle, quarantine, query,
     retention, retract, sql, stickiness, trend, verify,
 };
 use crate::output::Output;
@@ -22,6 +22,7 @@ Examples:
   pugmark retention shop signup --interval week --periods 8
   pugmark stickiness shop purchase --last 90d
   pugmark lifecycle shop --interval week
+  pugmark journey shop ann --limit 20
   pugmark sql shop \"SELECT country, count(*) FROM events GROUP BY country\"
   pugmark query shop < query.json
 
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     Retention(retention::Args),
     Stickiness(stickiness::Args),
     Lifecycle(lifecycle::Args),
+    Journey(journey::Args),
     Query(query::Args),
     Sql(sql::Args),
     Info(info::Args),
@@ -70,9 +72,9 @@ pub(crate) struct StoreDir {
     pub(crate) dir: PathBuf,
 }
 
-/// What every question takes beside its own parameters.
+/// Which events a question is about.
 #[derive(Debug, Args)]
-pub(crate) struct Question {
+pub(crate) struct Reading {
     /// Begin of the range: a date (local midnight of the zone) or an instant; by default the first event
     #[arg(long, value_name = "WHEN", help_heading = "Range and filter")]
     from: Option<String>,
@@ -89,21 +91,11 @@ pub(crate) struct Question {
     /// profile_at('plan') what it was when the event happened
     #[arg(long, value_name = "SQL", help_heading = "Range and filter")]
     filter: Option<String>,
-    /// Cut the answer by a property; up to three times, or with commas between
-    #[arg(long, value_name = "PROPERTY", value_delimiter = ',', help_heading = "Breakdown")]
-    by: Vec<String>,
-    /// Cut the answer by a SQL expression over the event, such as "profile('plan')"
-    #[arg(long, value_name = "SQL", help_heading = "Breakdown")]
-    by_sql: Vec<String>,
-    /// How many values to show before the rest is folded into (other); 25 by default
-    #[arg(long, value_name = "N", help_heading = "Breakdown")]
-    limit: Option<u64>,
-    /// The only people that the question is about, in the JSON form, such as '{"did": {"event": "purchase"}, "times": {"at_least": 5}}'
-    #[arg(long, value_name = "JSON", value_parser = json_value, help_heading = "Range and filter")]
-    segment: Option<Value>,
-    /// Whom to count: person or distinct_id
-    #[arg(long, value_name = "UNIT", help_heading = "Range and filter")]
-    unit: Option<String>,
+}
+
+/// How a question is answered.
+#[derive(Debug, Args)]
+pub(crate) struct Answering {
     /// Make an event or a property never seen an error instead of a warning
     #[arg(long, help_heading = "Answer")]
     strict_names: bool,
@@ -120,6 +112,30 @@ pub(crate) struct Question {
     pub(crate) output: Output,
 }
 
+/// What every question that counts takes beside its own parameters.
+#[derive(Debug, Args)]
+pub(crate) struct Question {
+    #[command(flatten)]
+    reading: Reading,
+    /// Cut the answer by a property; up to three times, or with commas between
+    #[arg(long, value_name = "PROPERTY", value_delimiter = ',', help_heading = "Breakdown")]
+    by: Vec<String>,
+    /// Cut the answer by a SQL expression over the event, such as "profile('plan')"
+    #[arg(long, value_name = "SQL", help_heading = "Breakdown")]
+    by_sql: Vec<String>,
+    /// How many values to show before the rest is folded into (other); 25 by default
+    #[arg(long, value_name = "N", help_heading = "Breakdown")]
+    limit: Option<u64>,
+    /// The only people that the question is about, in the JSON form, such as '{"did": {"event": "purchase"}, "times": {"at_least": 5}}'
+    #[arg(long, value_name = "JSON", value_parser = json_value, help_heading = "Range and filter")]
+    segment: Option<Value>,
+    /// Whom to count: person or distinct_id
+    #[arg(long, value_name = "UNIT", help_heading = "Range and filter")]
+    unit: Option<String>,
+    #[command(flatten)]
+    pub(crate) answering: Answering,
+}
+
 impl Question {
     /// The JSON form of a question: `own` is what the analysis called `name` has for itself.
     pub(crate) fn to_json(&self, name: &str, own: Value) -> Value {
@@ -127,14 +143,12 @@ impl Question {
             Value::Object(fields) => fields,
             _ => Map::new(),
         };
+        self.reading.add_to(&mut analysis);
         let mut set = |field: &str, value: Option<Value>| {
             if let Some(value) = value {
                 analysis.insert(field.to_owned(), value);
             }
         };
-        set("range", self.range());
-        set("time_zone", self.zone.as_deref().map(Value::from));
-        set("filter", self.filter.as_deref().map(Value::from));
         set("segment", self.segment.clone());
         set("unit", self.unit.as_deref().map(Value::from));
         let properties = self.by.iter().map(|property| json!({"property": property}));
@@ -142,8 +156,15 @@ impl Question {
         let breakdown: Vec<Value> = properties.chain(expressions).collect();
         set("breakdown", (!breakdown.is_empty()).then_some(Value::Array(breakdown)));
         set("limit", self.limit.map(Value::from));
+        self.answering.to_json(name, Value::Object(analysis))
+    }
+}
+
+impl Answering {
+    /// The JSON form of a question of the analysis called `name`.
+    pub(crate) fn to_json(&self, name: &str, analysis: Value) -> Value {
         let mut query = Map::new();
-        query.insert(name.to_owned(), Value::Object(analysis));
+        query.insert(name.to_owned(), analysis);
         if self.strict_names {
             query.insert("strict_names".to_owned(), Value::Bool(true));
         }
@@ -157,6 +178,16 @@ impl Question {
             query.insert("timeout".to_owned(), Value::from(timeout.as_str()));
         }
         Value::Object(query)
+    }
+}
+
+impl Reading {
+    /// Adds the fields of the JSON form to an analysis.
+    pub(crate) fn add_to(&self, analysis: &mut Map<String, Value>) {
+        let texts = [("time_zone", &self.zone), ("filter", &self.filter)];
+        let texts = texts.into_iter().filter_map(|(field, text)| Some((field, Value::from(text.as_deref()?))));
+        let range = self.range().map(|range| ("range", range));
+        analysis.extend(range.into_iter().chain(texts).map(|(field, value)| (field.to_owned(), value)));
     }
 
     fn range(&self) -> Option<Value> {
@@ -205,6 +236,15 @@ mod tests {
         let line = "pugmark lifecycle shop --last 90d";
         let Command::Lifecycle(args) = Cli::parse_from(line.split(' ')).command else { panic!("not a lifecycle") };
         let expected = json!({"lifecycle": {"event": {"event": "*"}, "interval": "week", "range": {"last": "90d"}}});
+        assert_eq!(args.question(), expected);
+    }
+
+    #[test]
+    fn a_journey_on_the_command_line_is_that_of_the_json_form() {
+        let line = "pugmark journey shop ann --limit 5 --order oldest --cursor o1 --last 7d --as-of 9";
+        let Command::Journey(args) = Cli::parse_from(line.split(' ')).command else { panic!("not a journey") };
+        let expected = json!({"journey": {"distinct_id": "ann", "limit": 5, "order": "oldest", "cursor": "o1",
+            "range": {"last": "7d"}}, "as_of": 9});
         assert_eq!(args.question(), expected);
     }
 

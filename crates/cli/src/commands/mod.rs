@@ -11,6 +11,7 @@ pub(crate) mod export;
 pub(crate) mod funnel;
 pub(crate) mod import;
 pub(crate) mod info;
+pub(crate) mod journey;
 pub(crate) mod lifecycle;
 pub(crate) mod quarantine;
 pub(crate) mod query;
@@ -44,6 +45,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Retention(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Stickiness(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Lifecycle(args) => ask::run(&args.store, &args.question, args.question(), color),
+        Command::Journey(args) => ask::about(&args.store, &args.answering.output, &args.question(), color),
         Command::Query(args) => query::run(&args, color),
         Command::Sql(args) => sql::run(&args, color),
         Command::Info(args) => info::run(&args, color),
