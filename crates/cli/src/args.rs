@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
 use crate::commands::{
-    backup, compact, declare, demo, erase, expire, explain, export, funnel, import, info, lifecycle, quarantine, query,
-    retention, retract, sql, stickiness, trend, verify,
+    backup, compact, declare, demo, erase, expire, explain, export, funnel, import, info, journey, lifecycle,
+    quarantine, query, retention, retract, sql, stickiness, trend, verify,
 };
 use crate::output::Output;
 use crate::render::ColorChoice;
@@ -22,6 +22,7 @@ Examples:
   pugmark retention shop signup --interval week --periods 8
   pugmark stickiness shop purchase --last 90d
   pugmark lifecycle shop --interval week
+  pugmark journey shop ann --limit 20
   pugmark sql shop \"SELECT country, count(*) FROM events GROUP BY country\"
   pugmark query shop < query.json
 
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     Retention(retention::Args),
     Stickiness(stickiness::Args),
     Lifecycle(lifecycle::Args),
+    Journey(journey::Args),
     Query(query::Args),
     Explain(explain::Args),
     Sql(sql::Args),
@@ -71,9 +73,9 @@ pub(crate) struct StoreDir {
     pub(crate) dir: PathBuf,
 }
 
-/// What every question takes beside its own parameters.
+/// Which events a question is about.
 #[derive(Debug, Args)]
-pub(crate) struct Question {
+pub(crate) struct Reading {
     /// Begin of the range: a date (local midnight of the zone) or an instant; by default the first event
     #[arg(long, value_name = "WHEN", help_heading = "Range and filter")]
     from: Option<String>,
@@ -90,6 +92,32 @@ pub(crate) struct Question {
     /// profile_at('plan') what it was when the event happened
     #[arg(long, value_name = "SQL", help_heading = "Range and filter")]
     filter: Option<String>,
+}
+
+/// How a question is answered.
+#[derive(Debug, Args)]
+pub(crate) struct Answering {
+    /// Make an event or a property never seen an error instead of a warning
+    #[arg(long, help_heading = "Answer")]
+    strict_names: bool,
+    /// Say how the answer was found: files, rows and bytes read, the plan
+    #[arg(long, help_heading = "Answer")]
+    explain: bool,
+    /// Answer as of this sequence: with the events, links and types of then
+    #[arg(long, value_name = "SEQUENCE", help_heading = "Answer")]
+    as_of: Option<u64>,
+    /// Give up after this long, such as 10s
+    #[arg(long, value_name = "SPAN", help_heading = "Answer")]
+    timeout: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// What every question that counts takes beside its own parameters.
+#[derive(Debug, Args)]
+pub(crate) struct Question {
+    #[command(flatten)]
+    reading: Reading,
     /// Cut the answer by a property; up to three times, or with commas between
     #[arg(long, value_name = "PROPERTY", value_delimiter = ',', help_heading = "Breakdown")]
     by: Vec<String>,
@@ -108,20 +136,8 @@ pub(crate) struct Question {
     /// Whom to count: person or distinct_id
     #[arg(long, value_name = "UNIT", help_heading = "Range and filter")]
     unit: Option<String>,
-    /// Make an event or a property never seen an error instead of a warning
-    #[arg(long, help_heading = "Answer")]
-    strict_names: bool,
-    /// Say how the answer was found: files, rows and bytes read, the plan
-    #[arg(long, help_heading = "Answer")]
-    explain: bool,
-    /// Answer as of this sequence: with the events, links and types of then
-    #[arg(long, value_name = "SEQUENCE", help_heading = "Answer")]
-    as_of: Option<u64>,
-    /// Give up after this long, such as 10s
-    #[arg(long, value_name = "SPAN", help_heading = "Answer")]
-    timeout: Option<String>,
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) answering: Answering,
 }
 
 impl Question {
@@ -131,14 +147,12 @@ impl Question {
             Value::Object(fields) => fields,
             _ => Map::new(),
         };
+        self.reading.add_to(&mut analysis);
         let mut set = |field: &str, value: Option<Value>| {
             if let Some(value) = value {
                 analysis.insert(field.to_owned(), value);
             }
         };
-        set("range", self.range());
-        set("time_zone", self.zone.as_deref().map(Value::from));
-        set("filter", self.filter.as_deref().map(Value::from));
         set("segment", self.segment.clone());
         set("unit", self.unit.as_deref().map(Value::from));
         let compare = self.compare.as_deref().map(|when| match when {
@@ -151,8 +165,15 @@ impl Question {
         let breakdown: Vec<Value> = properties.chain(expressions).collect();
         set("breakdown", (!breakdown.is_empty()).then_some(Value::Array(breakdown)));
         set("limit", self.limit.map(Value::from));
+        self.answering.to_json(name, Value::Object(analysis))
+    }
+}
+
+impl Answering {
+    /// The JSON form of a question of the analysis called `name`.
+    pub(crate) fn to_json(&self, name: &str, analysis: Value) -> Value {
         let mut query = Map::new();
-        query.insert(name.to_owned(), Value::Object(analysis));
+        query.insert(name.to_owned(), analysis);
         if self.strict_names {
             query.insert("strict_names".to_owned(), Value::Bool(true));
         }
@@ -166,6 +187,16 @@ impl Question {
             query.insert("timeout".to_owned(), Value::from(timeout.as_str()));
         }
         Value::Object(query)
+    }
+}
+
+impl Reading {
+    /// Adds the fields of the JSON form to an analysis.
+    pub(crate) fn add_to(&self, analysis: &mut Map<String, Value>) {
+        let texts = [("time_zone", &self.zone), ("filter", &self.filter)];
+        let texts = texts.into_iter().filter_map(|(field, text)| Some((field, Value::from(text.as_deref()?))));
+        let range = self.range().map(|range| ("range", range));
+        analysis.extend(range.into_iter().chain(texts).map(|(field, value)| (field.to_owned(), value)));
     }
 
     fn range(&self) -> Option<Value> {
@@ -232,6 +263,15 @@ mod tests {
         let expected = json!({"retention": {
             "start": {"event": "signup", "filter": "plan='x'"}, "return": {"event": "signup", "filter": "plan='y'"},
             "interval": "week", "criterion": "streak"}});
+        assert_eq!(args.question(), expected);
+    }
+
+    #[test]
+    fn a_journey_on_the_command_line_is_that_of_the_json_form() {
+        let line = "pugmark journey shop ann --limit 5 --order oldest --cursor o1 --last 7d --as-of 9";
+        let Command::Journey(args) = Cli::parse_from(line.split(' ')).command else { panic!("not a journey") };
+        let expected = json!({"journey": {"distinct_id": "ann", "limit": 5, "order": "oldest", "cursor": "o1",
+            "range": {"last": "7d"}}, "as_of": 9});
         assert_eq!(args.question(), expected);
     }
 

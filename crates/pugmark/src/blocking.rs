@@ -7,8 +7,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::arrow::array::RecordBatch;
 use crate::{
-    Funnel, FunnelResult, Lifecycle, LifecycleResult, Pugmark, Query, Receipt, Retention, RetentionResult, Sequence,
-    Stickiness, StickinessResult, Trend, TrendResult,
+    Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Pugmark, Query, Receipt, Retention,
+    RetentionResult, Sequence, Stickiness, StickinessResult, Trend, TrendResult,
 };
 
 /// The runtime behind [`Blocking`], made when it is first needed.
@@ -106,6 +106,14 @@ impl<'a> Blocking<'a> {
     /// As [`Pugmark::query`].
     pub fn lifecycle(&self, lifecycle: &Lifecycle) -> Result<LifecycleResult> {
         self.runtime.block_on(self.db.lifecycle(lifecycle))
+    }
+
+    /// As [`Pugmark::journey`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::query`].
+    pub fn journey(&self, journey: &Journey) -> Result<JourneyResult> {
+        self.runtime.block_on(self.db.journey(journey))
     }
 
     /// As [`Pugmark::query`].

@@ -56,6 +56,7 @@ pub use pugmark_query::funnel::{
     After, BreakdownAt, Completion, Exclusion, ExclusionOutcome, Funnel, FunnelEntry, FunnelResult, HistogramOf, Like,
     PeopleOf, Pick, Repeats, Step, StepOrder, StepOutcome, Ties, Window,
 };
+pub use pugmark_query::journey::{Cursor, Journey, JourneyEvent, JourneyResult, JourneySession, Order as JourneyOrder};
 pub use pugmark_query::lifecycle::{Lifecycle, LifecycleResult};
 pub use pugmark_query::retention::{
     Cohort, Criterion, PeriodClock, PeriodZero, Retention, RetentionResult, ReturnMeasure, Returns, RoundTo,

@@ -20,8 +20,8 @@ use crate::blocking::{Blocking, LazyRuntime};
 use crate::info::{Info, info};
 use crate::options::Options;
 use crate::{
-    Funnel, FunnelResult, Lifecycle, LifecycleResult, Query, Retention, RetentionResult, Stickiness, StickinessResult,
-    Trend, TrendResult,
+    Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Query, Retention, RetentionResult,
+    Stickiness, StickinessResult, Trend, TrendResult,
 };
 
 /// A directory of events, open: stores what happened, and answers questions about it.
@@ -248,6 +248,35 @@ impl Pugmark {
     pub async fn lifecycle(&self, lifecycle: &Lifecycle) -> Result<LifecycleResult> {
         match self.query(&Query::from(lifecycle.clone())).await? {
             QueryResult::Lifecycle(result) => Ok(result),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// What one person did, under all ids, session by session and page by page.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    ///
+    /// # Example
+    /// ```
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use pugmark::{Event, Journey, Pugmark};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// for name in ["view", "cart", "purchase"] {
+    ///     db.track(Event::new(name, "ann").property("country", "DE"))?;
+    /// }
+    /// let page = db.journey(&Journey::of("ann").limit(2)).await?;
+    /// assert_eq!(page.sessions[0].events[0].event, "purchase");
+    /// let next = page.next.ok_or("there is more")?;
+    /// let page = db.journey(&Journey::of("ann").limit(2).cursor(next)).await?;
+    /// assert_eq!(page.sessions[0].events[0].event, "view");
+    /// assert_eq!(page.next, None);
+    /// # Ok(()) }
+    /// ```
+    pub async fn journey(&self, journey: &Journey) -> Result<JourneyResult> {
+        match self.query(&Query::from(journey.clone())).await? {
+            QueryResult::Journey(result) => Ok(result),
             _ => Err(mismatch()),
         }
     }

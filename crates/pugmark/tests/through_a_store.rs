@@ -7,6 +7,8 @@
 mod cases;
 #[path = "../../query/tests/oracle/mod.rs"]
 mod oracle;
+#[path = "../../query/tests/oracle/pages.rs"]
+mod pages;
 #[path = "../../query/tests/oracle/sent.rs"]
 mod sent;
 
@@ -136,8 +138,13 @@ fn disagreement_seen(case: &Case, arrival: &Arrival, by_cubes: &Cell<bool>) -> O
     let (_dir, db, _) = stored(case, arrival);
     let mut question = question(case);
     question["explain"] = true.into();
-    let found = db.blocking().unwrap().query_json(&question.to_string()).unwrap();
-    let found = with_numbers(serde_json::to_value(&found).unwrap());
+    let ask = |question: &serde_json::Value| {
+        serde_json::to_value(db.blocking().unwrap().query_json(&question.to_string()).unwrap()).unwrap()
+    };
+    let found = match question.get("journey") {
+        Some(_) => pages::page(&question, ask),
+        None => with_numbers(ask(&question)),
+    };
     let plan = found["explain"]["plan"].as_str().unwrap_or_default();
     by_cubes.set(plan.contains("declared") && !plan.contains("cubes=0"));
     difference(&found, case, arrival)
@@ -316,6 +323,66 @@ fn stickiness_through_a_store_agrees_with_the_oracle() {
 #[test]
 fn lifecycle_through_a_store_agrees_with_the_oracle() {
     agrees("lifecycle");
+}
+
+#[test]
+fn journey_through_a_store_agrees_with_the_oracle() {
+    agrees("journey");
+}
+
+/// Whatever arrives while pages are turned, each event of before is shown once, in order, and none of a page is shown again.
+#[test]
+fn pages_are_turned_while_events_arrive() {
+    let config = ProptestConfig { cases: case_count(64), failure_persistence: None, ..ProptestConfig::default() };
+    let arrivals = prop::collection::vec(any::<u8>(), 40);
+    let checked = TestRunner::new(config).run(&(cases("journey"), arrivals), |(case, arrival)| {
+        let (_dir, db, log) = stored(&case, &arrival);
+        let times: Vec<i64> = case.events.iter().map(|event| event.timestamp_us).collect();
+        let is_newest = case.query["journey"]["order"] != "oldest";
+        let limit = case.query["journey"]["limit"].as_u64().unwrap_or(100);
+        let mut query = serde_json::json!({"journey": {"distinct_id": "2-0", "limit": limit}});
+        query["journey"]["order"] = if is_newest { "newest" } else { "oldest" }.into();
+        let mut seen: Vec<(i64, u64)> = Vec::new();
+        for turn in 0.. {
+            let page = db.blocking().unwrap().query_json(&query.to_string()).unwrap();
+            let page = serde_json::to_value(&page).unwrap();
+            let events = page["sessions"].as_array().unwrap().iter().flat_map(|one| one["events"].as_array().unwrap());
+            let mut own: Vec<(i64, u64)> = events
+                .map(|event| {
+                    let at: Timestamp = event["timestamp"].as_str().unwrap().parse().unwrap();
+                    (at.as_microsecond(), event["sequence"].as_u64().unwrap())
+                })
+                .collect();
+            // Sessions may overlap in time.
+            own.sort_unstable();
+            if is_newest {
+                own.reverse();
+            }
+            seen.extend(own);
+            if page["next"].is_null() {
+                break;
+            }
+            query["journey"]["cursor"] = page["next"].clone();
+            // What arrives may take more pages, but not forever.
+            if turn < 5 {
+                let at = times[usize::from(arrival[turn]) % times.len()] + i64::from(arrival[turn + 9] % 3) - 1;
+                let late = Event::new("late", "2-1").at(Timestamp::from_microsecond(at));
+                assert!(matches!(db.track(late).unwrap(), Outcome::Accepted(_)));
+            }
+        }
+        let is_in_order = |pair: &[(i64, u64)]| if is_newest { pair[0] > pair[1] } else { pair[0] < pair[1] };
+        prop_assert!(seen.windows(2).all(is_in_order), "{seen:?}");
+        for (sequence, _, said) in &log {
+            if let Said::Event(event, _) = said {
+                let is_seen = seen.contains(&(event.timestamp_us, sequence.number()));
+                prop_assert_eq!(is_seen, event.unit == 2, "{:?} of {:?}", event, seen);
+            }
+        }
+        Ok(())
+    });
+    if let Err(failure) = checked {
+        panic!("{failure}");
+    }
 }
 
 /// The question and what it is about, as of a sequence: with the events and links up to it.

@@ -1,4 +1,4 @@
-//! Trends, funnels, retention, stickiness, lifecycles and SQL over the events of a pugmark store.
+//! Trends, funnels, retention, stickiness, lifecycles, journeys and SQL over the events of a pugmark store.
 
 mod analysis;
 pub mod calendar;
@@ -11,6 +11,7 @@ mod functions;
 pub mod funnel;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod journey;
 pub mod lifecycle;
 mod local;
 mod names;

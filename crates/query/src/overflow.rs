@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use pugmark_registry::ColumnType;
 use pugmark_store::ValueRef;
+use serde_json::Value;
 
 use crate::columns::Overflow;
 use crate::spec::GroupValue;
@@ -35,6 +36,19 @@ impl<'a> OverflowValue<'a> {
     /// As text: strings as they are, the rest as JSON.
     pub(crate) fn to_text(self) -> Cow<'a, str> {
         text_of(self.0).unwrap_or(Cow::Borrowed(self.0))
+    }
+
+    /// As JSON; a whole number that no reader of doubles holds is text, digit for digit.
+    pub(crate) fn to_json(self) -> Value {
+        match self.0.parse::<u64>() {
+            Ok(whole) => Value::from(whole),
+            Err(_) if self.is_number() => match self.to_group() {
+                GroupValue::Int(whole) => Value::from(whole),
+                GroupValue::Float(double) => Value::from(double),
+                _ => Value::from(self.0),
+            },
+            Err(_) => serde_json::from_str(self.0).unwrap_or_else(|_| Value::from(self.0)),
+        }
     }
 
     /// As a value of a breakdown.
@@ -85,6 +99,16 @@ mod tests {
         assert_eq!(group("i"), Some(GroupValue::from(-7)));
         assert_eq!(group("b"), Some(GroupValue::from(true)));
         assert_eq!(group("big"), Some(GroupValue::from("12345678901234567890123")));
+    }
+
+    #[test]
+    fn values_keep_their_types_and_digits_as_json() {
+        let json = |name| OverflowValue::find(PAIRS, name).map(|found| found.to_json().to_string());
+        assert_eq!(json("a").as_deref(), Some(r#""x\"y""#));
+        assert_eq!(json("big").as_deref(), Some(r#""12345678901234567890123""#));
+        assert_eq!(json("f").as_deref(), Some("0.5"));
+        assert_eq!(json("i").as_deref(), Some("-7"));
+        assert_eq!(json("list").as_deref(), Some(r#"[1,{"a":"]"}]"#));
     }
 
     #[test]

@@ -376,3 +376,84 @@ fn impossible_funnels_say_which_field_and_why() {
         assert!(told.contains(&format!("\"field\":\"{field}\"")) && told.contains(reason), "{told}");
     }
 }
+
+#[test]
+fn a_journey_shows_every_property_with_its_type() {
+    let db = Db::new();
+    let number = |digits: &str| pugmark_store::Value::Number(digits.into());
+    let at_hour = |hour: i64| Timestamp::from_microsecond(hour * 3_600_000_000);
+    db.track([
+        Event::new("e", "ann").at(at_hour(1)).property("odd", 1).property("n", 7).property("page.url", "/a"),
+        Event::new("e", "ann").at(at_hour(2)).property("odd", "one").property("n", 2.5).property("event", "own"),
+        Event::new("e", "ann").at(at_hour(3)).property("odd", true).property("n", number("18446744073709551615")),
+        Event::new("e", "ann").at(at_hour(4)).property("n", number("123456789012345678901234567890")),
+    ]);
+    db.flush();
+    let list = pugmark_store::Value::Json(r#"{"b":[1,"x"]}"#.into());
+    db.track([Event::new("e", "ann").at(at_hour(5)).property("list", list).property("n", 3).session("s1")]);
+    let portable =
+        Db::with(EngineOptions { local_operators: false, ..EngineOptions::default() }, RegistryOptions::default());
+    for engine in [&db.engine, &portable.engine] {
+        let query = Query::from_json(r#"{"journey": {"distinct_id": "ann", "order": "oldest"}}"#).expect("it reads");
+        let answer = db.block_on(engine.run(&db.snapshot(), &query)).expect("it is answered");
+        let answer = serde_json::to_value(answer).expect("it serialises");
+        let sessions = answer["sessions"].as_array().expect("sessions");
+        let ids: Vec<&Value> = sessions.iter().map(|session| &session["session"]).collect();
+        assert_eq!(ids, [&Value::Null, &Value::Null, &Value::Null, &Value::Null, &json!("s1")]);
+        let properties: Vec<&Value> = sessions.iter().map(|session| &session["events"][0]["properties"]).collect();
+        assert_eq!(
+            properties,
+            [
+                &json!({"odd": 1, "n": 7, "page.url": "/a"}),
+                &json!({"odd": "one", "n": 2.5, "event": "own"}),
+                &json!({"odd": true, "n": 18_446_744_073_709_551_615_u64}),
+                &json!({"n": "123456789012345678901234567890"}),
+                &json!({"n": 3, "list": {"b": [1, "x"]}}),
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_journey_is_of_all_ids_as_of_a_sequence() {
+    let db = shop();
+    let names = |query: Value| {
+        let answer = db.ask(&query.to_string());
+        let events = answer["sessions"].as_array().expect("sessions").iter().flat_map(|own| {
+            let events = own["events"].as_array().expect("events").iter();
+            events.map(|event| event["distinct_id"].as_str().expect("an id").to_owned())
+        });
+        (answer["person"].clone(), events.collect::<Vec<_>>())
+    };
+    let sequence = db.store.snapshot().sequence().number();
+    db.identify("cid", "robert");
+    db.identify("bob", "robert");
+    assert_eq!(names(json!({"journey": {"distinct_id": "cid"}})).0, "robert");
+    assert_eq!(names(json!({"journey": {"distinct_id": "robert"}})).1, ["cid", "bob"]);
+    let then = json!({"journey": {"distinct_id": "cid"}, "as_of": sequence});
+    assert_eq!(names(then), (json!("cid"), vec!["cid".to_owned()]));
+    // An id that came later was not known then.
+    let answer = db.ask(&json!({"journey": {"distinct_id": "robert"}, "as_of": sequence}).to_string());
+    assert_eq!((&answer["person"], &answer["sessions"], &answer["next"]), (&Value::Null, &json!([]), &Value::Null));
+    assert_eq!(answer["warnings"], json!(["the distinct id \"robert\" was never seen"]));
+}
+
+#[test]
+fn an_id_never_seen_is_a_warning_or_an_error() {
+    let db = shop();
+    let answer = db.ask(r#"{"journey": {"distinct_id": "nobody", "filter": "contry = 'DE'"}, "explain": true}"#);
+    assert_eq!((&answer["person"], &answer["sessions"]), (&Value::Null, &json!([])));
+    assert_eq!(answer["warnings"][0], "the distinct id \"nobody\" was never seen");
+    assert!(answer["warnings"][1].as_str().is_some_and(|warning| warning.contains("country")), "{answer}");
+    let error =
+        db.try_ask(r#"{"journey": {"distinct_id": "nobody"}, "strict_names": true}"#).expect_err("it is strict");
+    assert_eq!((error.kind(), error.field()), (ErrorKind::Invalid, Some("distinct_id")));
+}
+
+#[test]
+fn a_journey_reads_the_rows_of_its_person_alone() {
+    let db = shop();
+    let answer = db.ask(r#"{"journey": {"distinct_id": "ann", "limit": 2}, "explain": true}"#);
+    let plan = answer["explain"]["plan"].as_str().expect("a plan");
+    assert!(plan.contains("SubjectsExec") && plan.contains("order=descending, fetch=3"), "{plan}");
+}

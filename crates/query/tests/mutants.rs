@@ -49,6 +49,7 @@ fn every_flipped_rule_differs_in_a_twentieth_of_the_cases() {
         "stickiness",
         "lifecycle",
         "sessions",
+        "journey",
     ] {
         let cases = generated(name, count);
         let truth: Vec<_> =

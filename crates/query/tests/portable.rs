@@ -4,6 +4,8 @@
 mod cases;
 mod common;
 mod oracle;
+#[path = "oracle/pages.rs"]
+mod pages;
 #[path = "oracle/sent.rs"]
 mod sent;
 
@@ -151,6 +153,32 @@ fn funnels_as_plans_agree_with_the_oracle() {
 #[test]
 fn retentions_as_plans_agree_with_the_oracle() {
     agrees("retention");
+}
+
+#[test]
+fn journeys_as_plans_agree_with_the_oracle() {
+    let config = ProptestConfig { cases: case_count(48), failure_persistence: None, ..ProptestConfig::default() };
+    let arrivals = prop::collection::vec(any::<u8>(), 40);
+    let checked = TestRunner::new(config).run(&(cases("journey"), arrivals), |(case, arrival)| {
+        let db = Db::receiving(Timestamp::from_microsecond(case.around.now_us), Duration::from_secs(1_000 * 86_400));
+        fill(&db, &case, &arrival);
+        let snapshot = db.snapshot();
+        let found = pages::page(&question(&case), |question| {
+            let query = Query::from_value(question).expect("generated questions are valid");
+            let found = elsewhere(&db, &snapshot, &query);
+            let by_operators = db.block_on(db.engine.run(&snapshot, &query)).expect("it is answered");
+            assert_eq!(found, serde_json::to_value(by_operators).expect("it serialises"), "{question}");
+            found
+        });
+        let expected = oracle::answer(&case.query, &case.told(Rules::TRUE), case.around, Rules::TRUE);
+        let (query, events, changes) = (&case.query, &case.events, &case.changes);
+        let told = difference(&found, &expected);
+        prop_assert_eq!(told, None, "query: {}\nevents: {:#?}\nchanges: {:#?}", query, events, changes);
+        Ok(())
+    });
+    if let Err(failure) = checked {
+        panic!("{failure}");
+    }
 }
 
 #[test]

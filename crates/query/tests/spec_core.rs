@@ -53,26 +53,14 @@ fn an_unknown_field_is_named_with_its_path_and_the_nearest_known_one() {
 #[test]
 fn what_is_not_built_yet_is_unsupported_and_says_so() {
     for (field, value, message) in [
-        ("exclude", json!([{ "event": "refund" }]), "funnel.exclude is not built yet"),
-        ("order", json!("any"), "funnel.order any is not built yet"),
-        ("ties", json!("apart"), "funnel.ties apart is not built yet"),
-        ("entry", json!("every"), "funnel.entry every is not built yet"),
-        ("pick", json!("latest"), "funnel.pick latest is not built yet"),
-        ("completion", json!("in_range"), "funnel.completion in_range is not built yet"),
-        ("like", json!("mixpanel"), "funnel.like mixpanel is not built yet"),
-        ("tolerance", json!("2s"), "funnel.tolerance is not built yet"),
-        ("at", json!({ "step": 2 }), "funnel.at is not built yet"),
-        ("window", json!("session"), "funnel.window session is not built yet"),
         ("unit", json!("session"), "funnel.unit session is not built yet"),
         ("unit", json!("group:company"), "funnel.unit group:company is not built yet"),
         ("segment", json!("payers"), "funnel.segment by name is not built yet"),
-        ("compare", json!("previous"), "funnel.compare is not built yet"),
     ] {
         assert_refused(&funnel_with(field, value), SpecErrorKind::Unsupported, field, message);
     }
     for (query, field) in [
         (json!({ "paths": { "depth": 5 } }), "paths"),
-        (json!({ "funnel": { "steps": [{ "event": "a", "optional": true }] } }), "steps[0].optional"),
         (
             json!({ "trend": { "series": [{ "event": "a" }], "breakdown": [{ "segment": "plan" }] } }),
             "breakdown[0].segment",
@@ -341,4 +329,30 @@ fn a_date_is_the_first_instant_of_a_local_day_and_missing_ends_are_those_of_the_
     );
     let backwards = resolve(Trend::of("a").from("2025-01-02").to("2025-01-01"));
     assert_eq!(backwards.expect_err("it ends before it begins").field.as_deref(), Some("range"));
+}
+
+#[test]
+fn a_journey_takes_what_is_of_one_person() {
+    let with = |field: &str, value: Value| {
+        let mut journey = json!({ "distinct_id": "ann" });
+        journey[field] = value;
+        json!({ "journey": journey })
+    };
+    for (query, field, message) in [
+        (json!({ "journey": {} }), "distinct_id", "is missing"),
+        (with("limit", json!(0)), "limit", "must be from 1 to 1000, found 0"),
+        (with("limit", json!(1_001)), "limit", "must be from 1 to 1000, found 1001"),
+        (with("order", json!("latest")), "order", "must be one of newest, oldest"),
+        (with("cursor", json!("n12")), "cursor", "\"n12\" is not a cursor"),
+        (with("cursor", json!("o00000000000000000000000000000001")), "cursor", "is of the order oldest"),
+        (with("cursor", json!(5)), "cursor", "must be text"),
+        (with("segment", json!({ "did": { "event": "a" } })), "segment", "is not for a journey"),
+        (with("unit", json!("distinct_id")), "unit", "is not for a journey"),
+        (with("breakdown", json!([{ "property": "plan" }])), "breakdown", "is not for a journey"),
+        (with("interval", json!("day")), "interval", "is not a known field"),
+    ] {
+        assert_refused(&query, SpecErrorKind::Invalid, field, message);
+    }
+    assert!(Query::from_json(r#"{"journey": {"distinct_id":"u1", "limit":100, "order":"oldest"}}"#).is_ok());
+    assert!(Query::from_json(r#"{"journey": {"distinct_id":"u1", "unit":"person", "breakdown":[]}}"#).is_ok());
 }

@@ -13,11 +13,16 @@ use crate::render::{ColorChoice, explanation, render, warnings};
 
 /// Asks the question of a command line.
 pub(crate) fn run(store: &StoreDir, question: &Question, json: Value, color: ColorChoice) -> Result {
-    question.output.check()?;
-    let query = Query::from_value(&json).map_err(pugmark::Error::from)?;
+    about(store, &question.answering.output, &json, color)
+}
+
+/// Asks a question in the JSON form.
+pub(crate) fn about(store: &StoreDir, output: &Output, json: &Value, color: ColorChoice) -> Result {
+    output.check()?;
+    let query = Query::from_value(json).map_err(pugmark::Error::from)?;
     let db = open_existing(&store.dir)?;
     let answer = db.blocking()?.query(&query)?;
-    show(&answer, &titles(&json), &question.output, color)?;
+    show(&answer, &titles(json), output, color)?;
     Ok(db.close()?)
 }
 

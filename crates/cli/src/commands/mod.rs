@@ -12,6 +12,7 @@ pub(crate) mod export;
 pub(crate) mod funnel;
 pub(crate) mod import;
 pub(crate) mod info;
+pub(crate) mod journey;
 pub(crate) mod lifecycle;
 pub(crate) mod quarantine;
 pub(crate) mod query;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Retention(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Stickiness(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Lifecycle(args) => ask::run(&args.store, &args.question, args.question(), color),
+        Command::Journey(args) => ask::about(&args.store, &args.answering.output, &args.question(), color),
         Command::Query(args) => query::run(&args, color),
         Command::Explain(args) => explain::run(&args),
         Command::Sql(args) => sql::run(&args, color),

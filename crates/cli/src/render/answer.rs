@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Style;
 use super::funnel::funnel;
+use super::journey::journey;
 use super::lifecycle::lifecycle;
 use super::retention::retention;
 use super::stickiness::stickiness;
@@ -18,6 +19,7 @@ pub(crate) fn render(answer: &Value, titles: &[String], style: Style) -> String 
         "retention" => retention(answer, titles, style),
         "stickiness" => stickiness(answer, titles, style),
         "lifecycle" => lifecycle(answer, style),
+        "journey" => journey(answer, style),
         _ => format!("{answer:#}\n"),
     };
     let shown = format!("{shown} {}\n", range(answer));

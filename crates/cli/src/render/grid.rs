@@ -52,7 +52,7 @@ impl Grid {
 }
 
 /// Text from events, fit for a terminal: control characters are written as escapes and not obeyed.
-fn shown(text: String) -> String {
+pub(super) fn shown(text: String) -> String {
     if !text.chars().any(char::is_control) {
         return text;
     }

@@ -5,6 +5,7 @@ mod answer;
 mod bars;
 mod funnel;
 mod grid;
+mod journey;
 mod lifecycle;
 mod line;
 mod retention;

@@ -36,6 +36,23 @@ fn a_funnel_follows_a_person_across_a_login() {
 }
 
 #[test]
+fn a_journey_is_of_all_ids_and_turns_its_pages() {
+    let bench = week();
+    let words = ["journey", "s", "anon-1", "--limit", "2"];
+    let page = bench.run(&[&words[..], &["--format", "json"]].concat()).json();
+    assert_eq!((&page["person"], &page["sessions"][0]["events"][0]["event"]), (&json!("ann"), &json!("purchase")));
+    let next = page["next"].as_str().unwrap();
+    let table = bench.run(&words).ok();
+    assert!(table.contains("09:05:00  cart      country=DE  amount=12"), "{table}");
+    assert!(table.contains(&format!("more: --cursor {next}")), "{table}");
+    let last = bench.run(&[&words[..], &["--cursor", next]].concat()).ok();
+    assert!(last.contains("09:00:00  view  as anon-1  country=DE") && !last.contains("more:"), "{last}");
+    let csv = bench.run(&["journey", "s", "ann", "--order", "oldest", "--format", "csv"]).ok();
+    assert!(csv.starts_with("number,session,sequence,event,timestamp,distinct_id,properties\n1,,"), "{csv}");
+    assert_eq!(csv.lines().count(), 4);
+}
+
+#[test]
 fn a_breakdown_and_a_filter_cut_the_answer() {
     let bench = week();
     let trend = bench.run(&["trend", "s", "view", "--by", "country", "--interval", "week", "--format", "json"]).json();

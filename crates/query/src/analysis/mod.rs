@@ -5,6 +5,7 @@ mod by_unit;
 mod explain;
 mod funnel;
 mod groups;
+mod journey;
 mod lifecycle;
 mod lowering;
 mod matching;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::funnel::FunnelResult;
+use crate::journey::JourneyResult;
 use crate::lifecycle::LifecycleResult;
 use crate::retention::RetentionResult;
 use crate::spec::Header;
@@ -26,6 +27,8 @@ pub enum QueryResult {
     Stickiness(StickinessResult),
     /// Who is new, stays, comes back and stays away.
     Lifecycle(LifecycleResult),
+    /// What one person did.
+    Journey(JourneyResult),
 }
 
 impl QueryResult {
@@ -37,6 +40,7 @@ impl QueryResult {
             Self::Retention(result) => &result.header,
             Self::Stickiness(result) => &result.header,
             Self::Lifecycle(result) => &result.header,
+            Self::Journey(result) => &result.header,
         }
     }
 
@@ -48,6 +52,7 @@ impl QueryResult {
             Self::Retention(result) => result.to_table(),
             Self::Stickiness(result) => result.to_table(),
             Self::Lifecycle(result) => result.to_table(),
+            Self::Journey(result) => result.to_table(),
         }
     }
 }
@@ -60,6 +65,7 @@ impl fmt::Display for QueryResult {
             Self::Retention(result) => result.fmt(f),
             Self::Stickiness(result) => result.fmt(f),
             Self::Lifecycle(result) => result.fmt(f),
+            Self::Journey(result) => result.fmt(f),
         }
     }
 }

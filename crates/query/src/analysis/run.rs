@@ -71,6 +71,7 @@ impl Engine {
             Analysis::Retention(retention) => QueryResult::Retention(self.retention(asked, retention).await?),
             Analysis::Stickiness(stickiness) => QueryResult::Stickiness(self.stickiness(asked, stickiness).await?),
             Analysis::Lifecycle(lifecycle) => QueryResult::Lifecycle(self.lifecycle(asked, lifecycle).await?),
+            Analysis::Journey(of) => QueryResult::Journey(self.journey(asked, of).await?),
         })
     }
 }
@@ -83,6 +84,7 @@ pub(super) fn validate(query: &Query) -> Result<()> {
         Analysis::Retention(retention) => retention.validate()?,
         Analysis::Stickiness(stickiness) => stickiness.validate()?,
         Analysis::Lifecycle(lifecycle) => lifecycle.validate()?,
+        Analysis::Journey(journey) => journey.validate()?,
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use super::history::{Columns, History, check_types, list};
 use super::last::Last;
 use super::values::read_values;
 use crate::calendar::{Buckets, ResolvedRange, TimeZone};
-use crate::funnel::{Attempt, Funnel, HitValues, Matcher, Step, StepOrder, Window};
+use crate::funnel::{Attempt, Funnel, HitValues, Matcher, Step, StepOrder, Ties, Window};
 use crate::spec::{Groups, Scope};
 
 /// Name of the function that tells the attempts of a unit.
@@ -85,6 +85,9 @@ fn funnel_of(rules: &str, steps: usize) -> Result<Funnel> {
         fields.insert("steps".to_owned(), any.into());
     }
     let funnel = Funnel::from_value(&fields).map_err(|error| wrong(&error))?;
+    if funnel.ties == Ties::Sequence {
+        return exec_err!("{WINDOW_FUNNEL} sees no sequences: of rows of one instant it knows no order");
+    }
     match (funnel.window, funnel.order) {
         (Window::Session, _) => exec_err!("{WINDOW_FUNNEL} knows no sessions"),
         (_, StepOrder::Strict) => {

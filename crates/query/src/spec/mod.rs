@@ -30,4 +30,4 @@ pub use selector::{EventNames, Selector};
 
 pub(crate) use listing::{Listing, human_seconds, percent};
 pub(crate) use reader::{Fields, FromJson, Known, Later, Place, Word};
-pub(crate) use scope::{MAX_ITEMS, SCOPE_FIELDS, scope_builders};
+pub(crate) use scope::{MAX_ITEMS, SCOPE_FIELDS, event_builders, scope_builders};

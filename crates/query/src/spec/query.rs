@@ -7,13 +7,15 @@ use super::{Fields, Known, Later, Place, Scope, SpecError};
 use crate::{
     calendar::{Interval, Span, WeekStart},
     funnel::Funnel,
+    journey::Journey,
     lifecycle::Lifecycle,
     retention::Retention,
     stickiness::Stickiness,
     trend::Trend,
 };
 
-const ANALYSES: &[&str] = &[Trend::NAME, Funnel::NAME, Retention::NAME, Stickiness::NAME, Lifecycle::NAME];
+const ANALYSES: &[&str] =
+    &[Trend::NAME, Funnel::NAME, Retention::NAME, Stickiness::NAME, Lifecycle::NAME, Journey::NAME];
 
 /// The analysis that a query asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,6 +31,8 @@ pub enum Analysis {
     Stickiness(Stickiness),
     /// Who is new, stays, comes back and stays away.
     Lifecycle(Lifecycle),
+    /// What one person did.
+    Journey(Journey),
 }
 
 impl Analysis {
@@ -40,6 +44,7 @@ impl Analysis {
             Self::Retention(retention) => &retention.scope,
             Self::Stickiness(stickiness) => &stickiness.scope,
             Self::Lifecycle(lifecycle) => &lifecycle.scope,
+            Self::Journey(journey) => &journey.scope,
         }
     }
 }
@@ -53,6 +58,7 @@ impl Analysis {
             Self::Retention(retention) => (retention.interval, retention.week_start),
             Self::Stickiness(stickiness) => (stickiness.interval, stickiness.week_start),
             Self::Lifecycle(lifecycle) => (lifecycle.interval, lifecycle.week_start),
+            Self::Journey(_) => (Interval::default(), WeekStart::default()),
         }
     }
 }
@@ -114,12 +120,7 @@ impl Query {
     pub fn from_value(value: &Value) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
             built: &[ANALYSES, &["as_of", "strict_names", "explain", "timeout"]],
-            later: &[&[
-                Later::new("journey", "null"),
-                Later::new("sessions", "null"),
-                Later::new("paths", "null"),
-                Later::new("segment", "null"),
-            ]],
+            later: &[&[Later::new("sessions", "null"), Later::new("paths", "null"), Later::new("segment", "null")]],
         };
         let place = Place::root("");
         let fields = Fields::open(value, &place, &KNOWN)?;
@@ -135,6 +136,7 @@ impl Query {
             Funnel::NAME => Analysis::Funnel(Funnel::from_value(value)?),
             Stickiness::NAME => Analysis::Stickiness(Stickiness::from_value(value)?),
             Lifecycle::NAME => Analysis::Lifecycle(Lifecycle::from_value(value)?),
+            Journey::NAME => Analysis::Journey(Journey::from_value(value)?),
             _ => Analysis::Retention(Retention::from_value(value)?),
         };
         Ok(Self {
@@ -180,6 +182,12 @@ impl From<Stickiness> for Query {
 impl From<Lifecycle> for Query {
     fn from(lifecycle: Lifecycle) -> Self {
         Self::from(Analysis::Lifecycle(lifecycle))
+    }
+}
+
+impl From<Journey> for Query {
+    fn from(journey: Journey) -> Self {
+        Self::from(Analysis::Journey(journey))
     }
 }
 

@@ -126,8 +126,52 @@ impl Scope {
     }
 }
 
-/// The builder methods over `scope`, the same for every analysis.
+/// The builder methods over `scope`, the same for every analysis that counts.
 macro_rules! scope_builders {
+    ($analysis:ty) => {
+        $crate::spec::event_builders!($analysis);
+
+        impl $analysis {
+            /// Is about these people alone.
+            #[must_use]
+            pub fn segment(mut self, segment: impl Into<$crate::spec::Segment>) -> Self {
+                self.scope.segment = Some(segment.into());
+                self
+            }
+
+            /// Counts these units instead of persons.
+            #[must_use]
+            pub fn unit(mut self, unit: $crate::spec::Unit) -> Self {
+                self.scope.unit = unit;
+                self
+            }
+
+            /// Cuts the answer by one more property or expression.
+            #[must_use]
+            pub fn breakdown(mut self, item: impl Into<$crate::spec::Breakdown>) -> Self {
+                self.scope.breakdown.push(item.into());
+                self
+            }
+
+            /// Asks the same of an earlier range besides.
+            #[must_use]
+            pub fn compare(mut self, compare: $crate::calendar::Compare) -> Self {
+                self.scope.compare = Some(compare);
+                self
+            }
+
+            /// Shows this many breakdown values before folding the rest into *other*.
+            #[must_use]
+            pub fn limit(mut self, limit: usize) -> Self {
+                self.scope.limit = limit;
+                self
+            }
+        }
+    };
+}
+
+/// The builder methods over the part of `scope` that says which events are read.
+macro_rules! event_builders {
     ($analysis:ty) => {
         impl $analysis {
             /// Begins the range here: an instant such as `2025-01-01T00:00:00Z`, or a local date such as `2025-01-01`.
@@ -165,41 +209,6 @@ macro_rules! scope_builders {
                 self
             }
 
-            /// Is about these people alone.
-            #[must_use]
-            pub fn segment(mut self, segment: impl Into<$crate::spec::Segment>) -> Self {
-                self.scope.segment = Some(segment.into());
-                self
-            }
-
-            /// Counts these units instead of persons.
-            #[must_use]
-            pub fn unit(mut self, unit: $crate::spec::Unit) -> Self {
-                self.scope.unit = unit;
-                self
-            }
-
-            /// Cuts the answer by one more property or expression.
-            #[must_use]
-            pub fn breakdown(mut self, item: impl Into<$crate::spec::Breakdown>) -> Self {
-                self.scope.breakdown.push(item.into());
-                self
-            }
-
-            /// Asks the same of an earlier range besides.
-            #[must_use]
-            pub fn compare(mut self, compare: $crate::calendar::Compare) -> Self {
-                self.scope.compare = Some(compare);
-                self
-            }
-
-            /// Shows this many breakdown values before folding the rest into *other*.
-            #[must_use]
-            pub fn limit(mut self, limit: usize) -> Self {
-                self.scope.limit = limit;
-                self
-            }
-
             /// Reads the JSON form of the analysis object, strictly.
             ///
             /// # Errors
@@ -226,4 +235,5 @@ macro_rules! scope_builders {
     };
 }
 
+pub(crate) use event_builders;
 pub(crate) use scope_builders;

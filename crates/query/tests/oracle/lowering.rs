@@ -1,10 +1,14 @@
 //! Asks the pure cores a generated question, as an engine would: selectors to bits, breakdowns to numbers, units apart.
 
+#[path = "pages.rs"]
+mod pages;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use pugmark_query::{
     calendar::{Buckets, Interval, ResolvedRange, TimeZone},
     funnel::{self, Funnel, FunnelResult, HitValues, Matcher, StepOrder},
+    journey::{Journey, JourneyEvent, JourneyResult, Page},
     lifecycle::{Lifecycle, LifecycleResult, States},
     retention::{Cohort, Grid, Retention, RetentionResult, ReturnMeasure, ReturnValue},
     sessions::{By, Counter, MAX_SPLITS, Mark, Session, SessionEvent, SessionRow, Sessions, SessionsResult},
@@ -37,7 +41,14 @@ fn answer(case: &Case) -> Value {
     if let Some(sessions) = case.query.get("sessions") {
         return answer_sessions(case, sessions);
     }
-    let query = Query::from_value(&case.query).expect("generated queries are valid");
+    if case.query.get("journey").is_some() {
+        return pages::page(&case.query, |query| answer_to(case, query));
+    }
+    answer_to(case, &case.query)
+}
+
+fn answer_to(case: &Case, query: &Value) -> Value {
+    let query = Query::from_value(query).expect("generated queries are valid");
     let read_back = serde_json::to_value(&query).expect("a query can be written");
     assert_eq!(Query::from_value(&read_back).as_ref(), Ok(&query), "a query reads back as itself");
     let told = case.told(Rules::TRUE);
@@ -53,6 +64,7 @@ fn answer(case: &Case) -> Value {
         Analysis::Retention(retention) => lowering.retention(retention),
         Analysis::Stickiness(stickiness) => lowering.stickiness(stickiness),
         Analysis::Lifecycle(lifecycle) => lowering.lifecycle(lifecycle),
+        Analysis::Journey(journey) => lowering.journey(journey),
     }
 }
 
@@ -186,6 +198,19 @@ impl<'a> Lowering<'a> {
             true => result.series.iter().map(of_times).sum(),
             false => result.series.len() * result.buckets.len(),
         };
+        check_forms(&result, result.to_table(), rows)
+    }
+
+    fn journey(&mut self, journey: &Journey) -> Value {
+        let is_own = |event: &&&OracleEvent| journey.distinct_id.starts_with(&format!("{}-", event.unit));
+        let own = self.events.iter().filter(|event| self.range.contains(event.timestamp_us)).filter(is_own);
+        let mut own: Vec<JourneyEvent> = own.map(|event| shown(event)).collect();
+        // In no order.
+        own.sort_by_key(|event| (event.sequence % 3, event.sequence));
+        let page = Page::of(journey, own);
+        let rows = page.sessions.iter().map(|session| session.events.len()).sum();
+        let person = (journey.distinct_id != "9-0").then(|| journey.distinct_id.clone());
+        let result = JourneyResult::new(self.header(Journey::NAME), person, page);
         check_forms(&result, result.to_table(), rows)
     }
 
@@ -430,4 +455,28 @@ where
     let printed = result.to_string();
     assert!(printed.lines().all(|line| !line.ends_with(' ')), "{printed}");
     serde_json::to_value(result).expect("a result can be written")
+}
+
+fn shown(event: &OracleEvent) -> JourneyEvent {
+    let json = |value: &Scalar| match value {
+        Scalar::Text(text) => json!(text),
+        Scalar::Number(number) => json!(number),
+    };
+    let mut session_id = None;
+    let mut properties = serde_json::Map::new();
+    for (name, value) in &event.properties {
+        match (name.as_str(), value) {
+            ("session_id", Some(Scalar::Text(id))) => session_id = Some(id.clone()),
+            (name, Some(value)) => drop(properties.insert(name.to_owned(), json(value))),
+            (_, None) => {}
+        }
+    }
+    JourneyEvent {
+        sequence: event.sequence,
+        event: event.event.clone(),
+        timestamp_us: event.timestamp_us,
+        distinct_id: Some(event.unit.to_string()),
+        properties,
+        session_id,
+    }
 }

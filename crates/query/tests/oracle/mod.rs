@@ -9,6 +9,7 @@ mod calendar;
 mod compare;
 mod formula;
 mod funnel;
+mod journey;
 mod lifecycle;
 mod profile;
 mod retention;
@@ -74,6 +75,7 @@ pub(crate) fn answer(query: &Value, events: &[OracleEvent], around: Surroundings
         "sessions" => sessions::answer(analysis, &sorted, &time, rules),
         "stickiness" => stickiness::answer(analysis, &sorted, &time, rules),
         "lifecycle" => lifecycle::answer(analysis, &sorted, &time, rules),
+        "journey" => journey::answer(analysis, &sorted, &time, rules),
         other => panic!("the oracle knows no {other}"),
     }
 }

@@ -184,17 +184,45 @@ pub(crate) enum Flip {
     SplitOnNull,
     PageIsDefault,
     PageOfFirstOnly,
+    // Journey.
+    JourneyOfEverybody,
+    JourneyOfAllTime,
+    OrderOther,
+    SequenceAgainstTime,
+    PageIsDefaultLong,
+    PageOneLonger,
+    CursorIgnored,
+    CursorShowsAgain,
+    JourneyGapOther,
+    JourneySessionWhole,
+    PropertiesAreText,
 }
 
 /// Every rule with the kinds of cases that it concerns.
 pub(crate) const FLIPS: &[(Flip, &str, &str)] = &[
-    (Flip::RangeEndInclusive, "trend funnel retention stickiness lifecycle sessions", "the range includes its end"),
-    (Flip::RangeStartExclusive, "trend funnel retention stickiness lifecycle sessions", "the range excludes its start"),
-    (Flip::CalendarOfUtc, "trend funnel retention stickiness lifecycle sessions", "dates and buckets are those of UTC"),
+    (
+        Flip::RangeEndInclusive,
+        "trend funnel retention stickiness lifecycle sessions journey",
+        "the range includes its end",
+    ),
+    (
+        Flip::RangeStartExclusive,
+        "trend funnel retention stickiness lifecycle sessions journey",
+        "the range excludes its start",
+    ),
+    (
+        Flip::CalendarOfUtc,
+        "trend funnel retention stickiness lifecycle sessions journey",
+        "dates and buckets are those of UTC",
+    ),
     (Flip::WeekStartsOtherDay, "trend retention stickiness lifecycle", "weeks begin on the other day"),
     (Flip::DayOf24Hours, "trend retention stickiness lifecycle", "every day has 24 hours"),
-    (Flip::NullFilterMatches, "trend funnel retention stickiness lifecycle sessions", "a filter that is NULL matches"),
-    (Flip::FilterIgnored, "trend funnel retention stickiness lifecycle sessions", "filters are ignored"),
+    (
+        Flip::NullFilterMatches,
+        "trend funnel retention stickiness lifecycle sessions journey",
+        "a filter that is NULL matches",
+    ),
+    (Flip::FilterIgnored, "trend funnel retention stickiness lifecycle sessions journey", "filters are ignored"),
     (
         Flip::FirstNameOfListOnly,
         "trend funnel retention stickiness lifecycle",
@@ -360,7 +388,7 @@ pub(crate) const FLIPS: &[(Flip, &str, &str)] = &[
     (Flip::SessionByEnd, "sessions", "a session belongs to the range by its end"),
     (Flip::BounceIsShort, "sessions", "a session that took no time bounced"),
     (Flip::ByIgnored, "sessions", "the sender's session counts even where it should not"),
-    (Flip::IdsIgnored, "sessions", "the sender's session counts for nothing"),
+    (Flip::IdsIgnored, "sessions journey", "the sender's session counts for nothing"),
     (Flip::GapIsDefault, "sessions", "the gap is half an hour"),
     (Flip::GapAtOther, "sessions", "exactly the gap does the other thing"),
     (Flip::MaxIgnored, "sessions", "sessions last as long as they like"),
@@ -370,6 +398,17 @@ pub(crate) const FLIPS: &[(Flip, &str, &str)] = &[
     (Flip::SplitOnNull, "sessions", "NULL is a value of split_on"),
     (Flip::PageIsDefault, "sessions", "the page is that of the default"),
     (Flip::PageOfFirstOnly, "sessions", "entry and exit are of the first and last event alone"),
+    (Flip::JourneyOfEverybody, "journey", "a journey shows everybody"),
+    (Flip::JourneyOfAllTime, "journey", "a journey shows what lies beyond the range"),
+    (Flip::OrderOther, "journey", "the newest and the oldest are each other"),
+    (Flip::SequenceAgainstTime, "journey", "events of one time stand in the other order"),
+    (Flip::PageIsDefaultLong, "journey", "every page is of 100 events"),
+    (Flip::PageOneLonger, "journey", "a page shows one more"),
+    (Flip::CursorIgnored, "journey", "every page is the first"),
+    (Flip::CursorShowsAgain, "journey", "a page begins with the last event of the one before"),
+    (Flip::JourneyGapOther, "journey", "sessions end after 20 minutes"),
+    (Flip::JourneySessionWhole, "journey", "a session's ends are those of all of it"),
+    (Flip::PropertiesAreText, "journey", "numbers are shown as text"),
 ];
 
 /// The true rules, or all but one of them.

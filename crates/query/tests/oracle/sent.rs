@@ -14,6 +14,10 @@ pub(crate) fn event(number: usize, event: &OracleEvent, which: u8) -> Event {
         .message_id(format!("m{number}"))
         .at(Timestamp::from_microsecond(event.timestamp_us));
     for (name, value) in &event.properties {
+        if let ("session_id", Some(Scalar::Text(id))) = (name.as_str(), value) {
+            sent = sent.session(id.as_str());
+            continue;
+        }
         match value {
             Some(Scalar::Text(text)) => sent = sent.property(name.as_str(), text.as_str()),
             // Whole numbers are sent as such: the column of a property changes its type on the way.

@@ -1,6 +1,7 @@
 //! Questions as plans of standard operators and registered functions, which run anywhere.
 
 mod funnel;
+mod journey;
 mod lifecycle;
 mod retention;
 mod segment;
@@ -88,6 +89,7 @@ impl Engine {
                 Analysis::Retention(retention) => self.retention_plan(&asked, retention)?,
                 Analysis::Stickiness(stickiness) => self.stickiness_plan(&asked, stickiness)?,
                 Analysis::Lifecycle(lifecycle) => self.lifecycle_plan(&asked, lifecycle)?,
+                Analysis::Journey(journey) => self.journey_plan(&asked, journey)?,
             };
             let Asked { zone, range, .. } = asked;
             Ok(PortablePlan { plan, snapshot: snapshot.clone(), zone, range, warnings, query })
@@ -132,6 +134,7 @@ impl PortablePlan {
             Analysis::Retention(of) => QueryResult::Retention(retention::answer(&asked, of, rows, warnings)?),
             Analysis::Stickiness(of) => QueryResult::Stickiness(stickiness::answer(&asked, of, rows, warnings)?),
             Analysis::Lifecycle(of) => QueryResult::Lifecycle(lifecycle::answer(&asked, of, rows, warnings)?),
+            Analysis::Journey(of) => QueryResult::Journey(journey::answer(&asked, of, rows, warnings)?),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Generated cases: a query and the events of a few units, crowded around everything that a rule turns on.
 
 mod funnel;
+mod journey;
 mod retention;
 mod segment;
 mod sessions;
@@ -68,6 +69,7 @@ pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
         _ if kind.starts_with("funnel") => 0..10,
         "stickiness" => 0..32,
         "retention" => 3..30,
+        "journey" => 0..40,
         _ => 0..20,
     };
     let events = prop::collection::vec(prop::array::uniform6(any::<u8>()), bursts);
@@ -178,6 +180,10 @@ impl Builder {
                 self.stickiness(&mut analysis, interval);
                 vec![0, unit_us, HOUR_US % unit_us, unit_us]
             }
+            "journey" => {
+                self.journey(&mut analysis);
+                sessions::STEPS_US.to_vec()
+            }
             "sessions" => {
                 self.sessions(&mut analysis);
                 sessions::STEPS_US.to_vec()
@@ -196,6 +202,7 @@ impl Builder {
         let percent = match asked {
             "trend" | "profile" | "stickiness" | "lifecycle" => 45,
             "measures" => 8,
+            "journey" => 0,
             _ => 20,
         };
         self.segment(&mut analysis, percent, center, zone);
@@ -209,6 +216,9 @@ impl Builder {
                 anchors.extend(anchors.clone());
             }
             anchors.extend([from_us - unit_us, from_us - HOUR_US]);
+            if kind == "journey" {
+                anchors.extend([from_us, from_us, to_us]);
+            }
             if kind == "lifecycle" {
                 anchors.extend([from_us - 2 * unit_us, from_us - unit_us / 2, from_us - unit_us / 4]);
             }
@@ -217,7 +227,12 @@ impl Builder {
         for raw in raw_events {
             push_burst(&mut events, raw, asked, &anchors, &steps_us);
         }
-        let around = Surroundings { now_us, data_us: (from_us, to_us) };
+        let times = || events.iter().map(|event| event.timestamp_us);
+        let data_us = match (kind, times().min().zip(times().max())) {
+            ("journey", Some((first, last))) => (first, last + 1),
+            _ => (from_us, to_us),
+        };
+        let around = Surroundings { now_us, data_us };
         Case { query: json!({ kind: analysis }), events, changes: Vec::new(), around }
     }
 
@@ -278,7 +293,7 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
     let (bursts, jitters) = match kind {
         _ if kind.starts_with("funnel") => (funnel::bursts(kind), funnel::JITTERS_US),
         "retention" => (retention::BURSTS, retention::JITTERS_US),
-        "sessions" => (sessions::BURSTS, sessions::JITTERS_US),
+        "sessions" | "journey" => (sessions::BURSTS, sessions::JITTERS_US),
         "stickiness" | "lifecycle" => (stickiness::BURSTS, trend::JITTERS_US),
         _ => (trend::BURSTS, trend::JITTERS_US),
     };
@@ -291,7 +306,7 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
             events.len() as u64 + 1,
             properties.wrapping_add(index),
         ));
-        if let ("sessions", Some(event)) = (kind, events.last_mut()) {
+        if let ("sessions" | "journey", Some(event)) = (kind, events.last_mut()) {
             sessions::add_properties(event, who.wrapping_add(properties).wrapping_add(index));
         }
         // The steps of a funnel are evenly spaced.
