@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::commands::{
     backup, compact, declare, demo, erase, expire, export, funnel, import, info, lifecycle, quarantine, query,
-    retention, retract, sql, stickiness, trend, verify,
+    retention, retract, sessions, sql, stickiness, trend, verify,
 };
 use crate::output::Output;
 use crate::render::ColorChoice;
@@ -22,6 +22,7 @@ Examples:
   pugmark retention shop signup --interval week --periods 8
   pugmark stickiness shop purchase --last 90d
   pugmark lifecycle shop --interval week
+  pugmark sessions shop --gap 1h --interval day
   pugmark sql shop \"SELECT country, count(*) FROM events GROUP BY country\"
   pugmark query shop < query.json
 
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     Retention(retention::Args),
     Stickiness(stickiness::Args),
     Lifecycle(lifecycle::Args),
+    Sessions(sessions::Args),
     Query(query::Args),
     Sql(sql::Args),
     Info(info::Args),
@@ -206,6 +208,20 @@ mod tests {
         let Command::Lifecycle(args) = Cli::parse_from(line.split(' ')).command else { panic!("not a lifecycle") };
         let expected = json!({"lifecycle": {"event": {"event": "*"}, "interval": "week", "range": {"last": "90d"}}});
         assert_eq!(args.question(), expected);
+    }
+
+    #[test]
+    fn sessions_on_the_command_line_are_those_of_the_json_form() {
+        let line = "pugmark sessions shop --gap 1h --gap-at new --max 12h --midnight --ignore-ids --split-on campaign,country --page path --rows --interval day";
+        let Command::Sessions(args) = Cli::parse_from(line.split(' ')).command else { panic!("not sessions") };
+        let expected = json!({"sessions": {
+            "gap": "1h", "gap_at": "new", "max": "12h", "midnight": true, "by": null, "split_on": ["campaign", "country"],
+            "page": "path", "rows": true, "interval": "day"}});
+        assert_eq!(args.question(), expected);
+        let Command::Sessions(args) = Cli::parse_from(["pugmark", "sessions", "shop"]).command else {
+            panic!("not sessions")
+        };
+        assert_eq!(args.question(), json!({"sessions": {}}));
     }
 
     #[test]

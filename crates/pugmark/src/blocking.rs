@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::arrow::array::RecordBatch;
 use crate::{
     Funnel, FunnelResult, Lifecycle, LifecycleResult, Pugmark, Query, Receipt, Retention, RetentionResult, Sequence,
-    Stickiness, StickinessResult, Trend, TrendResult,
+    Sessions, SessionsResult, Stickiness, StickinessResult, Trend, TrendResult,
 };
 
 /// The runtime behind [`Blocking`], made when it is first needed.
@@ -106,6 +106,14 @@ impl<'a> Blocking<'a> {
     /// As [`Pugmark::query`].
     pub fn lifecycle(&self, lifecycle: &Lifecycle) -> Result<LifecycleResult> {
         self.runtime.block_on(self.db.lifecycle(lifecycle))
+    }
+
+    /// As [`Pugmark::sessions`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::query`].
+    pub fn sessions(&self, sessions: &Sessions) -> Result<SessionsResult> {
+        self.runtime.block_on(self.db.sessions(sessions))
     }
 
     /// As [`Pugmark::query`].

@@ -58,6 +58,7 @@ pub use pugmark_query::funnel::{
 };
 pub use pugmark_query::lifecycle::{Lifecycle, LifecycleResult};
 pub use pugmark_query::retention::{Cohort, PeriodZero, Retention, RetentionResult};
+pub use pugmark_query::sessions::{SessionRow, Sessions, SessionsResult};
 pub use pugmark_query::spec::{
     Analysis, Breakdown, Did, EventNames, GroupLabel, GroupValue, Query, Segment, Selector, SpecError, Times, Unit,
 };

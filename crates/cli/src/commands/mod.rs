@@ -17,6 +17,7 @@ pub(crate) mod query;
 mod rejects;
 pub(crate) mod retention;
 pub(crate) mod retract;
+pub(crate) mod sessions;
 pub(crate) mod sql;
 pub(crate) mod stickiness;
 pub(crate) mod trend;
@@ -44,6 +45,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Retention(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Stickiness(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Lifecycle(args) => ask::run(&args.store, &args.question, args.question(), color),
+        Command::Sessions(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Query(args) => query::run(&args, color),
         Command::Sql(args) => sql::run(&args, color),
         Command::Info(args) => info::run(&args, color),

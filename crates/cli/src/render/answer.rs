@@ -6,6 +6,7 @@ use super::Style;
 use super::funnel::funnel;
 use super::lifecycle::lifecycle;
 use super::retention::retention;
+use super::sessions::sessions;
 use super::stickiness::stickiness;
 use super::trend::trend;
 use super::words::{items, text};
@@ -18,6 +19,7 @@ pub(crate) fn render(answer: &Value, titles: &[String], style: Style) -> String 
         "retention" => retention(answer, titles, style),
         "stickiness" => stickiness(answer, titles, style),
         "lifecycle" => lifecycle(answer, style),
+        "sessions" => sessions(answer, style),
         _ => format!("{answer:#}\n"),
     };
     format!("{shown} {}\n", range(answer))

@@ -8,6 +8,7 @@ mod grid;
 mod lifecycle;
 mod line;
 mod retention;
+mod sessions;
 mod stickiness;
 mod style;
 mod trend;

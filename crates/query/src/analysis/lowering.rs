@@ -311,7 +311,10 @@ impl Lowering<'_> {
             }
         }
         let since = different.iter().map(|(.., since)| *since).min().unwrap_or(i64::MIN);
-        let mut all = vec![column(system::TIMESTAMP.1).lt(instant(reading.until_us))];
+        let mut all = Vec::new();
+        if reading.until_us < i64::MAX {
+            all.push(column(system::TIMESTAMP.1).lt(instant(reading.until_us)));
+        }
         if since > i64::MIN {
             all.push(column(system::TIMESTAMP.1).gt_eq(instant(since)));
         }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::funnel::FunnelResult;
 use crate::lifecycle::LifecycleResult;
 use crate::retention::RetentionResult;
+use crate::sessions::SessionsResult;
 use crate::spec::Header;
 use crate::stickiness::StickinessResult;
 use crate::trend::TrendResult;
@@ -26,6 +27,8 @@ pub enum QueryResult {
     Stickiness(StickinessResult),
     /// Who is new, stays, comes back and stays away.
     Lifecycle(LifecycleResult),
+    /// How many sessions there were, and how long they took.
+    Sessions(SessionsResult),
 }
 
 impl QueryResult {
@@ -37,6 +40,7 @@ impl QueryResult {
             Self::Retention(result) => &result.header,
             Self::Stickiness(result) => &result.header,
             Self::Lifecycle(result) => &result.header,
+            Self::Sessions(result) => &result.header,
         }
     }
 
@@ -48,6 +52,7 @@ impl QueryResult {
             Self::Retention(result) => result.to_table(),
             Self::Stickiness(result) => result.to_table(),
             Self::Lifecycle(result) => result.to_table(),
+            Self::Sessions(result) => result.to_table(),
         }
     }
 }
@@ -60,6 +65,7 @@ impl fmt::Display for QueryResult {
             Self::Retention(result) => result.fmt(f),
             Self::Stickiness(result) => result.fmt(f),
             Self::Lifecycle(result) => result.fmt(f),
+            Self::Sessions(result) => result.fmt(f),
         }
     }
 }

@@ -54,6 +54,7 @@ impl Engine {
             Analysis::Retention(retention) => QueryResult::Retention(self.retention(&asked, retention).await?),
             Analysis::Stickiness(of) => QueryResult::Stickiness(self.stickiness(&asked, of).await?),
             Analysis::Lifecycle(of) => QueryResult::Lifecycle(self.lifecycle(&asked, of).await?),
+            Analysis::Sessions(of) => QueryResult::Sessions(self.sessions(&asked, of).await?),
         })
     }
 }
@@ -66,6 +67,7 @@ pub(super) fn validate(query: &Query) -> Result<()> {
         Analysis::Retention(retention) => retention.validate()?,
         Analysis::Stickiness(stickiness) => stickiness.validate()?,
         Analysis::Lifecycle(lifecycle) => lifecycle.validate()?,
+        Analysis::Sessions(sessions) => sessions.validate()?,
     }
     Ok(())
 }

@@ -5,10 +5,12 @@ use serde_json::Value;
 
 use super::{Fields, Known, Later, Place, Scope, SpecError};
 use crate::{
-    calendar::Span, funnel::Funnel, lifecycle::Lifecycle, retention::Retention, stickiness::Stickiness, trend::Trend,
+    calendar::Span, funnel::Funnel, lifecycle::Lifecycle, retention::Retention, sessions::Sessions,
+    stickiness::Stickiness, trend::Trend,
 };
 
-const ANALYSES: &[&str] = &[Trend::NAME, Funnel::NAME, Retention::NAME, Stickiness::NAME, Lifecycle::NAME];
+const ANALYSES: &[&str] =
+    &[Trend::NAME, Funnel::NAME, Retention::NAME, Stickiness::NAME, Lifecycle::NAME, Sessions::NAME];
 
 /// The analysis that a query asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,6 +26,8 @@ pub enum Analysis {
     Stickiness(Stickiness),
     /// Who is new, stays, comes back and stays away.
     Lifecycle(Lifecycle),
+    /// How many sessions there were, and how long they took.
+    Sessions(Sessions),
 }
 
 impl Analysis {
@@ -35,6 +39,7 @@ impl Analysis {
             Self::Retention(retention) => &retention.scope,
             Self::Stickiness(stickiness) => &stickiness.scope,
             Self::Lifecycle(lifecycle) => &lifecycle.scope,
+            Self::Sessions(sessions) => &sessions.scope,
         }
     }
 }
@@ -96,12 +101,7 @@ impl Query {
     pub fn from_value(value: &Value) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
             built: &[ANALYSES, &["as_of", "strict_names", "explain", "timeout"]],
-            later: &[&[
-                Later::new("journey", "null"),
-                Later::new("sessions", "null"),
-                Later::new("paths", "null"),
-                Later::new("segment", "null"),
-            ]],
+            later: &[&[Later::new("journey", "null"), Later::new("paths", "null"), Later::new("segment", "null")]],
         };
         let place = Place::root("");
         let fields = Fields::open(value, &place, &KNOWN)?;
@@ -117,6 +117,7 @@ impl Query {
             Funnel::NAME => Analysis::Funnel(Funnel::from_value(value)?),
             Stickiness::NAME => Analysis::Stickiness(Stickiness::from_value(value)?),
             Lifecycle::NAME => Analysis::Lifecycle(Lifecycle::from_value(value)?),
+            Sessions::NAME => Analysis::Sessions(Sessions::from_value(value)?),
             _ => Analysis::Retention(Retention::from_value(value)?),
         };
         Ok(Self {
@@ -162,6 +163,12 @@ impl From<Stickiness> for Query {
 impl From<Lifecycle> for Query {
     fn from(lifecycle: Lifecycle) -> Self {
         Self::from(Analysis::Lifecycle(lifecycle))
+    }
+}
+
+impl From<Sessions> for Query {
+    fn from(sessions: Sessions) -> Self {
+        Self::from(Analysis::Sessions(sessions))
     }
 }
 

@@ -34,9 +34,6 @@ pub(crate) fn disagreement(case: &Case) -> Option<String> {
 }
 
 fn answer(case: &Case) -> Value {
-    if let Some(sessions) = case.query.get("sessions") {
-        return answer_sessions(case, sessions);
-    }
     let query = Query::from_value(&case.query).expect("generated queries are valid");
     let read_back = serde_json::to_value(&query).expect("a query can be written");
     assert_eq!(Query::from_value(&read_back).as_ref(), Ok(&query), "a query reads back as itself");
@@ -53,19 +50,8 @@ fn answer(case: &Case) -> Value {
         Analysis::Retention(retention) => lowering.retention(retention),
         Analysis::Stickiness(stickiness) => lowering.stickiness(stickiness),
         Analysis::Lifecycle(lifecycle) => lowering.lifecycle(lifecycle),
+        Analysis::Sessions(sessions) => lowering.sessions(sessions),
     }
-}
-
-/// What is not a query yet is asked by itself.
-fn answer_sessions(case: &Case, sessions: &Value) -> Value {
-    let question = Sessions::from_value(sessions).expect("generated questions are valid");
-    let read_back = serde_json::to_value(&question).expect("a question can be written");
-    assert_eq!(Sessions::from_value(&read_back).as_ref(), Ok(&question), "a question reads back as itself");
-    let told = case.told(Rules::TRUE);
-    let mut events: Vec<&OracleEvent> = told.iter().collect();
-    events.sort_by_key(|event| (event.timestamp_us, event.sequence));
-    let events = oracle::within(sessions, events, case.around, Rules::TRUE);
-    Lowering::new(&question.scope, events, case.around).sessions(&question)
 }
 
 struct Lowering<'a> {

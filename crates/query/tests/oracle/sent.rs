@@ -14,6 +14,10 @@ pub(crate) fn event(number: usize, event: &OracleEvent, which: u8) -> Event {
         .message_id(format!("m{number}"))
         .at(Timestamp::from_microsecond(event.timestamp_us));
     for (name, value) in &event.properties {
+        if let ("session_id", Some(Scalar::Text(session))) = (name.as_str(), value) {
+            sent = sent.session(session.as_str());
+            continue;
+        }
         match value {
             Some(Scalar::Text(text)) => sent = sent.property(name.as_str(), text.as_str()),
             // Whole numbers are sent as such: the column of a property changes its type on the way.
@@ -38,6 +42,7 @@ pub(crate) fn question(case: &Case) -> serde_json::Value {
     let mut text = case.query.to_string();
     for (plain, typed) in [
         ("plan = 'x'", "plan_text = 'x'"),
+        ("plan = 'y'", "plan_text = 'y'"),
         ("plan = 0", "plan_number = 0"),
         ("amount > 1", "amount_number > 1"),
         ("amount < 3", "amount_number < 3"),

@@ -4,6 +4,7 @@ mod funnel;
 mod lifecycle;
 mod retention;
 mod segment;
+mod sessions;
 mod stickiness;
 mod trend;
 
@@ -84,6 +85,7 @@ impl Engine {
                 Analysis::Retention(retention) => self.retention_plan(&asked, retention)?,
                 Analysis::Stickiness(stickiness) => self.stickiness_plan(&asked, stickiness)?,
                 Analysis::Lifecycle(lifecycle) => self.lifecycle_plan(&asked, lifecycle)?,
+                Analysis::Sessions(sessions) => self.sessions_plan(&asked, sessions)?,
             };
             let Asked { zone, range, .. } = asked;
             Ok(PortablePlan { plan, snapshot: snapshot.clone(), zone, range, warnings, query })
@@ -128,6 +130,7 @@ impl PortablePlan {
             Analysis::Retention(of) => QueryResult::Retention(retention::answer(&asked, of, rows, warnings)?),
             Analysis::Stickiness(of) => QueryResult::Stickiness(stickiness::answer(&asked, of, rows, warnings)?),
             Analysis::Lifecycle(of) => QueryResult::Lifecycle(lifecycle::answer(&asked, of, rows, warnings)?),
+            Analysis::Sessions(of) => QueryResult::Sessions(sessions::answer(&asked, of, rows, warnings)?),
         })
     }
 }
