@@ -33,7 +33,8 @@ impl Engine {
             told: Arc::clone(told.get_or_init(|| Arc::new(Told::of(groups, sessions, !pages.is_empty())))),
             events: Vec::new(),
         };
-        let needs = Needs { bits: 1, sequences: reading.ordered };
+        // Without either, it does not matter which of two events of an instant came first.
+        let needs = Needs { bits: 1, sequences: sessions.rows || !sessions.split_on.is_empty() };
         let found = self.by_unit(asked, &reading, needs, "LocalSessions", make).await?;
         let mut all = empty.clone();
         let header = asked.header(Sessions::NAME, found.warnings.clone(), || found.explain())?;
@@ -102,9 +103,7 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, sessions: &'a Sessions, any: &'a Se
         path: format!("split_on[{at}]"),
     });
     let key = (sessions.by == By::SessionId).then(|| expression(system::SESSION_ID.1, "by"));
-    // Without either, it does not matter which of two events of an instant came first.
-    let ordered = sessions.rows || !sessions.split_on.is_empty();
-    Reading { ordered, items: splits.chain(key).collect(), ..Reading::new(vec![all], asked.scope(), i64::MAX) }
+    Reading { ordered: true, items: splits.chain(key).collect(), ..Reading::new(vec![all], asked.scope(), i64::MAX) }
 }
 
 /// What the number of a hit's values tells about it.
