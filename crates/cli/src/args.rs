@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::commands::{
     backup, compact, declare, demo, erase, expire, explain, export, funnel, import, info, journey, lifecycle,
-    quarantine, query, retention, retract, sql, stickiness, trend, verify,
+    quarantine, query, retention, retract, sessions, sql, stickiness, trend, verify,
 };
 use crate::output::Output;
 use crate::render::ColorChoice;
@@ -23,6 +23,7 @@ Examples:
   pugmark stickiness shop purchase --last 90d
   pugmark lifecycle shop --interval week
   pugmark journey shop ann --limit 20
+  pugmark sessions shop --gap 1h --interval day
   pugmark sql shop \"SELECT country, count(*) FROM events GROUP BY country\"
   pugmark query shop < query.json
 
@@ -51,6 +52,7 @@ pub(crate) enum Command {
     Stickiness(stickiness::Args),
     Lifecycle(lifecycle::Args),
     Journey(journey::Args),
+    Sessions(sessions::Args),
     Query(query::Args),
     Explain(explain::Args),
     Sql(sql::Args),
@@ -273,6 +275,20 @@ mod tests {
         let expected = json!({"journey": {"distinct_id": "ann", "limit": 5, "order": "oldest", "cursor": "o1",
             "range": {"last": "7d"}}, "as_of": 9});
         assert_eq!(args.question(), expected);
+    }
+
+    #[test]
+    fn sessions_on_the_command_line_are_those_of_the_json_form() {
+        let line = "pugmark sessions shop --gap 1h --gap-at new --max 12h --midnight --ignore-ids --split-on campaign,country --page path --rows --interval day";
+        let Command::Sessions(args) = Cli::parse_from(line.split(' ')).command else { panic!("not sessions") };
+        let expected = json!({"sessions": {
+            "gap": "1h", "gap_at": "new", "max": "12h", "midnight": true, "by": null, "split_on": ["campaign", "country"],
+            "page": "path", "rows": true, "interval": "day"}});
+        assert_eq!(args.question(), expected);
+        let Command::Sessions(args) = Cli::parse_from(["pugmark", "sessions", "shop"]).command else {
+            panic!("not sessions")
+        };
+        assert_eq!(args.question(), json!({"sessions": {}}));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::arrow::array::RecordBatch;
 use crate::{
     Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Pugmark, Query, Receipt, Retention,
-    RetentionResult, Sequence, Stickiness, StickinessResult, Trend, TrendResult,
+    RetentionResult, Sequence, Sessions, SessionsResult, Stickiness, StickinessResult, Trend, TrendResult,
 };
 
 /// The runtime behind [`Blocking`], made when it is first needed.
@@ -114,6 +114,14 @@ impl<'a> Blocking<'a> {
     /// As [`Pugmark::query`].
     pub fn journey(&self, journey: &Journey) -> Result<JourneyResult> {
         self.runtime.block_on(self.db.journey(journey))
+    }
+
+    /// As [`Pugmark::sessions`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::query`].
+    pub fn sessions(&self, sessions: &Sessions) -> Result<SessionsResult> {
+        self.runtime.block_on(self.db.sessions(sessions))
     }
 
     /// As [`Pugmark::query`].

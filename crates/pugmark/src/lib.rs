@@ -61,6 +61,7 @@ pub use pugmark_query::lifecycle::{Lifecycle, LifecycleResult};
 pub use pugmark_query::retention::{
     Cohort, Criterion, PeriodClock, PeriodZero, Retention, RetentionResult, ReturnMeasure, Returns, RoundTo,
 };
+pub use pugmark_query::sessions::{SessionRow, Sessions, SessionsResult};
 pub use pugmark_query::spec::{
     Analysis, Breakdown, Did, EventNames, GroupLabel, GroupValue, Query, Segment, Selector, SpecError, Times, Unit,
 };

@@ -21,7 +21,7 @@ use crate::info::{Info, info};
 use crate::options::Options;
 use crate::{
     Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Query, Retention, RetentionResult,
-    Stickiness, StickinessResult, Trend, TrendResult,
+    Sessions, SessionsResult, Stickiness, StickinessResult, Trend, TrendResult,
 };
 
 /// A directory of events, open: stores what happened, and answers questions about it.
@@ -277,6 +277,32 @@ impl Pugmark {
     pub async fn journey(&self, journey: &Journey) -> Result<JourneyResult> {
         match self.query(&Query::from(journey.clone())).await? {
             QueryResult::Journey(result) => Ok(result),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// How many sessions begin in the range, how long they take, and how many are of one event.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, Pugmark, Sessions, Timestamp};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// for minute in [0, 30, 40, 71] {
+    ///     db.track(Event::new("view", "ann").at(Timestamp::from_microsecond(minute * 60_000_000)).property("url", format!("/{minute}")))?;
+    /// }
+    /// let sessions = db.blocking()?.sessions(&Sessions::new().rows())?;
+    /// assert_eq!((sessions.count, sessions.bounce_rate), (2, Some(0.5)));
+    /// let rows = sessions.rows.unwrap_or_default();
+    /// assert_eq!((rows[0].entry.as_str(), rows[0].exit.as_str(), rows[0].seconds), ("/0", "/40", 2_400.0));
+    /// # Ok::<(), pugmark::Error>(())
+    /// ```
+    pub async fn sessions(&self, sessions: &Sessions) -> Result<SessionsResult> {
+        match self.query(&Query::from(sessions.clone())).await? {
+            QueryResult::Sessions(result) => Ok(result),
             _ => Err(mismatch()),
         }
     }

@@ -385,6 +385,11 @@ fn pages_are_turned_while_events_arrive() {
     }
 }
 
+#[test]
+fn sessions_through_a_store_agree_with_the_oracle() {
+    agrees("sessions");
+}
+
 /// The question and what it is about, as of a sequence: with the events and links up to it.
 fn as_of(case: &Case, log: &[(Sequence, Timestamp, Said)], sequence: Sequence) -> Case {
     let said = || log.iter().filter(|(at, ..)| *at <= sequence).map(|(_, _, said)| said);
@@ -423,7 +428,7 @@ fn as_of(case: &Case, log: &[(Sequence, Timestamp, Said)], sequence: Sequence) -
 
 #[test]
 fn answers_as_of_any_sequence_are_those_of_then() {
-    let same = ["trend", "funnel", "retention", "stickiness", "lifecycle"].map(|kind| (kind, kind));
+    let same = ["trend", "funnel", "retention", "stickiness", "lifecycle", "sessions"].map(|kind| (kind, kind));
     for (kind, cases) in same.into_iter().chain([("trend", "profile"), ("trend", "measures")]) {
         let cases = cases::cases(cases);
         let config = ProptestConfig { cases: case_count(64), failure_persistence: None, ..ProptestConfig::default() };

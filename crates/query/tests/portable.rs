@@ -190,3 +190,8 @@ fn stickiness_as_plans_agrees_with_the_oracle() {
 fn lifecycles_as_plans_agree_with_the_oracle() {
     agrees("lifecycle");
 }
+
+#[test]
+fn sessions_as_plans_agree_with_the_oracle() {
+    agrees("sessions");
+}

@@ -19,6 +19,7 @@ pub(crate) mod query;
 mod rejects;
 pub(crate) mod retention;
 pub(crate) mod retract;
+pub(crate) mod sessions;
 pub(crate) mod sql;
 pub(crate) mod stickiness;
 pub(crate) mod trend;
@@ -47,6 +48,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Stickiness(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Lifecycle(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Journey(args) => ask::about(&args.store, &args.answering.output, &args.question(), color),
+        Command::Sessions(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Query(args) => query::run(&args, color),
         Command::Explain(args) => explain::run(&args),
         Command::Sql(args) => sql::run(&args, color),

@@ -7,6 +7,7 @@ use super::funnel::funnel;
 use super::journey::journey;
 use super::lifecycle::lifecycle;
 use super::retention::retention;
+use super::sessions::sessions;
 use super::stickiness::stickiness;
 use super::trend::trend;
 use super::words::{items, text};
@@ -20,6 +21,7 @@ pub(crate) fn render(answer: &Value, titles: &[String], style: Style) -> String 
         "stickiness" => stickiness(answer, titles, style),
         "lifecycle" => lifecycle(answer, style),
         "journey" => journey(answer, style),
+        "sessions" => sessions(answer, style),
         _ => format!("{answer:#}\n"),
     };
     let shown = format!("{shown} {}\n", range(answer));

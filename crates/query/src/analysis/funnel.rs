@@ -1,16 +1,6 @@
 //! Lowering of funnels.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-
-use datafusion::arrow::array::{Array, AsArray};
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, UInt64Type};
-use datafusion::datasource::provider_as_source;
-use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{LogicalPlanBuilder, col};
-use datafusion::physical_plan::execute_stream;
-use futures::TryStreamExt;
 
 use super::by_unit::Needs;
 use super::lowering::{ReadItem, Reading, Wanted};
@@ -25,7 +15,6 @@ use crate::funnel::{
     StepOrder, Ties, Window,
 };
 use crate::spec::{Breakdown, EventNames, Groups, Header, Hit, Selector};
-use crate::table::EventsTable;
 
 impl Engine {
     pub(super) async fn funnel(&self, asked: &Asked<'_>, funnel: &Funnel) -> Result<FunnelResult> {
@@ -64,28 +53,11 @@ impl Engine {
         fn events(groups: &mut [FunnelGroup]) -> impl Iterator<Item = &mut MatchedEvent> {
             groups.iter_mut().flat_map(|group| &mut group.rows).flatten().flat_map(|row| &mut row.steps).flatten()
         }
-        let mut ids: HashMap<u64, String> = events(groups).map(|event| (event.sequence, String::new())).collect();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let state = self.session(asked.snapshot)?;
-        let table = Arc::new(EventsTable::new(asked.snapshot.clone()));
-        let plan = LogicalPlanBuilder::scan("events", provider_as_source(table), None)?
-            .project([col(system::SEQUENCE.1), col(system::MESSAGE_ID.1)])?
-            .build()?;
-        let physical = state.create_physical_plan(&plan).await?;
-        let mut batches = execute_stream(physical, state.task_ctx())?;
-        while let Some(batch) = batches.try_next().await? {
-            let texts = cast(batch.column(1), &DataType::Utf8).map_err(DataFusionError::from)?;
-            let texts = texts.as_string::<i32>();
-            for (row, sequence) in batch.column(0).as_primitive::<UInt64Type>().values().iter().enumerate() {
-                if let Some(id) = ids.get_mut(sequence).filter(|_| texts.is_valid(row)) {
-                    texts.value(row).clone_into(id);
-                }
-            }
-        }
+        let sequences: Vec<u64> = events(groups).map(|event| event.sequence).collect();
+        let ids = self.texts_of(asked, sequences, &[system::MESSAGE_ID.1]).await?;
         for event in events(groups) {
-            event.message_id = ids.get(&event.sequence).cloned().unwrap_or_default();
+            let id = ids.get(&event.sequence).and_then(|texts| texts.first()).cloned().flatten();
+            event.message_id = id.unwrap_or_default();
         }
         Ok(())
     }
@@ -159,7 +131,7 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, funnel: &'a Funnel, any: &'a Select
         Window::Span(window) => range.to_us.saturating_add(window.as_us()),
         Window::Session => i64::MAX,
     };
-    let mut reading = Reading { ordered: true, ..Reading::new(selectors.collect(), asked.scope(), until_us) };
+    let mut reading = Reading::new(selectors.collect(), asked.scope(), until_us);
     reading.items.extend(
         funnel.hold.iter().enumerate().map(|(at, property)| ReadItem {
             item: Breakdown::Property(property.clone()),

@@ -48,10 +48,10 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// What `selectors` take of the question's events before `until_us`, with the values of its breakdown; in no order.
+    /// What `selectors` take of the question's events before `until_us`, in order, with the values of its breakdown.
     pub(super) fn new(selectors: Vec<Wanted<'a>>, scope: &'a Scope, until_us: i64) -> Self {
         let items = ReadItem::of_breakdown(scope);
-        Self { selectors, scope, until_us, ordered: false, numbers: Vec::new(), values: Vec::new(), items }
+        Self { selectors, scope, until_us, ordered: true, numbers: Vec::new(), values: Vec::new(), items }
     }
 }
 
@@ -311,7 +311,10 @@ impl Lowering<'_> {
             }
         }
         let since = different.iter().map(|(.., since)| *since).min().unwrap_or(i64::MIN);
-        let mut all = vec![column(system::TIMESTAMP.1).lt(instant(reading.until_us))];
+        let mut all = Vec::new();
+        if reading.until_us < i64::MAX {
+            all.push(column(system::TIMESTAMP.1).lt(instant(reading.until_us)));
+        }
         if since > i64::MIN {
             all.push(column(system::TIMESTAMP.1).gt_eq(instant(since)));
         }

@@ -38,7 +38,7 @@ impl Engine {
         let until_us = ranges.iter().map(|range| range.to_us).max().unwrap_or(i64::MAX);
         let bits = (0..ranges.len()).fold(0, |bits, at| bits | 1_u32 << at);
         let scope = Scope::default();
-        let reading = Reading { ordered: true, ..Reading::new(selectors, &scope, until_us) };
+        let reading = Reading::new(selectors, &scope, until_us);
         let ranges: Arc<[ResolvedRange]> = ranges.into();
         let shared = Arc::new(segment.clone());
         // Of most people nothing is known but that they did none of it.

@@ -9,6 +9,7 @@ use crate::funnel::FunnelResult;
 use crate::journey::JourneyResult;
 use crate::lifecycle::LifecycleResult;
 use crate::retention::RetentionResult;
+use crate::sessions::SessionsResult;
 use crate::spec::Header;
 use crate::stickiness::StickinessResult;
 use crate::trend::TrendResult;
@@ -29,6 +30,8 @@ pub enum QueryResult {
     Lifecycle(LifecycleResult),
     /// What one person did.
     Journey(JourneyResult),
+    /// How many sessions there were, and how long they took.
+    Sessions(SessionsResult),
 }
 
 impl QueryResult {
@@ -41,6 +44,7 @@ impl QueryResult {
             Self::Stickiness(result) => &result.header,
             Self::Lifecycle(result) => &result.header,
             Self::Journey(result) => &result.header,
+            Self::Sessions(result) => &result.header,
         }
     }
 
@@ -53,6 +57,7 @@ impl QueryResult {
             Self::Stickiness(result) => result.to_table(),
             Self::Lifecycle(result) => result.to_table(),
             Self::Journey(result) => result.to_table(),
+            Self::Sessions(result) => result.to_table(),
         }
     }
 }
@@ -66,6 +71,7 @@ impl fmt::Display for QueryResult {
             Self::Stickiness(result) => result.fmt(f),
             Self::Lifecycle(result) => result.fmt(f),
             Self::Journey(result) => result.fmt(f),
+            Self::Sessions(result) => result.fmt(f),
         }
     }
 }

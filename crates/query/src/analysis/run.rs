@@ -72,6 +72,7 @@ impl Engine {
             Analysis::Stickiness(stickiness) => QueryResult::Stickiness(self.stickiness(asked, stickiness).await?),
             Analysis::Lifecycle(lifecycle) => QueryResult::Lifecycle(self.lifecycle(asked, lifecycle).await?),
             Analysis::Journey(of) => QueryResult::Journey(self.journey(asked, of).await?),
+            Analysis::Sessions(of) => QueryResult::Sessions(self.sessions(asked, of).await?),
         })
     }
 }
@@ -85,6 +86,7 @@ pub(super) fn validate(query: &Query) -> Result<()> {
         Analysis::Stickiness(stickiness) => stickiness.validate()?,
         Analysis::Lifecycle(lifecycle) => lifecycle.validate()?,
         Analysis::Journey(journey) => journey.validate()?,
+        Analysis::Sessions(sessions) => sessions.validate()?,
     }
     Ok(())
 }

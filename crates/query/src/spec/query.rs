@@ -10,12 +10,13 @@ use crate::{
     journey::Journey,
     lifecycle::Lifecycle,
     retention::Retention,
+    sessions::Sessions,
     stickiness::Stickiness,
     trend::Trend,
 };
 
 const ANALYSES: &[&str] =
-    &[Trend::NAME, Funnel::NAME, Retention::NAME, Stickiness::NAME, Lifecycle::NAME, Journey::NAME];
+    &[Trend::NAME, Funnel::NAME, Retention::NAME, Stickiness::NAME, Lifecycle::NAME, Journey::NAME, Sessions::NAME];
 
 /// The analysis that a query asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,6 +34,8 @@ pub enum Analysis {
     Lifecycle(Lifecycle),
     /// What one person did.
     Journey(Journey),
+    /// How many sessions there were, and how long they took.
+    Sessions(Sessions),
 }
 
 impl Analysis {
@@ -45,6 +48,7 @@ impl Analysis {
             Self::Stickiness(stickiness) => &stickiness.scope,
             Self::Lifecycle(lifecycle) => &lifecycle.scope,
             Self::Journey(journey) => &journey.scope,
+            Self::Sessions(sessions) => &sessions.scope,
         }
     }
 }
@@ -58,7 +62,7 @@ impl Analysis {
             Self::Retention(retention) => (retention.interval, retention.week_start),
             Self::Stickiness(stickiness) => (stickiness.interval, stickiness.week_start),
             Self::Lifecycle(lifecycle) => (lifecycle.interval, lifecycle.week_start),
-            Self::Journey(_) => (Interval::default(), WeekStart::default()),
+            Self::Journey(_) | Self::Sessions(_) => (Interval::default(), WeekStart::default()),
         }
     }
 }
@@ -120,7 +124,7 @@ impl Query {
     pub fn from_value(value: &Value) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
             built: &[ANALYSES, &["as_of", "strict_names", "explain", "timeout"]],
-            later: &[&[Later::new("sessions", "null"), Later::new("paths", "null"), Later::new("segment", "null")]],
+            later: &[&[Later::new("paths", "null"), Later::new("segment", "null")]],
         };
         let place = Place::root("");
         let fields = Fields::open(value, &place, &KNOWN)?;
@@ -137,6 +141,7 @@ impl Query {
             Stickiness::NAME => Analysis::Stickiness(Stickiness::from_value(value)?),
             Lifecycle::NAME => Analysis::Lifecycle(Lifecycle::from_value(value)?),
             Journey::NAME => Analysis::Journey(Journey::from_value(value)?),
+            Sessions::NAME => Analysis::Sessions(Sessions::from_value(value)?),
             _ => Analysis::Retention(Retention::from_value(value)?),
         };
         Ok(Self {
@@ -188,6 +193,12 @@ impl From<Lifecycle> for Query {
 impl From<Journey> for Query {
     fn from(journey: Journey) -> Self {
         Self::from(Analysis::Journey(journey))
+    }
+}
+
+impl From<Sessions> for Query {
+    fn from(sessions: Sessions) -> Self {
+        Self::from(Analysis::Sessions(sessions))
     }
 }
 

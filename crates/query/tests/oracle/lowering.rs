@@ -38,9 +38,6 @@ pub(crate) fn disagreement(case: &Case) -> Option<String> {
 }
 
 fn answer(case: &Case) -> Value {
-    if let Some(sessions) = case.query.get("sessions") {
-        return answer_sessions(case, sessions);
-    }
     if case.query.get("journey").is_some() {
         return pages::page(&case.query, |query| answer_to(case, query));
     }
@@ -65,19 +62,8 @@ fn answer_to(case: &Case, query: &Value) -> Value {
         Analysis::Stickiness(stickiness) => lowering.stickiness(stickiness),
         Analysis::Lifecycle(lifecycle) => lowering.lifecycle(lifecycle),
         Analysis::Journey(journey) => lowering.journey(journey),
+        Analysis::Sessions(sessions) => lowering.sessions(sessions),
     }
-}
-
-/// What is not a query yet is asked by itself.
-fn answer_sessions(case: &Case, sessions: &Value) -> Value {
-    let question = Sessions::from_value(sessions).expect("generated questions are valid");
-    let read_back = serde_json::to_value(&question).expect("a question can be written");
-    assert_eq!(Sessions::from_value(&read_back).as_ref(), Ok(&question), "a question reads back as itself");
-    let told = case.told(Rules::TRUE);
-    let mut events: Vec<&OracleEvent> = told.iter().collect();
-    events.sort_by_key(|event| (event.timestamp_us, event.sequence));
-    let events = oracle::within(sessions, events, case.around, Rules::TRUE);
-    Lowering::new(&question.scope, events, case.around).sessions(&question)
 }
 
 struct Lowering<'a> {

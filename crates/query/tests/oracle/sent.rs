@@ -14,8 +14,8 @@ pub(crate) fn event(number: usize, event: &OracleEvent, which: u8) -> Event {
         .message_id(format!("m{number}"))
         .at(Timestamp::from_microsecond(event.timestamp_us));
     for (name, value) in &event.properties {
-        if let ("session_id", Some(Scalar::Text(id))) = (name.as_str(), value) {
-            sent = sent.session(id.as_str());
+        if let ("session_id", Some(Scalar::Text(session))) = (name.as_str(), value) {
+            sent = sent.session(session.as_str());
             continue;
         }
         match value {
@@ -42,6 +42,7 @@ pub(crate) fn question(case: &Case) -> serde_json::Value {
     let mut text = case.query.to_string();
     for (plain, typed) in [
         ("plan = 'x'", "plan_text = 'x'"),
+        ("plan = 'y'", "plan_text = 'y'"),
         ("plan = 0", "plan_number = 0"),
         ("amount > 1", "amount_number > 1"),
         ("amount < 3", "amount_number < 3"),

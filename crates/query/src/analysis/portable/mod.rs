@@ -5,6 +5,7 @@ mod journey;
 mod lifecycle;
 mod retention;
 mod segment;
+mod sessions;
 mod stickiness;
 mod trend;
 
@@ -90,6 +91,7 @@ impl Engine {
                 Analysis::Stickiness(stickiness) => self.stickiness_plan(&asked, stickiness)?,
                 Analysis::Lifecycle(lifecycle) => self.lifecycle_plan(&asked, lifecycle)?,
                 Analysis::Journey(journey) => self.journey_plan(&asked, journey)?,
+                Analysis::Sessions(sessions) => self.sessions_plan(&asked, sessions)?,
             };
             let Asked { zone, range, .. } = asked;
             Ok(PortablePlan { plan, snapshot: snapshot.clone(), zone, range, warnings, query })
@@ -135,6 +137,7 @@ impl PortablePlan {
             Analysis::Stickiness(of) => QueryResult::Stickiness(stickiness::answer(&asked, of, rows, warnings)?),
             Analysis::Lifecycle(of) => QueryResult::Lifecycle(lifecycle::answer(&asked, of, rows, warnings)?),
             Analysis::Journey(of) => QueryResult::Journey(journey::answer(&asked, of, rows, warnings)?),
+            Analysis::Sessions(of) => QueryResult::Sessions(sessions::answer(&asked, of, rows, warnings)?),
         })
     }
 }

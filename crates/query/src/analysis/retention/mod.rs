@@ -138,7 +138,7 @@ fn reading_of_starts<'a>(asked: &Asked<'a>, retention: &'a Retention, first: Opt
     let start = Wanted { selector: &retention.start, path: "start".to_owned(), since_us: start_since_us };
     let first = first.map(|selector| Wanted { selector, path: "start".to_owned(), since_us: i64::MIN });
     let selectors = [start].into_iter().chain(first).collect();
-    Reading { ordered: true, ..Reading::new(selectors, asked.scope(), range.to_us) }
+    Reading::new(selectors, asked.scope(), range.to_us)
 }
 
 impl<V: ReturnValue> Core for Grid<V> {

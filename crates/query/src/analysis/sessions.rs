@@ -1,0 +1,187 @@
+//! Lowering of sessions.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use super::by_unit::Needs;
+use super::lowering::{ReadItem, Reading, Wanted};
+use super::run::Asked;
+use super::units::{Core, in_order};
+use crate::calendar::{Buckets, Interval};
+use crate::columns::system;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::sessions::{
+    By, Counted, Counter, MAX_SPLITS, Mark, Session, SessionEvent, SessionRow, Sessions, SessionsResult,
+};
+use crate::spec::{Breakdown, GroupValue, Groups, Header, Hit, Selector};
+
+/// The properties that name the page of an event where the question names none, the first that it has.
+const PAGES: [&str; 3] = ["url", "page.url", "$current_url"];
+
+impl Engine {
+    pub(super) async fn sessions(&self, asked: &Asked<'_>, sessions: &Sessions) -> Result<SessionsResult> {
+        let buckets = buckets(asked, sessions)?;
+        let (any, pages) = (Selector::any(), pages(asked, sessions));
+        let mut reading = reading(asked, sessions, &any);
+        let has_page = pages.iter().map(|page| format!("{page} IS NOT NULL")).collect::<Vec<_>>().join(" OR ");
+        reading.items.extend((!pages.is_empty()).then(|| expression(has_page, "page")));
+        let empty = Counter::new(sessions, Arc::clone(&buckets), &asked.zone);
+        let told = OnceLock::new();
+        let make = |groups: &Groups| Counting {
+            counter: empty.clone(),
+            told: Arc::clone(told.get_or_init(|| Arc::new(Told::of(groups, sessions, !pages.is_empty())))),
+            events: Vec::new(),
+        };
+        // Without either, it does not matter which of two events of an instant came first.
+        let needs = Needs { bits: 1, sequences: sessions.rows || !sessions.split_on.is_empty() };
+        let found = self.by_unit(asked, &reading, needs, "LocalSessions", make).await?;
+        let mut all = empty.clone();
+        let header = asked.header(Sessions::NAME, found.warnings.clone(), || found.explain())?;
+        found.cores.into_iter().for_each(|part| all.merge(part.counter));
+        let counted = all.finish()?;
+        let said = self.said(asked, sessions, &pages, counted.rows.as_deref().unwrap_or_default()).await?;
+        answered(asked, sessions, header, &buckets, counted, |sequence| said.get(&sequence).cloned())
+    }
+
+    /// What the events say that begin and end sessions, and name their pages.
+    async fn said(
+        &self,
+        asked: &Asked<'_>,
+        sessions: &Sessions,
+        pages: &[String],
+        rows: &[Session],
+    ) -> Result<HashMap<u64, Said>> {
+        let sequences = rows.iter().flat_map(|session| [session.first, session.entry, session.exit]);
+        let shown = pages.iter().map(String::as_str).chain([system::EVENT.1]).collect::<Vec<_>>().join(", ");
+        let shown = format!("coalesce({shown})");
+        let texts = self.texts_of(asked, sequences, &[system::SESSION_ID.1, &shown]).await?;
+        let said = texts.into_iter().map(|(sequence, texts)| {
+            let mut texts = texts.into_iter();
+            let session = texts.next().flatten().filter(|_| sessions.by == By::SessionId);
+            (sequence, Said { session, shown: texts.next().flatten().unwrap_or_default() })
+        });
+        Ok(said.collect())
+    }
+}
+
+/// What a row of the answer says of one event.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Said {
+    /// The session of its sender, where that counts.
+    pub(super) session: Option<String>,
+    /// Its page, or its name where it has none.
+    pub(super) shown: String,
+}
+
+/// The buckets of the question; of years where it asks for none, which only tell what lies in its range.
+pub(super) fn buckets(asked: &Asked<'_>, sessions: &Sessions) -> Result<Arc<Buckets>> {
+    let interval = sessions.interval.unwrap_or(Interval::Year);
+    Ok(Arc::new(Buckets::new(asked.range, interval, &asked.zone, sessions.week_start)?))
+}
+
+/// What may be the page of an event as SQL expressions, the first that is not NULL is; none where no rows are asked for, or no event can have one.
+pub(super) fn pages(asked: &Asked<'_>, sessions: &Sessions) -> Vec<String> {
+    let prop = |name: &str| format!("prop('{}')", name.replace('\'', "''"));
+    let known = |name: &&&str| asked.snapshot.registry.property(name).is_some();
+    match &sessions.page {
+        _ if !sessions.rows => Vec::new(),
+        Some(name) => vec![prop(name)],
+        None => PAGES.iter().filter(known).map(|name| prop(name)).collect(),
+    }
+}
+
+pub(super) fn expression(sql: impl Into<String>, path: &str) -> ReadItem {
+    ReadItem { item: Breakdown::Expression(sql.into()), path: path.to_owned() }
+}
+
+/// Everything of everybody whom the question is about; the values are those of [`Told::of`], without the page.
+pub(super) fn reading<'a>(asked: &Asked<'a>, sessions: &'a Sessions, any: &'a Selector) -> Reading<'a> {
+    let all = Wanted { selector: any, path: "filter".to_owned(), since_us: i64::MIN };
+    let splits = sessions.split_on.iter().enumerate().map(|(at, property)| ReadItem {
+        item: Breakdown::Property(property.clone()),
+        path: format!("split_on[{at}]"),
+    });
+    let key = (sessions.by == By::SessionId).then(|| expression(system::SESSION_ID.1, "by"));
+    Reading { ordered: true, items: splits.chain(key).collect(), ..Reading::new(vec![all], asked.scope(), i64::MAX) }
+}
+
+/// What the number of a hit's values tells about it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Told {
+    key: Option<u128>,
+    split: [u32; MAX_SPLITS],
+    has_page: bool,
+}
+
+impl Told {
+    /// Of each number: the values are those of `split_on`, then the session of the sender where that counts, then what tells whether there is a page.
+    pub(super) fn of(groups: &Groups, sessions: &Sessions, pages: bool) -> Vec<Self> {
+        let mut numbers: HashMap<&GroupValue, u32> = HashMap::new();
+        let mut number = |value| {
+            let next = u32::try_from(numbers.len() + 1).unwrap_or(u32::MAX);
+            if matches!(value, &GroupValue::Null) { 0 } else { *numbers.entry(value).or_insert(next) }
+        };
+        let tell = |group| {
+            let mut values = groups.values(group).iter();
+            let mut told = Self::default();
+            for (split, value) in told.split.iter_mut().zip(values.by_ref().take(sessions.split_on.len())) {
+                *split = number(value);
+            }
+            if sessions.by == By::SessionId {
+                let key = values.next().map_or(0, &mut number);
+                told.key = (key != 0).then(|| u128::from(key));
+            }
+            told.has_page = pages && !matches!(values.next(), None | Some(GroupValue::Null | GroupValue::Bool(false)));
+            told
+        };
+        (0_u32..).take(groups.len()).map(tell).collect()
+    }
+
+    /// The event of a hit.
+    pub(super) fn event(of: &[Self], hit: &Hit) -> SessionEvent {
+        let Self { key, split, has_page } = of.get(hit.group as usize).copied().unwrap_or_default();
+        SessionEvent { mark: Mark { timestamp: hit.timestamp, key, split }, sequence: hit.sequence, has_page }
+    }
+}
+
+/// The answer of what has been counted; `said` tells of the events in its rows.
+pub(super) fn answered(
+    asked: &Asked<'_>,
+    sessions: &Sessions,
+    header: Header,
+    buckets: &Buckets,
+    counted: Counted,
+    said: impl Fn(u64) -> Option<Said>,
+) -> Result<SessionsResult> {
+    let rows = match &counted.rows {
+        None => None,
+        Some(rows) => {
+            let names = asked.names(&rows.iter().map(|session| session.unit).collect::<Vec<_>>())?;
+            let said = |sequence| said(sequence).unwrap_or_default();
+            let row = |(session, name): (&Session, Option<String>)| {
+                let (entry, exit) = (said(session.entry).shown, said(session.exit).shown);
+                SessionRow::new(session, name.unwrap_or_default(), said(session.first).session, entry, exit)
+            };
+            Some(rows.iter().zip(names).map(row).collect())
+        }
+    };
+    let labels = sessions.interval.map(|_| buckets.labels().to_vec());
+    Ok(SessionsResult::new(header, counted, labels, rows))
+}
+
+struct Counting {
+    counter: Counter,
+    told: Arc<Vec<Told>>,
+    events: Vec<SessionEvent>,
+}
+
+impl Core for Counting {
+    type Value = ();
+
+    fn add_unit(&mut self, unit: u32, hits: &mut [Hit]) {
+        self.events.clear();
+        self.events.extend(in_order(hits).iter().map(|hit| Told::event(&self.told, hit)));
+        self.counter.add_unit(unit, &self.events);
+    }
+}
