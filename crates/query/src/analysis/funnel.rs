@@ -9,7 +9,7 @@ use super::units::{Core, in_order};
 use crate::calendar::Buckets;
 use crate::columns::system;
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::funnel::{
     Aggregate, BreakdownAt, Funnel, FunnelEntry, FunnelGroup, FunnelResult, HitValues, MatchedEvent, Matcher,
     StepOrder, Ties, Window,
@@ -18,9 +18,6 @@ use crate::spec::{Breakdown, EventNames, Groups, Header, Hit, Selector};
 
 impl Engine {
     pub(super) async fn funnel(&self, asked: &Asked<'_>, funnel: &Funnel) -> Result<FunnelResult> {
-        if funnel.window == Window::Session {
-            return Err(Error::unsupported("funnel.window session is not built yet").on("window"));
-        }
         let buckets = buckets(asked, funnel)?;
         let any = Selector::any();
         let reading = reading(asked, funnel, &any);

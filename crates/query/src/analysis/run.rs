@@ -12,6 +12,7 @@ use super::people::FoundPeople;
 use crate::calendar::{ResolvedRange, TimeZone};
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, ErrorKind, Result};
+use crate::funnel::Window;
 use crate::spec::{Analysis, Breakdown, Groups, Header, Query, Scope, Split, Unit};
 use pugmark_store::SubjectId;
 
@@ -81,7 +82,12 @@ impl Engine {
 pub(super) fn validate(query: &Query) -> Result<()> {
     match &query.analysis {
         Analysis::Trend(trend) => trend.validate()?,
-        Analysis::Funnel(funnel) => funnel.validate()?,
+        Analysis::Funnel(funnel) => {
+            funnel.validate()?;
+            if funnel.window == Window::Session {
+                return Err(Error::unsupported("funnel.window session is not built yet").on("window"));
+            }
+        }
         Analysis::Retention(retention) => retention.validate()?,
         Analysis::Stickiness(stickiness) => stickiness.validate()?,
         Analysis::Lifecycle(lifecycle) => lifecycle.validate()?,
