@@ -298,7 +298,7 @@ impl Pugmark {
     /// assert_eq!((sessions.count, sessions.bounce_rate), (2, Some(0.5)));
     /// let rows = sessions.rows.unwrap_or_default();
     /// assert_eq!((rows[0].entry.as_str(), rows[0].exit.as_str(), rows[0].seconds), ("/0", "/40", 2_400.0));
-    /// # Ok::<(), pugmark::Error>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn sessions(&self, sessions: &Sessions) -> Result<SessionsResult> {
         match self.query(&Query::from(sessions.clone())).await? {

@@ -119,7 +119,7 @@ fn fill(db: &Pugmark, clock: &Arc<ManualClock>, case: &Case, arrival: &Arrival) 
 fn open(dir: &std::path::Path, clock: &Arc<ManualClock>, arrival: &Arrival) -> Pugmark {
     let store = StoreOptions {
         clock: Arc::clone(clock) as _,
-        future_limit: Duration::from_secs(1_000 * 86_400),
+        future_limit: Duration::from_secs(4_000 * 86_400),
         ..StoreOptions::default()
     };
     let local_operators = !arrival[1].is_multiple_of(4);

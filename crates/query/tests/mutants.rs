@@ -27,8 +27,8 @@ fn generated(kind: &'static str, count: u32) -> Vec<Case> {
 
 #[test]
 fn every_flipped_rule_differs_in_a_twentieth_of_the_cases() {
-    // Two thousand cases tell a rate to half a percent; more would only take longer.
-    let count = case_count(256).clamp(256, 2_000);
+    // A thousand cases tell a rate to two thirds of a percent, two thousand to half of one; more would only take longer.
+    let count = case_count(1_000).clamp(1_000, 2_000);
     let mut table = String::from("analysis       | rule | rate\n");
     let mut hidden = Vec::new();
     for name in [

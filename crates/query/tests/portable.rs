@@ -109,7 +109,7 @@ fn agrees(kind: &'static str) {
     let config = ProptestConfig { cases: case_count(48), failure_persistence: None, ..ProptestConfig::default() };
     let arrivals = prop::collection::vec(any::<u8>(), 40);
     let checked = TestRunner::new(config).run(&(cases(kind), arrivals), |(case, arrival)| {
-        let db = Db::receiving(Timestamp::from_microsecond(case.around.now_us), Duration::from_secs(1_000 * 86_400));
+        let db = Db::receiving(Timestamp::from_microsecond(case.around.now_us), Duration::from_secs(4_000 * 86_400));
         fill(&db, &case, &arrival);
         let query = Query::from_value(&question(&case)).expect("generated questions are valid");
         let found = elsewhere(&db, &db.snapshot(), &query);
@@ -160,7 +160,7 @@ fn journeys_as_plans_agree_with_the_oracle() {
     let config = ProptestConfig { cases: case_count(48), failure_persistence: None, ..ProptestConfig::default() };
     let arrivals = prop::collection::vec(any::<u8>(), 40);
     let checked = TestRunner::new(config).run(&(cases("journey"), arrivals), |(case, arrival)| {
-        let db = Db::receiving(Timestamp::from_microsecond(case.around.now_us), Duration::from_secs(1_000 * 86_400));
+        let db = Db::receiving(Timestamp::from_microsecond(case.around.now_us), Duration::from_secs(4_000 * 86_400));
         fill(&db, &case, &arrival);
         let snapshot = db.snapshot();
         let found = pages::page(&question(&case), |question| {

@@ -44,7 +44,7 @@ mod tests {
         let shown = lifecycle(&answer, Style::plain());
         let lines: Vec<&str> = shown.lines().collect();
         assert!(lines[2].starts_with(" 2025-01-01    4          0             0       4        0"), "{shown}");
-        assert!(lines[2].ends_with("│████████"), "{shown}");
-        assert!(lines[3].ends_with("  ░░░░░░│████"), "{shown}");
+        assert!(lines[2].ends_with("│█████████████████"), "{shown}");
+        assert!(lines[3].ends_with("  ░░░░░░░░░░░░░│████████▌"), "{shown}");
     }
 }

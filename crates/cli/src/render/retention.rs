@@ -118,10 +118,10 @@ mod tests {
             "average": {"weighted": [12345.5, 10], "simple": [12345.5, null]}}]});
         let shown = retention(&answer, &[], Style::plain());
         let lines: Vec<&str> = shown.lines().collect();
-        assert_eq!(lines[0], " cohort            size         1-2      3+", "{shown}");
+        assert_eq!(lines[0], " cohort            size         1-2  3+", "{shown}");
         assert_eq!(lines[2], " 2025-01-06           4  12,345.50   10.00", "{shown}");
-        assert_eq!(lines[3], " 2025-01-13           2          -", "{shown}");
-        assert_eq!(lines[5], " simple average          12,345.50       -", "{shown}");
+        assert_eq!(lines[3], " 2025-01-13           2           -", "{shown}");
+        assert_eq!(lines[5], " simple average          12,345.50   -", "{shown}");
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
         "measures" => 0..40,
         "funnel" => 0..13,
         _ if kind.starts_with("funnel") => 0..10,
-        "stickiness" => 0..32,
+        "stickiness" => 6..40,
         "retention" => 3..30,
         "journey" => 0..40,
         _ => 0..20,
@@ -261,6 +261,7 @@ impl Builder {
     fn breakdown(&mut self, kind: &str, analysis: &mut Map<String, Value>) {
         let kinds: &[u8] = match kind {
             "profile" => &[3, 4, 5, 4],
+            "funnel" => &[1, 1, 3, 1, 2, 1, 1, 4],
             "retention" => &[0, 1, 3, 1, 2, 0, 1, 4],
             "measures" => &[0, 1, 0, 2, 1, 0, 3, 1],
             "stickiness" => &[1, 0, 1, 3, 1, 2, 1],
@@ -276,7 +277,7 @@ impl Builder {
         };
         analysis.insert("breakdown".to_owned(), items);
         if self.chance(75) {
-            analysis.insert("limit".to_owned(), json!(self.pick(&[1, 2, 3])));
+            analysis.insert("limit".to_owned(), json!(self.pick(&[1, 2, 1, 3])));
         }
     }
 

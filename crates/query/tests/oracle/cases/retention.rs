@@ -97,6 +97,8 @@ impl Builder {
             "streak",
             "on_or_before",
             "on_or_after",
+            "streak",
+            "streak",
         ];
         let criterion = self.pick(&criteria);
         match criterion {
