@@ -15,6 +15,9 @@ type Event<'a> = &'a OracleEvent;
 /// By step, the event that did it.
 type Chain<'a> = Vec<Option<Event<'a>>>;
 
+/// How good a chain is: less is better.
+type Rank = (usize, Vec<Option<i64>>, Vec<(bool, Option<i64>)>, Vec<Option<u64>>);
+
 /// An attempt that may count.
 #[derive(Clone)]
 struct Attempt<'a> {
@@ -255,7 +258,7 @@ impl<'a> Question<'a> {
     }
 
     /// The depth, the times of the required steps, the times of the others, and the sequences: less is better.
-    fn rank(&self, chain: &Chain<'_>) -> (usize, Vec<Option<i64>>, Vec<(bool, Option<i64>)>, Vec<Option<u64>>) {
+    fn rank(&self, chain: &Chain<'_>) -> Rank {
         let latest = if self.flip(Flip::LatestChain) { -1 } else { 1 };
         let time = |step: usize| chain[step].map(|event: Event<'_>| latest * event.timestamp_us);
         let (optional, required): (Vec<usize>, Vec<usize>) = (0..chain.len()).partition(|step| self.is_optional(*step));
