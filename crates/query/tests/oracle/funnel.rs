@@ -597,18 +597,18 @@ impl<'a> Question<'a> {
         results.collect()
     }
 
-    /// From a step, or from the previous one that the unit matched.
+    /// From a step, or from the previous one that the unit matched, in whole microseconds: of seconds some that lie before each other would cancel to nothing but error.
     fn durations(&self, attempts: &[Attempt<'_>], from: Option<usize>, to: usize) -> Vec<f64> {
         let duration = |attempt: &Attempt<'_>| {
             let before = match from {
                 Some(from) => attempt.chain[from]?,
                 None => attempt.chain[..to].iter().flatten().last()?,
             };
-            Some((attempt.chain[to]?.timestamp_us - before.timestamp_us) as f64 / 1e6)
+            Some((attempt.chain[to]?.timestamp_us - before.timestamp_us) as f64)
         };
-        let mut seconds: Vec<f64> = attempts.iter().filter_map(duration).collect();
-        seconds.sort_by(f64::total_cmp);
-        seconds
+        let mut durations_us: Vec<f64> = attempts.iter().filter_map(duration).collect();
+        durations_us.sort_by(f64::total_cmp);
+        durations_us
     }
 
     fn seconds(&self, attempts: &[Attempt<'_>], from: Option<usize>, to: usize) -> Value {
@@ -625,7 +625,7 @@ impl<'a> Question<'a> {
             below + (above - below) * rank.fract()
         };
         let mean = durations.iter().sum::<f64>() / durations.len() as f64;
-        json!({ "mean": mean, "median": percentile(0.5), "p90": percentile(0.9) })
+        json!({ "mean": mean / 1e6, "median": percentile(0.5) / 1e6, "p90": percentile(0.9) / 1e6 })
     }
 
     fn histogram(&self, attempts: &[Attempt<'_>]) -> Value {
@@ -649,7 +649,7 @@ impl<'a> Question<'a> {
         };
         // What lies beyond the first and the last bar is in it; of bars that begin at once the last has all.
         let bar_of = |seconds: f64| starts.iter().rposition(|start| *start <= seconds).unwrap_or(0);
-        let count = |bar: usize| durations.iter().filter(|seconds| bar_of(**seconds) == bar).count();
+        let count = |bar: usize| durations.iter().filter(|us| bar_of(**us / 1e6) == bar).count();
         json!({ "from_seconds": starts, "count": (0..starts.len()).map(count).collect::<Vec<_>>() })
     }
 }
