@@ -291,7 +291,7 @@ fn funnel_through_a_store_agrees_with_the_oracle() {
 
 #[test]
 fn orders_steps_and_tolerance_through_a_store_agree_with_the_oracle() {
-    for kind in ["funnel_order", "funnel_steps", "funnel_tolerance"] {
+    for kind in ["funnel_order", "funnel_steps", "funnel_tolerance", "funnel_session"] {
         agrees(kind);
     }
 }
@@ -308,6 +308,11 @@ fn entries_answers_and_likenesses_through_a_store_agree_with_the_oracle() {
     for kind in ["funnel_entry", "funnel_answer", "funnel_like"] {
         agrees(kind);
     }
+}
+
+#[test]
+fn sessions_and_groups_as_units_through_a_store_agree_with_the_oracle() {
+    agrees("units");
 }
 
 #[test]

@@ -22,7 +22,9 @@ use crate::error::{Error, Result};
 use crate::functions;
 use crate::local::{ColumnCache, Local, YieldingPool};
 use crate::names::Vocabulary;
-use crate::table::{DailyTable, EventsTable, PersonsTable, registry};
+use crate::sessions::Sessions;
+use crate::spec::ANALYSES;
+use crate::table::{AnswerFunction, DailyTable, EventsTable, PersonsTable, SessionsTable, registry};
 
 /// Names that every session uses; nobody sees them but in a plan.
 const CATALOG: &str = "pugmark";
@@ -170,7 +172,8 @@ impl fmt::Debug for QuerySnapshot {
 ///
 /// It holds no data and no state of queries, only their common bounds: one pool of memory and one cache of file
 /// footers. Queries run on the caller's Tokio runtime, whose time driver must be enabled for timeouts; dropping the
-/// future of a query ends it.
+/// future of a query ends it. A clone has the same bounds and the same cache.
+#[derive(Clone)]
 pub struct Engine {
     base: SessionState,
     threads: usize,
@@ -259,12 +262,17 @@ impl Engine {
         schema.register_table("registry_events".to_owned(), registry::events(snapshot)?)?;
         schema.register_table("registry_properties".to_owned(), registry::properties(self.local(snapshot))?)?;
         schema.register_table("persons".to_owned(), Arc::new(PersonsTable::new(snapshot.clone())))?;
+        let sessions = SessionsTable::new(self, snapshot, Sessions::new());
+        schema.register_table("sessions".to_owned(), Arc::new(sessions))?;
         let catalog = MemoryCatalogProvider::new();
         catalog.register_schema(SCHEMA, Arc::new(schema))?;
         let list = MemoryCatalogProviderList::new();
         list.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
         let mut state = self.base.clone();
         functions::register_profiles(&mut state, snapshot, &self.pool, Some(&self.cache))?;
+        for name in ANALYSES {
+            state.register_udtf(name, Arc::new(AnswerFunction::new(name, self, snapshot)));
+        }
         state.register_catalog_list(Arc::new(list));
         let now = timestamp_us_to_datetime(snapshot.now.as_microsecond())
             .ok_or_else(|| Error::invalid(format!("the instant {} lies beyond the calendar", snapshot.now)))?;

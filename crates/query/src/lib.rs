@@ -1,6 +1,7 @@
 //! Trends, funnels, retention, stickiness, lifecycles, journeys and SQL over the events of a pugmark store.
 
 mod analysis;
+mod arguments;
 pub mod calendar;
 pub mod columns;
 mod engine;

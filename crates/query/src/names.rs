@@ -18,6 +18,9 @@ use crate::functions::{PROFILE, PROFILE_AT, PROP};
 use crate::table::PERSON;
 use crate::text::Text;
 
+/// Name of the table whose columns are properties.
+const EVENTS: &str = "events";
+
 /// What a name that is neither a column nor a property becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unknown {
@@ -47,6 +50,8 @@ pub(crate) struct Names<'a> {
     unknown: Unknown,
     text: Text<'a>,
     tables: HashSet<String>,
+    /// Whether there are columns of events at all.
+    reads_events: bool,
     warnings: Vec<String>,
 }
 
@@ -58,13 +63,22 @@ enum Found {
 
 impl<'a> Names<'a> {
     pub(crate) fn new(known: Vocabulary<'a>, unknown: Unknown, text: Text<'a>) -> Self {
-        Self { known, unknown, text, tables: HashSet::from(["events".to_owned()]), warnings: Vec::new() }
+        Self {
+            known,
+            unknown,
+            text,
+            tables: HashSet::from([EVENTS.to_owned()]),
+            reads_events: true,
+            warnings: Vec::new(),
+        }
     }
 
     /// Rewrites `tree`, and returns what the asker should know.
     pub(crate) fn rewrite<T: Visit + VisitMut>(mut self, tree: &mut T) -> Result<Vec<String>> {
         let mut tables = Tables(HashSet::new());
         let ControlFlow::Continue(()) = Visit::visit(tree, &mut tables);
+        // A filter has no tables: it is of an event.
+        self.reads_events = tables.0.is_empty() || tables.0.contains(EVENTS);
         self.tables.extend(tables.0);
         match VisitMut::visit(tree, &mut self) {
             ControlFlow::Continue(()) => Ok(self.warnings),
@@ -73,6 +87,9 @@ impl<'a> Names<'a> {
     }
 
     fn find(&self, name: &str) -> Found {
+        if !self.reads_events {
+            return Found::Nothing;
+        }
         let schema = self.known.registry.schema();
         if SYSTEM_COLUMNS.contains(&name) {
             return Found::Column(name.to_owned());

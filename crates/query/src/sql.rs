@@ -11,6 +11,7 @@ use futures::TryStreamExt;
 use futures::future::BoxFuture;
 
 use crate::analysis::count_locally;
+use crate::arguments::Arguments;
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
 use crate::names::{Names, Unknown};
@@ -67,6 +68,7 @@ impl Engine {
 async fn plan(state: &SessionState, snapshot: &QuerySnapshot, text: &str) -> Result<LogicalPlan> {
     let text = Text::new(text, "statement");
     let mut statement = text.statement()?;
+    Arguments::rewrite(select(&mut statement)?)?;
     let names = Names::new(snapshot.vocabulary(), Unknown::Keep, text);
     names.rewrite(select(&mut statement)?)?;
     let plan = state.statement_to_plan(statement).await?;

@@ -65,6 +65,11 @@ fn trends_people_and_histograms_agree_with_the_oracle() {
 }
 
 #[test]
+fn windows_that_are_sessions_agree_with_the_oracle() {
+    agrees("funnel_session");
+}
+
+#[test]
 fn what_a_funnel_is_like_agrees_with_the_oracle() {
     agrees("funnel_like");
 }

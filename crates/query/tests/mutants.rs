@@ -44,6 +44,8 @@ fn every_flipped_rule_differs_in_a_twentieth_of_the_cases() {
         "funnel_entry",
         "funnel_answer",
         "funnel_like",
+        "funnel_session",
+        "units",
         "retention",
         "profile",
         "stickiness",

@@ -151,6 +151,16 @@ fn funnels_as_plans_agree_with_the_oracle() {
 }
 
 #[test]
+fn funnels_within_sessions_as_plans_agree_with_the_oracle() {
+    agrees("funnel_session");
+}
+
+#[test]
+fn sessions_and_groups_as_units_of_plans_agree_with_the_oracle() {
+    agrees("units");
+}
+
+#[test]
 fn retentions_as_plans_agree_with_the_oracle() {
     agrees("retention");
 }

@@ -168,8 +168,8 @@ fn a_question_with_a_mistake_names_field_and_nearest() {
     let run = bench.run_with_input(&["query", "s"], "{");
     assert_eq!(run.code, 1);
     assert!(run.stdout.starts_with(r#"{"error":{"kind":"invalid""#), "{}", run.stdout);
-    let run = bench.run_with_input(&["query", "s"], r#"{"funnel":{"steps":[{"event":"view"}],"unit":"session"}}"#);
-    assert!(run.stdout.contains(r#""kind":"unsupported""#), "{}", run.stdout);
+    let run = bench.run_with_input(&["query", "s"], r#"{"funnel":{"steps":[{"event":"view"}],"unit":"group:"}}"#);
+    assert!(run.stdout.contains(r#""field":"unit""#) && run.stdout.contains("group:company"), "{}", run.stdout);
 }
 
 #[test]

@@ -295,14 +295,14 @@ impl PartitionStream for Rows {
 
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let (local, wants, range) = (self.local.clone(), Arc::clone(&self.wants), self.range);
-        let (counts, unit, schema) = (self.counts.clone(), self.unit, Arc::clone(&self.schema));
+        let (counts, unit, schema) = (self.counts.clone(), self.unit.clone(), Arc::clone(&self.schema));
         let work = Work::new(context.session_config().target_partitions());
         let pool = Arc::clone(context.memory_pool());
         let made = async move {
             let keys = wants.items.len();
             let parts = local.parts().map_err(external)?;
             let runs = local.runs(&parts, wants, range, &pool, work).await.map_err(external)?;
-            let merged = local.merged(unit);
+            let merged = local.merged(&unit);
             let subjects = local.snapshot.subject_count;
             let mut totals = group_totals(runs, subjects, merged, &pool, work).await.map_err(external)?;
             // Without keys there is a row also of no events.

@@ -63,12 +63,12 @@ impl Engine {
         operator: &'static str,
         make: impl Fn(&Groups) -> C,
     ) -> Result<ByUnit<C>> {
-        let subjects = asked.snapshot.subject_count;
+        let subjects = asked.unit_count(reading.scope);
         let Lowered { road, warnings } = asked.lower(self, reading, false).await?;
         match road {
             Road::Local(mut wants) => {
                 let local = self.local(asked.snapshot);
-                let merged = local.merged(reading.scope.unit);
+                let merged = local.merged(&reading.scope.unit);
                 // Two ids of one person may have had the same event at one instant.
                 let sequences = needs.sequences || !merged.is_empty();
                 wants.reads = Reads { timestamps: true, sequences, ..wants.reads };

@@ -1,10 +1,12 @@
 //! Lowering of funnels.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::by_unit::Needs;
 use super::lowering::{ReadItem, Reading, Wanted};
 use super::run::Asked;
+use super::sessions::expression;
 use super::units::{Core, in_order};
 use crate::calendar::Buckets;
 use crate::columns::system;
@@ -23,17 +25,16 @@ impl Engine {
         let reading = reading(asked, funnel, &any);
         let empty = Aggregate::new(funnel, buckets.as_ref().map(|buckets| buckets.len()));
         let made = matcher(asked, funnel, buckets.as_ref());
-        let breakdown = asked.scope().breakdown.len();
         let make = |groups: &Groups| Matching {
             matcher: made.clone(),
-            values: HitValues::new(groups, breakdown),
+            values: HitValues::new(funnel, groups),
             aggregate: empty.clone(),
         };
         let steps = funnel.steps.len();
         let opening = if funnel.order == StepOrder::Any { u32::MAX >> (32 - steps) } else { 1 };
         let needs = Needs { bits: opening, sequences: wants_sequences(asked, funnel) };
         let found = self.by_unit(asked, &reading, needs, "LocalFunnel", make).await?;
-        let values = HitValues::new(&found.groups, breakdown);
+        let values = HitValues::new(funnel, &found.groups);
         let same: Vec<u32> = (0_u32..).take(values.groups().len().max(1)).collect();
         let mut all = empty;
         for part in &found.cores {
@@ -85,10 +86,14 @@ pub(super) fn answered(
     let people = counted.people();
     let people = people.map(|people| asked.names(&people.into_iter().collect::<Vec<_>>())).transpose()?;
     let labels = buckets.map_or(&[][..], |buckets| buckets.labels());
+    let people = people.map(|people| {
+        let mut seen = HashSet::new();
+        people.into_iter().flatten().filter(|name| seen.insert(name.clone())).collect()
+    });
     let mut result = FunnelResult {
         header,
         groups: counted.finish(asked.split(groups), labels),
-        people: people.map(|people| people.into_iter().flatten().collect()),
+        people,
         compare: None,
         titles: asked.titles(),
     };
@@ -110,6 +115,7 @@ fn wants_sequences(asked: &Asked<'_>, funnel: &Funnel) -> bool {
         && funnel.ties == Ties::Either
         && funnel.entry != FunnelEntry::Every
         && funnel.at == BreakdownAt::First
+        && funnel.window != Window::Session
         && !funnel.rows;
     !(by_time && is_told_by_time)
 }
@@ -123,18 +129,22 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, funnel: &'a Funnel, any: &'a Select
     let excluded = funnel.exclude.iter().enumerate().map(|(at, one)| (&one.selector, format!("exclude[{at}]")));
     let others = (funnel.order == StepOrder::Strict).then(|| (any, "order".to_owned()));
     let selectors = steps.chain(excluded).chain(others).map(|(selector, path)| Wanted { selector, path, since_us });
+    // A session is cut among all events, also before the range.
+    let by_session = funnel.window == Window::Session;
+    let whole = by_session.then(|| Wanted { selector: any, path: "window".to_owned(), since_us: i64::MIN });
     // An attempt that begins in the range goes on until its window ends.
     let until_us = match funnel.window {
         Window::Span(window) => range.to_us.saturating_add(window.as_us()),
         Window::Session => i64::MAX,
     };
-    let mut reading = Reading::new(selectors.collect(), asked.scope(), until_us);
+    let mut reading = Reading::new(selectors.chain(whole).collect(), asked.scope(), until_us);
     reading.items.extend(
         funnel.hold.iter().enumerate().map(|(at, property)| ReadItem {
             item: Breakdown::Property(property.clone()),
             path: format!("hold[{at}]"),
         }),
     );
+    reading.items.extend(by_session.then(|| expression(system::SESSION_ID.1, "window")));
     reading
 }
 

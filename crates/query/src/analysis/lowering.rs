@@ -12,13 +12,15 @@ use pugmark_registry::{ColumnType, KindCounts, Registry, SYSTEM_COLUMNS};
 
 use super::groups::Item;
 use super::numbers::NumberSource;
+use super::portable::units;
 use super::run::Asked;
-use super::scan::{EventScan, Places};
+use super::scan::{EventScan, Places, Whose};
+use super::unit_map::UnitMap;
 use crate::columns::system;
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
 use crate::filter::Expressions;
-use crate::functions::{BREAKDOWN_VALUES, PROFILE, PROPERTY_NUMBER, name_literal};
+use crate::functions::{BREAKDOWN_VALUES, NULL_VALUE, PROFILE, PROPERTY_NUMBER, name_literal};
 use crate::local::{People, Predicate, Reads, RunItem, RunValue, Selected, Value, Wants};
 use crate::names::{Vocabulary, never_seen};
 use crate::spec::{Breakdown, EventNames, Scope, Selector, Unit};
@@ -102,12 +104,13 @@ pub(super) enum Road {
 }
 
 impl Engine {
-    /// Plans what is read for `reading`, of `people` alone where they are told, by standard operators alone where `portable` says so.
+    /// Plans what is read for `reading`, of `people` alone where they are told, counted as `units` where those are no subjects, by standard operators alone where `portable` says so.
     pub(super) async fn lower(
         &self,
         snapshot: &QuerySnapshot,
         reading: &Reading<'_>,
         people: Option<&Arc<People>>,
+        units: Option<&Arc<UnitMap>>,
         strict: bool,
         portable: bool,
     ) -> Result<Lowered> {
@@ -122,15 +125,17 @@ impl Engine {
         };
         if self.takes_local_road()
             && !portable
+            && units.is_none()
             && let Some(wants) = lowering.wants(reading, people, &state, &schema)?
         {
             let warnings = lowering.expressions.into_warnings();
             return Ok(Lowered { road: Road::Local(wants), warnings });
         }
         let Selection { predicate, masks, always } = lowering.selection(reading)?;
-        let unit = match reading.scope.unit {
-            Unit::Person => PERSON,
-            Unit::DistinctId => system::SUBJECT.1,
+        let unit = match (units, &reading.scope.unit) {
+            (Some(_), _) => system::SEQUENCE.1,
+            (None, Unit::DistinctId) => system::SUBJECT.1,
+            (None, _) => PERSON,
         };
         let places = Places {
             unit: lowering.column(column(unit)),
@@ -153,7 +158,13 @@ impl Engine {
             .project(columns)?
             .build()?;
         let plan = physical(&state, &plan).await?;
-        Ok(Lowered { road: Road::Scan(EventScan::new(plan, state.task_ctx(), places, people.cloned())), warnings })
+        let whose = match (units, people) {
+            // Whom the segment leaves out has no units.
+            (Some(units), _) => Whose::Units(Arc::clone(units)),
+            (None, Some(people)) => Whose::People(Arc::clone(people)),
+            (None, None) => Whose::Everybody,
+        };
+        Ok(Lowered { road: Road::Scan(EventScan::new(plan, state.task_ctx(), places, whose)), warnings })
     }
 }
 
@@ -182,12 +193,28 @@ impl Engine {
         let expressions = Expressions::new(&state, snapshot.vocabulary(), &schema, strict);
         let mut lowering = Lowering { snapshot, strict, expressions, columns: Vec::new() };
         let Selection { predicate, .. } = lowering.selection(reading)?;
-        let unit = match reading.scope.unit {
-            Unit::Person => PERSON,
-            Unit::DistinctId => system::SUBJECT.1,
+        let mut rows = LogicalPlanBuilder::scan(EVENTS, provider_as_source(table), None)?;
+        if let (false, Some(filter)) = (reading.scope.unit.is_of_subjects(), &reading.scope.filter) {
+            rows = rows.filter(lowering.expressions.filter(filter, "filter")?)?;
+        }
+        let unit = match &reading.scope.unit {
+            Unit::Person => column(PERSON),
+            Unit::DistinctId => column(system::SUBJECT.1),
+            Unit::Session => {
+                let unit;
+                (rows, unit) = units::of_sessions(rows)?;
+                unit
+            }
+            Unit::Group(property) => {
+                let item = ReadItem { item: Breakdown::Property(property.clone()), path: "unit".to_owned() };
+                let value = lowering.values(&[item], &state)?;
+                let unit;
+                (rows, unit) = units::of_values(rows, value, NULL_VALUE)?;
+                unit
+            }
         };
         let mut columns = vec![
-            column(unit).alias("unit"),
+            unit.alias("unit"),
             column(system::TIMESTAMP.1).alias("timestamp"),
             column(system::SEQUENCE.1).alias("sequence"),
             lowering.values(&reading.items, &state)?.alias("value"),
@@ -210,7 +237,7 @@ impl Engine {
             columns.push(read.alias(format!("v{number}")));
         }
         let warnings = lowering.expressions.into_warnings();
-        let mut rows = LogicalPlanBuilder::scan(EVENTS, provider_as_source(table), None)?.filter(predicate)?;
+        rows = rows.filter(predicate)?;
         if let Some((people, join)) = people {
             let on = (vec![Column::new(Some(EVENTS), PERSON)], vec![Column::new(Some(SEGMENT), PERSON)]);
             rows = rows.join(LogicalPlanBuilder::from(people).alias(SEGMENT)?.build()?, join, on, None)?;
@@ -561,7 +588,7 @@ fn may_overflow(column: Option<ColumnType>, kinds: KindCounts) -> bool {
     own < kinds.total()
 }
 
-fn column(name: &str) -> Expr {
+pub(super) fn column(name: &str) -> Expr {
     Expr::Column(Column::new(Some(EVENTS), name))
 }
 

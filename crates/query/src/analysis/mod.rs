@@ -22,6 +22,7 @@ mod stickiness;
 mod texts;
 mod time;
 mod trend;
+mod unit_map;
 mod units;
 
 pub(crate) use aggregate::rewrite as count_locally;
@@ -31,5 +32,6 @@ pub(crate) use numbers::{NumberSource, numbers};
 pub use portable::PortablePlan;
 pub use result::QueryResult;
 pub(crate) use run::{absorb, joined};
+pub(crate) use sessions::Said;
 pub(crate) use sets::{Daily, DailyRow};
 pub(crate) use units::{Core, Row};

@@ -1,5 +1,6 @@
 //! Runs a query of any kind.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -9,10 +10,10 @@ use super::QueryResult;
 use super::explain::Explain;
 use super::lowering::Reading;
 use super::people::FoundPeople;
+use super::unit_map::{Named, UnitMap};
 use crate::calendar::{ResolvedRange, TimeZone};
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, ErrorKind, Result};
-use crate::funnel::Window;
 use crate::spec::{Analysis, Breakdown, Groups, Header, Query, Scope, Split, Unit};
 use pugmark_store::SubjectId;
 
@@ -44,11 +45,7 @@ impl Engine {
     }
 
     async fn answer(&self, snapshot: &QuerySnapshot, query: &Query) -> Result<QueryResult> {
-        validate(query)?;
-        let mut asked = Asked::new(self, snapshot, query).await?;
-        if let Some(segment) = &asked.scope().segment {
-            asked.people = Some(self.people(&asked, segment).await?);
-        }
+        let mut asked = self.asked(snapshot, query).await?;
         let mut answer = self.answer_over(&asked).await?;
         if let Some(compare) = asked.scope().compare {
             let (interval, week_start) = query.analysis.interval();
@@ -62,6 +59,17 @@ impl Engine {
             }
         }
         Ok(answer)
+    }
+
+    /// What the question is about: its range, its people and its units.
+    pub(super) async fn asked<'a>(&self, snapshot: &'a QuerySnapshot, query: &'a Query) -> Result<Asked<'a>> {
+        validate(query)?;
+        let mut asked = Asked::new(self, snapshot, query).await?;
+        if let Some(segment) = &asked.scope().segment {
+            asked.people = Some(self.people(&asked, segment).await?);
+        }
+        asked.units = self.units(&asked).await?.map(Arc::new);
+        Ok(asked)
     }
 
     /// Answers over the range at hand.
@@ -82,12 +90,7 @@ impl Engine {
 pub(super) fn validate(query: &Query) -> Result<()> {
     match &query.analysis {
         Analysis::Trend(trend) => trend.validate()?,
-        Analysis::Funnel(funnel) => {
-            funnel.validate()?;
-            if funnel.window == Window::Session {
-                return Err(Error::unsupported("funnel.window session is not built yet").on("window"));
-            }
-        }
+        Analysis::Funnel(funnel) => funnel.validate()?,
         Analysis::Retention(retention) => retention.validate()?,
         Analysis::Stickiness(stickiness) => stickiness.validate()?,
         Analysis::Lifecycle(lifecycle) => lifecycle.validate()?,
@@ -105,6 +108,8 @@ pub(super) struct Asked<'a> {
     pub(super) range: ResolvedRange,
     /// Of the question's segment, once they are found.
     pub(super) people: Option<FoundPeople>,
+    /// Those of the question, where they are no subjects, once they are found.
+    pub(super) units: Option<Arc<UnitMap>>,
 }
 
 impl<'a> Asked<'a> {
@@ -121,7 +126,7 @@ impl<'a> Asked<'a> {
         };
         let range = scope.range.resolve(&zone, now_us, data);
         let range = range.map_err(|error| Error::from(error).on("range"))?;
-        Ok(Self { snapshot, query, zone, range, people: None })
+        Ok(Self { snapshot, query, zone, range, people: None, units: None })
     }
 
     pub(super) fn scope(&self) -> &'a Scope {
@@ -136,7 +141,8 @@ impl<'a> Asked<'a> {
         portable: bool,
     ) -> Result<super::lowering::Lowered> {
         let people = self.people.as_ref().map(|found| &found.people);
-        engine.lower(self.snapshot, reading, people, self.query.strict_names, portable).await
+        let units = self.units.as_ref().filter(|_| !reading.scope.unit.is_of_subjects());
+        engine.lower(self.snapshot, reading, people, units, self.query.strict_names, portable).await
     }
 
     pub(super) fn header(
@@ -147,7 +153,9 @@ impl<'a> Asked<'a> {
     ) -> Result<Header> {
         let explain =
             || Explain { segment: self.people.as_ref().map(|found| found.explain.clone().into()), ..explain() };
-        let mut all: Vec<String> = self.people.iter().flat_map(|found| found.warnings.clone()).collect();
+        let of_people = self.people.iter().flat_map(|found| found.warnings.clone());
+        let mut all: Vec<String> =
+            of_people.chain(self.units.iter().flat_map(|units| units.warnings.clone())).collect();
         for warning in warnings {
             if !all.contains(&warning) {
                 all.push(warning);
@@ -173,14 +181,34 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The names of units: of a person the first known id, else the first. `None` for who has been erased.
+    /// How many units there may be of what `scope` counts, numbered from 0.
+    pub(super) fn unit_count(&self, scope: &Scope) -> u32 {
+        match self.units.as_ref().filter(|_| !scope.unit.is_of_subjects()) {
+            Some(units) => units.count(),
+            None => self.snapshot.subject_count,
+        }
+    }
+
+    /// Whether what is kept by subject may answer, by local operators.
+    pub(super) fn goes_local(&self, engine: &Engine) -> bool {
+        engine.takes_local_road() && self.scope().unit.is_of_subjects()
+    }
+
+    /// The names of units: of a person the first known id, else the first, also of a person who had a session. `None` for who has been erased.
     pub(super) fn names(&self, units: &[u32]) -> Result<Vec<Option<String>>> {
         let persons = &self.snapshot.persons;
-        let named = units.iter().map(|unit| match self.scope().unit {
-            Unit::Person => persons.name_subject(persons.person_of(SubjectId::new(*unit))),
-            Unit::DistinctId => SubjectId::new(*unit),
-        });
-        Ok(self.snapshot.subjects.distinct_ids(&named.collect::<Vec<_>>())?)
+        let of_person = |unit: u32| persons.name_subject(persons.person_of(SubjectId::new(unit)));
+        let named: Vec<SubjectId> = match (&self.scope().unit, &self.units) {
+            (Unit::DistinctId, _) => units.iter().copied().map(SubjectId::new).collect(),
+            (_, None) => units.iter().copied().map(of_person).collect(),
+            (_, Some(map)) => match &map.named {
+                Named::Values(values) => {
+                    return Ok(units.iter().map(|unit| values.get(*unit as usize).cloned()).collect());
+                }
+                Named::Persons(persons) => units.iter().map(|unit| of_person(persons[*unit as usize])).collect(),
+            },
+        };
+        Ok(self.snapshot.subjects.distinct_ids(&named)?)
     }
 
     pub(super) fn titles(&self) -> Vec<String> {

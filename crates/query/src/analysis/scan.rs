@@ -1,8 +1,10 @@
 //! Runs the scan of an analysis: every partition at once, each into a sink of its own.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use datafusion::arrow::buffer::ScalarBuffer;
 use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::{TimestampMicrosecondType, UInt32Type, UInt64Type};
 use datafusion::error::DataFusionError;
@@ -16,6 +18,7 @@ use super::explain::Explain;
 use super::groups::{GroupReader, Item};
 use super::numbers::{NumberSource, numbers};
 use super::run::joined;
+use super::unit_map::UnitMap;
 use crate::error::Result;
 use crate::local::People;
 use crate::spec::Groups;
@@ -76,18 +79,23 @@ pub(super) struct EventScan {
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
     places: Arc<Places>,
-    /// Whose rows alone are taken.
-    people: Option<Arc<People>>,
+    whose: Whose,
+}
+
+/// Whose rows are taken, and who has them.
+#[derive(Clone)]
+pub(super) enum Whose {
+    /// All rows; the column of units tells whose they are.
+    Everybody,
+    /// Only those of these people.
+    People(Arc<People>),
+    /// Those of units that are no subjects; the column of units holds the sequences by which they are looked up.
+    Units(Arc<UnitMap>),
 }
 
 impl EventScan {
-    pub(super) fn new(
-        plan: Arc<dyn ExecutionPlan>,
-        context: Arc<TaskContext>,
-        places: Places,
-        people: Option<Arc<People>>,
-    ) -> Self {
-        Self { plan, context, places: Arc::new(places), people }
+    pub(super) fn new(plan: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>, places: Places, whose: Whose) -> Self {
+        Self { plan, context, places: Arc::new(places), whose }
     }
 
     /// The pool that the query's memory comes from.
@@ -111,7 +119,7 @@ impl EventScan {
         let mut tasks = JoinSet::new();
         for partition in 0..self.plan.output_partitioning().partition_count() {
             let mut batches = self.plan.execute(partition, Arc::clone(&self.context))?;
-            let mut reader = Reader::new(&self.places, self.people.clone(), self.pool());
+            let mut reader = Reader::new(&self.places, self.whose.clone(), self.pool());
             let mut sink = make();
             tasks.spawn(async move {
                 while let Some(batch) = batches.next().await {
@@ -132,7 +140,7 @@ impl EventScan {
 /// Turns the batches of one partition into rows.
 struct Reader {
     places: Arc<Places>,
-    people: Option<Arc<People>>,
+    whose: Whose,
     groups: GroupReader,
     /// For each property whose values are read.
     values: Vec<GroupReader>,
@@ -142,10 +150,10 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(places: &Arc<Places>, people: Option<Arc<People>>, pool: &Arc<dyn MemoryPool>) -> Self {
+    fn new(places: &Arc<Places>, whose: Whose, pool: &Arc<dyn MemoryPool>) -> Self {
         Self {
             places: Arc::clone(places),
-            people,
+            whose,
             groups: GroupReader::new(&places.items, places.overflow),
             values: places
                 .values
@@ -160,15 +168,24 @@ impl Reader {
 
     fn read(&mut self, batch: &RecordBatch, sink: &mut impl Sink) -> Result<()> {
         let places = &self.places;
-        let kept;
-        let batch = match &self.people {
-            Some(people) => {
+        let column = |batch: &RecordBatch| batch.column(places.unit).clone();
+        let (batch, units): (Cow<'_, RecordBatch>, ScalarBuffer<u32>) = match &self.whose {
+            Whose::Everybody => (Cow::Borrowed(batch), column(batch).as_primitive::<UInt32Type>().values().clone()),
+            Whose::People(people) => {
                 // A person bears the number of a subject that is in the set with all others of that person.
-                let units = batch.column(places.unit).as_primitive::<UInt32Type>().values();
-                kept = filter_record_batch(batch, &people.rows(units).into()).map_err(DataFusionError::from)?;
-                &kept
+                let rows = people.rows(column(batch).as_primitive::<UInt32Type>().values());
+                let kept = filter_record_batch(batch, &rows.into()).map_err(DataFusionError::from)?;
+                let units = column(&kept).as_primitive::<UInt32Type>().values().clone();
+                (Cow::Owned(kept), units)
             }
-            None => batch,
+            Whose::Units(map) => {
+                let of = column(batch);
+                let of = of.as_primitive::<UInt64Type>().values().iter().map(|sequence| map.unit(*sequence));
+                let of: Vec<Option<u32>> = of.collect();
+                let rows: BooleanArray = of.iter().map(|unit| Some(unit.is_some())).collect();
+                let kept = filter_record_batch(batch, &rows).map_err(DataFusionError::from)?;
+                (Cow::Owned(kept), of.into_iter().flatten().collect())
+            }
         };
         self.matches.clear();
         self.matches.resize(batch.num_rows(), places.always);
@@ -202,7 +219,7 @@ impl Reader {
         let found = found.collect::<std::result::Result<Vec<_>, _>>()?;
         let sequences = places.sequence.map(|place| batch.column(place).as_primitive::<UInt64Type>().values().as_ref());
         sink.take(&Rows {
-            units: batch.column(places.unit).as_primitive::<UInt32Type>().values(),
+            units: &units,
             timestamps: batch.column(places.timestamp).as_primitive::<TimestampMicrosecondType>().values(),
             sequences: sequences.unwrap_or_default(),
             matches: &self.matches,

@@ -9,12 +9,12 @@ use super::run::Asked;
 use super::units::{Core, in_order};
 use crate::calendar::{Buckets, Interval};
 use crate::columns::system;
-use crate::engine::Engine;
-use crate::error::Result;
+use crate::engine::{Engine, QuerySnapshot};
+use crate::error::{Error, Result};
 use crate::sessions::{
     By, Counted, Counter, MAX_SPLITS, Mark, Session, SessionEvent, SessionRow, Sessions, SessionsResult,
 };
-use crate::spec::{Breakdown, GroupValue, Groups, Header, Hit, Selector};
+use crate::spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, Query, Selector};
 
 /// The properties that name the page of an event where the question names none, the first that it has.
 const PAGES: [&str; 3] = ["url", "page.url", "$current_url"];
@@ -22,11 +22,47 @@ const PAGES: [&str; 3] = ["url", "page.url", "$current_url"];
 impl Engine {
     pub(super) async fn sessions(&self, asked: &Asked<'_>, sessions: &Sessions) -> Result<SessionsResult> {
         let buckets = buckets(asked, sessions)?;
-        let (any, pages) = (Selector::any(), pages(asked, sessions));
+        let pages = pages(asked, sessions);
+        let empty = Counter::new(sessions, Arc::clone(&buckets), &asked.zone);
+        let (counted, header) = self.count_sessions(asked, sessions, &pages, empty).await?;
+        let said = self.said(asked, sessions, &pages, counted.rows.as_deref().unwrap_or_default()).await?;
+        answered(asked, sessions, header, &buckets, counted, |sequence| said.get(&sequence).cloned())
+    }
+
+    /// Every session that begins in the range, in order, and what is said of its events where `texts` are wanted.
+    pub(crate) async fn session_rows(
+        &self,
+        snapshot: &QuerySnapshot,
+        query: &Query,
+        texts: bool,
+    ) -> Result<(Vec<Session>, HashMap<u64, Said>)> {
+        let asked = self.asked(snapshot, query).await?;
+        let Analysis::Sessions(sessions) = &query.analysis else {
+            return Err(Error::invalid("a table of sessions is asked for with the rules of sessions"));
+        };
+        let listed = Sessions { rows: texts, ..sessions.clone() };
+        let pages = pages(&asked, &listed);
+        let empty = Counter::new(sessions, buckets(&asked, sessions)?, &asked.zone).listing_all();
+        let (counted, _) = self.count_sessions(&asked, &listed, &pages, empty).await?;
+        let rows = counted.rows.unwrap_or_default();
+        let said = match texts {
+            true => self.said(&asked, sessions, &pages, &rows).await?,
+            false => HashMap::new(),
+        };
+        Ok((rows, said))
+    }
+
+    async fn count_sessions(
+        &self,
+        asked: &Asked<'_>,
+        sessions: &Sessions,
+        pages: &[String],
+        empty: Counter,
+    ) -> Result<(Counted, Header)> {
+        let any = Selector::any();
         let mut reading = reading(asked, sessions, &any);
         let has_page = pages.iter().map(|page| format!("{page} IS NOT NULL")).collect::<Vec<_>>().join(" OR ");
         reading.items.extend((!pages.is_empty()).then(|| expression(has_page, "page")));
-        let empty = Counter::new(sessions, Arc::clone(&buckets), &asked.zone);
         let told = OnceLock::new();
         let make = |groups: &Groups| Counting {
             counter: empty.clone(),
@@ -34,14 +70,12 @@ impl Engine {
             events: Vec::new(),
         };
         // Without either, it does not matter which of two events of an instant came first.
-        let needs = Needs { bits: 1, sequences: sessions.rows || !sessions.split_on.is_empty() };
+        let needs = Needs { bits: 1, sequences: sessions.rows || !sessions.split_on.is_empty() || empty.lists() };
         let found = self.by_unit(asked, &reading, needs, "LocalSessions", make).await?;
         let mut all = empty.clone();
         let header = asked.header(Sessions::NAME, found.warnings.clone(), || found.explain())?;
         found.cores.into_iter().for_each(|part| all.merge(part.counter));
-        let counted = all.finish()?;
-        let said = self.said(asked, sessions, &pages, counted.rows.as_deref().unwrap_or_default()).await?;
-        answered(asked, sessions, header, &buckets, counted, |sequence| said.get(&sequence).cloned())
+        Ok((all.finish()?, header))
     }
 
     /// What the events say that begin and end sessions, and name their pages.
@@ -67,11 +101,11 @@ impl Engine {
 
 /// What a row of the answer says of one event.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Said {
+pub(crate) struct Said {
     /// The session of its sender, where that counts.
-    pub(super) session: Option<String>,
+    pub(crate) session: Option<String>,
     /// Its page, or its name where it has none.
-    pub(super) shown: String,
+    pub(crate) shown: String,
 }
 
 /// The buckets of the question; of years where it asks for none, which only tell what lies in its range.

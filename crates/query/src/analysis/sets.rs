@@ -246,7 +246,7 @@ pub(crate) struct DailyRow {
 
 impl Daily {
     pub(crate) fn new(local: &Local, pool: Arc<dyn MemoryPool>, work: Work) -> Result<Self> {
-        let merged = local.merged(Unit::Person);
+        let merged = local.merged(&Unit::Person);
         let parts = local.parts_of(&merged)?;
         let first = parts.iter().map(|part| Day::of(part.times.0)).min();
         let last = parts.iter().map(|part| Day::of(part.times.1)).max();

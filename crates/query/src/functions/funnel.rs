@@ -169,7 +169,7 @@ impl Accumulator for Reached {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct FunnelAttempts {
     signature: Signature,
-    last: Last<(Matcher, usize)>,
+    last: Last<(Matcher, Funnel)>,
 }
 
 /// What [`FUNNEL_ATTEMPTS`] has to know of a question.
@@ -182,20 +182,19 @@ pub(crate) fn question(funnel: &Funnel, range: ResolvedRange, zone: &TimeZone) -
     Ok(json!({"funnel": plain, "from_us": range.from_us, "to_us": range.to_us, "time_zone": zone.name()}).to_string())
 }
 
-/// The matcher of a question, and how many values of its breakdown there are.
-fn matcher_of(question: &str) -> Result<(Matcher, usize)> {
+/// The matcher of a question, and its funnel.
+fn matcher_of(question: &str) -> Result<(Matcher, Funnel)> {
     let wrong = || exec_datafusion_err!("{question:?} is no question of {FUNNEL_ATTEMPTS}");
     let read: Value = serde_json::from_str(question).map_err(|_| wrong())?;
     let number = |name: &str| read[name].as_i64().ok_or_else(wrong);
     let funnel = Funnel::from_value(&read["funnel"]).map_err(|_| wrong())?;
     let range = ResolvedRange { from_us: number("from_us")?, to_us: number("to_us")? };
     let matcher = Matcher::new(&funnel, range);
-    let breakdown = funnel.scope.breakdown.len();
-    let Some(interval) = funnel.trend else { return Ok((matcher, breakdown)) };
+    let Some(interval) = funnel.trend else { return Ok((matcher, funnel)) };
     let zone = TimeZone::named(read["time_zone"].as_str().ok_or_else(wrong)?).map_err(|_| wrong())?;
     let buckets = Buckets::new(range, interval, &zone, funnel.week_start);
     let buckets = buckets.map_err(|error| exec_datafusion_err!("{error}"))?;
-    Ok((matcher.by_bucket(Arc::new(buckets)), breakdown))
+    Ok((matcher.by_bucket(Arc::new(buckets)), funnel))
 }
 
 fn attempt_fields() -> Fields {
@@ -241,7 +240,7 @@ impl AggregateUDFImpl for FunnelAttempts {
 
 #[derive(Debug)]
 struct Attempts {
-    made: Arc<(Matcher, usize)>,
+    made: Arc<(Matcher, Funnel)>,
     history: History,
 }
 
@@ -260,13 +259,13 @@ impl Accumulator for Attempts {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let (matcher, breakdown) = &*self.made;
+        let (matcher, funnel) = &*self.made;
         let mut matcher = matcher.clone();
         let mut combined = Groups::default();
         for text in self.history.texts() {
             combined.intern(&read_values(text).map_err(|error| exec_datafusion_err!("{error}"))?);
         }
-        let values = HitValues::new(&combined, *breakdown);
+        let values = HitValues::new(funnel, &combined);
         matcher.match_unit(self.history.in_order(), &values);
         let mut made = StructBuilder::from_fields(attempt_fields(), 0);
         let counting = matcher.attempts().iter().map(|attempt| (None, attempt));

@@ -25,7 +25,7 @@ pub(crate) use profile::{PROFILE, PROFILE_AT};
 pub(crate) use prop::PROP;
 pub(crate) use retention::{RETENTION_CELLS, cells_type as retention_cells_type, question as retention_question};
 pub(crate) use sum::EXACT_SUM;
-pub(crate) use values::{BREAKDOWN_VALUES, PROPERTY_NUMBER, name_literal, read_values};
+pub(crate) use values::{BREAKDOWN_VALUES, NULL_VALUE, PROPERTY_NUMBER, name_literal, read_values};
 
 use crate::engine::QuerySnapshot;
 use crate::error::Result;

@@ -110,6 +110,9 @@ pub(crate) fn name_literal(name: Option<String>) -> ScalarValue {
     ScalarValue::Utf8(name)
 }
 
+/// One value that is NULL as such a text.
+pub(crate) const NULL_VALUE: &str = r#"["n"]"#;
+
 /// Values as one text: a JSON list of texts, each of which begins with the type of its value.
 fn written(values: &[GroupValue]) -> String {
     let texts: Vec<String> = values

@@ -310,7 +310,8 @@ impl Funnel {
                 .child("hold")
                 .invalid(format_args!("takes at most {MAX_HELD} properties, found {found}")));
         }
-        let selectors = count + self.exclude.len() + usize::from(self.order == StepOrder::Strict);
+        let wants_all = self.order == StepOrder::Strict || self.window == Window::Session;
+        let selectors = count + self.exclude.len() + usize::from(wants_all);
         if selectors > MAX_STEPS {
             let complaint = format_args!("and exclude take at most {MAX_STEPS} selectors together, found {selectors}");
             return Err(steps.invalid(complaint));

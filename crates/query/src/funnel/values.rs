@@ -2,12 +2,15 @@
 
 use hashbrown::HashMap;
 
+use super::Funnel;
+use super::step::Window;
 use crate::spec::{GroupValue, Groups};
 
 /// No lane: one of the held properties is NULL.
 const NO_LANE: u32 = u32::MAX;
 
-/// What the number of a hit's values stands for. The values are those of the breakdown, and then those of the held properties.
+/// What the number of a hit's values stands for. The values are those of the breakdown, those of the held properties, and the session of the sender where the window is
+/// the session.
 #[derive(Debug, Clone, Default)]
 pub struct HitValues {
     /// By number; nothing where the number is the group and there are no lanes.
@@ -21,33 +24,43 @@ pub struct HitValues {
 struct Of {
     group: u32,
     lane: u32,
+    /// The number of the sender's session; 0 for none.
+    session: u32,
 }
 
 impl HitValues {
-    /// Of the combinations of `breakdown` values and then of those that are held.
-    pub fn new(combined: &Groups, breakdown: usize) -> Self {
+    /// Of the combinations of values that are read for `funnel`.
+    pub fn new(funnel: &Funnel, combined: &Groups) -> Self {
+        let (breakdown, held) = (funnel.scope.breakdown.len(), funnel.hold.len());
         let numbers = 0..u32::try_from(combined.len()).unwrap_or(u32::MAX);
         if combined.is_empty() {
             return Self::default();
         }
         let mut groups = Groups::default();
         let mut lanes: HashMap<&[GroupValue], u32, foldhash::fast::RandomState> = HashMap::default();
+        let mut sessions: HashMap<&GroupValue, u32, foldhash::fast::RandomState> = HashMap::default();
         let mut of = Vec::with_capacity(combined.len());
-        let mut holds = false;
+        let is_group = held == 0 && funnel.window != Window::Session;
         for number in numbers {
-            let (own, held) = combined.values(number).split_at(breakdown.min(combined.values(number).len()));
-            holds |= !held.is_empty();
+            let values = combined.values(number);
+            let (own, rest) = values.split_at(breakdown.min(values.len()));
+            let (held, session) = rest.split_at(held.min(rest.len()));
+            let next = u32::try_from(sessions.len() + 1).unwrap_or(u32::MAX);
+            let session = match session.first() {
+                None | Some(GroupValue::Null) => 0,
+                Some(value) => *sessions.entry(value).or_insert(next),
+            };
             let next = u32::try_from(lanes.len()).unwrap_or(NO_LANE);
             let lane = match held.contains(&GroupValue::Null) {
                 true => NO_LANE,
                 false => *lanes.entry(held).or_insert(next),
             };
-            of.push(Of { group: groups.intern(own), lane });
+            of.push(Of { group: groups.intern(own), lane, session });
         }
         let value_of = |group: u32| groups.values(group).iter().any(|value| *value != GroupValue::Null);
         let has_value = (0_u32..).take(groups.len()).map(value_of).collect();
-        // Without lanes the combinations are the groups, in the same order.
-        let of = if holds { of } else { Vec::new() };
+        // Of a breakdown alone the combinations are the groups, in the same order.
+        let of = if is_group { Vec::new() } else { of };
         Self { of, groups, has_value }
     }
 
@@ -67,6 +80,12 @@ impl HitValues {
             Some(of) => (of.lane != NO_LANE).then_some(of.lane),
             None => Some(0),
         }
+    }
+
+    /// What tells the session apart that the sender gave, if any.
+    pub(super) fn session(&self, number: u32) -> Option<u128> {
+        let of = self.of.get(number as usize).filter(|of| of.session != 0);
+        of.map(|of| u128::from(of.session))
     }
 
     /// Whether one of the breakdown's properties is not NULL.

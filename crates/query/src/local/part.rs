@@ -78,11 +78,11 @@ impl Local {
         files.chain(pieces).collect()
     }
 
-    /// Which subjects are whom, as this unit is counted.
-    pub(crate) fn merged(&self, unit: Unit) -> Merged {
+    /// Which subjects are whom, as this unit is counted. Units that are no subjects are parts of persons, or do not come this way.
+    pub(crate) fn merged(&self, unit: &Unit) -> Merged {
         match unit {
-            Unit::Person => Merged::new(self.cache.joined(&self.snapshot.persons)),
             Unit::DistinctId => Merged::default(),
+            _ => Merged::new(self.cache.joined(&self.snapshot.persons)),
         }
     }
 

@@ -84,7 +84,8 @@ pub struct Counted {
 pub struct Counter {
     cutter: Cutter,
     buckets: Arc<Buckets>,
-    keeps: bool,
+    /// How many sessions it lists at most.
+    most: Option<usize>,
     durations_us: Vec<i64>,
     bounces: u64,
     counts: Vec<u64>,
@@ -98,7 +99,7 @@ impl Counter {
     pub fn new(sessions: &Sessions, buckets: Arc<Buckets>, zone: &TimeZone) -> Self {
         Self {
             cutter: Cutter::new(sessions.rule(zone)),
-            keeps: sessions.rows,
+            most: sessions.rows.then_some(MAX_ROWS),
             durations_us: Vec::new(),
             bounces: 0,
             counts: vec![0; buckets.len()],
@@ -107,6 +108,17 @@ impl Counter {
             own: Vec::new(),
             buckets,
         }
+    }
+
+    /// The same, listing all sessions however many there are.
+    #[must_use]
+    pub(crate) fn listing_all(self) -> Self {
+        Self { most: Some(usize::MAX - 1), ..self }
+    }
+
+    /// Whether it lists sessions.
+    pub(crate) fn lists(&self) -> bool {
+        self.most.is_some()
     }
 
     /// Adds a unit with these events, by (timestamp, sequence): all that it has, those outside of the range too.
@@ -146,7 +158,7 @@ impl Counter {
             self.durations_us.push(session.to_us - session.from_us);
             self.bounces += u64::from(session.events == 1);
             // One more than is shown tells that there are too many.
-            if self.keeps && self.rows.len() <= MAX_ROWS {
+            if self.most.is_some_and(|most| self.rows.len() <= most) {
                 self.rows.push(*session);
             }
         }
@@ -165,7 +177,7 @@ impl Counter {
     /// # Errors
     /// `Invalid` if more than [`MAX_ROWS`] sessions would be listed.
     pub fn finish(mut self) -> Result<Counted, SpecError> {
-        if self.rows.len() > MAX_ROWS {
+        if self.most.is_some_and(|most| self.rows.len() > most) {
             let message = format!(
                 "the answer would list {} sessions, more than {MAX_ROWS}: shorten the range, or ask for fewer people by a filter or a segment",
                 self.durations_us.len()
@@ -178,7 +190,7 @@ impl Counter {
             bounces: self.bounces,
             seconds: Seconds::of(&mut self.durations_us),
             counts: self.counts,
-            rows: self.keeps.then_some(self.rows),
+            rows: self.most.is_some().then_some(self.rows),
         })
     }
 }

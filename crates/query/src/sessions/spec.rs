@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{GapAt, MAX_SPLITS, Rule};
 use crate::{
     calendar::{Interval, Span, TimeZone, WeekStart, minutes},
-    spec::{Fields, FromJson, Known, Place, SCOPE_FIELDS, Scope, SpecError, Word, scope_builders},
+    spec::{Fields, FromJson, Known, Place, SCOPE_FIELDS, Scope, SpecError, Unit, Word, scope_builders},
 };
 
 /// What tells sessions apart before the gap between events does.
@@ -212,6 +212,9 @@ impl Sessions {
         if !self.scope.breakdown.is_empty() {
             let complaint = "is not for sessions, which have no one value: ask with a filter for each";
             return Err(place.child("breakdown").invalid(complaint));
+        }
+        if self.scope.unit == Unit::Session {
+            return Err(place.child("unit").invalid("is not for sessions, which would be their own units"));
         }
         self.scope.check_alone(place)?;
         self.scope.check(place)

@@ -1,9 +1,10 @@
 //! What an answer is cut by, and whom it counts.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Fields, FromJson, Known, Later, Place, SpecError, Word};
+use super::reader::unknown_word;
+use super::{Fields, FromJson, Known, Later, Place, SpecError};
 
 /// One item of a breakdown: an event property, a SQL expression over the event, or a trait of the person.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -54,28 +55,52 @@ impl FromJson for Breakdown {
 }
 
 /// Whom an analysis counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+///
+/// In JSON it is `"person"`, `"distinct_id"`, `"session"` or `"group:<property>"`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum Unit {
     /// Persons, as the identity graph of the snapshot joins their ids.
     #[default]
     Person,
     /// Distinct ids as the senders gave them, links left aside.
     DistinctId,
+    /// Sessions of persons, as the default rule of [`Sessions`](crate::sessions::Sessions) cuts them among the events that the question's filter lets through.
+    Session,
+    /// The values of a property, such as a company: who lacks it is nobody's.
+    Group(String),
 }
 
-impl Word for Unit {
-    const BUILT: &'static [(&'static str, Self)] = &[("person", Self::Person), ("distinct_id", Self::DistinctId)];
-    const LATER: &'static [&'static str] = &["session"];
+/// How a unit that is the value of a property begins.
+const GROUP: &str = "group:";
+
+impl Serialize for Unit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Person => serializer.serialize_str("person"),
+            Self::DistinctId => serializer.serialize_str("distinct_id"),
+            Self::Session => serializer.serialize_str("session"),
+            Self::Group(property) => serializer.collect_str(&format_args!("{GROUP}{property}")),
+        }
+    }
 }
 
 impl Unit {
     pub(crate) fn read(fields: &Fields<'_>) -> Result<Self, SpecError> {
-        if let Some((Value::String(given), place)) = fields.value("unit")
-            && given.starts_with("group:")
-        {
-            return Err(place.unsupported(format_args!(" {given}")));
+        const WORDS: [&str; 4] = ["person", "distinct_id", "session", "group:<property>"];
+        let Some((value, place)) = fields.value("unit") else { return Ok(Self::default()) };
+        let given = String::from_json(value, &place)?;
+        match (given.as_str(), given.strip_prefix(GROUP)) {
+            ("person", _) => Ok(Self::Person),
+            ("distinct_id", _) => Ok(Self::DistinctId),
+            ("session", _) => Ok(Self::Session),
+            (_, Some("")) => Err(place.invalid("must name the property of the group, as in \"group:company\"")),
+            (_, Some(property)) => Ok(Self::Group(property.to_owned())),
+            _ => Err(unknown_word(&given, &WORDS, &place)),
         }
-        Ok(fields.word("unit")?.unwrap_or_default())
+    }
+
+    /// Whether each of these units is one subject or several, so that what is kept by subject tells of them.
+    pub(crate) fn is_of_subjects(&self) -> bool {
+        matches!(self, Self::Person | Self::DistinctId)
     }
 }

@@ -59,6 +59,14 @@ impl<T: Into<GroupValue>> From<Option<T>> for GroupValue {
 }
 
 impl GroupValue {
+    /// As a text by itself: texts as they are, everything else as in JSON.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.to_string(),
+            other => serde_json::to_string(other).unwrap_or_default(),
+        }
+    }
+
     fn rank(&self) -> u8 {
         match self {
             Self::Null => 0,

@@ -5,6 +5,7 @@
 //! not built yet is an error of kind `unsupported`, unless it is given its default value. Nothing is ignored.
 
 mod breakdown;
+mod columns;
 mod error;
 mod group;
 mod header;
@@ -23,11 +24,13 @@ pub use group::{GroupLabel, GroupValue, Groups, Split};
 pub use header::Header;
 pub use hit::{Hit, HitValue};
 pub use nearest::nearest;
+pub(crate) use query::ANALYSES;
 pub use query::{Analysis, Query};
 pub use scope::{DEFAULT_LIMIT, MAX_BREAKDOWNS, Scope};
 pub use segment::{Did, MAX_SEGMENT_SELECTORS, Segment, Times};
 pub use selector::{EventNames, Selector};
 
+pub(crate) use columns::ColumnKind;
 pub(crate) use listing::{Listing, human_seconds, percent};
 pub(crate) use reader::{Fields, FromJson, Known, Later, Place, Word};
 pub(crate) use scope::{MAX_ITEMS, SCOPE_FIELDS, event_builders, scope_builders};

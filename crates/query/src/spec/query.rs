@@ -15,7 +15,8 @@ use crate::{
     trend::Trend,
 };
 
-const ANALYSES: &[&str] =
+/// The names of all analyses.
+pub(crate) const ANALYSES: &[&str] =
     &[Trend::NAME, Funnel::NAME, Retention::NAME, Stickiness::NAME, Lifecycle::NAME, Journey::NAME, Sessions::NAME];
 
 /// The analysis that a query asks for.

@@ -175,7 +175,7 @@ pub(crate) fn word<T: Word>(value: &Value, place: &Place) -> Result<T, SpecError
     Err(unknown_word(&given, &known, place))
 }
 
-fn unknown_word(given: &str, known: &[&str], place: &Place) -> SpecError {
+pub(crate) fn unknown_word(given: &str, known: &[&str], place: &Place) -> SpecError {
     let complaint = format!("must be one of {}, found \"{given}\"", known.join(", "));
     place.invalid(complaint).nearest(nearest(given, known.iter().copied()))
 }

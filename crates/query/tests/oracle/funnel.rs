@@ -1,5 +1,7 @@
 //! Funnels, `docs/semantics.md`, section 2: every chain of events is searched.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -8,6 +10,7 @@ use super::{
     by_unit,
     calendar::{Time, duration_us},
     selector::matches,
+    sessions::sessions_of,
     trend::title,
 };
 
@@ -30,6 +33,8 @@ struct Question<'a> {
     funnel: &'a Value,
     steps: &'a [Value],
     window_us: i64,
+    /// The session of each event, by its sequence, where the window is the session.
+    session_of: BTreeMap<u64, (u32, u64)>,
     time: &'a Time,
     rules: Rules,
 }
@@ -45,8 +50,21 @@ enum Fate<'a> {
 pub(crate) fn answer(funnel: &Value, events: &[Event<'_>], time: &Time, rules: Rules) -> Value {
     let funnel = &like(funnel, rules);
     let steps = funnel["steps"].as_array().expect("a funnel has steps");
-    let window_us = duration_us(funnel["window"].as_str().unwrap_or("14d"));
-    let question = Question { funnel, steps, window_us, time, rules };
+    let by_session = funnel["window"] == "session";
+    let window_us = match funnel["window"].as_str().unwrap_or("14d") {
+        "session" => duration_us("3000d"),
+        span => duration_us(span),
+    };
+    let mut session_of = BTreeMap::new();
+    for unit in by_unit(events).iter().filter(|_| by_session && !rules.flip(Flip::WindowOfSessionEndless)) {
+        let of_steps = |event: &&OracleEvent| steps.iter().any(|step| matches(step, event, rules));
+        let kept = |event: &&OracleEvent| !rules.flip(Flip::SessionAmongSteps) || of_steps(event);
+        let unit: Vec<Event<'_>> = unit.iter().copied().filter(kept).collect();
+        for session in sessions_of(&json!({}), &unit, time, rules) {
+            session_of.extend(session.iter().map(|event| (event.sequence, (event.unit, session[0].sequence))));
+        }
+    }
+    let question = Question { funnel, steps, window_us, session_of, time, rules };
     let mut attempts: Vec<Attempt<'_>> = Vec::new();
     let mut in_buckets: Vec<(String, Attempt<'_>)> = Vec::new();
     for unit in by_unit(events) {
@@ -213,16 +231,22 @@ impl<'a> Question<'a> {
         let first = self.says("entry", "first") && !self.flip(Flip::EntryIgnored);
         let every = self.says("entry", "every") && !self.flip(Flip::EntryIgnored);
         let mut candidates = Vec::new();
-        let mut open_after: Option<(i64, u64)> = None;
+        // By session where that is the window.
+        let mut open_after: BTreeMap<Option<(u32, u64)>, (i64, u64)> = BTreeMap::new();
         for opening in own.iter().copied().filter(opens) {
             let place = (opening.timestamp_us, opening.sequence);
-            if every && open_after.is_some_and(|after| place <= after) {
+            let session = self.session_of.get(&opening.sequence).copied();
+            if every && open_after.get(&session).is_some_and(|after| place <= *after) {
                 continue;
             }
-            let mut chain = self.best_chain(opening, &own, unit);
+            let of_session = |events: &[Event<'a>]| -> Vec<Event<'a>> {
+                let is_own = |event: &Event<'a>| self.session_of.get(&event.sequence).copied() == session;
+                events.iter().copied().filter(is_own).collect()
+            };
+            let mut chain = self.best_chain(opening, &of_session(&own), unit);
             let converted = self.depth(&chain) == (0..self.steps.len()).filter(|step| !self.is_optional(*step)).count();
             let last = chain.iter().flatten().map(|event| (event.timestamp_us, event.sequence)).max();
-            let fate = self.exclude(&mut chain, lane, unit);
+            let fate = self.exclude(&mut chain, lane, &of_session(unit));
             if matches!(fate, Fate::Void) {
                 continue;
             }
@@ -230,11 +254,15 @@ impl<'a> Question<'a> {
             if first || self.flip(Flip::FirstAttemptOnly) || (every && matches!(fate, Fate::Dropped)) {
                 break;
             }
-            open_after = match fate {
+            let ended = match fate {
                 _ if self.flip(Flip::EveryOverlaps) => None,
                 Fate::Ended(by) => Some((by.timestamp_us, by.sequence)),
                 _ if converted => last,
                 _ => Some((opening.timestamp_us + self.window_us, u64::MAX)),
+            };
+            match ended {
+                Some(ended) => open_after.insert(session, ended),
+                None => open_after.remove(&session),
             };
         }
         candidates

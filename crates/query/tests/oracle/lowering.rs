@@ -220,8 +220,12 @@ impl<'a> Lowering<'a> {
             selectors.push(&any);
         }
         self.held.clone_from(&funnel.hold);
+        if funnel.window == funnel::Window::Session {
+            selectors.push(&any);
+            self.held.push("session_id".to_owned());
+        }
         let units = self.units::<()>(&selectors, None);
-        let values = HitValues::new(&self.groups, self.scope.breakdown.len());
+        let values = HitValues::new(funnel, &self.groups);
         let buckets = funnel.trend.map(|interval| Arc::new(self.buckets(interval, funnel.week_start)));
         let mut matcher = Matcher::new(funnel, self.range);
         if let Some(buckets) = &buckets {

@@ -19,6 +19,7 @@ pub(crate) mod selector;
 mod sessions;
 mod stickiness;
 mod trend;
+mod units;
 
 use std::collections::BTreeMap;
 
@@ -68,6 +69,8 @@ pub(crate) fn answer(query: &Value, events: &[OracleEvent], around: Surroundings
     let sorted = within(analysis, sorted, around, rules);
     let kept = |event: &&OracleEvent| selector::filter_holds(&analysis["filter"], event, rules);
     let sorted: Vec<&OracleEvent> = sorted.into_iter().filter(kept).collect();
+    let owned = units::counted(analysis, &sorted, &time, rules);
+    let sorted: Vec<&OracleEvent> = owned.iter().collect();
     match kind.as_str() {
         "trend" => trend::answer(analysis, &sorted, &time, rules),
         "funnel" => funnel::answer(analysis, &sorted, &time, rules),

@@ -20,7 +20,7 @@ impl Engine {
         let buckets = buckets(asked, lifecycle)?;
         let empty = States::new(lifecycle, Arc::clone(&buckets), &asked.zone)?;
         let labels = buckets.labels().to_vec();
-        if self.takes_local_road() && rollups::can_answer(lifecycle) {
+        if asked.goes_local(self) && rollups::can_answer(lifecycle) {
             let local = self.local(asked.snapshot);
             if let Some(counts) = rollups::count(lifecycle, self, asked, &local, &buckets, empty.previous()).await? {
                 let warnings = self.names_of(asked, &[(&lifecycle.event, "event")])?;

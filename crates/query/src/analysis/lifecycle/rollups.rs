@@ -37,7 +37,7 @@ pub(super) async fn count(
     let earlier = extents.len();
     extents.extend((0..buckets.len()).filter_map(|at| buckets.extent(at)).map(cut));
     let Some(cover) = Cover::of_extents(extents) else { return Ok(None) };
-    let merged = local.merged(asked.scope().unit);
+    let merged = local.merged(&asked.scope().unit);
     let parts = local.parts_of(&merged)?;
     let source =
         Source { local, parts: &parts, merged: &merged, pool: engine.pool(), work: Work::new(engine.threads()) };

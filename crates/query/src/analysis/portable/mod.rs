@@ -8,6 +8,7 @@ mod segment;
 mod sessions;
 mod stickiness;
 mod trend;
+pub(super) mod units;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -82,6 +83,15 @@ impl Engine {
                 let message = "a plan answers over one range: plan the earlier one by itself";
                 return Err(Error::unsupported(message).on("compare"));
             }
+            let named = match &query.analysis {
+                Analysis::Funnel(funnel) if funnel.people.is_some() => Some("people"),
+                Analysis::Sessions(sessions) if sessions.rows => Some("rows"),
+                _ => None,
+            };
+            if let Some(field) = named.filter(|_| !query.analysis.scope().unit.is_of_subjects()) {
+                let message = "a plan numbers sessions and groups, and has no names of them";
+                return Err(Error::unsupported(message).on(field));
+            }
             let query = Query { explain: false, ..query.clone() };
             let asked = Asked::new(self, snapshot, &query).await?;
             let Begun { plan, warnings, .. } = match &query.analysis {
@@ -128,7 +138,7 @@ impl PortablePlan {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for rows that are not of this plan, and for an answer of too many cells.
     pub fn answer(&self, rows: &[RecordBatch]) -> Result<QueryResult> {
         let Self { query, snapshot, zone, range, warnings, .. } = self;
-        let asked = Asked { snapshot, query, zone: zone.clone(), range: *range, people: None };
+        let asked = Asked { snapshot, query, zone: zone.clone(), range: *range, people: None, units: None };
         let warnings = warnings.clone();
         Ok(match &query.analysis {
             Analysis::Trend(trend) => QueryResult::Trend(trend::answer(&asked, trend, rows, warnings)?),

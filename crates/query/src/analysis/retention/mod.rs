@@ -49,7 +49,7 @@ impl Engine {
         buckets: &Arc<Buckets>,
     ) -> Result<Counted<()>> {
         let empty = Grid::new(retention, Arc::clone(buckets), asked.snapshot.now.as_microsecond())?;
-        if self.takes_local_road() && rollups::can_answer(retention) {
+        if asked.goes_local(self) && rollups::can_answer(retention) {
             let mut grid = empty.clone();
             let local = self.local(asked.snapshot);
             if rollups::fill(&mut grid, retention, self, asked, &local, buckets).await? {
@@ -59,7 +59,7 @@ impl Engine {
                 return Ok(Counted { grid, groups: Groups::default(), warnings, explain });
             }
         }
-        if self.takes_local_road()
+        if asked.goes_local(self)
             && starts::can_answer(retention)
             && let Some(counted) = starts::count(self, asked, retention, &empty, buckets).await?
         {

@@ -52,7 +52,7 @@ pub(super) async fn fill(
     buckets: &Buckets,
 ) -> Result<bool> {
     let Some(cover) = Cover::of(buckets) else { return Ok(false) };
-    let merged = local.merged(asked.scope().unit);
+    let merged = local.merged(&asked.scope().unit);
     let parts = local.parts_of(&merged)?;
     let work = Work::new(engine.threads());
     let source = Source { local, parts: &parts, merged: &merged, pool: engine.pool(), work };

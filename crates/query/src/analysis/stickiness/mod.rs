@@ -19,7 +19,7 @@ impl Engine {
     pub(super) async fn stickiness(&self, asked: &Asked<'_>, stickiness: &Stickiness) -> Result<StickinessResult> {
         let buckets = buckets(asked, stickiness)?;
         let empty = Tally::new(stickiness, Arc::clone(&buckets));
-        if self.takes_local_road() && rollups::can_answer(stickiness) {
+        if asked.goes_local(self) && rollups::can_answer(stickiness) {
             let mut tally = empty.clone();
             let local = self.local(asked.snapshot);
             if rollups::fill(&mut tally, stickiness, self, asked, &local, &buckets).await? {

@@ -75,7 +75,7 @@ impl Engine {
         mut wants: Wants,
     ) -> Result<(Vec<SeriesResult>, Explain)> {
         let local = self.local(asked.snapshot);
-        let merged = local.merged(asked.scope().unit);
+        let merged = local.merged(&asked.scope().unit);
         let parts = local.parts_of(&merged)?;
         let declared = &asked.snapshot.columns.declared;
         if let Some(cut) = cubes::find(trend, shape, &wants, &local.schema, declared) {

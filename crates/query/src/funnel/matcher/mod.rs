@@ -28,9 +28,10 @@ use terms::{NONE, Terms};
 use ties::TieGroups;
 
 use super::rules::{FunnelEntry, Pick, StepOrder};
-use super::step::BreakdownAt;
+use super::step::{BreakdownAt, Window};
 use super::{Attempt, Done, Funnel, HitValues};
 use crate::calendar::{Buckets, ResolvedRange};
+use crate::sessions::{Cutter, Mark, Rule};
 use crate::spec::Hit;
 
 /// Finds the attempts of one unit at a time.
@@ -50,6 +51,10 @@ pub struct Matcher {
     terms: Terms,
     plain: Option<Plain>,
     buckets: Option<Arc<Buckets>>,
+    /// What tells the sessions of a unit apart, where the window is the session.
+    cutter: Option<Cutter>,
+    /// The session of each event.
+    sessions: Vec<u32>,
     lanes: Vec<Lane>,
     greedy: Greedy,
     tables: Tables,
@@ -108,6 +113,8 @@ impl Matcher {
             terms,
             plain,
             buckets: None,
+            cutter: (funnel.window == Window::Session).then(|| Cutter::new(Rule::default())),
+            sessions: Vec::new(),
             lanes: Vec::new(),
             greedy: Greedy::default(),
             tables: Tables::default(),
@@ -135,12 +142,18 @@ impl Matcher {
     }
 
     /// The attempts that count of the unit with these events, sorted by (timestamp, sequence): one at most, unless every attempt or every value is asked for. Selectors are the
-    /// steps, then the exclusions, and where the order is strict any event.
+    /// steps, then the exclusions, and where the order is strict any event. Where the window is the session, all events of the unit are wanted, whatever they match.
     ///
     /// However few attempts convert, it takes about as many steps as there are events, times that of the funnel; only where steps may be skipped, may lie before each other, or
     /// want the same event, events of nearly one time are tried.
     pub fn match_unit(&mut self, hits: &[Hit], values: &HitValues) -> &[Attempt] {
-        self.match_within(hits, values, &[]);
+        let mut sessions = std::mem::take(&mut self.sessions);
+        if let Some(cutter) = &mut self.cutter {
+            let mark = |hit: &Hit| Mark { timestamp: hit.timestamp, key: values.session(hit.group), ..Mark::default() };
+            cutter.cut(hits.iter().map(mark), &mut sessions);
+        }
+        self.match_within(hits, values, &sessions);
+        self.sessions = sessions;
         &self.attempts
     }
 
@@ -154,8 +167,7 @@ impl Matcher {
         &self.in_buckets
     }
 
-    /// As [`match_unit`](Self::match_unit), with the session of each event where the window is the session.
-    pub(crate) fn match_within(&mut self, hits: &[Hit], values: &HitValues, sessions: &[u32]) {
+    fn match_within(&mut self, hits: &[Hit], values: &HitValues, sessions: &[u32]) {
         self.attempts.clear();
         self.in_buckets.clear();
         if let Some(plain) = &mut self.plain {
@@ -291,11 +303,12 @@ impl Matcher {
     /// The first opening, or one after the other as each attempt ends.
     fn match_in_turn(&mut self, hits: &[Hit], lanes: &[Lane], openings: &[(u32, usize, usize)], entry: FunnelEntry) {
         let mut begun: Option<usize> = None;
-        // The next opening comes after this place, and after this instant.
-        let (mut after, mut later_than): (Option<u32>, i64) = (None, i64::MIN);
+        // The next opening of a lane comes after this place, and after this instant.
+        let mut ends: Vec<(Option<u32>, i64)> = vec![(None, i64::MIN); lanes.len()];
         for (place, number, at) in openings {
             let us = hits[*place as usize].timestamp;
-            if after.is_some_and(|after| *place <= after) || us <= later_than {
+            let (after, later_than) = &mut ends[*number];
+            if after.is_some_and(|after| *place <= after) || us <= *later_than {
                 continue;
             }
             let lane = &lanes[*number];
@@ -315,11 +328,11 @@ impl Matcher {
                 return;
             }
             match fate {
-                Fate::Ended(end) => after = Some(end),
-                _ if depth == self.terms.required() => after = last,
+                Fate::Ended(end) => *after = Some(end),
+                _ if depth == self.terms.required() => *after = last,
                 // It ran out of time.
-                _ if self.terms.window_us.is_some() => later_than = self.terms.deadline(us),
-                _ => after = Some(lane.last),
+                _ if self.terms.window_us.is_some() => *later_than = self.terms.deadline(us),
+                _ => *after = Some(lane.last),
             }
         }
     }

@@ -18,6 +18,7 @@ pub(super) fn bursts(kind: &str) -> &'static [&'static [&'static str]] {
             &["a", "b", "d"],
             &["a", "d", "b"],
         ],
+        "funnel_session" => &[&["a", "d", "b"], &["a", "d", "b", "d", "c"], &["a", "b"], &["a", "b", "d", "c"], &["c"]],
         "funnel_tolerance" => &[&["a", "b"], &["b", "a", "c"], &["b", "a"], &["a", "c", "b"], &["c", "b", "a"], &["c"]],
         _ => &[
             &["a"],
@@ -86,6 +87,12 @@ impl Builder {
         }
         if about(self, "funnel_answer") {
             self.answer(analysis, count);
+        }
+        if kind == "funnel_session" {
+            analysis.insert("window".to_owned(), json!("session"));
+            if analysis.get("histogram").is_some_and(|histogram| histogram.get("bins").is_some()) {
+                analysis.remove("histogram");
+            }
         }
         if kind == "funnel_like" && analysis.get("order") != Some(&json!("strict")) {
             let like = self.pick(&["clickhouse", "posthog", "mixpanel", "posthog", "amplitude"]);

@@ -107,6 +107,11 @@ impl Builder {
     }
 
     fn build(mut self, kind: &str, raw_events: &[[u8; 6]]) -> Case {
+        let by_units = kind == "units";
+        let kind = match kind {
+            "units" => self.pick(&["funnel", "trend", "retention", "stickiness", "lifecycle", "funnel", "trend"]),
+            _ => kind,
+        };
         let asked = kind;
         let kind = match kind {
             "profile" | "measures" => "trend",
@@ -206,6 +211,12 @@ impl Builder {
             _ => 20,
         };
         self.segment(&mut analysis, percent, center, zone);
+        let by_sessions = by_units || asked == "funnel_session";
+        let steps_us = if by_sessions { sessions::STEPS_US.to_vec() } else { steps_us };
+        if by_units {
+            let unit = self.pick(&["session", "group:plan", "session"]);
+            analysis.insert("unit".to_owned(), json!(unit));
+        }
         if kind != "funnel" {
             let between = (1..=before + after).map(|step| from_us + step * unit_us);
             for at in between.filter(|at| *at <= to_us + unit_us) {
@@ -226,6 +237,11 @@ impl Builder {
         let mut events = Vec::new();
         for raw in raw_events {
             push_burst(&mut events, raw, asked, &anchors, &steps_us);
+        }
+        if by_sessions {
+            for (event, raw) in events.iter_mut().zip(raw_events.iter().flatten()) {
+                sessions::add_properties(event, *raw);
+            }
         }
         let times = || events.iter().map(|event| event.timestamp_us);
         let data_us = match (kind, times().min().zip(times().max())) {
