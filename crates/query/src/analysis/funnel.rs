@@ -1,12 +1,13 @@
 //! Lowering of funnels.
 
 use std::collections::HashSet;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::by_unit::Needs;
 use super::lowering::{ReadItem, Reading, Wanted};
 use super::run::Asked;
-use super::sessions::expression;
+
 use super::units::{Core, in_order};
 use crate::calendar::Buckets;
 use crate::columns::system;
@@ -16,7 +17,7 @@ use crate::funnel::{
     Aggregate, BreakdownAt, Funnel, FunnelEntry, FunnelGroup, FunnelResult, HitValues, MatchedEvent, Matcher,
     StepOrder, Ties, Window,
 };
-use crate::spec::{Breakdown, EventNames, Groups, Header, Hit, Selector};
+use crate::spec::{Breakdown, EventNames, Groups, Header, Hit, HitValue, Selector, SessionKey};
 
 impl Engine {
     pub(super) async fn funnel(&self, asked: &Asked<'_>, funnel: &Funnel) -> Result<FunnelResult> {
@@ -25,25 +26,45 @@ impl Engine {
         let reading = reading(asked, funnel, &any);
         let empty = Aggregate::new(funnel, buckets.as_ref().map(|buckets| buckets.len()));
         let made = matcher(asked, funnel, buckets.as_ref());
-        let make = |groups: &Groups| Matching {
-            matcher: made.clone(),
-            values: HitValues::new(funnel, groups),
-            aggregate: empty.clone(),
-        };
         let steps = funnel.steps.len();
         let opening = if funnel.order == StepOrder::Any { u32::MAX >> (32 - steps) } else { 1 };
         let needs = Needs { bits: opening, sequences: wants_sequences(asked, funnel) };
-        let found = self.by_unit(asked, &reading, needs, "LocalFunnel", make).await?;
-        let values = HitValues::new(funnel, &found.groups);
-        let same: Vec<u32> = (0_u32..).take(values.groups().len().max(1)).collect();
-        let mut all = empty;
-        for part in &found.cores {
-            all.merge(&part.aggregate, &same);
-        }
-        let header = asked.header(Funnel::NAME, found.warnings.clone(), || found.explain())?;
+        let begun = Begun { reading, needs, matcher: made, empty };
+        let (all, values, header) = match funnel.window {
+            Window::Span(_) => self.match_all::<()>(asked, funnel, begun).await?,
+            Window::Session => self.match_all::<SessionKey>(asked, funnel, begun).await?,
+        };
         let mut result = answered(asked, header, all, values.groups(), buckets.as_ref())?;
         self.add_message_ids(asked, &mut result.groups).await?;
         Ok(result)
+    }
+
+    /// Matches every unit, of whose events `V` is wanted besides.
+    async fn match_all<V: HitValue>(
+        &self,
+        asked: &Asked<'_>,
+        funnel: &Funnel,
+        begun: Begun<'_>,
+    ) -> Result<(Aggregate, HitValues, Header)>
+    where
+        Matching<V>: Core<Value = V>,
+    {
+        let Begun { reading, needs, matcher, empty } = begun;
+        let make = |groups: &Groups| Matching {
+            matcher: matcher.clone(),
+            values: HitValues::new(funnel, groups),
+            aggregate: empty.clone(),
+            wants: PhantomData::<V>,
+        };
+        let found = self.by_unit(asked, &reading, needs, "LocalFunnel", make).await?;
+        let values = HitValues::new(funnel, &found.groups);
+        let same: Vec<u32> = (0_u32..).take(values.groups().len().max(1)).collect();
+        let header = asked.header(Funnel::NAME, found.warnings.clone(), || found.explain())?;
+        let mut all = empty.clone();
+        for part in &found.cores {
+            all.merge(&part.aggregate, &same);
+        }
+        Ok((all, values, header))
     }
 
     /// Looks up the message ids of matched events.
@@ -144,17 +165,47 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, funnel: &'a Funnel, any: &'a Select
             path: format!("hold[{at}]"),
         }),
     );
-    reading.items.extend(by_session.then(|| expression(system::SESSION_ID.1, "window")));
+    reading.keys = by_session;
     reading
 }
 
-struct Matching {
+/// A funnel before its events are read.
+struct Begun<'a> {
+    reading: Reading<'a>,
+    needs: Needs,
+    matcher: Matcher,
+    empty: Aggregate,
+}
+
+struct Matching<V> {
     matcher: Matcher,
     values: HitValues,
     aggregate: Aggregate,
+    wants: PhantomData<V>,
 }
 
-impl Core for Matching {
+impl<V> Matching<V> {
+    /// Counts the attempts of the unit that was matched last.
+    fn count(&mut self, unit: u32) {
+        for attempt in self.matcher.attempts() {
+            self.aggregate.add(unit, attempt);
+        }
+        for (bucket, attempt) in self.matcher.in_buckets() {
+            self.aggregate.add_in_bucket(unit, *bucket, attempt);
+        }
+    }
+}
+
+impl Core for Matching<SessionKey> {
+    type Value = SessionKey;
+
+    fn add_unit(&mut self, unit: u32, hits: &mut [Hit<SessionKey>]) {
+        self.matcher.match_sessions(in_order(hits), &self.values);
+        self.count(unit);
+    }
+}
+
+impl Core for Matching<()> {
     type Value = ();
 
     fn add_unit(&mut self, unit: u32, hits: &mut [Hit]) {
@@ -164,11 +215,7 @@ impl Core for Matching {
             }
             return;
         }
-        for attempt in self.matcher.match_unit(in_order(hits), &self.values) {
-            self.aggregate.add(unit, attempt);
-        }
-        for (bucket, attempt) in self.matcher.in_buckets() {
-            self.aggregate.add_in_bucket(unit, *bucket, attempt);
-        }
+        self.matcher.match_unit(in_order(hits), &self.values);
+        self.count(unit);
     }
 }

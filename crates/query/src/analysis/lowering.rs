@@ -47,13 +47,15 @@ pub(super) struct Reading<'a> {
     pub(super) values: Vec<(&'a str, String)>,
     /// What values are read of every row: those of the breakdown, and then what else the analysis tells rows apart by.
     pub(super) items: Vec<ReadItem>,
+    /// Whether the sessions are read that senders gave; a plan reads their text as an item.
+    pub(super) keys: bool,
 }
 
 impl<'a> Reading<'a> {
     /// What `selectors` take of the question's events before `until_us`, in order, with the values of its breakdown.
     pub(super) fn new(selectors: Vec<Wanted<'a>>, scope: &'a Scope, until_us: i64) -> Self {
         let items = ReadItem::of_breakdown(scope);
-        Self { selectors, scope, until_us, ordered: true, numbers: Vec::new(), values: Vec::new(), items }
+        Self { selectors, scope, until_us, ordered: true, numbers: Vec::new(), values: Vec::new(), items, keys: false }
     }
 }
 
@@ -147,6 +149,7 @@ impl Engine {
             numbers: Vec::new(),
             values: Vec::new(),
             overflow: None,
+            key: reading.keys.then(|| lowering.column(column(system::SESSION_ID.1))),
         };
         let places = lowering.items(&reading.items, places, &state)?;
         let places = lowering.numbers(&reading.numbers, places)?;
@@ -453,7 +456,7 @@ impl Lowering<'_> {
             let (expr, overflow_name) = self.property_expr(name, path)?;
             values.push(Item { column: expr.and_then(place), overflow_name });
         }
-        let reads = Reads { timestamps: true, sequences: false, numbers, values };
+        let reads = Reads { timestamps: true, sequences: false, numbers, values, keys: reading.keys };
         Ok(Some(Wants { selected, filter, people: people.cloned(), items, reads }))
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::buffer::ScalarBuffer;
-use datafusion::arrow::compute::filter_record_batch;
-use datafusion::arrow::datatypes::{TimestampMicrosecondType, UInt32Type, UInt64Type};
+use datafusion::arrow::compute::{cast, filter_record_batch};
+use datafusion::arrow::datatypes::{DataType, TimestampMicrosecondType, UInt32Type, UInt64Type};
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
@@ -21,7 +21,7 @@ use super::run::joined;
 use super::unit_map::UnitMap;
 use crate::error::Result;
 use crate::local::People;
-use crate::spec::Groups;
+use crate::spec::{Groups, HitValue, SessionKey};
 
 /// In the place of the number of a value that is NULL.
 pub(super) const NO_VALUE: u32 = u32::MAX;
@@ -42,6 +42,8 @@ pub(super) struct Places {
     /// The properties whose values are read, of whatever type.
     pub(super) values: Vec<Item>,
     pub(super) overflow: Option<usize>,
+    /// The column of the sessions that senders gave, where they are read.
+    pub(super) key: Option<usize>,
 }
 
 /// The rows of one batch; every list is as long as the batch, save those not asked for, which are empty.
@@ -55,12 +57,23 @@ pub(super) struct Rows<'a> {
     pub(super) numbers: &'a [Vec<f64>],
     /// For each property whose values are read, the number of each row's value, or [`NO_VALUE`].
     pub(super) values: &'a [Vec<u32>],
+    /// The sessions that senders gave.
+    pub(super) keys: &'a [SessionKey],
 }
 
 impl Rows<'_> {
     /// The group of a row; 0 without a breakdown.
     pub(super) fn group(&self, row: usize) -> u32 {
         self.groups.get(row).copied().unwrap_or(0)
+    }
+
+    /// What a core wants of a row besides.
+    pub(super) fn value<V: HitValue>(&self, row: usize) -> V {
+        match self.keys.get(row) {
+            _ if V::IS_NUMBER => V::of(self.number(row)),
+            Some(key) if V::IS_KEY => V::of_key(*key),
+            _ => V::default(),
+        }
     }
 
     /// The number of a row for the first property whose numbers are read; NaN where there is none.
@@ -218,6 +231,17 @@ impl Reader {
         });
         let found = found.collect::<std::result::Result<Vec<_>, _>>()?;
         let sequences = places.sequence.map(|place| batch.column(place).as_primitive::<UInt64Type>().values().as_ref());
+        let keys: Vec<SessionKey> = match places.key {
+            Some(place) => {
+                let texts = cast(batch.column(place), &DataType::Utf8View).map_err(DataFusionError::from)?;
+                texts
+                    .as_string_view()
+                    .iter()
+                    .map(|text| text.map_or_else(SessionKey::default, SessionKey::of))
+                    .collect()
+            }
+            None => Vec::new(),
+        };
         sink.take(&Rows {
             units: &units,
             timestamps: batch.column(places.timestamp).as_primitive::<TimestampMicrosecondType>().values(),
@@ -226,6 +250,7 @@ impl Reader {
             groups: &self.numbers,
             numbers: &found,
             values: &valued,
+            keys: &keys,
         })
     }
 }

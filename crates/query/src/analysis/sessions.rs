@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::sessions::{
     By, Counted, Counter, MAX_SPLITS, Mark, Session, SessionEvent, SessionRow, Sessions, SessionsResult,
 };
-use crate::spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, Query, Selector};
+use crate::spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, Query, Selector, SessionKey};
 
 /// The properties that name the page of an event where the question names none, the first that it has.
 const PAGES: [&str; 3] = ["url", "page.url", "$current_url"];
@@ -129,27 +129,26 @@ pub(super) fn expression(sql: impl Into<String>, path: &str) -> ReadItem {
     ReadItem { item: Breakdown::Expression(sql.into()), path: path.to_owned() }
 }
 
-/// Everything of everybody whom the question is about; the values are those of [`Told::of`], without the page.
+/// Everything of everybody whom the question is about; the values are those of [`Told::of`], without the page, and the sessions of senders where they count.
 pub(super) fn reading<'a>(asked: &Asked<'a>, sessions: &'a Sessions, any: &'a Selector) -> Reading<'a> {
     let all = Wanted { selector: any, path: "filter".to_owned(), since_us: i64::MIN };
     let splits = sessions.split_on.iter().enumerate().map(|(at, property)| ReadItem {
         item: Breakdown::Property(property.clone()),
         path: format!("split_on[{at}]"),
     });
-    let key = (sessions.by == By::SessionId).then(|| expression(system::SESSION_ID.1, "by"));
-    Reading { ordered: true, items: splits.chain(key).collect(), ..Reading::new(vec![all], asked.scope(), i64::MAX) }
+    let keys = sessions.by == By::SessionId;
+    Reading { keys, items: splits.collect(), ..Reading::new(vec![all], asked.scope(), i64::MAX) }
 }
 
 /// What the number of a hit's values tells about it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Told {
-    key: Option<u128>,
     split: [u32; MAX_SPLITS],
     has_page: bool,
 }
 
 impl Told {
-    /// Of each number: the values are those of `split_on`, then the session of the sender where that counts, then what tells whether there is a page.
+    /// Of each number: the values are those of `split_on`, then what tells whether there is a page.
     pub(super) fn of(groups: &Groups, sessions: &Sessions, pages: bool) -> Vec<Self> {
         let mut numbers: HashMap<&GroupValue, u32> = HashMap::new();
         let mut number = |value| {
@@ -162,10 +161,6 @@ impl Told {
             for (split, value) in told.split.iter_mut().zip(values.by_ref().take(sessions.split_on.len())) {
                 *split = number(value);
             }
-            if sessions.by == By::SessionId {
-                let key = values.next().map_or(0, &mut number);
-                told.key = (key != 0).then(|| u128::from(key));
-            }
             told.has_page = pages && !matches!(values.next(), None | Some(GroupValue::Null | GroupValue::Bool(false)));
             told
         };
@@ -173,9 +168,13 @@ impl Told {
     }
 
     /// The event of a hit.
-    pub(super) fn event(of: &[Self], hit: &Hit) -> SessionEvent {
-        let Self { key, split, has_page } = of.get(hit.group as usize).copied().unwrap_or_default();
-        SessionEvent { mark: Mark { timestamp: hit.timestamp, key, split }, sequence: hit.sequence, has_page }
+    pub(super) fn event(of: &[Self], hit: &Hit<SessionKey>) -> SessionEvent {
+        let Self { split, has_page } = of.get(hit.group as usize).copied().unwrap_or_default();
+        SessionEvent {
+            mark: Mark { timestamp: hit.timestamp, key: hit.value.get(), split },
+            sequence: hit.sequence,
+            has_page,
+        }
     }
 }
 
@@ -211,9 +210,9 @@ struct Counting {
 }
 
 impl Core for Counting {
-    type Value = ();
+    type Value = SessionKey;
 
-    fn add_unit(&mut self, unit: u32, hits: &mut [Hit]) {
+    fn add_unit(&mut self, unit: u32, hits: &mut [Hit<SessionKey>]) {
         self.events.clear();
         self.events.extend(in_order(hits).iter().map(|hit| Told::event(&self.told, hit)));
         self.counter.add_unit(unit, &self.events);

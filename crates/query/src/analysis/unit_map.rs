@@ -10,13 +10,11 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use super::by_unit::Needs;
 use super::lowering::{ReadItem, Reading, Wanted};
 use super::run::Asked;
-use super::sessions::{Told, expression};
 use super::units::{Core, in_order};
-use crate::columns::system;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::sessions::{Cutter, Rule, Sessions};
-use crate::spec::{Breakdown, GroupValue, Groups, Hit, Scope, Selector, Unit};
+use crate::sessions::{Cutter, Mark, Rule};
+use crate::spec::{Breakdown, GroupValue, Groups, Hit, Scope, Selector, SessionKey, Unit};
 
 /// In the place of the unit of an event that has none.
 const NOBODY: u32 = u32::MAX;
@@ -59,8 +57,10 @@ impl Engine {
     pub(super) async fn units(&self, asked: &Asked<'_>) -> Result<Option<UnitMap>> {
         let item = match &asked.scope().unit {
             Unit::Person | Unit::DistinctId => return Ok(None),
-            Unit::Session => expression(system::SESSION_ID.1, "unit"),
-            Unit::Group(property) => ReadItem { item: Breakdown::Property(property.clone()), path: "unit".to_owned() },
+            Unit::Session => None,
+            Unit::Group(property) => {
+                Some(ReadItem { item: Breakdown::Property(property.clone()), path: "unit".to_owned() })
+            }
         };
         let last = asked.snapshot.sequence.number();
         let entries = usize::try_from(last).ok().filter(|last| *last < NOBODY as usize).ok_or_else(|| {
@@ -74,7 +74,8 @@ impl Engine {
         let scope = Scope { filter: asked.scope().filter.clone(), ..Scope::default() };
         let any = Selector::any();
         let all = Wanted { selector: &any, path: "filter".to_owned(), since_us: i64::MIN };
-        let reading = Reading { items: vec![item], ..Reading::new(vec![all], &scope, i64::MAX) };
+        let keys = item.is_none();
+        let reading = Reading { items: item.into_iter().collect(), keys, ..Reading::new(vec![all], &scope, i64::MAX) };
         let needs = Needs { bits: 1, sequences: true };
         let (named, warnings) = match asked.scope().unit {
             Unit::Group(_) => {
@@ -84,9 +85,8 @@ impl Engine {
             }
             _ => {
                 let next = Arc::new(AtomicU32::new(0));
-                let make = |groups: &Groups| Cut {
+                let make = |_: &Groups| Cut {
                     cutter: Cutter::new(Rule::default()),
-                    told: Told::of(groups, &Sessions::default(), false),
                     numbers: Vec::new(),
                     next: Arc::clone(&next),
                     units: Arc::clone(&units),
@@ -137,7 +137,6 @@ impl Core for Grouped {
 /// Numbers the sessions of everybody.
 struct Cut {
     cutter: Cutter,
-    told: Vec<Told>,
     numbers: Vec<u32>,
     next: Arc<AtomicU32>,
     units: Arc<[AtomicU32]>,
@@ -146,11 +145,11 @@ struct Cut {
 }
 
 impl Core for Cut {
-    type Value = ();
+    type Value = SessionKey;
 
-    fn add_unit(&mut self, person: u32, hits: &mut [Hit]) {
+    fn add_unit(&mut self, person: u32, hits: &mut [Hit<SessionKey>]) {
         let hits = in_order(hits);
-        let marks = hits.iter().map(|hit| Told::event(&self.told, hit).mark);
+        let marks = hits.iter().map(|hit| Mark { timestamp: hit.timestamp, key: hit.value.get(), ..Mark::default() });
         let count = self.cutter.cut(marks, &mut self.numbers);
         let first = self.next.fetch_add(count, Ordering::Relaxed);
         self.persons.push((first, count, person));

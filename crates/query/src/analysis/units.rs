@@ -98,7 +98,7 @@ impl<V: HitValue> Sink for Collector<V> {
             unit: *unit,
             matches: *matches,
             group: rows.group(at),
-            value: V::of(rows.number(at)),
+            value: rows.value(at),
         }))
     }
 }

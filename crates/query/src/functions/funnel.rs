@@ -18,7 +18,7 @@ use super::last::Last;
 use super::values::read_values;
 use crate::calendar::{Buckets, ResolvedRange, TimeZone};
 use crate::funnel::{Attempt, Funnel, HitValues, Matcher, Step, StepOrder, Ties, Window};
-use crate::spec::{Groups, Scope};
+use crate::spec::{GroupValue, Groups, Hit, Scope, SessionKey};
 
 /// Name of the function that tells the attempts of a unit.
 pub(crate) const FUNNEL_ATTEMPTS: &str = "funnel_attempts";
@@ -266,7 +266,18 @@ impl Accumulator for Attempts {
             combined.intern(&read_values(text).map_err(|error| exec_datafusion_err!("{error}"))?);
         }
         let values = HitValues::new(funnel, &combined);
-        matcher.match_unit(self.history.in_order(), &values);
+        match funnel.window {
+            Window::Span(_) => drop(matcher.match_unit(self.history.in_order(), &values)),
+            Window::Session => {
+                let session = |hit: &Hit| match combined.values(hit.group).last() {
+                    Some(GroupValue::Text(session)) => SessionKey::of(session),
+                    _ => SessionKey::default(),
+                };
+                let keyed: Vec<Hit<SessionKey>> =
+                    self.history.in_order().iter().map(|hit| hit.with(session(hit))).collect();
+                matcher.match_sessions(&keyed, &values);
+            }
+        }
         let mut made = StructBuilder::from_fields(attempt_fields(), 0);
         let counting = matcher.attempts().iter().map(|attempt| (None, attempt));
         let in_buckets = matcher.in_buckets().iter().map(|(bucket, attempt)| (u32::try_from(*bucket).ok(), attempt));

@@ -3,14 +3,12 @@
 use hashbrown::HashMap;
 
 use super::Funnel;
-use super::step::Window;
 use crate::spec::{GroupValue, Groups};
 
 /// No lane: one of the held properties is NULL.
 const NO_LANE: u32 = u32::MAX;
 
-/// What the number of a hit's values stands for. The values are those of the breakdown, those of the held properties, and the session of the sender where the window is
-/// the session.
+/// What the number of a hit's values stands for. The values are those of the breakdown, and then those of the held properties.
 #[derive(Debug, Clone, Default)]
 pub struct HitValues {
     /// By number; nothing where the number is the group and there are no lanes.
@@ -24,8 +22,6 @@ pub struct HitValues {
 struct Of {
     group: u32,
     lane: u32,
-    /// The number of the sender's session; 0 for none.
-    session: u32,
 }
 
 impl HitValues {
@@ -38,28 +34,23 @@ impl HitValues {
         }
         let mut groups = Groups::default();
         let mut lanes: HashMap<&[GroupValue], u32, foldhash::fast::RandomState> = HashMap::default();
-        let mut sessions: HashMap<&GroupValue, u32, foldhash::fast::RandomState> = HashMap::default();
         let mut of = Vec::with_capacity(combined.len());
-        let is_group = held == 0 && funnel.window != Window::Session;
         for number in numbers {
             let values = combined.values(number);
             let (own, rest) = values.split_at(breakdown.min(values.len()));
-            let (held, session) = rest.split_at(held.min(rest.len()));
-            let next = u32::try_from(sessions.len() + 1).unwrap_or(u32::MAX);
-            let session = match session.first() {
-                None | Some(GroupValue::Null) => 0,
-                Some(value) => *sessions.entry(value).or_insert(next),
-            };
+            // A plan reads the session of the sender after them.
+            let held = &rest[..held.min(rest.len())];
             let next = u32::try_from(lanes.len()).unwrap_or(NO_LANE);
             let lane = match held.contains(&GroupValue::Null) {
                 true => NO_LANE,
                 false => *lanes.entry(held).or_insert(next),
             };
-            of.push(Of { group: groups.intern(own), lane, session });
+            of.push(Of { group: groups.intern(own), lane });
         }
         let value_of = |group: u32| groups.values(group).iter().any(|value| *value != GroupValue::Null);
         let has_value = (0_u32..).take(groups.len()).map(value_of).collect();
         // Of a breakdown alone the combinations are the groups, in the same order.
+        let is_group = held == 0 && groups.len() == combined.len();
         let of = if is_group { Vec::new() } else { of };
         Self { of, groups, has_value }
     }
@@ -80,12 +71,6 @@ impl HitValues {
             Some(of) => (of.lane != NO_LANE).then_some(of.lane),
             None => Some(0),
         }
-    }
-
-    /// What tells the session apart that the sender gave, if any.
-    pub(super) fn session(&self, number: u32) -> Option<u128> {
-        let of = self.of.get(number as usize).filter(|of| of.session != 0);
-        of.map(|of| u128::from(of.session))
     }
 
     /// Whether one of the breakdown's properties is not NULL.

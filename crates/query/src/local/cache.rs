@@ -27,6 +27,8 @@ pub(crate) enum Kept {
     Events,
     /// A column of a row group, by the place in the file's own schema.
     Column(usize, usize),
+    /// The keys of the sessions in a row group.
+    Keys(usize),
     /// What a trait is of everybody, and whether what it was before is in it.
     Trait(bool),
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::array::{ArrayRef, AsArray};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use pugmark_registry::Schema;
 use pugmark_store::Result;
@@ -18,9 +19,10 @@ use super::sorted::Sorted;
 use super::united::UnitedCube;
 use crate::columns::{
     Chunk, ColumnFile, Declared, EventRows, EventSchema, Rollup, as_kind, read_cube, read_rollup, read_rollup_events,
+    system,
 };
 use crate::engine::QuerySnapshot;
-use crate::spec::Unit;
+use crate::spec::{SessionKey, Unit};
 
 /// A column of a row group that is larger than this is not read whole for a few rows of it.
 const SMALL_COLUMN_BYTES: usize = 2 << 20;
@@ -223,6 +225,25 @@ impl Local {
         }
     }
 
+    /// The sessions that senders gave the rows of a piece of `source`. Only their keys are kept, which take a third of the texts.
+    pub(crate) fn session_keys(&self, source: &Source, group: usize) -> Result<Arc<Vec<SessionKey>>> {
+        let place = system::SESSION_ID.0;
+        match source {
+            Source::Tail(chunk, sorted) => {
+                Ok(Arc::new(keys_of(&sorted.column(chunk, &self.schema, place)?, sorted.rows().len())?))
+            }
+            Source::File(file) => self.cache.get(&file.data, Kept::Keys(group), || {
+                let footer = self.footer(file)?;
+                let field = self.schema.arrow().field(place);
+                let rows = footer.groups.get(group).map_or(0, ExactSizeIterator::len);
+                let Some(own) = footer.place(field.name()) else { return Ok((Vec::new(), 0)) };
+                self.read.bytes.fetch_add(footer.column_bytes(group, own), Ordering::Relaxed);
+                let (column, _) = footer.read_column(file, group, own, field.data_type())?;
+                Ok((keys_of(&column, rows)?, rows * size_of::<SessionKey>()))
+            }),
+        }
+    }
+
     /// Whether a column of a piece of `source` need not be read.
     pub(crate) fn is_at_hand(&self, source: &Source, group: usize, place: usize) -> Result<bool> {
         let Source::File(file) = source else { return Ok(true) };
@@ -277,6 +298,22 @@ impl Local {
         let expired = hidden.expired_before().is_some_and(|before| part.times.0 < before.as_microsecond());
         !hidden.hides_events() && !expired && part.sequences.1 <= self.snapshot.sequence.number()
     }
+}
+
+/// The sessions of a column of texts.
+fn keys_of(column: &Column, rows: usize) -> Result<Vec<SessionKey>> {
+    let texts = match column {
+        Column::Null => return Ok(Vec::new()),
+        Column::Coded(coded) => &coded.values,
+        Column::Array(array) => array,
+    };
+    let texts = cast(texts, &DataType::Utf8View).map_err(crate::columns::arrow_error)?;
+    let keys = texts.as_string_view().iter().map(|text| text.map_or_else(SessionKey::default, SessionKey::of));
+    let keys: Vec<SessionKey> = keys.collect();
+    Ok(match column {
+        Column::Coded(coded) => coded.codes.iter().take(rows).map(|code| keys[usize::from(*code)]).collect(),
+        _ => keys,
+    })
 }
 
 /// The parts of a snapshot, in the order of their sequences.

@@ -21,7 +21,7 @@ use crate::analysis::{GroupReader, Item, NumberSource, absorb, numbers};
 use crate::calendar::ResolvedRange;
 use crate::columns::system;
 use crate::error::Result;
-use crate::spec::{EventNames, Groups};
+use crate::spec::{EventNames, Groups, HitValue, SessionKey};
 
 /// Fewer rows than this are read at once, without a thread.
 const SMALL_ROWS: usize = 20_000;
@@ -50,6 +50,8 @@ pub(crate) struct Reads {
     pub(crate) numbers: Vec<NumberSource<usize>>,
     /// Properties whose values are read, of whatever type.
     pub(crate) values: Vec<Item>,
+    /// Whether the sessions are read that senders gave.
+    pub(crate) keys: bool,
 }
 
 /// A selector, or several that are the same.
@@ -129,6 +131,8 @@ pub(crate) struct Run {
     pub(crate) numbers: Vec<Vec<f64>>,
     /// For each property whose values are read, the number of each row's value.
     pub(crate) values: Vec<RunGroups>,
+    /// The sessions that senders gave, from a row on.
+    keys: Option<(Arc<Vec<SessionKey>>, usize)>,
 }
 
 /// The breakdown group of each row.
@@ -173,6 +177,15 @@ impl Run {
     /// The number of a row for the first property whose numbers are read; NaN where there is none.
     pub(crate) fn number(&self, row: usize) -> f64 {
         self.numbers.first().and_then(|numbers| numbers.get(row)).copied().unwrap_or(f64::NAN)
+    }
+
+    /// What a core wants of a row besides.
+    pub(crate) fn value<V: HitValue>(&self, row: usize) -> V {
+        match &self.keys {
+            _ if V::IS_NUMBER => V::of(self.number(row)),
+            Some((keys, first)) if V::IS_KEY => V::of_key(keys.get(first + row).copied().unwrap_or_default()),
+            _ => V::default(),
+        }
     }
 
     /// Its rows about subjects in `subjects`.
@@ -419,6 +432,7 @@ impl RunReader {
             groups: self.groups(piece, wants, kept.as_ref())?,
             numbers: wanted_numbers(piece, &wants.reads.numbers, kept.as_ref())?,
             values: self.values(piece, wants, kept.as_ref())?,
+            keys: session_keys(piece, wants, kept.as_ref())?,
             subjects,
             timestamps: only(timestamps, kept.as_ref()),
             sequences: only(sequences, kept.as_ref()),
@@ -435,6 +449,7 @@ impl RunReader {
         };
         let bytes = own(run.subjects.len() * 4 + run.timestamps.len() * 8 + run.sequences.len() * 8)
             + std::iter::once(&run.groups).chain(&run.values).map(numbered).sum::<usize>()
+            + run.keys.iter().map(|(keys, _)| own(keys.len() * size_of::<SessionKey>())).sum::<usize>()
             + run.numbers.iter().map(|numbers| numbers.len() * 8).sum::<usize>()
             + match &run.matches {
                 Matches::All(_) => 0,
@@ -525,6 +540,25 @@ impl RunReader {
 /// Of a column, and then the overflow.
 fn reader_of_values(item: &Item) -> GroupReader {
     GroupReader::new(&[Item { column: Some(0), overflow_name: item.overflow_name.clone() }], Some(1))
+}
+
+/// The sessions of the rows in `kept`, or of all, and the place of the first of them.
+fn session_keys(
+    piece: Piece<'_>,
+    wants: &Wants,
+    kept: Option<&BooleanBuffer>,
+) -> Result<Option<(Arc<Vec<SessionKey>>, usize)>> {
+    if !wants.reads.keys {
+        return Ok(None);
+    }
+    let keys = piece.local.session_keys(&piece.part.source, piece.group)?;
+    Ok(Some(match kept {
+        Some(kept) => {
+            let own = kept.set_indices().map(|row| keys.get(piece.start + row).copied().unwrap_or_default());
+            (Arc::new(own.collect()), 0)
+        }
+        None => (keys, piece.start),
+    }))
 }
 
 /// The rows that answers may show, where they may not show all.

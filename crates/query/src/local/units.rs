@@ -119,7 +119,7 @@ async fn move_rows<V: HitValue>(
                 unit,
                 matches: run.matches.of(row),
                 group: run.groups.of(row),
-                value: V::of(run.number(row)),
+                value: run.value(row),
             });
         }
         Ok(moved.reservation.try_grow(rows * size_of::<Row<V>>())?)
@@ -253,8 +253,7 @@ impl<C: Core> Feeder<C> {
             let (matches, group) = of(rows.start + at);
             let end = &mut self.ends[place];
             let sequence = sequences.get(at).copied().unwrap_or(0);
-            let value =
-                if C::Value::IS_NUMBER { C::Value::of(run.number(rows.start + at)) } else { C::Value::default() };
+            let value = run.value(rows.start + at);
             self.hits[*end as usize] = Hit { timestamp: *timestamp, sequence, matches, group, value };
             *end += 1;
         }

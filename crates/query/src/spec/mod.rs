@@ -22,7 +22,7 @@ pub use breakdown::{Breakdown, Unit};
 pub use error::{SpecError, SpecErrorKind};
 pub use group::{GroupLabel, GroupValue, Groups, Split};
 pub use header::Header;
-pub use hit::{Hit, HitValue};
+pub use hit::{Hit, HitValue, SessionKey};
 pub use nearest::nearest;
 pub(crate) use query::ANALYSES;
 pub use query::{Analysis, Query};

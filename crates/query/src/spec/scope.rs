@@ -9,8 +9,8 @@ use crate::calendar::{Compare, Range, TimeZone};
 pub const DEFAULT_LIMIT: usize = 25;
 /// How many items a breakdown may have.
 pub const MAX_BREAKDOWNS: usize = 3;
-/// How many values of a row tell it apart: those of the breakdown, as many that an analysis asks for besides, and the session of the sender.
-pub(crate) const MAX_ITEMS: usize = 2 * MAX_BREAKDOWNS + 1;
+/// How many values of a row tell it apart: those of the breakdown, and as many that an analysis asks for besides.
+pub(crate) const MAX_ITEMS: usize = 2 * MAX_BREAKDOWNS;
 
 pub(crate) const SCOPE_FIELDS: &[&str] =
     &["range", "time_zone", "filter", "segment", "unit", "breakdown", "limit", "compare"];

@@ -12,7 +12,7 @@ use pugmark_query::{
     lifecycle::{Lifecycle, LifecycleResult, States},
     retention::{Cohort, Grid, Retention, RetentionResult, ReturnMeasure, ReturnValue},
     sessions::{By, Counter, MAX_SPLITS, Mark, Session, SessionEvent, SessionRow, Sessions, SessionsResult},
-    spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, HitValue, Query, Scope, Selector, Split},
+    spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, HitValue, Query, Scope, Selector, SessionKey, Split},
     stickiness::{Stickiness, StickinessResult, Tally},
     trend::{self, Measure, SeriesResult, Trend, TrendResult},
 };
@@ -63,6 +63,14 @@ fn answer_to(case: &Case, query: &Value) -> Value {
         Analysis::Lifecycle(lifecycle) => lowering.lifecycle(lifecycle),
         Analysis::Journey(journey) => lowering.journey(journey),
         Analysis::Sessions(sessions) => lowering.sessions(sessions),
+    }
+}
+
+/// The session that the sender gave an event.
+fn session_key(event: &OracleEvent) -> SessionKey {
+    match event.properties.get("session_id") {
+        Some(Some(Scalar::Text(id))) => SessionKey::of(id),
+        _ => SessionKey::default(),
     }
 }
 
@@ -220,10 +228,12 @@ impl<'a> Lowering<'a> {
             selectors.push(&any);
         }
         self.held.clone_from(&funnel.hold);
-        if funnel.window == funnel::Window::Session {
+        let by_session = funnel.window == funnel::Window::Session;
+        if by_session {
             selectors.push(&any);
-            self.held.push("session_id".to_owned());
         }
+        let key_of: BTreeMap<u64, SessionKey> =
+            self.events.iter().map(|event| (event.sequence, session_key(event))).collect();
         let units = self.units::<()>(&selectors, None);
         let values = HitValues::new(funnel, &self.groups);
         let buckets = funnel.trend.map(|interval| Arc::new(self.buckets(interval, funnel.week_start)));
@@ -235,7 +245,19 @@ impl<'a> Lowering<'a> {
         let mut parts = [empty.clone(), empty];
         for (unit, hits) in units {
             let part = &mut parts[unit as usize % 2];
-            matcher.match_unit(&hits, &values).iter().for_each(|attempt| part.add(unit, attempt));
+            if by_session {
+                let keyed = |hit: &Hit| Hit {
+                    timestamp: hit.timestamp,
+                    sequence: hit.sequence,
+                    matches: hit.matches,
+                    group: hit.group,
+                    value: key_of[&hit.sequence],
+                };
+                matcher.match_sessions(&hits.iter().map(keyed).collect::<Vec<_>>(), &values);
+            } else {
+                matcher.match_unit(&hits, &values);
+            }
+            matcher.attempts().iter().for_each(|attempt| part.add(unit, attempt));
             matcher.in_buckets().iter().for_each(|(bucket, attempt)| part.add_in_bucket(unit, *bucket, attempt));
         }
         let [mut aggregate, other] = parts;

@@ -7,7 +7,9 @@ use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
 use super::super::funnel::{answered, buckets, reading};
 use super::super::lowering::Begun;
 use super::super::run::Asked;
+use super::super::sessions::expression;
 use super::{Values, aggregate, column, numbers};
+use crate::columns::system;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::functions::{FUNNEL_ATTEMPTS, funnel_question};
@@ -22,7 +24,8 @@ impl Engine {
             );
         }
         let any = Selector::any();
-        let reading = reading(asked, funnel, &any);
+        let mut reading = reading(asked, funnel, &any);
+        reading.items.extend(reading.keys.then(|| expression(system::SESSION_ID.1, "window")));
         let begun = self.rows(asked, &reading)?;
         let question = funnel_question(funnel, asked.range, &asked.zone)?;
         let before = [lit(question), col("value"), col("timestamp"), col("sequence")];

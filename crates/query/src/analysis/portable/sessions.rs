@@ -19,7 +19,7 @@ use crate::columns::system;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::sessions::{By, Counter, Sessions, SessionsResult};
-use crate::spec::{GroupValue, Hit, Selector};
+use crate::spec::{GroupValue, Hit, Selector, SessionKey};
 
 impl Engine {
     pub(super) fn sessions_plan(&self, asked: &Asked<'_>, sessions: &Sessions) -> Result<Begun> {
@@ -31,6 +31,7 @@ impl Engine {
             reading.items.extend((!pages.is_empty()).then(page));
             reading.items.push(expression(system::EVENT.1, "rows"));
         }
+        reading.items.extend((sessions.by == By::SessionId).then(|| expression(system::SESSION_ID.1, "by")));
         let begun = self.rows(asked, &reading)?;
         let columns = ["unit", "timestamp", "sequence", "value"].map(col);
         Ok(Begun { plan: LogicalPlanBuilder::from(begun.plan).project(columns)?.build()?, ..begun })
@@ -43,8 +44,12 @@ pub(super) fn answer(
     rows: &[RecordBatch],
     warnings: Vec<String>,
 ) -> Result<SessionsResult> {
+    let text = |value: Option<&GroupValue>| match value {
+        Some(GroupValue::Text(text)) => Some(text.to_string()),
+        _ => None,
+    };
     let mut values = Values::default();
-    let mut units: BTreeMap<u32, Vec<Hit>> = BTreeMap::new();
+    let mut units: BTreeMap<u32, Vec<Hit<SessionKey>>> = BTreeMap::new();
     let mut group_of: HashMap<u64, u32> = HashMap::new();
     for batch in rows {
         let times = column(batch, "timestamp", |kind| matches!(kind, DataType::Timestamp(..)))?;
@@ -56,12 +61,13 @@ pub(super) fn answer(
         let times = times.map_or(&[][..], |times| times.values());
         for (row, ((unit, sequence), timestamp)) in ids.iter().zip(sequences).zip(times).enumerate() {
             let group = values.group(texts.as_string::<i32>().value(row))?;
+            let session = text(values.groups.values(group).last().filter(|_| sessions.by == By::SessionId));
             units.entry(*unit).or_default().push(Hit {
                 timestamp: *timestamp,
                 sequence: *sequence,
                 matches: 1,
                 group,
-                value: (),
+                value: session.map_or_else(SessionKey::default, |session| SessionKey::of(&session)),
             });
             if sessions.rows {
                 group_of.insert(*sequence, group);
@@ -76,13 +82,9 @@ pub(super) fn answer(
         let events: Vec<_> = in_order(&mut hits).iter().map(|hit| Told::event(&told, hit)).collect();
         counter.add_unit(unit, &events);
     }
-    let text = |value: Option<&GroupValue>| match value {
-        Some(GroupValue::Text(text)) => Some(text.to_string()),
-        _ => None,
-    };
     let said = |sequence: u64| {
         let mut values = groups.values(*group_of.get(&sequence)?).iter().skip(sessions.split_on.len());
-        let session = (sessions.by == By::SessionId).then(|| text(values.next())).flatten();
+        let session = text(values.clone().last().filter(|_| sessions.by == By::SessionId));
         let page = has_page.then(|| text(values.next())).flatten();
         Some(Said { session, shown: page.or_else(|| text(values.next()))? })
     };

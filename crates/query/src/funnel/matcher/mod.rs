@@ -28,11 +28,11 @@ use terms::{NONE, Terms};
 use ties::TieGroups;
 
 use super::rules::{FunnelEntry, Pick, StepOrder};
-use super::step::{BreakdownAt, Window};
+use super::step::BreakdownAt;
 use super::{Attempt, Done, Funnel, HitValues};
 use crate::calendar::{Buckets, ResolvedRange};
 use crate::sessions::{Cutter, Mark, Rule};
-use crate::spec::Hit;
+use crate::spec::{Hit, SessionKey};
 
 /// Finds the attempts of one unit at a time.
 ///
@@ -51,10 +51,11 @@ pub struct Matcher {
     terms: Terms,
     plain: Option<Plain>,
     buckets: Option<Arc<Buckets>>,
-    /// What tells the sessions of a unit apart, where the window is the session.
-    cutter: Option<Cutter>,
-    /// The session of each event.
+    /// Tells the sessions of a unit apart, where the window is the session.
+    cutter: Cutter,
+    /// The session of each event, and the events that match anything.
     sessions: Vec<u32>,
+    kept: Vec<Hit>,
     lanes: Vec<Lane>,
     greedy: Greedy,
     tables: Tables,
@@ -113,8 +114,9 @@ impl Matcher {
             terms,
             plain,
             buckets: None,
-            cutter: (funnel.window == Window::Session).then(|| Cutter::new(Rule::default())),
+            cutter: Cutter::new(Rule::default()),
             sessions: Vec::new(),
+            kept: Vec::new(),
             lanes: Vec::new(),
             greedy: Greedy::default(),
             tables: Tables::default(),
@@ -142,18 +144,27 @@ impl Matcher {
     }
 
     /// The attempts that count of the unit with these events, sorted by (timestamp, sequence): one at most, unless every attempt or every value is asked for. Selectors are the
-    /// steps, then the exclusions, and where the order is strict any event. Where the window is the session, all events of the unit are wanted, whatever they match.
+    /// steps, then the exclusions, and where the order is strict any event. Where the window is the session, all of them are of one; [`match_sessions`](Self::match_sessions) cuts them.
     ///
     /// However few attempts convert, it takes about as many steps as there are events, times that of the funnel; only where steps may be skipped, may lie before each other, or
     /// want the same event, events of nearly one time are tried.
     pub fn match_unit(&mut self, hits: &[Hit], values: &HitValues) -> &[Attempt] {
-        let mut sessions = std::mem::take(&mut self.sessions);
-        if let Some(cutter) = &mut self.cutter {
-            let mark = |hit: &Hit| Mark { timestamp: hit.timestamp, key: values.session(hit.group), ..Mark::default() };
-            cutter.cut(hits.iter().map(mark), &mut sessions);
-        }
-        self.match_within(hits, values, &sessions);
-        self.sessions = sessions;
+        self.match_within(hits, values, &[]);
+        &self.attempts
+    }
+
+    /// The same where the window is the session: of all events of the unit, whatever they match, with the sessions that their sender gave.
+    pub fn match_sessions(&mut self, hits: &[Hit<SessionKey>], values: &HitValues) -> &[Attempt] {
+        let (mut kept, mut sessions) = (std::mem::take(&mut self.kept), std::mem::take(&mut self.sessions));
+        let mark = |hit: &Hit<SessionKey>| Mark { timestamp: hit.timestamp, key: hit.value.get(), ..Mark::default() };
+        self.cutter.cut(hits.iter().map(mark), &mut sessions);
+        let wanted = self.terms.selector_bits();
+        let mut of_hits = hits.iter().map(|hit| hit.matches & wanted != 0);
+        sessions.retain(|_| of_hits.next().unwrap_or(false));
+        kept.clear();
+        kept.extend(hits.iter().filter(|hit| hit.matches & wanted != 0).map(|hit| hit.with(())));
+        self.match_within(&kept, values, &sessions);
+        (self.kept, self.sessions) = (kept, sessions);
         &self.attempts
     }
 

@@ -99,6 +99,15 @@ impl Terms {
             && !(self.has_after || self.reuse || self.in_range || self.holds)
     }
 
+    /// The bits of everything that tells something about an attempt.
+    pub(super) fn selector_bits(&self) -> u32 {
+        let count = self.steps + self.exclusions.len();
+        match self.order {
+            StepOrder::Strict => u32::MAX,
+            _ => u32::MAX >> (u32::BITS as usize - count),
+        }
+    }
+
     /// The bits of all steps.
     pub(super) fn step_bits(&self) -> u32 {
         u32::MAX >> (u32::BITS as usize - self.steps)
