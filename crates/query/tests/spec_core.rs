@@ -60,7 +60,7 @@ fn what_is_not_built_yet_is_unsupported_and_says_so() {
         assert_refused(&funnel_with(field, value), SpecErrorKind::Unsupported, field, message);
     }
     for (query, field) in [
-        (json!({ "paths": { "depth": 5 } }), "paths"),
+        (json!({ "segment": { "did": { "event": "a" } } }), "segment"),
         (
             json!({ "trend": { "series": [{ "event": "a" }], "breakdown": [{ "segment": "plan" }] } }),
             "breakdown[0].segment",

@@ -8,6 +8,7 @@ mod grid;
 mod journey;
 mod lifecycle;
 mod line;
+mod paths;
 mod retention;
 mod sessions;
 mod stickiness;

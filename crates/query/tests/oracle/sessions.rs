@@ -49,7 +49,12 @@ pub(crate) fn answer(sessions: &Value, events: &[&OracleEvent], time: &Time, rul
 }
 
 /// The sessions of one unit, whose events are in order.
-fn sessions_of<'a>(sessions: &Value, unit: &[&'a OracleEvent], time: &Time, rules: Rules) -> Vec<Session<'a>> {
+pub(super) fn sessions_of<'a>(
+    sessions: &Value,
+    unit: &[&'a OracleEvent],
+    time: &Time,
+    rules: Rules,
+) -> Vec<Session<'a>> {
     let by_id = sessions.get("by") != Some(&Value::Null) || rules.flip(Flip::ByIgnored);
     let id = |event: &OracleEvent| id_of(event).filter(|_| by_id && !rules.flip(Flip::IdsIgnored));
     let mut all: Vec<Session<'a>> = Vec::new();
