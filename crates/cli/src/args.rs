@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
+use crate::chart::Charting;
 use crate::commands::{
     backup, compact, declare, demo, erase, expire, explain, export, funnel, import, info, journey, lifecycle, paths,
     quarantine, query, retention, retract, sessions, sql, stickiness, trend, verify,
@@ -140,6 +141,8 @@ pub(crate) struct Question {
     /// Whom to count: person or distinct_id
     #[arg(long, value_name = "UNIT", help_heading = "Range and filter")]
     unit: Option<String>,
+    #[command(flatten)]
+    pub(crate) charting: Charting,
     #[command(flatten)]
     pub(crate) answering: Answering,
 }

@@ -33,6 +33,7 @@ use pugmark::{Options, Pugmark, Receipt};
 use serde_json::{Value, json};
 
 use crate::args::{Cli, Command};
+use crate::chart::Charting;
 use crate::failure::Result;
 use crate::render::many;
 
@@ -48,7 +49,9 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Retention(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Stickiness(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Lifecycle(args) => ask::run(&args.store, &args.question, args.question(), color),
-        Command::Journey(args) => ask::about(&args.store, &args.answering.output, &args.question(), color),
+        Command::Journey(args) => {
+            ask::about(&args.store, &args.answering.output, &Charting::default(), &args.question(), color)
+        }
         Command::Sessions(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Paths(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Query(args) => query::run(&args, color),

@@ -13,7 +13,8 @@ Examples:
   pugmark paths shop purchase --before --within 1h --node url
   pugmark paths shop '{\"event\": \"view\", \"filter\": \"country = '\\''DE'\\''\"}' --end purchase --occurrences
 
-A path begins with the first ANCHOR of a session, or without one with its first event; a session ends where half an hour passes without an event.")]
+A path begins with the first ANCHOR of a session, or without one with its first event; a session ends where half an hour passes without an event.
+--limit is how many edges of each position are shown, and how many paths.")]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) store: StoreDir,

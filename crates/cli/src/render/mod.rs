@@ -14,7 +14,7 @@ mod sessions;
 mod stickiness;
 mod style;
 mod trend;
-mod words;
+pub(crate) mod words;
 
 pub(crate) use answer::{explanation, render, warnings};
 pub(crate) use grid::Grid;

@@ -85,3 +85,32 @@ impl Core for Walking {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
+
+    use super::*;
+    use crate::ErrorKind;
+    use crate::calendar::ResolvedRange;
+
+    #[test]
+    fn paths_beyond_the_pool_are_refused() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(2 * STEP_BYTES));
+        let paths = Paths::new();
+        let mut core = Walking {
+            walker: Walker::new(&paths, ResolvedRange { from_us: 0, to_us: 10 }),
+            tally: Tally::new(&paths),
+            null: None,
+            reservation: MemoryConsumer::new("paths").register(&pool),
+            failed: None,
+        };
+        for unit in 0..100_000 {
+            let mut hits = [Hit { matches: 1, group: unit, ..Hit::default() }];
+            core.add_unit(unit, &mut hits);
+        }
+        assert_eq!(core.failed.map(|failed| failed.kind()), Some(ErrorKind::Full));
+    }
+}

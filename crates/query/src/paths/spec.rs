@@ -84,7 +84,14 @@ impl FromJson for PathWithin {
         match value.as_str() {
             Some("session") => Ok(Self::Session),
             Some("all") => Ok(Self::All),
-            _ => Ok(Self::Span(Span::from_json(value, place)?)),
+            _ => match Span::from_json(value, place) {
+                Ok(span) => Ok(Self::Span(span)),
+                Err(error) if value.is_string() => {
+                    let reason = error.message;
+                    Err(place.invalid(format_args!("must be session, all or a duration: {reason}")))
+                }
+                Err(error) => Err(error),
+            },
         }
     }
 }
