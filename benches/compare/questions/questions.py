@@ -188,6 +188,10 @@ def periods_of_groups(answer):
     return rows
 
 
+def edges(answer):
+    return [[edge[name] for name in ("position", "from", "to", "count", "mean_seconds")] for edge in answer["edges"]]
+
+
 def periods(answer):
     [group] = answer["groups"]
     return [[row["cohort"], period, value] for row in group["rows"] for period, value in enumerate(row["values"])]
@@ -243,6 +247,16 @@ CHDB = {
     "retention_country": """select country, k, count() from (select distinct uid, any(country) over w country,
             toInt32(toDate(ts)-min(toDate(ts)) over w) k from b.e window w as (partition by uid))
         where k<=30 group by country, k order by country, k""",
+    "paths_after_signup": """with
+        u as (select uid, arraySort(groupArray((toUnixTimestamp64Milli(ts), toString(event)))) a from b.e
+            group by uid having has(a.2, 'signup')),
+        s as (select uid, arrayJoin(arraySplit((x, d) -> d > 1800000, a, arrayDifference(a.1))) h from u),
+        c as (select uid, arraySlice(h, indexOf(h.2, 'signup')) c from s where has(h.2, 'signup')),
+        p as (select uid, arraySlice(arrayFilter((x, i) -> i = 1 or x.2 != c[i-1].2, c, arrayEnumerate(c)), 1, 5) v
+            from c)
+        select i, v[i].2, if(i < length(v), v[i+1].2, null) t, uniqExact(uid),
+            avg(if(i < length(v), (v[i+1].1 - v[i].1) / 1000, null))
+        from p array join range(1, least(length(v), 4) + 1) as i group by 1, 2, 3 order by 1, 2, 3""",
     "segment_funnel": f"""with s as
         (select uid from b.e where event='purchase' and country='US' group by uid having count()>=5)
         select lv, count() from ({LEVELS_3} where {IN_F3} and uid in s group by uid) group by lv order by lv""",
@@ -307,6 +321,20 @@ DUCKDB = {
         s as (select d, count(*) filter (p is null) n, count(*) filter (p=d-1) r, count(*) filter (p<d-1) z,
             count(*) c from a group by d)
         select d, n, r, z, coalesce(lag(c) over (order by d), 0) - r from s order by d""",
+    "paths_after_signup": """with
+        g as (select uid, ts, event,
+            coalesce(ts - lag(ts) over (partition by uid order by ts) > interval 30 minute, true) n
+            from e where uid in (select uid from e where event='signup')),
+        s as (select uid, ts, event, sum(n::int) over (partition by uid order by ts rows unbounded preceding) k from g),
+        o as (select *, max((event='signup')::int) over (partition by uid, k order by ts rows unbounded preceding) o
+            from s),
+        d as (select *, lag(event) over (partition by uid, k order by ts) b from o where o=1),
+        c as (select uid, k, ts, event, row_number() over (partition by uid, k order by ts) i from d
+            where b is distinct from event),
+        p as (select *, lead(event) over w t, lead(ts) over w u from c where i<=5
+            window w as (partition by uid, k order by ts))
+        select i, event, t, count(distinct uid), avg(epoch_ms(u) - epoch_ms(ts)) / 1000 from p where i<5
+        group by 1, 2, 3 order by 1, 2, 3""",
 }
 
 # The user with most events, and one with a thousand at most; of several the first.
@@ -343,6 +371,7 @@ def all_questions(heaviest, thousand):
     views = trend(VIEWS, "year", **countries)
     sums = trend(SUMS, "week", **countries)
     top = trend(VIEWS, "year", **urls)
+    signup = {"anchor": {"event": "signup"}, "depth": 5, "limit": 1000, "range": RANGE}
     weekly = retention("session_start", "purchase", "week", WEEKS, cohort="recurring")
     declared = {"who": "pugmark-declared"}
     return [
@@ -365,6 +394,7 @@ def all_questions(heaviest, thousand):
         ask("new_users", 1, trend(events("*", measure="first_time")), buckets),
         ask("stickiness_day", 1, {"query": {"stickiness": {"event": {"event": "*"}, "range": RANGE}}}, active),
         ask("lifecycle_day", 1, {"query": {"lifecycle": {"event": {"event": "*"}, "range": RANGE}}}, states),
+        ask("paths_after_signup", 3, {"query": {"paths": signup}}, edges),
         ask("retention_country", 2, retention("*", "*", "day", periods=31, **countries), periods_of_groups),
         ask("retention_country_signup", 2, retention("signup", "*", "day", periods=31, **countries), periods_of_groups),
         ask("funnel_hold_exclude", 2, funnel(F3, "7d", **HELD), levels),

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value, json};
 
+use crate::chart::Charting;
 use crate::commands::{
-    backup, compact, declare, demo, erase, expire, explain, export, funnel, import, info, journey, lifecycle,
+    backup, compact, declare, demo, erase, expire, explain, export, funnel, import, info, journey, lifecycle, paths,
     quarantine, query, retention, retract, sessions, sql, stickiness, trend, verify,
 };
 use crate::output::Output;
@@ -24,6 +25,7 @@ Examples:
   pugmark lifecycle shop --interval week
   pugmark journey shop ann --limit 20
   pugmark sessions shop --gap 1h --interval day
+  pugmark paths shop signup --depth 4 --exclude ping
   pugmark sql shop \"SELECT country, count(*) FROM events GROUP BY country\"
   pugmark query shop < query.json
 
@@ -53,6 +55,7 @@ pub(crate) enum Command {
     Lifecycle(lifecycle::Args),
     Journey(journey::Args),
     Sessions(sessions::Args),
+    Paths(paths::Args),
     Query(query::Args),
     Explain(explain::Args),
     Sql(sql::Args),
@@ -138,6 +141,8 @@ pub(crate) struct Question {
     /// Whom to count: person or distinct_id
     #[arg(long, value_name = "UNIT", help_heading = "Range and filter")]
     unit: Option<String>,
+    #[command(flatten)]
+    pub(crate) charting: Charting,
     #[command(flatten)]
     pub(crate) answering: Answering,
 }
@@ -289,6 +294,19 @@ mod tests {
             panic!("not sessions")
         };
         assert_eq!(args.question(), json!({"sessions": {}}));
+    }
+
+    #[test]
+    fn paths_on_the_command_line_are_those_of_the_json_form() {
+        let line = "pugmark paths shop purchase -b -d 4 -w 1h -n url -x ping,poll -e signup --occurrences --keep-repeats --limit 3";
+        let Command::Paths(args) = Cli::parse_from(line.split(' ')).command else { panic!("not paths") };
+        let expected = json!({"paths": {
+            "anchor": {"event": "purchase"}, "direction": "before", "depth": 4, "within": "1h", "collapse": false,
+            "count": "occurrences", "node": "url", "exclude": [{"event": "ping"}, {"event": "poll"}],
+            "end": {"event": "signup"}, "limit": 3}});
+        assert_eq!(args.question(), expected);
+        let Command::Paths(args) = Cli::parse_from(["pugmark", "paths", "shop"]).command else { panic!("not paths") };
+        assert_eq!(args.question(), json!({"paths": {}}));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The `pugmark` program: imports events into a store and asks about them.
 
 mod args;
+mod chart;
 mod commands;
 mod failure;
 mod output;

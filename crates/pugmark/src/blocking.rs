@@ -7,8 +7,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::arrow::array::RecordBatch;
 use crate::{
-    Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Pugmark, Query, Receipt, Retention,
-    RetentionResult, Sequence, Sessions, SessionsResult, Stickiness, StickinessResult, Trend, TrendResult,
+    Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Paths, PathsResult, Pugmark, Query,
+    Receipt, Retention, RetentionResult, Sequence, Sessions, SessionsResult, Stickiness, StickinessResult, Trend,
+    TrendResult,
 };
 
 /// The runtime behind [`Blocking`], made when it is first needed.
@@ -122,6 +123,14 @@ impl<'a> Blocking<'a> {
     /// As [`Pugmark::query`].
     pub fn sessions(&self, sessions: &Sessions) -> Result<SessionsResult> {
         self.runtime.block_on(self.db.sessions(sessions))
+    }
+
+    /// As [`Pugmark::paths`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::query`].
+    pub fn paths(&self, paths: &Paths) -> Result<PathsResult> {
+        self.runtime.block_on(self.db.paths(paths))
     }
 
     /// As [`Pugmark::query`].

@@ -58,6 +58,7 @@ pub use pugmark_query::funnel::{
 };
 pub use pugmark_query::journey::{Cursor, Journey, JourneyEvent, JourneyResult, JourneySession, Order as JourneyOrder};
 pub use pugmark_query::lifecycle::{Lifecycle, LifecycleResult};
+pub use pugmark_query::paths::{Direction, PathCount, PathEdge, PathWithin, Paths, PathsResult, TravelledPath};
 pub use pugmark_query::retention::{
     Cohort, Criterion, PeriodClock, PeriodZero, Retention, RetentionResult, ReturnMeasure, Returns, RoundTo,
 };

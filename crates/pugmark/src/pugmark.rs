@@ -20,8 +20,8 @@ use crate::blocking::{Blocking, LazyRuntime};
 use crate::info::{Info, info};
 use crate::options::Options;
 use crate::{
-    Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Query, Retention, RetentionResult,
-    Sessions, SessionsResult, Stickiness, StickinessResult, Trend, TrendResult,
+    Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Paths, PathsResult, Query, Retention,
+    RetentionResult, Sessions, SessionsResult, Stickiness, StickinessResult, Trend, TrendResult,
 };
 
 /// A directory of events, open: stores what happened, and answers questions about it.
@@ -303,6 +303,31 @@ impl Pugmark {
     pub async fn sessions(&self, sessions: &Sessions) -> Result<SessionsResult> {
         match self.query(&Query::from(sessions.clone())).await? {
             QueryResult::Sessions(result) => Ok(result),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// What people do one thing after the other: how many go from where to where at each position, and the most travelled paths.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, Paths, Pugmark, Timestamp};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// for (minute, event) in [(0, "signup"), (1, "view"), (2, "view"), (11, "purchase")] {
+    ///     db.track(Event::new(event, "ann").at(Timestamp::from_microsecond(minute * 60_000_000)))?;
+    /// }
+    /// let paths = db.blocking()?.paths(&Paths::after("signup"))?;
+    /// assert_eq!(paths.paths[0].nodes, ["signup".into(), "view".into(), "purchase".into()]);
+    /// assert_eq!((paths.edges[1].position, paths.edges[1].mean_seconds), (2, Some(600.0)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn paths(&self, paths: &Paths) -> Result<PathsResult> {
+        match self.query(&Query::from(paths.clone())).await? {
+            QueryResult::Paths(result) => Ok(result),
             _ => Err(mismatch()),
         }
     }

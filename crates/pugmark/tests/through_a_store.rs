@@ -395,6 +395,12 @@ fn sessions_through_a_store_agree_with_the_oracle() {
     agrees("sessions");
 }
 
+#[test]
+fn paths_through_a_store_agree_with_the_oracle() {
+    agrees("paths");
+    agrees("paths_window");
+}
+
 /// The question and what it is about, as of a sequence: with the events and links up to it.
 fn as_of(case: &Case, log: &[(Sequence, Timestamp, Said)], sequence: Sequence) -> Case {
     let said = || log.iter().filter(|(at, ..)| *at <= sequence).map(|(_, _, said)| said);
@@ -433,7 +439,8 @@ fn as_of(case: &Case, log: &[(Sequence, Timestamp, Said)], sequence: Sequence) -
 
 #[test]
 fn answers_as_of_any_sequence_are_those_of_then() {
-    let same = ["trend", "funnel", "retention", "stickiness", "lifecycle", "sessions"].map(|kind| (kind, kind));
+    let same =
+        ["trend", "funnel", "retention", "stickiness", "lifecycle", "sessions", "paths"].map(|kind| (kind, kind));
     for (kind, cases) in same.into_iter().chain([("trend", "profile"), ("trend", "measures")]) {
         let cases = cases::cases(cases);
         let config = ProptestConfig { cases: case_count(64), failure_persistence: None, ..ProptestConfig::default() };

@@ -1,4 +1,4 @@
-//! Trends, funnels, retention, stickiness, lifecycles, journeys and SQL over the events of a pugmark store.
+//! Trends, funnels, retention, stickiness, lifecycles, journeys, paths and SQL over the events of a pugmark store.
 
 mod analysis;
 mod arguments;
@@ -17,6 +17,7 @@ pub mod lifecycle;
 mod local;
 mod names;
 mod overflow;
+pub mod paths;
 pub mod retention;
 pub mod sessions;
 pub mod spec;

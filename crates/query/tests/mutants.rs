@@ -52,6 +52,9 @@ fn every_flipped_rule_differs_in_a_twentieth_of_the_cases() {
         "lifecycle",
         "sessions",
         "journey",
+        "paths",
+        "paths_window",
+        "paths_end",
     ] {
         let cases = generated(name, count);
         let truth: Vec<_> =

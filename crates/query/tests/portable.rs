@@ -205,3 +205,8 @@ fn lifecycles_as_plans_agree_with_the_oracle() {
 fn sessions_as_plans_agree_with_the_oracle() {
     agrees("sessions");
 }
+
+#[test]
+fn paths_as_plans_agree_with_the_oracle() {
+    agrees("paths");
+}

@@ -56,7 +56,7 @@ fn what_is_not_built_yet_is_unsupported_and_says_so() {
         assert_refused(&funnel_with(field, value), SpecErrorKind::Unsupported, field, message);
     }
     for (query, field) in [
-        (json!({ "paths": { "depth": 5 } }), "paths"),
+        (json!({ "segment": { "did": { "event": "a" } } }), "segment"),
         (
             json!({ "trend": { "series": [{ "event": "a" }], "breakdown": [{ "segment": "plan" }] } }),
             "breakdown[0].segment",
@@ -351,4 +351,30 @@ fn a_journey_takes_what_is_of_one_person() {
     }
     assert!(Query::from_json(r#"{"journey": {"distinct_id":"u1", "limit":100, "order":"oldest"}}"#).is_ok());
     assert!(Query::from_json(r#"{"journey": {"distinct_id":"u1", "unit":"person", "breakdown":[]}}"#).is_ok());
+}
+
+#[test]
+fn paths_that_contradict_themselves_are_refused() {
+    let with = |field: &str, value: Value| json!({ "paths": { field: value } });
+    for (query, field, message) in [
+        (with("depth", json!(1)), "depth", "must be from 2 to 20, found 1"),
+        (with("depth", json!(21)), "depth", "must be from 2 to 20, found 21"),
+        (with("within", json!("sesion")), "within", "must be session, all or a duration: "),
+        (with("within", json!(30)), "within", "must be text, found a number"),
+        (with("direction", json!("back")), "direction", "must be one of after, before, found \"back\""),
+        (with("count", json!("events")), "count", "must be one of units, occurrences"),
+        (with("anchor", json!("a")), "anchor", "must be an object, found text"),
+        (with("anchor", json!({ "event": [] })), "anchor.event", "must name at least one event"),
+        (with("exclude", json!([{ "event": "*" }])), "exclude[0]", "leaves no event out of all"),
+        (with("exclude", json!(vec![json!({ "event": "a" }); 30])), "exclude", "takes at most 29 selectors, found 30"),
+        (with("breakdown", json!([{ "property": "plan" }])), "breakdown", "is not for paths"),
+        (with("compare", json!("previous")), "compare", "is for trends, funnels and retention"),
+        (with("ancor", json!({ "event": "a" })), "ancor", "is not a known field"),
+    ] {
+        assert_refused(&query, SpecErrorKind::Invalid, field, message);
+    }
+    let plain = Query::from_json(r#"{"paths": {}}"#).expect("everything has a default");
+    let written = r#"{"paths": {"anchor":null, "direction":"after", "depth":5, "within":"session", "collapse":true, "count":"units",
+        "node":"event", "exclude":[], "end":null}}"#;
+    assert_eq!(Query::from_json(written), Ok(plain));
 }

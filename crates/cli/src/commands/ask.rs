@@ -7,31 +7,49 @@ use serde_json::Value;
 
 use super::open_existing;
 use crate::args::{Question, StoreDir};
+use crate::chart::{ChartFile, Charting};
 use crate::failure::Result;
-use crate::output::{Format, Output, to_batch};
+use crate::output::{Format, Output, to_batch, write_to};
 use crate::render::{ColorChoice, explanation, render, warnings};
 
 /// Asks the question of a command line.
 pub(crate) fn run(store: &StoreDir, question: &Question, json: Value, color: ColorChoice) -> Result {
-    about(store, &question.answering.output, &json, color)
+    about(store, &question.answering.output, &question.charting, &json, color)
 }
 
 /// Asks a question in the JSON form.
-pub(crate) fn about(store: &StoreDir, output: &Output, json: &Value, color: ColorChoice) -> Result {
+pub(crate) fn about(
+    store: &StoreDir,
+    output: &Output,
+    charting: &Charting,
+    json: &Value,
+    color: ColorChoice,
+) -> Result {
     output.check()?;
+    let chart = charting.file()?;
     let query = Query::from_value(json).map_err(pugmark::Error::from)?;
     let db = open_existing(&store.dir)?;
     let answer = db.blocking()?.query(&query)?;
-    show(&answer, &titles(json), output, color)?;
+    show(&answer, &titles(json), output, chart.as_ref(), color)?;
     Ok(db.close()?)
 }
 
-/// Shows an answer in the form asked for; warnings go to standard error.
-pub(crate) fn show(answer: &QueryResult, titles: &[String], output: &Output, color: ColorChoice) -> Result {
+/// Shows an answer in the form asked for, and draws it where a chart is; warnings go to standard error.
+pub(crate) fn show(
+    answer: &QueryResult,
+    titles: &[String],
+    output: &Output,
+    chart: Option<&ChartFile>,
+    color: ColorChoice,
+) -> Result {
     let json = serde_json::to_value(answer)?;
     let mut stderr = std::io::stderr();
     for warning in warnings(&json) {
         writeln!(stderr, "warning: {warning}")?;
+    }
+    if let Some(chart) = chart {
+        let drawn = chart.bytes(&json, titles)?;
+        write_to(Some(chart.path()), |out| Ok(out.write_all(&drawn)?))?;
     }
     match output.format {
         Format::Table => output.write(|out| {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::written_selector;
 use crate::args::{Question, StoreDir};
 
 /// Counts how many people get how far through a series of steps
@@ -76,7 +77,7 @@ pub(crate) struct Args {
 impl Args {
     /// The question in the JSON form.
     pub(crate) fn question(&self) -> Value {
-        let steps: Vec<Value> = self.steps.iter().map(|step| selector(step)).collect();
+        let steps: Vec<Value> = self.steps.iter().map(|step| written_selector(step)).collect();
         let mut own = Map::new();
         own.insert("steps".to_owned(), json!(steps));
         let words = [
@@ -124,12 +125,6 @@ impl Args {
     }
 }
 
-/// A name, or what is written in the JSON form.
-fn selector(text: &str) -> Value {
-    let written = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten();
-    written.unwrap_or_else(|| json!({ "event": text }))
-}
-
 /// A number; text that is none is left for the engine to complain about.
 fn number(text: &str) -> Value {
     text.parse::<u64>().map_or_else(|_| json!(text), |number| json!(number))
@@ -153,7 +148,7 @@ fn exclusion(text: &str, steps: usize) -> Value {
         }
         _ => (text.to_owned(), 1, steps as u64, None),
     };
-    let mut exclusion = selector(&event);
+    let mut exclusion = written_selector(&event);
     exclusion["from_step"] = json!(from);
     exclusion["to_step"] = json!(to);
     if let Some(outcome) = outcome {

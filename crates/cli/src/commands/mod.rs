@@ -14,6 +14,7 @@ pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod journey;
 pub(crate) mod lifecycle;
+pub(crate) mod paths;
 pub(crate) mod quarantine;
 pub(crate) mod query;
 mod rejects;
@@ -32,6 +33,7 @@ use pugmark::{Options, Pugmark, Receipt};
 use serde_json::{Value, json};
 
 use crate::args::{Cli, Command};
+use crate::chart::Charting;
 use crate::failure::Result;
 use crate::render::many;
 
@@ -47,8 +49,11 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Retention(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Stickiness(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Lifecycle(args) => ask::run(&args.store, &args.question, args.question(), color),
-        Command::Journey(args) => ask::about(&args.store, &args.answering.output, &args.question(), color),
+        Command::Journey(args) => {
+            ask::about(&args.store, &args.answering.output, &Charting::default(), &args.question(), color)
+        }
         Command::Sessions(args) => ask::run(&args.store, &args.question, args.question(), color),
+        Command::Paths(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Query(args) => query::run(&args, color),
         Command::Explain(args) => explain::run(&args),
         Command::Sql(args) => sql::run(&args, color),
@@ -70,6 +75,12 @@ fn selector(events: &[String]) -> Value {
         [one] => json!({"event": one}),
         many => json!({"event": many}),
     }
+}
+
+/// A name, or what is written in the JSON form.
+fn written_selector(text: &str) -> Value {
+    let written = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten();
+    written.unwrap_or_else(|| json!({ "event": text }))
 }
 
 /// Opens a store that must be there: a mistyped directory is an error, not a new store.

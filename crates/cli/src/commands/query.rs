@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 
 use super::{ask, open_existing};
 use crate::args::StoreDir;
+use crate::chart::{ChartFile, Charting};
 use crate::failure::{Failure, Result};
 use crate::output::{Format, Output};
 use crate::render::ColorChoice;
@@ -24,12 +25,15 @@ pub(crate) struct Args {
     /// Write the answer to a file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     out: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    charting: Charting,
 }
 
 pub(crate) fn run(args: &Args, color: ColorChoice) -> Result {
     let output = Output { format: args.format, out: args.out.clone() };
     output.check()?;
-    match answer(args, &output, color) {
+    let chart = args.charting.file()?;
+    match answer(args, &output, chart.as_ref(), color) {
         Err(Failure::Failed(error)) => {
             let Some(known) = error.downcast_ref::<pugmark::Error>() else { return Err(Failure::Failed(error)) };
             writeln!(io::stdout(), "{}", known.to_json())?;
@@ -39,7 +43,7 @@ pub(crate) fn run(args: &Args, color: ColorChoice) -> Result {
     }
 }
 
-fn answer(args: &Args, output: &Output, color: ColorChoice) -> Result {
+fn answer(args: &Args, output: &Output, chart: Option<&ChartFile>, color: ColorChoice) -> Result {
     let mut question = String::new();
     io::stdin()
         .read_to_string(&mut question)
@@ -47,6 +51,6 @@ fn answer(args: &Args, output: &Output, color: ColorChoice) -> Result {
     let db = open_existing(&args.store.dir)?;
     let answer = ask::answer(&db, &question)?;
     let titles = ask::titles(&serde_json::from_str(&question)?);
-    ask::show(&answer, &titles, output, color)?;
+    ask::show(&answer, &titles, output, chart, color)?;
     Ok(db.close()?)
 }

@@ -6,6 +6,7 @@ use super::Style;
 use super::funnel::funnel;
 use super::journey::journey;
 use super::lifecycle::lifecycle;
+use super::paths::paths;
 use super::retention::retention;
 use super::sessions::sessions;
 use super::stickiness::stickiness;
@@ -22,6 +23,7 @@ pub(crate) fn render(answer: &Value, titles: &[String], style: Style) -> String 
         "lifecycle" => lifecycle(answer, style),
         "journey" => journey(answer, style),
         "sessions" => sessions(answer, style),
+        "paths" => paths(answer, style),
         _ => format!("{answer:#}\n"),
     };
     let shown = format!("{shown} {}\n", range(answer));

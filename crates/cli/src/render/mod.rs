@@ -8,12 +8,13 @@ mod grid;
 mod journey;
 mod lifecycle;
 mod line;
+mod paths;
 mod retention;
 mod sessions;
 mod stickiness;
 mod style;
 mod trend;
-mod words;
+pub(crate) mod words;
 
 pub(crate) use answer::{explanation, render, warnings};
 pub(crate) use grid::Grid;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Style;
 use super::grid::{Grid, Shade};
-use super::words::{amount, count, group, items, percent, text};
+use super::words::{amount, cell_number, count, group, items, percent, text};
 
 /// From few to many.
 const SHADES: [Shade; 7] = [
@@ -37,20 +37,13 @@ pub(crate) fn retention(answer: &Value, titles: &[String], style: Style) -> Stri
     out
 }
 
-/// What a cell shows: the share that came back, or the value of the measure.
-fn number(row: &Value, period: usize, measured: bool) -> Option<f64> {
-    let size = row["size"].as_f64().filter(|size| *size > 0.0)?;
-    let value = row["values"].get(period)?.as_f64()?;
-    Some(if measured { value } else { value / size })
-}
-
 fn triangle(part: &Value, periods: &[Value], measured: bool, style: Style, incomplete: &mut bool) -> String {
     let rows = items(&part["rows"]);
     let shown = |number: Option<f64>| if measured { amount(number) } else { percent(number) };
     // Period 0 is everybody unless asked otherwise, and would leave the others pale.
     let first = periods.iter().position(|period| measured || text(period) != "0").unwrap_or(0);
     let numbers =
-        rows.iter().flat_map(|row| (first..periods.len()).filter_map(move |period| number(row, period, measured)));
+        rows.iter().flat_map(|row| (first..periods.len()).filter_map(move |period| cell_number(row, period, measured)));
     let most = numbers.fold(0.0, f64::max);
     let open = rows.iter().any(|row| items(&row["complete"]).iter().any(|complete| complete == false));
     *incomplete |= open;
@@ -62,7 +55,7 @@ fn triangle(part: &Value, periods: &[Value], measured: bool, style: Style, incom
         let size = row["size"].as_u64().unwrap_or(0);
         let mut cells = vec![(text(&row["cohort"]).to_owned(), None), (count(size), None)];
         for period in 0..items(&row["values"]).len() {
-            let Some(number) = number(row, period, measured) else {
+            let Some(number) = cell_number(row, period, measured) else {
                 cells.push(("-".to_owned(), None));
                 continue;
             };

@@ -6,7 +6,7 @@ use super::Style;
 use super::bars::{bar, sparkline};
 use super::grid::Grid;
 use super::line::line_chart;
-use super::words::{count, group, items, text};
+use super::words::{count, group, items, series_name, text};
 
 /// More buckets than this become a line instead of bars, where a terminal shows it.
 const BARS_MOST: usize = 45;
@@ -48,18 +48,12 @@ fn numbers(series: &Value) -> Vec<f64> {
     items(&series["values"]).iter().map(|value| value.as_f64().unwrap_or(0.0)).collect()
 }
 
-fn heading(series: &Value, titles: &[String]) -> String {
-    let mut parts = vec![text(&series["name"]).to_owned()];
-    parts.extend(group(&series["breakdown"], titles.len()));
-    parts.join(" · ")
-}
-
 fn bars(series: &Value, titles: &[String], buckets: &[&str], style: Style) -> String {
     let values = numbers(series);
     let most = values.iter().copied().fold(0.0, f64::max);
     let label = buckets.iter().map(|bucket| bucket.chars().count()).max().unwrap_or(0);
     let room = style.width.saturating_sub(label + count(most as u64).len() + 10).clamp(10, 60);
-    let mut grid = Grid::new(style, ["", heading(series, titles).as_str(), ""]).left(0).left(2);
+    let mut grid = Grid::new(style, ["", series_name(series, titles).as_str(), ""]).left(0).left(2);
     for ((bucket, shown), value) in buckets.iter().zip(items(&series["values"])).zip(&values) {
         grid.row([(*bucket).to_owned(), number(shown), bar(*value, most, room)]);
     }
@@ -77,7 +71,7 @@ fn frequencies(series: &[Value], titles: &[String], style: Style) -> String {
         let place = items(&one["frequency"]["times"]).iter().position(|times| times.as_u64() == Some(of));
         place.and_then(|place| one["frequency"]["people"][place].as_u64()).unwrap_or(0)
     };
-    let headings = series.iter().map(|one| heading(one, titles));
+    let headings = series.iter().map(|one| series_name(one, titles));
     let [one] = series else {
         let mut grid = Grid::new(style, std::iter::once("times".to_owned()).chain(headings)).left(0);
         for of in times {
@@ -89,7 +83,7 @@ fn frequencies(series: &[Value], titles: &[String], style: Style) -> String {
     let most = times.iter().map(|of| people(one, *of)).max().unwrap_or(0);
     let label = times.last().map_or(0, |of| count(*of).len()).max("people".len());
     let room = style.width.saturating_sub(label + count(most).len() + 10).clamp(10, 60);
-    let mut grid = Grid::new(style, ["times".to_owned(), heading(one, titles), String::new()]).left(0).left(2);
+    let mut grid = Grid::new(style, ["times".to_owned(), series_name(one, titles), String::new()]).left(0).left(2);
     for of in times {
         let people = people(one, of);
         grid.row([count(of), count(people), bar(people as f64, most as f64, room)]);
@@ -105,7 +99,7 @@ fn line(series: &Value, buckets: &[&str], style: Style) -> String {
 }
 
 fn columns(series: &[Value], titles: &[String], buckets: &[&str], style: Style) -> String {
-    let headings = std::iter::once(String::new()).chain(series.iter().map(|one| heading(one, titles)));
+    let headings = std::iter::once(String::new()).chain(series.iter().map(|one| series_name(one, titles)));
     let mut grid = Grid::new(style, headings).left(0);
     for (place, bucket) in buckets.iter().enumerate() {
         let cells = series.iter().map(|one| number(&one["values"][place]));

@@ -72,6 +72,28 @@ pub(crate) fn group(breakdown: &Value, titles: usize) -> Vec<String> {
     }
 }
 
+/// What a series is called: its name, and the values of its breakdown.
+pub(crate) fn series_name(series: &Value, titles: &[String]) -> String {
+    let mut parts = vec![text(&series["name"]).to_owned()];
+    parts.extend(group(&series["breakdown"], titles.len()));
+    parts.join(" · ")
+}
+
+/// What a cell of a retention table shows: the share that came back, or the value of the measure.
+pub(crate) fn cell_number(row: &Value, period: usize, is_measured: bool) -> Option<f64> {
+    let size = row["size"].as_f64().filter(|size| *size > 0.0)?;
+    let value = row["values"].get(period)?.as_f64()?;
+    Some(if is_measured { value } else { value / size })
+}
+
+/// A node of a path; nothing is the end.
+pub(crate) fn node(value: &Value) -> String {
+    match value {
+        Value::Null => "(end)".to_owned(),
+        known => self::value(known),
+    }
+}
+
 fn value(value: &Value) -> String {
     match value {
         Value::Null => "(none)".to_owned(),

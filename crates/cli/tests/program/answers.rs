@@ -308,3 +308,39 @@ fn a_question_is_explained_without_its_answer() {
     let told = bench.run_with_input(&["explain", "s"], question).ok();
     assert!(told.contains("source") && told.contains("LocalStickiness"), "{told}");
 }
+
+#[test]
+fn an_answer_is_drawn_into_a_file_besides() {
+    let bench = week();
+    let drawn = |words: &[&str], name: &str| {
+        let told = bench.run(&[words, &["--chart", name]].concat()).ok();
+        assert!(!told.is_empty(), "the answer is shown, too");
+        fs::read(bench.path(name)).unwrap()
+    };
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let funnel = text(drawn(&["funnel", "s", "view", "cart", "purchase"], "funnel.svg"));
+    assert!(funnel.starts_with("<svg") && funnel.contains("3. purchase") && funnel.contains("50.0 %"), "{funnel}");
+    let page = text(drawn(&["trend", "s", "view", "--by", "country"], "trend.html"));
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("<svg") && page.contains("FR"), "{page}");
+    let dots = drawn(&["paths", "s", "view", "--within", "all", "--chart-theme", "dark"], "paths.png");
+    assert!(dots.starts_with(b"\x89PNG\r\n"));
+    for words in [&["retention", "s", "view"][..], &["stickiness", "s"], &["lifecycle", "s"]] {
+        assert!(text(drawn(words, "other.svg")).ends_with("</svg>\n"), "{words:?}");
+    }
+    let said = bench.run(&["trend", "s", "view", "--chart", "trend.jpg"]).error(2);
+    assert!(said.contains("a chart is .svg, .png or .html, found trend.jpg"), "{said}");
+    let said = bench.run(&["trend", "s", "view", "--chart", "s/trend.svg"]).error(2);
+    assert!(said.contains("lies inside the store"), "{said}");
+    assert!(!bench.path("trend.jpg").exists() && !bench.path("s/trend.svg").exists());
+}
+
+#[test]
+fn paths_are_shown_and_followed_back() {
+    let bench = week();
+    let paths = bench.run(&["paths", "s", "view", "--within", "all", "--format", "json"]).json();
+    let first = &paths["edges"][0];
+    assert_eq!((&first["from"], &first["to"], &first["mean_seconds"]), (&json!("view"), &Value::Null, &Value::Null));
+    assert_eq!(paths["paths"][1]["nodes"], json!(["view", "cart", "purchase"]));
+    let back = bench.run(&["paths", "s", "purchase", "-b", "-w", "7d", "-d", "2"]).ok();
+    assert!(back.contains("purchase  cart") && back.contains("purchase → cart"), "{back}");
+}

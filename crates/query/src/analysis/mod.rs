@@ -10,6 +10,7 @@ mod lifecycle;
 mod lowering;
 mod matching;
 mod numbers;
+mod paths;
 mod people;
 mod portable;
 mod result;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::funnel::FunnelResult;
 use crate::journey::JourneyResult;
 use crate::lifecycle::LifecycleResult;
+use crate::paths::PathsResult;
 use crate::retention::RetentionResult;
 use crate::sessions::SessionsResult;
 use crate::spec::Header;
@@ -32,6 +33,8 @@ pub enum QueryResult {
     Journey(JourneyResult),
     /// How many sessions there were, and how long they took.
     Sessions(SessionsResult),
+    /// What people do one thing after the other.
+    Paths(PathsResult),
 }
 
 impl QueryResult {
@@ -45,6 +48,7 @@ impl QueryResult {
             Self::Lifecycle(result) => &result.header,
             Self::Journey(result) => &result.header,
             Self::Sessions(result) => &result.header,
+            Self::Paths(result) => &result.header,
         }
     }
 
@@ -58,6 +62,7 @@ impl QueryResult {
             Self::Lifecycle(result) => result.to_table(),
             Self::Journey(result) => result.to_table(),
             Self::Sessions(result) => result.to_table(),
+            Self::Paths(result) => result.to_table(),
         }
     }
 }
@@ -72,6 +77,7 @@ impl fmt::Display for QueryResult {
             Self::Lifecycle(result) => result.fmt(f),
             Self::Journey(result) => result.fmt(f),
             Self::Sessions(result) => result.fmt(f),
+            Self::Paths(result) => result.fmt(f),
         }
     }
 }

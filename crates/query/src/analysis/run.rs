@@ -82,6 +82,7 @@ impl Engine {
             Analysis::Lifecycle(lifecycle) => QueryResult::Lifecycle(self.lifecycle(asked, lifecycle).await?),
             Analysis::Journey(of) => QueryResult::Journey(self.journey(asked, of).await?),
             Analysis::Sessions(of) => QueryResult::Sessions(self.sessions(asked, of).await?),
+            Analysis::Paths(of) => QueryResult::Paths(self.paths(asked, of).await?),
         })
     }
 }
@@ -96,6 +97,7 @@ pub(super) fn validate(query: &Query) -> Result<()> {
         Analysis::Lifecycle(lifecycle) => lifecycle.validate()?,
         Analysis::Journey(journey) => journey.validate()?,
         Analysis::Sessions(sessions) => sessions.validate()?,
+        Analysis::Paths(paths) => paths.validate()?,
     }
     Ok(())
 }

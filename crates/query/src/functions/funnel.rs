@@ -6,14 +6,13 @@ use datafusion::arrow::array::{
     ArrayRef, ListBuilder, StringBuilder, StructBuilder, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
     UInt32Builder, UInt64Builder,
 };
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
-use datafusion::physical_expr::expressions::Literal;
 use serde_json::{Value, json};
 
-use super::history::{Columns, History, check_types, list};
+use super::history::{Columns, History, check_types, instant, list, list_of, literal};
 use super::last::Last;
 use super::values::read_values;
 use crate::calendar::{Buckets, ResolvedRange, TimeZone};
@@ -31,20 +30,6 @@ pub(super) fn aggregates() -> Vec<AggregateUDF> {
     let signature = || Signature::variadic_any(Volatility::Immutable);
     let attempts = FunnelAttempts { signature: signature(), last: Last::default() };
     vec![AggregateUDF::from(WindowFunnel { signature: signature() }), AggregateUDF::from(attempts)]
-}
-
-fn instant() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))
-}
-
-fn list_of(item: DataType) -> DataType {
-    DataType::List(Arc::new(Field::new_list_field(item, true)))
-}
-
-/// The text that an argument says.
-fn literal<'a>(args: &'a AccumulatorArgs<'_>, at: usize) -> Option<&'a str> {
-    let literal = args.exprs.get(at).and_then(|expr| expr.downcast_ref::<Literal>());
-    literal.and_then(|literal| literal.value().try_as_str().flatten())
 }
 
 const ALWAYS: ResolvedRange = ResolvedRange { from_us: i64::MIN, to_us: i64::MAX };

@@ -10,6 +10,8 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::common::utils::SingleRowListArrayBuilder;
 use datafusion::common::{Result, ScalarValue, exec_err, internal_err};
+use datafusion::logical_expr::function::AccumulatorArgs;
+use datafusion::physical_expr::expressions::Literal;
 use hashbrown::HashMap;
 
 use crate::spec::{Hit, HitValue};
@@ -54,8 +56,7 @@ impl<V: HitValue> History<V> {
         if columns.conditions.len() > MAX_CONDITIONS {
             return exec_err!("at most {MAX_CONDITIONS} conditions, found {}", columns.conditions.len());
         }
-        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
-        let timestamps = cast(columns.timestamps, &utc)?;
+        let timestamps = cast(columns.timestamps, &instant())?;
         let timestamps = timestamps.as_primitive::<TimestampMicrosecondType>();
         let mut matches = vec![0_u32; timestamps.len()];
         for (bit, condition) in columns.conditions.iter().enumerate() {
@@ -183,4 +184,20 @@ impl<V: HitValue> History<V> {
 pub(super) fn list(values: ArrayRef) -> ScalarValue {
     let list: ListArray = SingleRowListArrayBuilder::new(values).build_list_array();
     ScalarValue::List(Arc::new(list))
+}
+
+/// The type of instants.
+pub(super) fn instant() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))
+}
+
+/// The type of lists of these.
+pub(super) fn list_of(item: DataType) -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(item, true)))
+}
+
+/// The text that an argument says.
+pub(super) fn literal<'a>(args: &'a AccumulatorArgs<'_>, at: usize) -> Option<&'a str> {
+    let literal = args.exprs.get(at).and_then(|expr| expr.downcast_ref::<Literal>());
+    literal.and_then(|literal| literal.value().try_as_str().flatten())
 }

@@ -5,6 +5,7 @@ mod calendar;
 mod funnel;
 mod history;
 mod last;
+mod paths;
 mod pattern;
 mod profile;
 mod prop;
@@ -21,6 +22,7 @@ use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 pub(crate) use bitmap::serialized;
 pub(crate) use calendar::{CALENDAR_BUCKET, word_of};
 pub(crate) use funnel::{FUNNEL_ATTEMPTS, question as funnel_question};
+pub(crate) use paths::{UNIT_PATHS, question as paths_question};
 pub(crate) use profile::{PROFILE, PROFILE_AT};
 pub(crate) use prop::PROP;
 pub(crate) use retention::{RETENTION_CELLS, cells_type as retention_cells_type, question as retention_question};
@@ -62,7 +64,7 @@ pub(crate) fn register_common(with: &mut dyn FunctionRegistry) -> Result<()> {
         with.register_udf(Arc::new(function))?;
     }
     let aggregates = [sum::aggregate()].into_iter().chain(bitmap::aggregates());
-    let aggregates = aggregates.chain(funnel::aggregates()).chain(retention::aggregates());
+    let aggregates = aggregates.chain(funnel::aggregates()).chain(retention::aggregates()).chain([paths::aggregate()]);
     for function in aggregates.chain(sequence::aggregates()) {
         with.register_udaf(Arc::new(function))?;
     }

@@ -11,10 +11,9 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, UInt32Type
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, internal_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
-use datafusion::physical_expr::expressions::Literal;
 use serde_json::{Value, json};
 
-use super::history::{Columns, History, MAX_CONDITIONS, check_types, list};
+use super::history::{Columns, History, MAX_CONDITIONS, check_types, list, literal};
 use super::last::Last;
 use crate::calendar::{Buckets, ResolvedRange, TimeZone};
 use crate::retention::{Grid, Retention, ReturnMeasure};
@@ -167,8 +166,7 @@ impl AggregateUDFImpl for RetentionCells {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        let question = args.exprs.first().and_then(|expr| expr.downcast_ref::<Literal>());
-        let question = question.and_then(|literal| literal.value().try_as_str().flatten());
+        let question = literal(&args, 0);
         let question = question.ok_or_else(|| exec_datafusion_err!("{RETENTION_CELLS} takes a question"))?;
         let empty = self.last.of(question, || grid_of(question))?;
         Ok(Box::new(Cells { empty, history: History::default() }))

@@ -5,9 +5,8 @@ use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
-use datafusion::physical_expr::expressions::Literal;
 
-use super::history::{Columns, History, check_types};
+use super::history::{Columns, History, check_types, literal};
 use super::pattern::Pattern;
 
 /// Arguments before the conditions.
@@ -46,8 +45,7 @@ impl AggregateUDFImpl for Sequence {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        let pattern = args.exprs.first().and_then(|expr| expr.downcast_ref::<Literal>());
-        let pattern = pattern.and_then(|literal| literal.value().try_as_str().flatten());
+        let pattern = literal(&args, 0);
         let pattern =
             pattern.ok_or_else(|| exec_datafusion_err!("{} takes a pattern in single quotes", self.name()))?;
         let pattern = Pattern::read(pattern, args.exprs.len().saturating_sub(BEFORE))?;

@@ -66,6 +66,9 @@ impl Analysis {
                 ("distinct_id", Text),
                 ("properties", Text),
             ],
+            Self::Paths(_) => {
+                vec![("position", Count), ("from", Text), ("to", Text), ("count", Count), ("mean_seconds", Number)]
+            }
             Self::Sessions(sessions) if sessions.rows => vec![
                 ("person", Text),
                 ("session", Text),

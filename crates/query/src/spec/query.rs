@@ -9,6 +9,7 @@ use crate::{
     funnel::Funnel,
     journey::Journey,
     lifecycle::Lifecycle,
+    paths::Paths,
     retention::Retention,
     sessions::Sessions,
     stickiness::Stickiness,
@@ -16,8 +17,16 @@ use crate::{
 };
 
 /// The names of all analyses.
-pub(crate) const ANALYSES: &[&str] =
-    &[Trend::NAME, Funnel::NAME, Retention::NAME, Stickiness::NAME, Lifecycle::NAME, Journey::NAME, Sessions::NAME];
+pub(crate) const ANALYSES: &[&str] = &[
+    Trend::NAME,
+    Funnel::NAME,
+    Retention::NAME,
+    Stickiness::NAME,
+    Lifecycle::NAME,
+    Journey::NAME,
+    Sessions::NAME,
+    Paths::NAME,
+];
 
 /// The analysis that a query asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,6 +46,8 @@ pub enum Analysis {
     Journey(Journey),
     /// How many sessions there were, and how long they took.
     Sessions(Sessions),
+    /// What people do one thing after the other.
+    Paths(Paths),
 }
 
 impl Analysis {
@@ -50,6 +61,7 @@ impl Analysis {
             Self::Lifecycle(lifecycle) => &lifecycle.scope,
             Self::Journey(journey) => &journey.scope,
             Self::Sessions(sessions) => &sessions.scope,
+            Self::Paths(paths) => &paths.scope,
         }
     }
 }
@@ -63,7 +75,7 @@ impl Analysis {
             Self::Retention(retention) => (retention.interval, retention.week_start),
             Self::Stickiness(stickiness) => (stickiness.interval, stickiness.week_start),
             Self::Lifecycle(lifecycle) => (lifecycle.interval, lifecycle.week_start),
-            Self::Journey(_) | Self::Sessions(_) => (Interval::default(), WeekStart::default()),
+            Self::Journey(_) | Self::Sessions(_) | Self::Paths(_) => (Interval::default(), WeekStart::default()),
         }
     }
 }
@@ -125,7 +137,7 @@ impl Query {
     pub fn from_value(value: &Value) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
             built: &[ANALYSES, &["as_of", "strict_names", "explain", "timeout"]],
-            later: &[&[Later::new("paths", "null"), Later::new("segment", "null")]],
+            later: &[&[Later::new("segment", "null")]],
         };
         let place = Place::root("");
         let fields = Fields::open(value, &place, &KNOWN)?;
@@ -143,6 +155,7 @@ impl Query {
             Lifecycle::NAME => Analysis::Lifecycle(Lifecycle::from_value(value)?),
             Journey::NAME => Analysis::Journey(Journey::from_value(value)?),
             Sessions::NAME => Analysis::Sessions(Sessions::from_value(value)?),
+            Paths::NAME => Analysis::Paths(Paths::from_value(value)?),
             _ => Analysis::Retention(Retention::from_value(value)?),
         };
         Ok(Self {
@@ -200,6 +213,12 @@ impl From<Journey> for Query {
 impl From<Sessions> for Query {
     fn from(sessions: Sessions) -> Self {
         Self::from(Analysis::Sessions(sessions))
+    }
+}
+
+impl From<Paths> for Query {
+    fn from(paths: Paths) -> Self {
+        Self::from(Analysis::Paths(paths))
     }
 }
 

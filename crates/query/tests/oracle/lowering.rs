@@ -10,6 +10,7 @@ use pugmark_query::{
     funnel::{self, Funnel, FunnelResult, HitValues, Matcher, StepOrder},
     journey::{Journey, JourneyEvent, JourneyResult, Page},
     lifecycle::{Lifecycle, LifecycleResult, States},
+    paths::{Paths, PathsResult, Tally as PathsTally, Walker},
     retention::{Cohort, Grid, Retention, RetentionResult, ReturnMeasure, ReturnValue},
     sessions::{By, Counter, MAX_SPLITS, Mark, Session, SessionEvent, SessionRow, Sessions, SessionsResult},
     spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, HitValue, Query, Scope, Selector, SessionKey, Split},
@@ -63,6 +64,7 @@ fn answer_to(case: &Case, query: &Value) -> Value {
         Analysis::Lifecycle(lifecycle) => lowering.lifecycle(lifecycle),
         Analysis::Journey(journey) => lowering.journey(journey),
         Analysis::Sessions(sessions) => lowering.sessions(sessions),
+        Analysis::Paths(paths) => lowering.paths(paths),
     }
 }
 
@@ -391,6 +393,32 @@ impl<'a> Lowering<'a> {
         };
         let result = SessionsResult::new(self.header(Sessions::NAME), counted, labels, rows);
         check_forms(&result, result.to_table(), count)
+    }
+
+    fn paths(&mut self, paths: &Paths) -> Value {
+        let any = Selector::any();
+        let selectors = [&any].into_iter().chain(&paths.anchor).chain(&paths.end).chain(&paths.exclude);
+        let selectors: Vec<&Selector> = selectors.collect();
+        let mut units = self.units::<()>(&selectors, None);
+        for event in self.events.clone() {
+            let value = if paths.node == "event" { event.event.as_str().into() } else { value_of(event, &paths.node) };
+            let node = self.groups.intern(&[value]);
+            let own = units.get_mut(&event.unit).into_iter().flatten();
+            own.filter(|hit| hit.sequence == event.sequence).for_each(|hit| hit.group = node);
+        }
+        let null = (0..self.groups.len() as u32).find(|node| self.groups.values(*node) == [GroupValue::Null]);
+        let mut walker = Walker::new(paths, self.range);
+        let mut parts = [PathsTally::new(paths), PathsTally::new(paths)];
+        for (unit, hits) in units {
+            let part = &mut parts[unit as usize % 2];
+            part.begin_unit();
+            walker.walk(&hits, null, |path, has_ended| part.add(path, has_ended));
+        }
+        let [mut tally, other] = parts;
+        tally.merge(&other);
+        let (count, edges, travelled, left_out) = tally.finish(&self.groups, self.scope.limit);
+        let result = PathsResult { header: self.header(Paths::NAME), count, edges, paths: travelled, left_out };
+        check_forms(&result, result.to_table(), result.edges.len())
     }
 
     fn lifecycle(&mut self, lifecycle: &Lifecycle) -> Value {

@@ -11,6 +11,7 @@ mod formula;
 mod funnel;
 mod journey;
 mod lifecycle;
+mod paths;
 mod profile;
 mod retention;
 mod rules;
@@ -77,6 +78,7 @@ pub(crate) fn answer(query: &Value, events: &[OracleEvent], around: Surroundings
         "retention" => retention::answer(analysis, &sorted, &time, rules),
         "sessions" => sessions::answer(analysis, &sorted, &time, rules),
         "stickiness" => stickiness::answer(analysis, &sorted, &time, rules),
+        "paths" => paths::answer(analysis, &sorted, &time, rules),
         "lifecycle" => lifecycle::answer(analysis, &sorted, &time, rules),
         "journey" => journey::answer(analysis, &sorted, &time, rules),
         other => panic!("the oracle knows no {other}"),

@@ -3,6 +3,7 @@
 mod funnel;
 mod journey;
 mod lifecycle;
+mod paths;
 mod retention;
 mod segment;
 mod sessions;
@@ -102,6 +103,7 @@ impl Engine {
                 Analysis::Lifecycle(lifecycle) => self.lifecycle_plan(&asked, lifecycle)?,
                 Analysis::Journey(journey) => self.journey_plan(&asked, journey)?,
                 Analysis::Sessions(sessions) => self.sessions_plan(&asked, sessions)?,
+                Analysis::Paths(paths) => self.paths_plan(&asked, paths)?,
             };
             let Asked { zone, range, .. } = asked;
             Ok(PortablePlan { plan, snapshot: snapshot.clone(), zone, range, warnings, query })
@@ -148,6 +150,7 @@ impl PortablePlan {
             Analysis::Lifecycle(of) => QueryResult::Lifecycle(lifecycle::answer(&asked, of, rows, warnings)?),
             Analysis::Journey(of) => QueryResult::Journey(journey::answer(&asked, of, rows, warnings)?),
             Analysis::Sessions(of) => QueryResult::Sessions(sessions::answer(&asked, of, rows, warnings)?),
+            Analysis::Paths(of) => QueryResult::Paths(paths::answer(&asked, of, rows, warnings)?),
         })
     }
 }

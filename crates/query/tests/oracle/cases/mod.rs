@@ -2,6 +2,7 @@
 
 mod funnel;
 mod journey;
+mod paths;
 mod retention;
 mod segment;
 mod sessions;
@@ -70,6 +71,7 @@ pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
         "stickiness" => 6..40,
         "retention" => 3..30,
         "journey" => 0..40,
+        _ if kind.starts_with("paths") => 3..30,
         _ => 0..20,
     };
     let events = prop::collection::vec(prop::array::uniform6(any::<u8>()), bursts);
@@ -116,6 +118,7 @@ impl Builder {
         let kind = match kind {
             "profile" | "measures" => "trend",
             _ if kind.starts_with("funnel") => "funnel",
+            _ if kind.starts_with("paths") => "paths",
             _ => kind,
         };
         let (zone, dates) = self.pick(ZONES);
@@ -189,6 +192,10 @@ impl Builder {
                 self.journey(&mut analysis);
                 sessions::STEPS_US.to_vec()
             }
+            "paths" => {
+                self.paths(asked, &mut analysis);
+                paths::STEPS_US.to_vec()
+            }
             "sessions" => {
                 self.sessions(&mut analysis);
                 sessions::STEPS_US.to_vec()
@@ -229,6 +236,9 @@ impl Builder {
             anchors.extend([from_us - unit_us, from_us - HOUR_US]);
             if kind == "journey" {
                 anchors.extend([from_us, from_us, to_us]);
+            }
+            if kind == "paths" {
+                anchors.extend([to_us, to_us, from_us, to_us, to_us, from_us, to_us]);
             }
             if kind == "lifecycle" {
                 anchors.extend([from_us - 2 * unit_us, from_us - unit_us / 2, from_us - unit_us / 4]);
@@ -310,10 +320,12 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
     let (bursts, jitters) = match kind {
         _ if kind.starts_with("funnel") => (funnel::bursts(kind), funnel::JITTERS_US),
         "retention" => (retention::BURSTS, retention::JITTERS_US),
+        _ if kind.starts_with("paths") => (paths::BURSTS, sessions::JITTERS_US),
         "sessions" | "journey" => (sessions::BURSTS, sessions::JITTERS_US),
         "stickiness" | "lifecycle" => (stickiness::BURSTS, trend::JITTERS_US),
         _ => (trend::BURSTS, trend::JITTERS_US),
     };
+    let has_sessions = matches!(kind, "sessions" | "journey") || kind.starts_with("paths");
     let mut timestamp_us = pick(anchors, anchor) + pick(jitters, jitter);
     for (name, index) in pick(bursts, burst).iter().zip(0..) {
         events.push(event(
@@ -323,7 +335,7 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
             events.len() as u64 + 1,
             properties.wrapping_add(index),
         ));
-        if let ("sessions" | "journey", Some(event)) = (kind, events.last_mut()) {
+        if let Some(event) = events.last_mut().filter(|_| has_sessions) {
             sessions::add_properties(event, who.wrapping_add(properties).wrapping_add(index));
         }
         // The steps of a funnel are evenly spaced.
