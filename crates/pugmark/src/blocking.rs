@@ -7,8 +7,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::arrow::array::RecordBatch;
 use crate::{
-    Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Pugmark, Query, Receipt, Retention,
-    RetentionResult, Sequence, Sessions, SessionsResult, Stickiness, StickinessResult, Trend, TrendResult,
+    Audience, AudienceResult, Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Pugmark, Query,
+    Receipt, Retention, RetentionResult, Segment, Sequence, Sessions, SessionsResult, Stickiness, StickinessResult,
+    Trend, TrendResult,
 };
 
 /// The runtime behind [`Blocking`], made when it is first needed.
@@ -122,6 +123,38 @@ impl<'a> Blocking<'a> {
     /// As [`Pugmark::query`].
     pub fn sessions(&self, sessions: &Sessions) -> Result<SessionsResult> {
         self.runtime.block_on(self.db.sessions(sessions))
+    }
+
+    /// As [`Pugmark::audience`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::query`].
+    pub fn audience(&self, audience: &Audience) -> Result<AudienceResult> {
+        self.runtime.block_on(self.db.audience(audience))
+    }
+
+    /// As [`Pugmark::save_people`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::save_people`].
+    pub fn save_people(&self, name: &str, segment: &Segment) -> Result<u32> {
+        self.runtime.block_on(self.db.save_people(name, segment))
+    }
+
+    /// As [`Pugmark::ask`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::ask`].
+    pub fn ask(&self, name: &str) -> Result<QueryResult> {
+        self.runtime.block_on(self.db.ask(name))
+    }
+
+    /// As [`Pugmark::ask_as_of`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::ask_as_of`].
+    pub fn ask_as_of(&self, name: &str, sequence: Sequence) -> Result<QueryResult> {
+        self.runtime.block_on(self.db.ask_as_of(name, sequence))
     }
 
     /// As [`Pugmark::query`].

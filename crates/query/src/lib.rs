@@ -1,6 +1,7 @@
 //! Trends, funnels, retention, stickiness, lifecycles, journeys and SQL over the events of a pugmark store.
 
 mod analysis;
+pub mod audience;
 pub mod calendar;
 pub mod columns;
 mod engine;
@@ -17,6 +18,7 @@ mod local;
 mod names;
 mod overflow;
 pub mod retention;
+pub mod saved;
 pub mod sessions;
 pub mod spec;
 mod sql;

@@ -50,6 +50,7 @@ fn every_flipped_rule_differs_in_a_twentieth_of_the_cases() {
         "lifecycle",
         "sessions",
         "journey",
+        "segment",
     ] {
         let cases = generated(name, count);
         let truth: Vec<_> =

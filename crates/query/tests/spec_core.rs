@@ -55,7 +55,6 @@ fn what_is_not_built_yet_is_unsupported_and_says_so() {
     for (field, value, message) in [
         ("unit", json!("session"), "funnel.unit session is not built yet"),
         ("unit", json!("group:company"), "funnel.unit group:company is not built yet"),
-        ("segment", json!("payers"), "funnel.segment by name is not built yet"),
     ] {
         assert_refused(&funnel_with(field, value), SpecErrorKind::Unsupported, field, message);
     }

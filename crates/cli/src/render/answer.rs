@@ -7,6 +7,7 @@ use super::funnel::funnel;
 use super::journey::journey;
 use super::lifecycle::lifecycle;
 use super::retention::retention;
+use super::segment::segment;
 use super::sessions::sessions;
 use super::stickiness::stickiness;
 use super::trend::trend;
@@ -22,6 +23,7 @@ pub(crate) fn render(answer: &Value, titles: &[String], style: Style) -> String 
         "lifecycle" => lifecycle(answer, style),
         "journey" => journey(answer, style),
         "sessions" => sessions(answer, style),
+        "segment" => segment(answer, style),
         _ => format!("{answer:#}\n"),
     };
     let shown = format!("{shown} {}\n", range(answer));

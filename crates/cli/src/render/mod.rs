@@ -9,6 +9,7 @@ mod journey;
 mod lifecycle;
 mod line;
 mod retention;
+mod segment;
 mod sessions;
 mod stickiness;
 mod style;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::by_unit::Needs;
+use super::explain::Explain;
 use super::lowering::{ReadItem, Reading, Wanted};
 use super::run::Asked;
 use super::units::{Core, in_order};
@@ -16,13 +17,36 @@ use crate::funnel::{
 };
 use crate::spec::{Breakdown, EventNames, Groups, Header, Hit, Selector};
 
+/// The attempts of everybody, and how they were found.
+pub(super) struct CountedFunnel {
+    pub(super) counted: Aggregate,
+    groups: Groups,
+    pub(super) warnings: Vec<String>,
+    pub(super) explain: Explain,
+}
+
 impl Engine {
     pub(super) async fn funnel(&self, asked: &Asked<'_>, funnel: &Funnel) -> Result<FunnelResult> {
         let buckets = buckets(asked, funnel)?;
+        let CountedFunnel { counted, groups, warnings, explain } =
+            self.count_funnel(asked, funnel, buckets.as_ref()).await?;
+        let header = asked.header(Funnel::NAME, warnings, || explain)?;
+        let mut result = answered(asked, header, counted, &groups, buckets.as_ref())?;
+        self.add_message_ids(asked, &mut result.groups).await?;
+        Ok(result)
+    }
+
+    /// Counts the attempts of everybody.
+    pub(super) async fn count_funnel(
+        &self,
+        asked: &Asked<'_>,
+        funnel: &Funnel,
+        buckets: Option<&Arc<Buckets>>,
+    ) -> Result<CountedFunnel> {
         let any = Selector::any();
         let reading = reading(asked, funnel, &any);
-        let empty = Aggregate::new(funnel, buckets.as_ref().map(|buckets| buckets.len()));
-        let made = matcher(asked, funnel, buckets.as_ref());
+        let empty = Aggregate::new(funnel, buckets.map(|buckets| buckets.len()));
+        let made = matcher(asked, funnel, buckets);
         let breakdown = asked.scope().breakdown.len();
         let make = |groups: &Groups| Matching {
             matcher: made.clone(),
@@ -39,10 +63,8 @@ impl Engine {
         for part in &found.cores {
             all.merge(&part.aggregate, &same);
         }
-        let header = asked.header(Funnel::NAME, found.warnings.clone(), || found.explain())?;
-        let mut result = answered(asked, header, all, values.groups(), buckets.as_ref())?;
-        self.add_message_ids(asked, &mut result.groups).await?;
-        Ok(result)
+        let explain = found.explain();
+        Ok(CountedFunnel { counted: all, groups: values.groups().clone(), warnings: found.warnings, explain })
     }
 
     /// Looks up the message ids of matched events.

@@ -37,6 +37,8 @@ pub(super) struct Reading<'a> {
     pub(super) scope: &'a Scope,
     /// Rows from this instant on are left out.
     pub(super) until_us: i64,
+    /// The only people whose rows matter, where they are others than those of the question's segment.
+    pub(super) among: Option<Arc<People>>,
     /// Whether the order of rows with one timestamp matters.
     pub(super) ordered: bool,
     /// The properties whose numbers are read, and their paths in the question.
@@ -51,7 +53,7 @@ impl<'a> Reading<'a> {
     /// What `selectors` take of the question's events before `until_us`, in order, with the values of its breakdown.
     pub(super) fn new(selectors: Vec<Wanted<'a>>, scope: &'a Scope, until_us: i64) -> Self {
         let items = ReadItem::of_breakdown(scope);
-        Self { selectors, scope, until_us, ordered: true, numbers: Vec::new(), values: Vec::new(), items }
+        Self { selectors, scope, until_us, among: None, ordered: true, numbers: Vec::new(), values: Vec::new(), items }
     }
 }
 

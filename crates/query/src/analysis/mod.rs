@@ -1,6 +1,7 @@
 //! The lowering of the analyses: one scan of `events` with filters and few columns, then the pure cores.
 
 mod aggregate;
+mod audience;
 mod by_unit;
 mod explain;
 mod funnel;
@@ -30,6 +31,6 @@ pub(crate) use groups::{GroupReader, Item};
 pub(crate) use numbers::{NumberSource, numbers};
 pub use portable::PortablePlan;
 pub use result::QueryResult;
-pub(crate) use run::{absorb, joined};
+pub(crate) use run::{absorb, joined, validate};
 pub(crate) use sets::{Daily, DailyRow};
 pub(crate) use units::{Core, Row};

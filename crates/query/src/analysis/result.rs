@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::audience::AudienceResult;
 use crate::funnel::FunnelResult;
 use crate::journey::JourneyResult;
 use crate::lifecycle::LifecycleResult;
@@ -32,6 +33,8 @@ pub enum QueryResult {
     Journey(JourneyResult),
     /// How many sessions there were, and how long they took.
     Sessions(SessionsResult),
+    /// How many people are in a segment.
+    Audience(AudienceResult),
 }
 
 impl QueryResult {
@@ -45,6 +48,7 @@ impl QueryResult {
             Self::Lifecycle(result) => &result.header,
             Self::Journey(result) => &result.header,
             Self::Sessions(result) => &result.header,
+            Self::Audience(result) => &result.header,
         }
     }
 
@@ -58,6 +62,7 @@ impl QueryResult {
             Self::Lifecycle(result) => result.to_table(),
             Self::Journey(result) => result.to_table(),
             Self::Sessions(result) => result.to_table(),
+            Self::Audience(result) => result.to_table(),
         }
     }
 }
@@ -72,6 +77,7 @@ impl fmt::Display for QueryResult {
             Self::Lifecycle(result) => result.fmt(f),
             Self::Journey(result) => result.fmt(f),
             Self::Sessions(result) => result.fmt(f),
+            Self::Audience(result) => result.fmt(f),
         }
     }
 }

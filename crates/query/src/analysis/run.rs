@@ -13,7 +13,7 @@ use crate::calendar::{ResolvedRange, TimeZone};
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::funnel::Window;
-use crate::spec::{Analysis, Breakdown, Groups, Header, Query, Scope, Split, Unit};
+use crate::spec::{Analysis, Breakdown, Groups, Header, Place, Query, Scope, Split, Unit};
 use pugmark_store::SubjectId;
 
 impl Engine {
@@ -45,9 +45,10 @@ impl Engine {
 
     async fn answer(&self, snapshot: &QuerySnapshot, query: &Query) -> Result<QueryResult> {
         validate(query)?;
+        let query = &*snapshot.names().resolve(query)?;
         let mut asked = Asked::new(self, snapshot, query).await?;
         if let Some(segment) = &asked.scope().segment {
-            asked.people = Some(self.people(&asked, segment).await?);
+            asked.people = Some(self.people(&asked, segment, segment_place(query)).await?);
         }
         let mut answer = self.answer_over(&asked).await?;
         if let Some(compare) = asked.scope().compare {
@@ -74,12 +75,19 @@ impl Engine {
             Analysis::Lifecycle(lifecycle) => QueryResult::Lifecycle(self.lifecycle(asked, lifecycle).await?),
             Analysis::Journey(of) => QueryResult::Journey(self.journey(asked, of).await?),
             Analysis::Sessions(of) => QueryResult::Sessions(self.sessions(asked, of).await?),
+            Analysis::Audience(of) => QueryResult::Audience(self.audience(asked, of)?),
         })
     }
 }
 
+/// Where the segment stands in the analysis: that of who is in one is the segment itself.
+pub(super) fn segment_place(query: &Query) -> Place {
+    let place = Place::root("");
+    if matches!(query.analysis, Analysis::Audience(_)) { place } else { place.child("segment") }
+}
+
 /// Whether the question contradicts itself.
-pub(super) fn validate(query: &Query) -> Result<()> {
+pub(crate) fn validate(query: &Query) -> Result<()> {
     match &query.analysis {
         Analysis::Trend(trend) => trend.validate()?,
         Analysis::Funnel(funnel) => {
@@ -93,6 +101,7 @@ pub(super) fn validate(query: &Query) -> Result<()> {
         Analysis::Lifecycle(lifecycle) => lifecycle.validate()?,
         Analysis::Journey(journey) => journey.validate()?,
         Analysis::Sessions(sessions) => sessions.validate()?,
+        Analysis::Audience(audience) => audience.validate()?,
     }
     Ok(())
 }
@@ -135,7 +144,7 @@ impl<'a> Asked<'a> {
         reading: &Reading<'_>,
         portable: bool,
     ) -> Result<super::lowering::Lowered> {
-        let people = self.people.as_ref().map(|found| &found.people);
+        let people = reading.among.as_ref().or(self.people.as_ref().map(|found| &found.people));
         engine.lower(self.snapshot, reading, people, self.query.strict_names, portable).await
     }
 

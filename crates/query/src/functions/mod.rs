@@ -1,5 +1,6 @@
 //! The SQL functions that the engine adds; `docs/sql.md` tells users of them.
 
+mod at_end;
 mod bitmap;
 mod calendar;
 mod funnel;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 
+pub(crate) use at_end::{FIRST_HOLDS, LAST_HOLDS};
 pub(crate) use bitmap::serialized;
 pub(crate) use calendar::{CALENDAR_BUCKET, word_of};
 pub(crate) use funnel::{FUNNEL_ATTEMPTS, question as funnel_question};
@@ -63,7 +65,7 @@ pub(crate) fn register_common(with: &mut dyn FunctionRegistry) -> Result<()> {
     }
     let aggregates = [sum::aggregate()].into_iter().chain(bitmap::aggregates());
     let aggregates = aggregates.chain(funnel::aggregates()).chain(retention::aggregates());
-    for function in aggregates.chain(sequence::aggregates()) {
+    for function in aggregates.chain(sequence::aggregates()).chain(at_end::aggregates()) {
         with.register_udaf(Arc::new(function))?;
     }
     Ok(())

@@ -267,7 +267,7 @@ impl Funnel {
         self.steps.iter().map(Step::title).collect()
     }
 
-    fn check(&self, place: &Place) -> Result<(), SpecError> {
+    pub(crate) fn check(&self, place: &Place) -> Result<(), SpecError> {
         let count = self.steps.len();
         let steps = place.child("steps");
         if count == 0 || count > MAX_STEPS {

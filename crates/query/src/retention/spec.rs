@@ -256,7 +256,7 @@ impl Retention {
         self
     }
 
-    fn check(&self, place: &Place) -> Result<(), SpecError> {
+    pub(crate) fn check(&self, place: &Place) -> Result<(), SpecError> {
         for (field, selector) in [("start", &self.start), ("return", &self.returning)] {
             EventNames::check(&selector.event, &place.child(field).child("event"))?;
         }

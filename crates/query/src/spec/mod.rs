@@ -25,9 +25,10 @@ pub use hit::{Hit, HitValue};
 pub use nearest::nearest;
 pub use query::{Analysis, Query};
 pub use scope::{DEFAULT_LIMIT, MAX_BREAKDOWNS, Scope};
-pub use segment::{Did, MAX_SEGMENT_SELECTORS, Segment, Times};
+pub use segment::{AtEnd, Did, End, MAX_SEGMENT_SELECTORS, OfFunnel, OfRetention, Segment, Times};
 pub use selector::{EventNames, Selector};
 
 pub(crate) use listing::{Listing, human_seconds, percent};
 pub(crate) use reader::{Fields, FromJson, Known, Later, Place, Word};
-pub(crate) use scope::{MAX_ITEMS, SCOPE_FIELDS, event_builders, scope_builders};
+pub(crate) use scope::{MAX_ITEMS, SCOPE_FIELDS, event_builders, json_form, scope_builders};
+pub(crate) use segment::{Leaf, Logic, SEGMENT_FIELDS};

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{Fields, Known, Later, Place, Scope, SpecError};
 use crate::{
+    audience::Audience,
     calendar::{Interval, Span, WeekStart},
     funnel::Funnel,
     journey::Journey,
@@ -15,8 +16,16 @@ use crate::{
     trend::Trend,
 };
 
-const ANALYSES: &[&str] =
-    &[Trend::NAME, Funnel::NAME, Retention::NAME, Stickiness::NAME, Lifecycle::NAME, Journey::NAME, Sessions::NAME];
+const ANALYSES: &[&str] = &[
+    Trend::NAME,
+    Funnel::NAME,
+    Retention::NAME,
+    Stickiness::NAME,
+    Lifecycle::NAME,
+    Journey::NAME,
+    Sessions::NAME,
+    Audience::NAME,
+];
 
 /// The analysis that a query asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,6 +45,9 @@ pub enum Analysis {
     Journey(Journey),
     /// How many sessions there were, and how long they took.
     Sessions(Sessions),
+    /// How many people are in a segment.
+    #[serde(rename = "segment")]
+    Audience(Audience),
 }
 
 impl Analysis {
@@ -49,11 +61,25 @@ impl Analysis {
             Self::Lifecycle(lifecycle) => &lifecycle.scope,
             Self::Journey(journey) => &journey.scope,
             Self::Sessions(sessions) => &sessions.scope,
+            Self::Audience(audience) => &audience.scope,
         }
     }
 }
 
 impl Analysis {
+    pub(crate) fn scope_mut(&mut self) -> &mut Scope {
+        match self {
+            Self::Trend(trend) => &mut trend.scope,
+            Self::Funnel(funnel) => &mut funnel.scope,
+            Self::Retention(retention) => &mut retention.scope,
+            Self::Stickiness(stickiness) => &mut stickiness.scope,
+            Self::Lifecycle(lifecycle) => &mut lifecycle.scope,
+            Self::Journey(journey) => &mut journey.scope,
+            Self::Sessions(sessions) => &mut sessions.scope,
+            Self::Audience(audience) => &mut audience.scope,
+        }
+    }
+
     /// By which calendar unit it cuts its range, and where weeks begin; one that does not is of days.
     pub(crate) fn interval(&self) -> (Interval, WeekStart) {
         match self {
@@ -62,7 +88,7 @@ impl Analysis {
             Self::Retention(retention) => (retention.interval, retention.week_start),
             Self::Stickiness(stickiness) => (stickiness.interval, stickiness.week_start),
             Self::Lifecycle(lifecycle) => (lifecycle.interval, lifecycle.week_start),
-            Self::Journey(_) | Self::Sessions(_) => (Interval::default(), WeekStart::default()),
+            Self::Journey(_) | Self::Sessions(_) | Self::Audience(_) => (Interval::default(), WeekStart::default()),
         }
     }
 }
@@ -124,7 +150,7 @@ impl Query {
     pub fn from_value(value: &Value) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
             built: &[ANALYSES, &["as_of", "strict_names", "explain", "timeout"]],
-            later: &[&[Later::new("paths", "null"), Later::new("segment", "null")]],
+            later: &[&[Later::new("paths", "null")]],
         };
         let place = Place::root("");
         let fields = Fields::open(value, &place, &KNOWN)?;
@@ -142,6 +168,7 @@ impl Query {
             Lifecycle::NAME => Analysis::Lifecycle(Lifecycle::from_value(value)?),
             Journey::NAME => Analysis::Journey(Journey::from_value(value)?),
             Sessions::NAME => Analysis::Sessions(Sessions::from_value(value)?),
+            Audience::NAME => Analysis::Audience(Audience::from_value(value)?),
             _ => Analysis::Retention(Retention::from_value(value)?),
         };
         Ok(Self {
@@ -199,6 +226,12 @@ impl From<Journey> for Query {
 impl From<Sessions> for Query {
     fn from(sessions: Sessions) -> Self {
         Self::from(Analysis::Sessions(sessions))
+    }
+}
+
+impl From<Audience> for Query {
+    fn from(audience: Audience) -> Self {
+        Self::from(Analysis::Audience(audience))
     }
 }
 

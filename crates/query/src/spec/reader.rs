@@ -27,6 +27,11 @@ impl Place {
         Self { root: self.root, path: format!("{}[{index}]", self.path) }
     }
 
+    /// Where it stands in the analysis, as errors name it.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     pub(crate) fn invalid(&self, complaint: impl fmt::Display) -> SpecError {
         SpecError::invalid(format!("{self} {complaint}")).on(self.path.clone())
     }

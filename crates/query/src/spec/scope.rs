@@ -86,9 +86,7 @@ impl Scope {
 
     pub(crate) fn check(&self, place: &Place) -> Result<(), SpecError> {
         self.range.check().map_err(|error| place.child("range").locate(error))?;
-        if let Some(name) = &self.time_zone {
-            TimeZone::named(name).map_err(|error| place.child("time_zone").locate(error))?;
-        }
+        self.check_zone(place)?;
         if let Some(segment) = &self.segment {
             segment.check(&place.child("segment"))?;
         }
@@ -102,6 +100,18 @@ impl Scope {
             return Err(place.child("limit").invalid("must be at least 1, found 0"));
         }
         Ok(())
+    }
+
+    /// Whether something that is saved is named in it.
+    pub(crate) fn has_names(&self) -> bool {
+        self.segment.as_ref().is_some_and(Segment::has_names)
+    }
+
+    pub(crate) fn check_zone(&self, place: &Place) -> Result<(), SpecError> {
+        match &self.time_zone {
+            Some(name) => TimeZone::named(name).map(|_| ()).map_err(|error| place.child("time_zone").locate(error)),
+            None => Ok(()),
+        }
     }
 
     /// Refuses a comparison, for an analysis that knows none.
@@ -208,7 +218,16 @@ macro_rules! event_builders {
                 self.scope.filter = Some(sql.into());
                 self
             }
+        }
 
+        $crate::spec::json_form!($analysis);
+    };
+}
+
+/// The JSON form of an analysis object, and the check of one that was built.
+macro_rules! json_form {
+    ($analysis:ty) => {
+        impl $analysis {
             /// Reads the JSON form of the analysis object, strictly.
             ///
             /// # Errors
@@ -236,4 +255,5 @@ macro_rules! event_builders {
 }
 
 pub(crate) use event_builders;
+pub(crate) use json_form;
 pub(crate) use scope_builders;

@@ -63,6 +63,7 @@ fn answer_to(case: &Case, query: &Value) -> Value {
         Analysis::Lifecycle(lifecycle) => lowering.lifecycle(lifecycle),
         Analysis::Journey(journey) => lowering.journey(journey),
         Analysis::Sessions(sessions) => lowering.sessions(sessions),
+        Analysis::Audience(_) => panic!("who is in a segment is found by the engine, which has no core for it"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Questions as plans of standard operators and registered functions, which run anywhere.
 
+mod audience;
 mod funnel;
 mod journey;
 mod lifecycle;
@@ -82,7 +83,7 @@ impl Engine {
                 let message = "a plan answers over one range: plan the earlier one by itself";
                 return Err(Error::unsupported(message).on("compare"));
             }
-            let query = Query { explain: false, ..query.clone() };
+            let query = Query { explain: false, ..snapshot.names().resolve(query)?.into_owned() };
             let asked = Asked::new(self, snapshot, &query).await?;
             let Begun { plan, warnings, .. } = match &query.analysis {
                 Analysis::Trend(trend) => self.trend_plan(&asked, trend)?,
@@ -92,6 +93,7 @@ impl Engine {
                 Analysis::Lifecycle(lifecycle) => self.lifecycle_plan(&asked, lifecycle)?,
                 Analysis::Journey(journey) => self.journey_plan(&asked, journey)?,
                 Analysis::Sessions(sessions) => self.sessions_plan(&asked, sessions)?,
+                Analysis::Audience(audience) => self.audience_plan(&asked, audience)?,
             };
             let Asked { zone, range, .. } = asked;
             Ok(PortablePlan { plan, snapshot: snapshot.clone(), zone, range, warnings, query })
@@ -138,6 +140,7 @@ impl PortablePlan {
             Analysis::Lifecycle(of) => QueryResult::Lifecycle(lifecycle::answer(&asked, of, rows, warnings)?),
             Analysis::Journey(of) => QueryResult::Journey(journey::answer(&asked, of, rows, warnings)?),
             Analysis::Sessions(of) => QueryResult::Sessions(sessions::answer(&asked, of, rows, warnings)?),
+            Analysis::Audience(of) => QueryResult::Audience(audience::answer(&asked, of, rows, warnings)?),
         })
     }
 }
