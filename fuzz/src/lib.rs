@@ -12,7 +12,7 @@ pub fn folds() -> Vec<Box<dyn Fold>> {
         Box::new(RegistryFold::new(RegistryOptions::default())),
         Box::new(IdentityFold::new(IdentityOptions::default())),
         Box::new(ProfileFold::default()),
-            Box::new(DefinitionFold::default()),
+        Box::new(DefinitionFold::default()),
     ]
 }
 

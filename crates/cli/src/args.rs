@@ -128,15 +128,19 @@ pub(crate) struct Question {
     /// Cut the answer by a property; up to three times, or with commas between
     #[arg(long, value_name = "PROPERTY", value_delimiter = ',', help_heading = "Breakdown")]
     by: Vec<String>,
+    /// Cut the answer by who is in a segment: the name of a saved one, or one in the JSON form
+    #[arg(long, value_name = "NAME|JSON", value_parser = name_or_json, help_heading = "Breakdown")]
+    by_segment: Vec<Value>,
     /// Cut the answer by a SQL expression over the event, such as "profile('plan')"
     #[arg(long, value_name = "SQL", help_heading = "Breakdown")]
     by_sql: Vec<String>,
     /// How many values to show before the rest is folded into (other); 25 by default
     #[arg(long, value_name = "N", help_heading = "Breakdown")]
     limit: Option<u64>,
-    /// The only people that the question is about: the name of a saved segment, or one in the JSON form, such as '{"did": {"event": "purchase"}, "times": {"at_least": 5}}'
+    /// The only people that the question is about: the name of a saved segment, or one in the JSON form, such as '{"did": {"event": "purchase"}, "times": {"at_least": 5}}';
+    /// more than one are answered side by side
     #[arg(long, value_name = "NAME|JSON", value_parser = name_or_json, help_heading = "Range and filter")]
-    segment: Option<Value>,
+    segment: Vec<Value>,
     /// Ask the same of an earlier range besides: previous, or how far back, such as 7d, 3mo, 1q or 1y
     #[arg(long, value_name = "WHEN", help_heading = "Range and filter")]
     compare: Option<String>,
@@ -160,7 +164,14 @@ impl Question {
                 analysis.insert(field.to_owned(), value);
             }
         };
-        set("segment", self.segment.clone());
+        set(
+            "segment",
+            match self.segment.as_slice() {
+                [] => None,
+                [one] => Some(one.clone()),
+                several => Some(json!(several)),
+            },
+        );
         set("unit", self.unit.as_deref().map(Value::from));
         let compare = self.compare.as_deref().map(|when| match when {
             "previous" => Value::from(when),
@@ -169,7 +180,8 @@ impl Question {
         set("compare", compare);
         let properties = self.by.iter().map(|property| json!({"property": property}));
         let expressions = self.by_sql.iter().map(|expression| json!({"expression": expression}));
-        let breakdown: Vec<Value> = properties.chain(expressions).collect();
+        let segments = self.by_segment.iter().map(|segment| json!({"segment": segment}));
+        let breakdown: Vec<Value> = properties.chain(expressions).chain(segments).collect();
         set("breakdown", (!breakdown.is_empty()).then_some(Value::Array(breakdown)));
         set("limit", self.limit.map(Value::from));
         self.answering.to_json(name, Value::Object(analysis))

@@ -8,8 +8,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::arrow::array::RecordBatch;
 use crate::{
     Audience, AudienceResult, Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Pugmark, Query,
-    Receipt, Retention, RetentionResult, Segment, Sequence, Sessions, SessionsResult, Stickiness, StickinessResult,
-    Trend, TrendResult,
+    Receipt, Retention, RetentionResult, Sequence, Sessions, SessionsResult, Stickiness, StickinessResult, Trend,
+    TrendResult,
 };
 
 /// The runtime behind [`Blocking`], made when it is first needed.
@@ -137,8 +137,8 @@ impl<'a> Blocking<'a> {
     ///
     /// # Errors
     /// As [`Pugmark::save_people`].
-    pub fn save_people(&self, name: &str, segment: &Segment) -> Result<u32> {
-        self.runtime.block_on(self.db.save_people(name, segment))
+    pub fn save_people(&self, name: &str, people: &Audience) -> Result<u32> {
+        self.runtime.block_on(self.db.save_people(name, people))
     }
 
     /// As [`Pugmark::ask`].

@@ -7,8 +7,8 @@ use pugmark_query::saved::{Definition, MAX_COHORT};
 use pugmark_query::{Error, QueryResult, QuerySnapshot, Result};
 use pugmark_store::{Operation, Outcome, Sequence, SubjectId, Timestamp};
 
+use crate::Query;
 use crate::pugmark::Pugmark;
-use crate::{Query, Segment};
 
 /// A definition as it stands, and since when.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,14 +121,14 @@ impl Pugmark {
     /// # let dir = tempfile::tempdir()?;
     /// let db = Pugmark::open(dir.path())?;
     /// db.track_many(vec![Event::new("view", "ann"), Event::new("view", "bob"), Event::new("buy", "bob")])?;
-    /// db.save_people("left", &OfFunnel::dropped(Funnel::steps(["view", "buy"]), 2).into()).await?;
+    /// db.save_people("left", &Audience::of(OfFunnel::dropped(Funnel::steps(["view", "buy"]), 2))).await?;
     /// db.track(Event::new("buy", "ann"))?;
     /// let left = db.audience(&Audience::of(Segment::cohort("left")).people()).await?;
     /// assert_eq!(left.people, Some(vec!["ann".to_owned()]));
     /// # Ok(()) }
     /// ```
-    pub async fn save_people(&self, name: &str, segment: &Segment) -> Result<u32> {
-        let persons = self.engine().members(&self.query_snapshot()?, &Audience::of(segment.clone())).await?;
+    pub async fn save_people(&self, name: &str, people: &Audience) -> Result<u32> {
+        let persons = self.engine().members(&self.query_snapshot()?, people).await?;
         self.define(&cohort(name, persons)?)
     }
 

@@ -67,12 +67,12 @@ pub use pugmark_query::retention::{
 pub use pugmark_query::saved::{Definition, MAX_COHORT, Saved};
 pub use pugmark_query::sessions::{SessionRow, Sessions, SessionsResult};
 pub use pugmark_query::spec::{
-    Analysis, AtEnd, Breakdown, Did, End, EventNames, GroupLabel, GroupValue, OfFunnel, OfRetention, Query, Segment,
-    Selector, SpecError, Times, Unit,
+    Analysis, AtEnd, Breakdown, Did, End, EventNames, GroupLabel, GroupValue, InSegment, NamedSegment, OfFunnel,
+    OfRetention, Query, Segment, Selector, SpecError, Times, Unit,
 };
 pub use pugmark_query::stickiness::{Stickiness, StickinessResult};
 pub use pugmark_query::trend::{Measure, Number, Series, Trend, TrendResult};
-pub use pugmark_query::{EngineOptions, Error, QueryResult, Result};
+pub use pugmark_query::{EngineOptions, Error, OfSegment, QueryResult, Result, SideBySide};
 pub use pugmark_registry::{DefinitionKind, RegistryOptions};
 pub use pugmark_store::{
     AppendOptions, BackupReport, Clock, Durability, Entry, ErrorKind, Event, EventBlock, EventDraft, EventView,

@@ -700,7 +700,10 @@ impl Pugmark {
 }
 
 fn mismatch() -> Error {
-    Error::new(ErrorKind::Unsupported, "the engine answered another analysis than was asked")
+    Error::new(
+        ErrorKind::Invalid,
+        "several segments have several answers: ask them by query, which has them side by side",
+    )
 }
 
 impl fmt::Debug for Pugmark {

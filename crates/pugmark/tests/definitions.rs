@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test program fails by panicking")]
 
 use pugmark::{
-    Audience, Breakdown, Definition, DefinitionKind, Did, Event, Funnel, OfFunnel, OfRetention, ProfileUpdate, Pugmark,
-    QueryResult, Range, Retention, Segment, Sequence, Timestamp, Trend,
+    Audience, Breakdown, Definition, DefinitionKind, Did, Event, Funnel, NamedSegment, OfFunnel, OfRetention,
+    ProfileUpdate, Pugmark, Query, QueryResult, Range, Retention, Segment, Sequence, Timestamp, Trend,
 };
 
 const DAY_US: i64 = 86_400_000_000;
@@ -99,7 +99,7 @@ fn an_unknown_name_is_an_error_with_the_nearest_of_its_kind() {
     let error = try_names(&db, Segment::from("buyers") & Segment::from("buyer")).unwrap_err().to_string();
     assert!(error.contains("\"buyer\" is a question, and no segment or cohort"), "{error}");
     let error = db.blocking().unwrap().ask("buyes").unwrap_err();
-    assert_eq!(error.nearest().first().map(String::as_str), Some("buyers"));
+    assert_eq!(error.nearest(), ["buyer", "buyers", "bayers"]);
     let trend = Trend::of("view").segment("nobody");
     assert_eq!(db.blocking().unwrap().trend(&trend).unwrap_err().field(), Some("segment"));
     let error = db.define(&Definition::segment("more", Segment::from("buyrs"))).unwrap_err();
@@ -141,11 +141,11 @@ fn a_cohort_stays_who_was_in_it_through_links_and_forgets_who_is_erased() {
     let dir = tempfile::tempdir().unwrap();
     let db = shop(dir.path());
     let ask = db.blocking().unwrap();
-    assert_eq!(ask.save_people("buyers", &Did::event("buy").into()).unwrap(), 1);
+    assert_eq!(ask.save_people("buyers", &Audience::of(Did::event("buy"))).unwrap(), 1);
     let left = OfFunnel::dropped(Funnel::steps(["view", "buy"]), 2);
-    ask.save_people("left", &left.into()).unwrap();
+    ask.save_people("left", &Audience::of(left)).unwrap();
     let retention = Retention::new("view", "*").from("2025-01-01").to("2025-01-06");
-    ask.save_people("back", &OfRetention::new(retention, "2025-01-01", 1).into()).unwrap();
+    ask.save_people("back", &Audience::of(OfRetention::new(retention, "2025-01-01", 1))).unwrap();
     db.track(Event::new("buy", "bob").at(at(5))).unwrap();
     let cohort = |name: &str| names(&db, Segment::cohort(name));
     assert_eq!(
@@ -199,6 +199,47 @@ fn a_saved_question_is_asked_by_its_name_as_it_was_then() {
     assert!(matches!(ask.ask("who").unwrap(), QueryResult::Audience(answer) if answer.count == 3));
     let kinds: Vec<DefinitionKind> = db.definitions().unwrap().iter().map(|one| one.definition.kind()).collect();
     assert_eq!(kinds, [DefinitionKind::Question, DefinitionKind::Segment]);
+}
+
+#[test]
+fn several_segments_are_answered_side_by_side_and_one_cuts_an_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = shop(dir.path());
+    db.flush().unwrap();
+    db.define(&Definition::segment("buyers", Did::event("buy"))).unwrap();
+    db.identify("phone", "bob").unwrap();
+    db.track(Event::new("view", "phone").at(at(4))).unwrap();
+    let ask = db.blocking().unwrap();
+    let views = Trend::of("view").uniques();
+    let lost = NamedSegment::from(!Segment::from("buyers")).named("lost");
+    let query = Query::from(views.clone().beside("buyers").beside(lost).beside(Did::event("refund")));
+    let QueryResult::SideBySide(side) = ask.query(&query).unwrap() else { panic!("they are several") };
+    let told: Vec<(&str, u64)> = (side.segments.iter())
+        .map(|of| match &of.answer {
+            QueryResult::Trend(trend) => (of.segment.as_str(), trend.series[0].total.to_string().parse().unwrap()),
+            other => panic!("{other}"),
+        })
+        .collect();
+    assert_eq!(told, [("buyers", 2), ("lost", 1), ("3", 1)]);
+    assert!(ask.trend(&views.clone().beside("buyers")).unwrap_err().to_string().contains("side by side"));
+    let wrong = Query::from(views.clone().beside("buyers").beside(Segment::profile("1 +")));
+    assert_eq!(ask.query(&wrong).unwrap_err().field(), Some("segment[1].profile"));
+    let counted = ask.query_json(r#"{"segment": ["buyers", {"did": {"event": "refund"}, "name": "angry"}]}"#).unwrap();
+    let rows = serde_json::to_value(counted.to_table().1).unwrap();
+    assert_eq!(rows, serde_json::json!([["buyers", 2], ["angry", 1]]));
+    for unit in ["person", "distinct_id"] {
+        let by = format!(
+            r#"{{"trend": {{"series": [{{"event": "view"}}], "unit": "{unit}", "breakdown": [{{"segment": "buyers"}}]}}}}"#
+        );
+        let QueryResult::Trend(by) = ask.query_json(&by).unwrap() else { panic!("it is a trend") };
+        let groups: Vec<String> = by.series.iter().map(|one| format!("{:?} {}", one.breakdown, one.total)).collect();
+        assert!(groups[0].contains("Bool(false)") && groups[0].ends_with(" 2"), "{groups:?}");
+        assert!(groups[1].contains("Bool(true)") && groups[1].ends_with(" 2"), "{groups:?}");
+        assert_eq!(by.titles, ["buyers"]);
+    }
+    let funnel = Funnel::steps(["view", "buy"]).breakdown(Segment::from(Did::event("refund")));
+    let groups = ask.funnel(&funnel).unwrap().groups;
+    assert_eq!(groups.iter().map(|group| group.steps[1].count).collect::<Vec<_>>(), [1, 1]);
 }
 
 #[test]

@@ -20,8 +20,8 @@ use cases::{Case, IDS_OF_A_UNIT, becomes_known, case_count, cases};
 use oracle::{FLIPS, OracleChange, OracleEvent, Rules, Surroundings};
 use proptest::{prelude::*, test_runner::TestRunner};
 use pugmark::{
-    Clock, Declaration, EngineOptions, Entry, Event, EventNames, ManualClock, Options, Outcome, Pugmark, Sequence,
-    SizeTiered, StoreOptions, Timestamp, Value,
+    Audience, Clock, Declaration, Definition, EngineOptions, Entry, Event, EventNames, ManualClock, Options, Outcome,
+    Pugmark, Sequence, SizeTiered, StoreOptions, Timestamp, Value,
 };
 use sent::{event, link, question, update};
 use tempfile::TempDir;
@@ -137,6 +137,9 @@ fn disagreement(case: &Case, arrival: &Arrival) -> Option<String> {
 fn disagreement_seen(case: &Case, arrival: &Arrival, by_cubes: &Cell<bool>) -> Option<String> {
     let (_dir, db, _) = stored(case, arrival);
     let mut question = question(case);
+    if let Some(asked) = question.get("segment").filter(|_| !arrival[5].is_multiple_of(3)) {
+        question["segment"] = by_name(&db, asked, arrival[5].is_multiple_of(2));
+    }
     question["explain"] = true.into();
     let ask = |question: &serde_json::Value| {
         serde_json::to_value(db.blocking().unwrap().query_json(&question.to_string()).unwrap()).unwrap()
@@ -148,6 +151,20 @@ fn disagreement_seen(case: &Case, arrival: &Arrival, by_cubes: &Cell<bool>) -> O
     let plan = found["explain"]["plan"].as_str().unwrap_or_default();
     by_cubes.set(plan.contains("declared") && !plan.contains("cubes=0"));
     difference(&found, case, arrival)
+}
+
+/// The question of who is in a segment, by the name of what is saved before: the people of now, or a segment.
+fn by_name(db: &Pugmark, asked: &serde_json::Value, people: bool) -> serde_json::Value {
+    let mut named = serde_json::json!({"people": asked["people"], "time_zone": asked["time_zone"]});
+    let audience = Audience::from_value(asked).unwrap();
+    if people {
+        db.blocking().unwrap().save_people("saved", &audience).unwrap();
+        named["cohort"] = "saved".into();
+    } else {
+        db.define(&Definition::segment("saved", audience.scope.segment.unwrap())).unwrap();
+        named["all"] = serde_json::json!(["saved"]);
+    }
+    named
 }
 
 fn stored(case: &Case, arrival: &Arrival) -> (TempDir, Pugmark, Vec<(Sequence, Timestamp, Said)>) {

@@ -89,6 +89,16 @@ impl Error {
         self
     }
 
+    /// The same error of an item of a list: what is said of `field` is said of `field[at]`.
+    #[must_use]
+    pub(crate) fn of_item(mut self, field: &str, at: usize) -> Self {
+        if let Some(rest) = self.0.field.as_deref().and_then(|own| own.strip_prefix(field)) {
+            let dot = if field.is_empty() && !rest.is_empty() { "." } else { "" };
+            self.0.field = Some(format!("{field}[{at}]{dot}{rest}"));
+        }
+        self
+    }
+
     /// The same error, at this byte of the text that was parsed.
     #[must_use]
     pub fn at(mut self, at: usize) -> Self {

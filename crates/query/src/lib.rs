@@ -27,7 +27,7 @@ mod table;
 mod text;
 pub mod trend;
 
-pub use analysis::{Explain, PortablePlan, QueryResult};
+pub use analysis::{Explain, OfSegment, PortablePlan, QueryResult, SideBySide};
 pub use engine::{Engine, EngineOptions, QuerySnapshot};
 pub use error::{Error, ErrorKind, Result};
 pub use functions::register_functions;

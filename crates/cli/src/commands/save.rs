@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use pugmark::{Definition, Pugmark, Query, Segment};
+use pugmark::{Audience, Definition, Pugmark, Query, Segment};
 use serde_json::Value;
 
 use super::open_existing;
@@ -69,8 +69,9 @@ fn save(db: &Pugmark, args: &Args) -> Result<(&'static str, u32)> {
         let ids: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         return Ok(("cohort", db.define_cohort(name, &ids)?));
     }
-    if let Some(segment) = what.people.as_ref().map(segment).transpose()? {
-        return Ok(("cohort", db.blocking()?.save_people(name, &segment)?));
+    if let Some(people) = &what.people {
+        let people = Audience::from_value(people).map_err(pugmark::Error::from)?;
+        return Ok(("cohort", db.blocking()?.save_people(name, &people)?));
     }
     if let Some(segment) = what.segment.as_ref().map(segment).transpose()? {
         return Ok(("segment", db.define(&described(Definition::segment(name, segment)))?));

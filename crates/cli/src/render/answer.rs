@@ -15,6 +15,10 @@ use super::words::{items, text};
 
 /// An answer for people; `titles` are the headings of its breakdown.
 pub(crate) fn render(answer: &Value, titles: &[String], style: Style) -> String {
+    if let Some(segments) = answer["segments"].as_array() {
+        let shown = |of: &Value| format!(" {}\n\n{}", text(&of["segment"]), render(&of["answer"], titles, style));
+        return segments.iter().map(shown).collect::<Vec<_>>().join("\n");
+    }
     let shown = match text(&answer["kind"]) {
         "trend" => trend(answer, titles, style),
         "funnel" => funnel(answer, titles, style),

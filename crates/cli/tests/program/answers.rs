@@ -71,6 +71,24 @@ fn a_segment_is_counted_named_saved_and_asked_by_its_name() {
     assert!(bench.run(&["ask", "s", "again"]).ok().starts_with(" 1 person\n"));
     let listed = bench.run(&["saved", "s"]).ok();
     assert!(listed.contains("again") && listed.contains("came twice") && listed.contains("1 person"), "{listed}");
+    let both = [
+        "trend",
+        "s",
+        "view",
+        "--measure",
+        "uniques",
+        "--segment",
+        "again",
+        "--segment",
+        r#"{"did": {"event": "cart"}}"#,
+    ];
+    let side = bench.run(&[&both[..], &["--format", "csv"]].concat()).ok();
+    assert!(side.starts_with("segment,") && side.contains("\nagain,") && side.contains("\n2,"), "{side}");
+    let table = bench.run(&both).ok();
+    assert!(table.starts_with(" again\n\n") && table.contains("\n 2\n\n"), "{table}");
+    let by = bench.run(&["trend", "s", "view", "--by-segment", "again", "--format", "json"]).json();
+    assert_eq!(by["series"][0]["breakdown"], json!([true]));
+    assert_eq!((&by["series"][0]["total"], &by["series"][1]["total"]), (&json!(2), &json!(1)));
     bench.run(&["saved", "s", "--remove", "weekly"]).ok();
     let gone = bench.run(&["ask", "s", "weekly"]).error(1);
     assert!(gone.contains("no question or segment or cohort is saved as \"weekly\""), "{gone}");

@@ -151,12 +151,11 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, funnel: &'a Funnel, any: &'a Select
         Window::Session => i64::MAX,
     };
     let mut reading = Reading::new(selectors.collect(), asked.scope(), until_us);
-    reading.items.extend(
-        funnel.hold.iter().enumerate().map(|(at, property)| ReadItem {
-            item: Breakdown::Property(property.clone()),
-            path: format!("hold[{at}]"),
-        }),
-    );
+    reading.items.extend(funnel.hold.iter().enumerate().map(|(at, property)| ReadItem {
+        item: Breakdown::Property(property.clone()),
+        path: format!("hold[{at}]"),
+        cut: at,
+    }));
     reading
 }
 

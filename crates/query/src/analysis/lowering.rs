@@ -18,7 +18,7 @@ use crate::columns::system;
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
 use crate::filter::Expressions;
-use crate::functions::{BREAKDOWN_VALUES, PROFILE, PROPERTY_NUMBER, name_literal};
+use crate::functions::{BREAKDOWN_VALUES, PROFILE, PROPERTY_NUMBER, in_segment, name_literal};
 use crate::local::{People, Predicate, Reads, RunItem, RunValue, Selected, Value, Wants};
 use crate::names::{Vocabulary, never_seen};
 use crate::spec::{Breakdown, EventNames, Scope, Selector, Unit};
@@ -63,6 +63,8 @@ pub(super) struct ReadItem {
     pub(super) item: Breakdown,
     /// Its path in the question.
     pub(super) path: String,
+    /// Its place in the breakdown, where it is of that.
+    pub(super) cut: usize,
 }
 
 impl ReadItem {
@@ -73,12 +75,16 @@ impl ReadItem {
                 Breakdown::Property(_) => "property",
                 Breakdown::Expression(_) => "expression",
                 Breakdown::Profile(_) => "profile",
+                Breakdown::Segment(_) => "segment",
             };
-            Self { item: item.clone(), path: format!("breakdown[{at}].{form}") }
+            Self { item: item.clone(), path: format!("breakdown[{at}].{form}"), cut: at }
         });
         items.collect()
     }
 }
+
+/// The people of the items of a breakdown that are segments, by their places.
+type Cuts = Vec<(usize, Arc<People>)>;
 
 /// A selector of a question.
 pub(super) struct Wanted<'a> {
@@ -109,7 +115,7 @@ impl Engine {
         &self,
         snapshot: &QuerySnapshot,
         reading: &Reading<'_>,
-        people: Option<&Arc<People>>,
+        (people, cuts): (Option<&Arc<People>>, Cuts),
         strict: bool,
         portable: bool,
     ) -> Result<Lowered> {
@@ -121,6 +127,7 @@ impl Engine {
             strict,
             expressions: Expressions::new(&state, snapshot.vocabulary(), &schema, strict),
             columns: Vec::new(),
+            cuts,
         };
         if self.takes_local_road()
             && !portable
@@ -182,7 +189,7 @@ impl Engine {
         let schema = DFSchema::try_from_qualified_schema(EVENTS, &table.schema())?;
         let strict = asked.query.strict_names;
         let expressions = Expressions::new(&state, snapshot.vocabulary(), &schema, strict);
-        let mut lowering = Lowering { snapshot, strict, expressions, columns: Vec::new() };
+        let mut lowering = Lowering { snapshot, strict, expressions, columns: Vec::new(), cuts: Vec::new() };
         let Selection { predicate, .. } = lowering.selection(reading)?;
         let unit = match reading.scope.unit {
             Unit::Person => PERSON,
@@ -281,6 +288,7 @@ struct Lowering<'a> {
     strict: bool,
     expressions: Expressions<'a>,
     columns: Vec<Expr>,
+    cuts: Cuts,
 }
 
 /// Which rows are read, and which selectors each of them matches.
@@ -456,11 +464,18 @@ impl Lowering<'_> {
 
     /// The value of an item, if it has one, and its name where values of it may lie in the overflow.
     fn item(&mut self, item: &ReadItem, state: &SessionState) -> Result<(Option<Expr>, Option<String>)> {
-        let ReadItem { item, path } = item;
+        let ReadItem { item, path, cut } = item;
         match item {
             Breakdown::Expression(text) => Ok((Some(self.expressions.value(text, path)?), None)),
             Breakdown::Property(name) => self.property_expr(name, path),
             Breakdown::Profile(name) => Ok((self.trait_expr(name, path, state)?, None)),
+            Breakdown::Segment(_) => match self.cuts.iter().find(|(place, _)| place == cut) {
+                Some((_, people)) => Ok((Some(in_segment(Arc::clone(people)).call(vec![column(PERSON)])), None)),
+                None => {
+                    let why = "who is in a segment is found by the engine: a plan has no breakdown by it";
+                    Err(Error::unsupported(why).on(path))
+                }
+            },
         }
     }
 

@@ -1,14 +1,15 @@
 //! Runs a query of any kind.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::task::JoinError;
 
-use super::QueryResult;
 use super::explain::Explain;
 use super::lowering::Reading;
 use super::people::FoundPeople;
+use super::{OfSegment, QueryResult, SideBySide};
 use crate::calendar::{ResolvedRange, TimeZone};
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, ErrorKind, Result};
@@ -46,10 +47,29 @@ impl Engine {
     async fn answer(&self, snapshot: &QuerySnapshot, query: &Query) -> Result<QueryResult> {
         validate(query)?;
         let query = &*snapshot.names().resolve(query)?;
+        let segments = &query.analysis.scope().segments;
+        if segments.is_empty() {
+            return self.answer_about_one(snapshot, query).await;
+        }
+        let mut answers = Vec::with_capacity(segments.len());
+        for (at, named) in segments.iter().enumerate() {
+            let mut one = query.clone();
+            let scope = one.analysis.scope_mut();
+            (scope.segment, scope.segments) = (Some(named.segment.clone()), Vec::new());
+            let answer = self.answer_about_one(snapshot, &one).await;
+            let answer = answer.map_err(|error| error.of_item(segment_place(&one).path(), at))?;
+            let segment = named.title().map_or_else(|| (at + 1).to_string(), str::to_owned);
+            answers.push(OfSegment { segment, answer });
+        }
+        Ok(QueryResult::SideBySide(SideBySide::of(answers)))
+    }
+
+    async fn answer_about_one(&self, snapshot: &QuerySnapshot, query: &Query) -> Result<QueryResult> {
         let mut asked = Asked::new(self, snapshot, query).await?;
         if let Some(segment) = &asked.scope().segment {
             asked.people = Some(self.people(&asked, segment, segment_place(query)).await?);
         }
+        asked.cuts = self.cuts(&asked).await?;
         let mut answer = self.answer_over(&asked).await?;
         if let Some(compare) = asked.scope().compare {
             let (interval, week_start) = query.analysis.interval();
@@ -114,6 +134,8 @@ pub(super) struct Asked<'a> {
     pub(super) range: ResolvedRange,
     /// Of the question's segment, once they are found.
     pub(super) people: Option<FoundPeople>,
+    /// Of each item of the breakdown that is a segment, its place and people.
+    pub(super) cuts: Vec<(usize, FoundPeople)>,
 }
 
 impl<'a> Asked<'a> {
@@ -130,7 +152,7 @@ impl<'a> Asked<'a> {
         };
         let range = scope.range.resolve(&zone, now_us, data);
         let range = range.map_err(|error| Error::from(error).on("range"))?;
-        Ok(Self { snapshot, query, zone, range, people: None })
+        Ok(Self { snapshot, query, zone, range, people: None, cuts: Vec::new() })
     }
 
     pub(super) fn scope(&self) -> &'a Scope {
@@ -145,7 +167,8 @@ impl<'a> Asked<'a> {
         portable: bool,
     ) -> Result<super::lowering::Lowered> {
         let people = reading.among.as_ref().or(self.people.as_ref().map(|found| &found.people));
-        engine.lower(self.snapshot, reading, people, self.query.strict_names, portable).await
+        let cuts = self.cuts.iter().map(|(place, found)| (*place, Arc::clone(&found.people))).collect();
+        engine.lower(self.snapshot, reading, (people, cuts), self.query.strict_names, portable).await
     }
 
     pub(super) fn header(
@@ -154,10 +177,13 @@ impl<'a> Asked<'a> {
         warnings: Vec<String>,
         explain: impl FnOnce() -> Explain,
     ) -> Result<Header> {
+        let explain = || self.cuts.iter().fold(explain(), |all, (_, cut)| all.with(&cut.explain));
         let explain =
             || Explain { segment: self.people.as_ref().map(|found| found.explain.clone().into()), ..explain() };
-        let mut all: Vec<String> = self.people.iter().flat_map(|found| found.warnings.clone()).collect();
-        for warning in warnings {
+        let before = self.people.iter().chain(self.cuts.iter().map(|(_, found)| found));
+        let before: Vec<String> = before.flat_map(|found| found.warnings.clone()).collect();
+        let mut all: Vec<String> = Vec::new();
+        for warning in before.into_iter().chain(warnings) {
             if !all.contains(&warning) {
                 all.push(warning);
             }

@@ -64,20 +64,23 @@ impl Audience {
     }
 
     fn check(&self, place: &Place) -> Result<(), SpecError> {
-        let default = Scope { segment: None, time_zone: None, ..self.scope.clone() };
+        let default = Scope { segment: None, segments: Vec::new(), time_zone: None, ..self.scope.clone() };
         if default != Scope::default() {
             return Err(place.invalid("has a segment and a time_zone, and nothing else of what questions share"));
         }
-        match &self.scope.segment {
-            Some(segment) => segment.check(place)?,
-            None => return Err(place.invalid("needs a segment")),
+        if self.scope.segment.is_none() && self.scope.segments.is_empty() {
+            return Err(place.invalid("needs a segment"));
         }
+        self.scope.check_segments(place)?;
         self.scope.check_zone(place)
     }
 }
 
 impl Serialize for Audience {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !self.scope.segments.is_empty() {
+            return self.scope.segments.serialize(serializer);
+        }
         let mut own = serde_json::to_value(&self.scope.segment).map_err(serde::ser::Error::custom)?;
         // A name has room for nothing beside it.
         if own.is_string() && (self.people || self.scope.time_zone.is_some()) {
@@ -95,8 +98,11 @@ impl FromJson for Audience {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known =
             Known { built: &[SEGMENT_FIELDS[0], SEGMENT_FIELDS[1], &["people", "time_zone"]], later: &[] };
-        if let Some(name) = value.as_str() {
-            return Ok(Self::of(name));
+        if value.is_string() || value.is_array() {
+            let (segment, segments) = Scope::read_segments(Some((value, place.clone())))?;
+            let audience = Self { people: false, scope: Scope { segment, segments, ..Scope::default() } };
+            audience.check(place)?;
+            return Ok(audience);
         }
         let (segment, fields) = Segment::read_beside(value, place, &KNOWN)?;
         let audience = Self {

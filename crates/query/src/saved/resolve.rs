@@ -7,7 +7,7 @@ use pugmark_store::{Sequence, SubjectId};
 
 use super::definition::{Definition, Saved};
 use crate::error::{Error, Result};
-use crate::spec::{Analysis, MAX_SEGMENT_SELECTORS, Place, Query, Scope, Segment};
+use crate::spec::{Analysis, Breakdown, MAX_SEGMENT_SELECTORS, Place, Query, Scope, Segment};
 
 /// What stands under which name as of a sequence.
 #[derive(Debug, Clone, Copy)]
@@ -92,10 +92,23 @@ impl<'a> Names<'a> {
     }
 
     fn scope(&self, scope: &mut Scope, place: &Place, within: &mut Vec<String>) -> Result<()> {
-        match &mut scope.segment {
-            Some(segment) => self.segment(segment, place, within),
-            None => Ok(()),
+        if let Some(segment) = &mut scope.segment {
+            self.segment(segment, place, within)?;
         }
+        for (at, named) in scope.segments.iter_mut().enumerate() {
+            // It keeps the name that it was asked by.
+            named.name = named.title().map(str::to_owned);
+            self.segment(&mut named.segment, &place.item(at), within)?;
+        }
+        for (at, item) in scope.breakdown.iter_mut().enumerate() {
+            let title = item.title().to_owned();
+            if let Breakdown::Segment(of) = item {
+                of.name = Some(title);
+                let place = Place::root("").child("breakdown").item(at).child("segment");
+                self.segment(&mut of.segment, &place, within)?;
+            }
+        }
+        Ok(())
     }
 
     /// `within` are the names that lead here.

@@ -17,15 +17,15 @@ mod scope;
 mod segment;
 mod selector;
 
-pub use breakdown::{Breakdown, Unit};
+pub use breakdown::{Breakdown, InSegment, Unit};
 pub use error::{SpecError, SpecErrorKind};
 pub use group::{GroupLabel, GroupValue, Groups, Split};
 pub use header::Header;
 pub use hit::{Hit, HitValue};
 pub use nearest::nearest;
 pub use query::{Analysis, Query};
-pub use scope::{DEFAULT_LIMIT, MAX_BREAKDOWNS, Scope};
-pub use segment::{AtEnd, Did, End, MAX_SEGMENT_SELECTORS, OfFunnel, OfRetention, Segment, Times};
+pub use scope::{DEFAULT_LIMIT, MAX_BREAKDOWNS, MAX_SEGMENTS, Scope};
+pub use segment::{AtEnd, Did, End, MAX_SEGMENT_SELECTORS, NamedSegment, OfFunnel, OfRetention, Segment, Times};
 pub use selector::{EventNames, Selector};
 
 pub(crate) use listing::{Listing, human_seconds, percent};

@@ -113,6 +113,7 @@ impl<'a> Lowering<'a> {
                 let name = match item {
                     Breakdown::Property(name) | Breakdown::Expression(name) => name.clone(),
                     Breakdown::Profile(name) => format!("profile('{name}')"),
+                    Breakdown::Segment(_) => panic!("who is in a segment is found by the engine"),
                 };
                 value_of(event, &name)
             })

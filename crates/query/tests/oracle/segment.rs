@@ -49,7 +49,7 @@ fn part_holds(
         if inner["time_zone"].is_null() && !rules.flip(Flip::SegmentZoneOfItsOwn) {
             inner["time_zone"] = analysis["time_zone"].clone();
         }
-        let own: Vec<OracleEvent> = events.iter().map(|event| OracleEvent::clone(event)).collect();
+        let own: Vec<OracleEvent> = events.iter().copied().cloned().collect();
         super::answer(&json!({ kind: inner }), &own, around, rules)
     };
     if let Some(funnel) = part.get("funnel") {

@@ -143,6 +143,17 @@ impl Engine {
         })
     }
 
+    /// The people of the segments that an answer is cut by.
+    pub(super) async fn cuts(&self, asked: &Asked<'_>) -> Result<Vec<(usize, FoundPeople)>> {
+        let mut cuts = Vec::new();
+        for (at, item) in asked.scope().breakdown.iter().enumerate() {
+            let Some(segment) = item.segment() else { continue };
+            let place = Place::root("").child("breakdown").item(at).child("segment");
+            cuts.push((at, self.people(asked, segment, place).await?));
+        }
+        Ok(cuts)
+    }
+
     /// Everybody of whom one subject is in a cohort.
     fn people_of_cohort(&self, asked: &Asked<'_>, name: &str, place: &Place) -> Result<FoundPeople> {
         let QuerySnapshot { persons, hidden, subject_count, .. } = asked.snapshot;

@@ -73,6 +73,7 @@ impl Engine {
         if let Some(segment) = &own.scope().segment {
             own.people = Some(self.people(&own, segment, Place::root("").child("segment")).await?);
         }
+        own.cuts = self.cuts(&own).await?;
         Ok(own)
     }
 

@@ -84,6 +84,10 @@ impl Engine {
                 return Err(Error::unsupported(message).on("compare"));
             }
             let query = Query { explain: false, ..snapshot.names().resolve(query)?.into_owned() };
+            if !query.analysis.scope().segments.is_empty() {
+                let message = "a plan answers about one segment: plan the others by themselves";
+                return Err(Error::unsupported(message).on("segment"));
+            }
             let asked = Asked::new(self, snapshot, &query).await?;
             let Begun { plan, warnings, .. } = match &query.analysis {
                 Analysis::Trend(trend) => self.trend_plan(&asked, trend)?,
@@ -130,7 +134,7 @@ impl PortablePlan {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for rows that are not of this plan, and for an answer of too many cells.
     pub fn answer(&self, rows: &[RecordBatch]) -> Result<QueryResult> {
         let Self { query, snapshot, zone, range, warnings, .. } = self;
-        let asked = Asked { snapshot, query, zone: zone.clone(), range: *range, people: None };
+        let asked = Asked { snapshot, query, zone: zone.clone(), range: *range, people: None, cuts: Vec::new() };
         let warnings = warnings.clone();
         Ok(match &query.analysis {
             Analysis::Trend(trend) => QueryResult::Trend(trend::answer(&asked, trend, rows, warnings)?),

@@ -241,6 +241,9 @@ pub(super) fn period(value: &Value, place: &Place) -> Result<String, SpecError> 
 
 /// Whether a question can say who is in a segment.
 fn check_inner(scope: &super::super::Scope, place: &Place) -> Result<(), SpecError> {
+    if !scope.segments.is_empty() {
+        return Err(place.child("segment").invalid("must be one: the people of several are several"));
+    }
     if scope.compare.is_some() {
         return Err(place.child("compare").invalid("has no people: a segment asks one range"));
     }

@@ -1,12 +1,14 @@
 //! Segments: people, by what they did and did not do, who they are, and how far they got.
 
 mod leaf;
+mod named;
 mod read;
 
 use serde::Serialize;
 
 use super::{Place, SpecError};
 pub use leaf::{AtEnd, Did, End, OfFunnel, OfRetention, Times};
+pub use named::NamedSegment;
 pub(crate) use read::SEGMENT_FIELDS;
 
 /// How many selectors and questions a segment may have in all, those of the segments of its questions included.
