@@ -47,7 +47,12 @@ impl Builder {
             0 => self.did(center, zone),
             1 => {
                 let mut leaf = Map::new();
-                leaf.insert(self.pick(&["first", "last"]).to_owned(), Value::Object(self.selector(&["a", "b"])));
+                let end = self.pick(&["first", "last"]);
+                let selector = match self.chance(70) {
+                    true => json!({ "event": self.pick(&["a", "b"]) }),
+                    false => Value::Object(self.selector(&["a", "b"])),
+                };
+                leaf.insert(end.to_owned(), selector);
                 self.range_of_leaf(&mut leaf, 40, center, zone);
                 Value::Object(leaf)
             }
