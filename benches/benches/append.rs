@@ -18,7 +18,7 @@ use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use pugmark_benches::{Dice, shop_events};
 use pugmark_identity::{IdentityFold, IdentityOptions, ProfileFold};
-use pugmark_registry::{RegistryFold, RegistryOptions};
+use pugmark_registry::{DefinitionFold, RegistryFold, RegistryOptions};
 use pugmark_store::{AppendOptions, Durability, Entry, EventBlock, Fold, Options, Store};
 
 const BATCH: usize = 1_000;
@@ -46,6 +46,7 @@ fn append(c: &mut Criterion) {
         Box::new(RegistryFold::new(RegistryOptions::default())),
         Box::new(IdentityFold::new(IdentityOptions::default())),
         Box::new(ProfileFold::default()),
+        Box::new(DefinitionFold::default()),
     ];
     let store = Store::open(dir.path(), Options::default(), folds).expect("opens");
     let source = Source(RefCell::new((Dice::new(7), 0)));

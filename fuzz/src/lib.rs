@@ -3,7 +3,7 @@
 pub mod model;
 
 use pugmark_identity::{IdentityFold, IdentityOptions, ProfileFold};
-use pugmark_registry::{RegistryFold, RegistryOptions};
+use pugmark_registry::{DefinitionFold, RegistryFold, RegistryOptions};
 use pugmark_store::Fold;
 
 /// Folds that need no query engine.
@@ -12,6 +12,7 @@ pub fn folds() -> Vec<Box<dyn Fold>> {
         Box::new(RegistryFold::new(RegistryOptions::default())),
         Box::new(IdentityFold::new(IdentityOptions::default())),
         Box::new(ProfileFold::default()),
+        Box::new(DefinitionFold::default()),
     ]
 }
 

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::chart::Charting;
 use crate::commands::{
-    backup, compact, declare, demo, erase, expire, explain, export, funnel, import, info, journey, lifecycle, paths,
-    quarantine, query, retention, retract, sessions, sql, stickiness, trend, verify,
+    answer, backup, compact, declare, demo, erase, expire, explain, export, funnel, import, info, journey, lifecycle,
+    paths, quarantine, query, retention, retract, save, saved, segment, sessions, sql, stickiness, trend, verify,
 };
 use crate::output::Output;
 use crate::render::ColorChoice;
@@ -26,6 +26,7 @@ Examples:
   pugmark journey shop ann --limit 20
   pugmark sessions shop --gap 1h --interval day
   pugmark paths shop signup --depth 4 --exclude ping
+  pugmark segment shop --did purchase:5 --within 30d --did-not refund
   pugmark sql shop \"SELECT country, count(*) FROM events GROUP BY country\"
   pugmark query shop < query.json
 
@@ -56,6 +57,10 @@ pub(crate) enum Command {
     Journey(journey::Args),
     Sessions(sessions::Args),
     Paths(paths::Args),
+    Segment(segment::Args),
+    Save(save::Args),
+    Saved(saved::Args),
+    Ask(answer::Args),
     Query(query::Args),
     Explain(explain::Args),
     Sql(sql::Args),
@@ -126,15 +131,19 @@ pub(crate) struct Question {
     /// Cut the answer by a property; up to three times, or with commas between
     #[arg(long, value_name = "PROPERTY", value_delimiter = ',', help_heading = "Breakdown")]
     by: Vec<String>,
+    /// Cut the answer by who is in a segment: the name of a saved one, or one in the JSON form
+    #[arg(long, value_name = "NAME|JSON", value_parser = name_or_json, help_heading = "Breakdown")]
+    by_segment: Vec<Value>,
     /// Cut the answer by a SQL expression over the event, such as "profile('plan')"
     #[arg(long, value_name = "SQL", help_heading = "Breakdown")]
     by_sql: Vec<String>,
     /// How many values to show before the rest is folded into (other); 25 by default
     #[arg(long, value_name = "N", help_heading = "Breakdown")]
     limit: Option<u64>,
-    /// The only people that the question is about, in the JSON form, such as '{"did": {"event": "purchase"}, "times": {"at_least": 5}}'
-    #[arg(long, value_name = "JSON", value_parser = json_value, help_heading = "Range and filter")]
-    segment: Option<Value>,
+    /// The only people that the question is about: the name of a saved segment, or one in the JSON form, such as '{"did": {"event": "purchase"}, "times": {"at_least": 5}}';
+    /// more than one are answered side by side
+    #[arg(long, value_name = "NAME|JSON", value_parser = name_or_json, help_heading = "Range and filter")]
+    segment: Vec<Value>,
     /// Ask the same of an earlier range besides: previous, or how far back, such as 7d, 3mo, 1q or 1y
     #[arg(long, value_name = "WHEN", help_heading = "Range and filter")]
     compare: Option<String>,
@@ -160,7 +169,14 @@ impl Question {
                 analysis.insert(field.to_owned(), value);
             }
         };
-        set("segment", self.segment.clone());
+        set(
+            "segment",
+            match self.segment.as_slice() {
+                [] => None,
+                [one] => Some(one.clone()),
+                several => Some(json!(several)),
+            },
+        );
         set("unit", self.unit.as_deref().map(Value::from));
         let compare = self.compare.as_deref().map(|when| match when {
             "previous" => Value::from(when),
@@ -169,7 +185,8 @@ impl Question {
         set("compare", compare);
         let properties = self.by.iter().map(|property| json!({"property": property}));
         let expressions = self.by_sql.iter().map(|expression| json!({"expression": expression}));
-        let breakdown: Vec<Value> = properties.chain(expressions).collect();
+        let segments = self.by_segment.iter().map(|segment| json!({"segment": segment}));
+        let breakdown: Vec<Value> = properties.chain(expressions).chain(segments).collect();
         set("breakdown", (!breakdown.is_empty()).then_some(Value::Array(breakdown)));
         set("limit", self.limit.map(Value::from));
         self.answering.to_json(name, Value::Object(analysis))
@@ -217,8 +234,16 @@ impl Reading {
     }
 }
 
-fn json_value(text: &str) -> Result<Value, serde_json::Error> {
+pub(crate) fn json_value(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str(text)
+}
+
+/// What does not begin like an object or a list is a name.
+fn name_or_json(text: &str) -> Result<Value, serde_json::Error> {
+    match text.trim_start().starts_with(['{', '[']) {
+        true => json_value(text),
+        false => Ok(Value::from(text)),
+    }
 }
 
 #[cfg(test)]
@@ -280,6 +305,24 @@ mod tests {
         let expected = json!({"journey": {"distinct_id": "ann", "limit": 5, "order": "oldest", "cursor": "o1",
             "range": {"last": "7d"}}, "as_of": 9});
         assert_eq!(args.question(), expected);
+    }
+
+    #[test]
+    fn a_segment_on_the_command_line_is_that_of_the_json_form() {
+        let line = "pugmark segment shop --did purchase:5 --did-not refund --first ad --within 30d --people --zone Asia/Kolkata";
+        let Command::Segment(args) = Cli::parse_from(line.split(' ')).command else { panic!("not a segment") };
+        let range = json!({"last": "30d"});
+        let expected = json!({"segment": {"people": true, "time_zone": "Asia/Kolkata", "all": [
+            {"did": {"event": "purchase"}, "times": {"at_least": 5}, "range": range},
+            {"did_not": {"event": "refund"}, "range": range},
+            {"first": {"event": "ad"}, "range": range}]}});
+        assert_eq!(args.question(), expected);
+        let profile = ["pugmark", "segment", "shop", "--profile", "plan = 'pro'"];
+        let Command::Segment(args) = Cli::parse_from(profile).command else { panic!("not a segment") };
+        assert_eq!(args.question(), json!({"segment": {"profile": "plan = 'pro'"}}));
+        let any = ["pugmark", "segment", "shop", "--any", "--did", "a:b", "--json", "\"payers\""];
+        let Command::Segment(args) = Cli::parse_from(any).command else { panic!("not a segment") };
+        assert_eq!(args.question(), json!({"segment": {"any": [{"did": {"event": "a:b"}}, "payers"]}}));
     }
 
     #[test]

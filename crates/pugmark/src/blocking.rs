@@ -7,7 +7,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::arrow::array::RecordBatch;
 use crate::{
-    Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Paths, PathsResult, Pugmark, Query,
+    Audience, AudienceResult, Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Paths,
+    PathsResult, Pugmark, Query,
     Receipt, Retention, RetentionResult, Sequence, Sessions, SessionsResult, Stickiness, StickinessResult, Trend,
     TrendResult,
 };
@@ -131,6 +132,38 @@ impl<'a> Blocking<'a> {
     /// As [`Pugmark::query`].
     pub fn paths(&self, paths: &Paths) -> Result<PathsResult> {
         self.runtime.block_on(self.db.paths(paths))
+    }
+
+    /// As [`Pugmark::audience`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::query`].
+    pub fn audience(&self, audience: &Audience) -> Result<AudienceResult> {
+        self.runtime.block_on(self.db.audience(audience))
+    }
+
+    /// As [`Pugmark::save_people`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::save_people`].
+    pub fn save_people(&self, name: &str, people: &Audience) -> Result<u32> {
+        self.runtime.block_on(self.db.save_people(name, people))
+    }
+
+    /// As [`Pugmark::ask`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::ask`].
+    pub fn ask(&self, name: &str) -> Result<QueryResult> {
+        self.runtime.block_on(self.db.ask(name))
+    }
+
+    /// As [`Pugmark::ask_as_of`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::ask_as_of`].
+    pub fn ask_as_of(&self, name: &str, sequence: Sequence) -> Result<QueryResult> {
+        self.runtime.block_on(self.db.ask_as_of(name, sequence))
     }
 
     /// As [`Pugmark::query`].

@@ -32,11 +32,13 @@
 
 mod blocking;
 mod declare;
+mod definitions;
 mod info;
 mod options;
 mod pugmark;
 
 pub use blocking::Blocking;
+pub use definitions::Defined;
 pub use info::{ColumnsInfo, EventInfo, Info, LogInfo, PropertyInfo, QuarantineInfo};
 pub use options::Options;
 pub use pugmark::Pugmark;
@@ -47,6 +49,7 @@ pub use datafusion::arrow;
 pub use datafusion::parquet;
 
 pub use pugmark_identity::IdentityOptions;
+pub use pugmark_query::audience::{Audience, AudienceResult};
 pub use pugmark_query::calendar::{Interval, Moment, Range, Span, WeekStart, days, hours, minutes, weeks};
 pub use pugmark_query::columns::{Declaration, FileSize, MAX_DECLARATIONS, MergePolicy, SizeTiered};
 pub use pugmark_query::files::{
@@ -62,14 +65,16 @@ pub use pugmark_query::paths::{Direction, PathCount, PathEdge, PathWithin, Paths
 pub use pugmark_query::retention::{
     Cohort, Criterion, PeriodClock, PeriodZero, Retention, RetentionResult, ReturnMeasure, Returns, RoundTo,
 };
+pub use pugmark_query::saved::{Definition, MAX_COHORT, Saved};
 pub use pugmark_query::sessions::{SessionRow, Sessions, SessionsResult};
 pub use pugmark_query::spec::{
-    Analysis, Breakdown, Did, EventNames, GroupLabel, GroupValue, Query, Segment, Selector, SpecError, Times, Unit,
+    Analysis, AtEnd, Breakdown, Did, End, EventNames, GroupLabel, GroupValue, InSegment, NamedSegment, OfFunnel,
+    OfRetention, Query, Segment, Selector, SpecError, Times, Unit,
 };
 pub use pugmark_query::stickiness::{Stickiness, StickinessResult};
 pub use pugmark_query::trend::{Measure, Number, Series, Trend, TrendResult};
-pub use pugmark_query::{EngineOptions, Error, QueryResult, Result};
-pub use pugmark_registry::RegistryOptions;
+pub use pugmark_query::{EngineOptions, Error, OfSegment, QueryResult, Result, SideBySide};
+pub use pugmark_registry::{DefinitionKind, RegistryOptions};
 pub use pugmark_store::{
     AppendOptions, BackupReport, Clock, Durability, Entry, ErrorKind, Event, EventBlock, EventDraft, EventView,
     Expired, Finding, ImportId, ManualClock, Operation, Options as StoreOptions, Outcome, PackedEvent, Pending,

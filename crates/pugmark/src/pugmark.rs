@@ -3,13 +3,13 @@
 use std::fmt;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use pugmark_identity::{IdentityFold, ProfileFold};
 use pugmark_query::columns::{ColumnsFold, Flusher};
 use pugmark_query::files::{Export, Exported, Import, Progress, Reject, Source, Summary};
 use pugmark_query::{Engine, Error, ErrorKind, QueryResult, QuerySnapshot, Result};
-use pugmark_registry::RegistryFold;
+use pugmark_registry::{DefinitionFold, RegistryFold};
 use pugmark_store::{
     AppendOptions, BackupReport, Entry, Event, Expired, ImportId, Operation, Outcome, Pending, ProfileUpdate,
     Quarantined, Receipt, Sequence, Settle, Store, Timestamp, VerifyProgress, VerifyReport,
@@ -20,8 +20,8 @@ use crate::blocking::{Blocking, LazyRuntime};
 use crate::info::{Info, info};
 use crate::options::Options;
 use crate::{
-    Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Paths, PathsResult, Query, Retention,
-    RetentionResult, Sessions, SessionsResult, Stickiness, StickinessResult, Trend, TrendResult,
+    Audience, AudienceResult, Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Paths,
+    PathsResult, Query, Retention, RetentionResult, Sessions, SessionsResult, Stickiness, StickinessResult, Trend, TrendResult,
 };
 
 /// A directory of events, open: stores what happened, and answers questions about it.
@@ -48,6 +48,8 @@ pub struct Pugmark {
     engine_threads: usize,
     flusher: Flusher,
     pub(crate) store: Arc<Store>,
+    /// Who defines holds it, so that versions are given out one after the other.
+    pub(crate) defining: Mutex<()>,
 }
 
 impl Pugmark {
@@ -80,13 +82,15 @@ impl Pugmark {
                 Box::new(RegistryFold::new(options.registry)),
                 Box::new(IdentityFold::new(options.identity)),
                 Box::new(ProfileFold::default()),
+                Box::new(DefinitionFold::default()),
                 Box::new(ColumnsFold::new(&columns_of, columns)),
             ],
         )?);
         // What a stop interrupted. Nothing, as a rule.
         store.finish_removals()?;
         let flusher = Flusher::start(Arc::clone(&store))?;
-        Ok(Self { runtime: LazyRuntime::default(), engine, engine_threads: options.engine.threads, flusher, store })
+        let (runtime, engine_threads, defining) = (LazyRuntime::default(), options.engine.threads, Mutex::default());
+        Ok(Self { runtime, engine, engine_threads, flusher, store, defining })
     }
 
     /// Stores an event and says what became of it. When this returns, the event is on disk and queries see it.
@@ -332,6 +336,30 @@ impl Pugmark {
         }
     }
 
+    /// How many people are in a segment and, on request, who they are.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    ///
+    /// # Example
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use pugmark::{Audience, Did, Event, ProfileUpdate, Pugmark, Segment};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// db.track_many(vec![Event::new("buy", "ann"), Event::new("buy", "bob"), Event::new("refund", "bob")])?;
+    /// db.update_profile(ProfileUpdate::set("ann").with("country", "US"))?;
+    /// let segment = Segment::from(Did::event("buy")) & Segment::profile("country = 'US'") & !Segment::from(Did::event("refund"));
+    /// assert_eq!(db.audience(&Audience::of(segment).people()).await?.people, Some(vec!["ann".to_owned()]));
+    /// # Ok(()) }
+    /// ```
+    pub async fn audience(&self, audience: &Audience) -> Result<AudienceResult> {
+        match self.query(&Query::from(audience.clone())).await? {
+            QueryResult::Audience(result) => Ok(result),
+            _ => Err(mismatch()),
+        }
+    }
+
     /// Answers any analysis, over one state of the store: every event acknowledged before the call, none after.
     ///
     /// Dropping the future ends the query.
@@ -424,7 +452,11 @@ impl Pugmark {
         Blocking::new(self, &self.runtime, self.engine_threads)
     }
 
-    fn query_snapshot(&self) -> Result<QuerySnapshot> {
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn query_snapshot(&self) -> Result<QuerySnapshot> {
         QuerySnapshot::new(&self.store.snapshot(), self.store.clock().now())
     }
 
@@ -693,7 +725,10 @@ impl Pugmark {
 }
 
 fn mismatch() -> Error {
-    Error::new(ErrorKind::Unsupported, "the engine answered another analysis than was asked")
+    Error::new(
+        ErrorKind::Invalid,
+        "several segments have several answers: ask them by query, which has them side by side",
+    )
 }
 
 impl fmt::Debug for Pugmark {

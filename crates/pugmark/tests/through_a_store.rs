@@ -20,10 +20,10 @@ use cases::{Case, IDS_OF_A_UNIT, becomes_known, case_count, cases};
 use oracle::{FLIPS, OracleChange, OracleEvent, Rules, Surroundings};
 use proptest::{prelude::*, test_runner::TestRunner};
 use pugmark::{
-    Clock, Declaration, EngineOptions, Entry, Event, EventNames, ManualClock, Options, Outcome, Pugmark, Sequence,
-    SizeTiered, StoreOptions, Timestamp, Value,
+    Audience, Clock, Declaration, Definition, EngineOptions, Entry, Event, EventNames, ManualClock, Options, Outcome,
+    Pugmark, Sequence, SizeTiered, StoreOptions, Timestamp, Value,
 };
-use sent::{event, link, question, update};
+use sent::{event, link, question, update, with_numbers};
 use tempfile::TempDir;
 
 /// How a case comes into its store: a byte for each event says as whom its unit sends it, and what happens beside it.
@@ -137,6 +137,9 @@ fn disagreement(case: &Case, arrival: &Arrival) -> Option<String> {
 fn disagreement_seen(case: &Case, arrival: &Arrival, by_cubes: &Cell<bool>) -> Option<String> {
     let (_dir, db, _) = stored(case, arrival);
     let mut question = question(case);
+    if let Some(asked) = question.get("segment").filter(|_| !arrival[5].is_multiple_of(3)) {
+        question["segment"] = by_name(&db, asked, arrival[5].is_multiple_of(2));
+    }
     question["explain"] = true.into();
     let ask = |question: &serde_json::Value| {
         serde_json::to_value(db.blocking().unwrap().query_json(&question.to_string()).unwrap()).unwrap()
@@ -148,6 +151,20 @@ fn disagreement_seen(case: &Case, arrival: &Arrival, by_cubes: &Cell<bool>) -> O
     let plan = found["explain"]["plan"].as_str().unwrap_or_default();
     by_cubes.set(plan.contains("declared") && !plan.contains("cubes=0"));
     difference(&found, case, arrival)
+}
+
+/// The question of who is in a segment, by the name of what is saved before: the people of now, or a segment.
+fn by_name(db: &Pugmark, asked: &serde_json::Value, people: bool) -> serde_json::Value {
+    let mut named = serde_json::json!({"people": asked["people"], "time_zone": asked["time_zone"]});
+    let audience = Audience::from_value(asked).unwrap();
+    if people {
+        db.blocking().unwrap().save_people("saved", &audience).unwrap();
+        named["cohort"] = "saved".into();
+    } else {
+        db.define(&Definition::segment("saved", audience.scope.segment.unwrap())).unwrap();
+        named["all"] = serde_json::json!(["saved"]);
+    }
+    named
 }
 
 fn stored(case: &Case, arrival: &Arrival) -> (TempDir, Pugmark, Vec<(Sequence, Timestamp, Said)>) {
@@ -273,17 +290,6 @@ fn trend_by_traits_through_a_store_agrees_with_the_oracle() {
     agrees("profile");
 }
 
-/// People are named by an id; the oracle knows the numbers that ids begin with.
-fn with_numbers(mut answer: serde_json::Value) -> serde_json::Value {
-    if let Some(people) = answer["people"].as_array() {
-        let number = |name: &serde_json::Value| name.as_str()?.split('-').next()?.parse::<u32>().ok();
-        let mut numbers: Vec<u32> = people.iter().map(|name| number(name).expect("it is an id")).collect();
-        numbers.sort_unstable();
-        answer["people"] = numbers.into();
-    }
-    answer
-}
-
 #[test]
 fn funnel_through_a_store_agrees_with_the_oracle() {
     agrees("funnel");
@@ -391,6 +397,11 @@ fn pages_are_turned_while_events_arrive() {
 }
 
 #[test]
+fn segments_through_a_store_agree_with_the_oracle() {
+    agrees("segment");
+}
+
+#[test]
 fn sessions_through_a_store_agree_with_the_oracle() {
     agrees("sessions");
 }
@@ -434,13 +445,23 @@ fn as_of(case: &Case, log: &[(Sequence, Timestamp, Said)], sequence: Sequence) -
     let now_us = received_at.as_microsecond();
     let times = || events.iter().map(|event| event.timestamp_us);
     let data_us = times().min().zip(times().max()).map_or((now_us, now_us), |(first, last)| (first, last + 1));
-    Case { query: case.query.clone(), events, changes, around: Surroundings { now_us, data_us } }
+    let mut known: Vec<u32> = said()
+        .flat_map(|said| match said {
+            Said::Event(event, which) => vec![unit_of(event.unit, *which)],
+            Said::Link(unit, from) => vec![unit_of(*unit, *from), unit_of(*unit, from + 1)],
+            Said::Change(change) => vec![unit_of(change.unit, change.which)],
+        })
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    known.retain(|_| !case.known.is_empty());
+    Case { query: case.query.clone(), events, changes, known, around: Surroundings { now_us, data_us } }
 }
 
 #[test]
 fn answers_as_of_any_sequence_are_those_of_then() {
     let same =
-        ["trend", "funnel", "retention", "stickiness", "lifecycle", "sessions", "paths"].map(|kind| (kind, kind));
+        ["trend", "funnel", "retention", "stickiness", "lifecycle", "sessions", "paths", "segment"].map(|kind| (kind, kind));
     for (kind, cases) in same.into_iter().chain([("trend", "profile"), ("trend", "measures")]) {
         let cases = cases::cases(cases);
         let config = ProptestConfig { cases: case_count(64), failure_persistence: None, ..ProptestConfig::default() };
@@ -449,6 +470,8 @@ fn answers_as_of_any_sequence_are_those_of_then() {
         let input = (cases, arrivals, places, any::<bool>());
         let checked = TestRunner::new(config).run(&input, |(mut case, arrival, places, all_time)| {
             let analysis = &mut case.query[kind];
+            // Who is who depends on the sequence, and so do the names.
+            analysis.as_object_mut().expect("an analysis is an object").remove("people");
             if all_time && analysis["interval"] != "minute" && analysis["interval"] != "hour" {
                 analysis.as_object_mut().expect("an analysis is an object").remove("range");
             }
@@ -490,7 +513,7 @@ fn a_rolling_series_looks_back_also_where_no_day_of_the_range_is_whole() {
     let query = serde_json::json!({"trend": {"interval": "day", "time_zone": "UTC", "series": series}});
     let around =
         Surroundings { now_us: 1_735_689_600_000_000, data_us: (1_735_430_400_000_000, 1_735_689_600_000_000) };
-    let case = Case { query, events, changes: Vec::new(), around };
+    let case = Case { query, events, changes: Vec::new(), known: Vec::new(), around };
     let mut arrival = vec![0; 40];
     (arrival[0], arrival[1], arrival[8]) = (4, 134, 60);
     let (_dir, db, log) = stored(&case, &arrival);
@@ -517,7 +540,7 @@ fn a_rolling_series_over_an_empty_range_looks_back_to_nothing() {
             "range": {"from": at, "to": at}, "time_zone": "Asia/Kolkata", "breakdown": [{"property": "plan"}],
         }});
         let around = Surroundings { now_us: 1_749_945_600_000_000, data_us: (timestamp_us, timestamp_us + 1) };
-        let case = Case { query, events, changes: Vec::new(), around };
+        let case = Case { query, events, changes: Vec::new(), known: Vec::new(), around };
         for local in [0, 1] {
             let mut arrival = vec![0; 40];
             arrival[1] = local;

@@ -14,7 +14,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use pugmark_identity::{IdentityFold, Persons, Profiles};
-use pugmark_registry::{Registry, Schema};
+use pugmark_registry::{Definitions, Registry, Schema, Version};
 use pugmark_store::{Hidden, Sequence, Snapshot, Store, SubjectId, Subjects, Timestamp};
 
 use crate::columns::Columns;
@@ -22,8 +22,9 @@ use crate::error::{Error, Result};
 use crate::functions;
 use crate::local::{ColumnCache, Local, YieldingPool};
 use crate::names::Vocabulary;
+use crate::saved::{Definition, Names};
 use crate::sessions::Sessions;
-use crate::spec::ANALYSES;
+use crate::spec::{ANALYSES, Query};
 use crate::table::{AnswerFunction, DailyTable, EventsTable, PersonsTable, SessionsTable, registry};
 
 /// Names that every session uses; nobody sees them but in a plan.
@@ -69,6 +70,7 @@ pub struct QuerySnapshot {
     pub(crate) stored: Arc<Schema>,
     pub(crate) persons: Arc<Persons>,
     pub(crate) profiles: Arc<Profiles>,
+    pub(crate) definitions: Arc<Definitions>,
     pub(crate) columns: Arc<Columns>,
     pub(crate) hidden: Arc<Hidden>,
     pub(crate) subjects: Arc<Subjects>,
@@ -78,7 +80,7 @@ pub struct QuerySnapshot {
 }
 
 impl QuerySnapshot {
-    /// The state that a store published, asked at the instant `now`. Of a store that was opened without the fold of profiles nobody has traits.
+    /// The state that a store published, asked at the instant `now`. Of a store that was opened without the fold of profiles nobody has traits, and without that of definitions nothing is saved.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the store was opened without the folds of registry,
@@ -91,6 +93,7 @@ impl QuerySnapshot {
             registry,
             persons: snapshot.state().ok_or_else(|| without("identity"))?,
             profiles: snapshot.state().unwrap_or_default(),
+            definitions: snapshot.state().unwrap_or_default(),
             columns: snapshot.state().ok_or_else(|| without("columns"))?,
             hidden: snapshot.state().unwrap_or_default(),
             subjects: Arc::clone(snapshot.subjects()),
@@ -147,6 +150,64 @@ impl QuerySnapshot {
         everybody.sort_unstable();
         everybody.dedup();
         Ok(everybody)
+    }
+
+    /// The persons who are known by these distinct ids, each as one subject, ascending.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for an id that was never seen; errors of the index and of the runs of distinct ids.
+    pub fn persons_known_as(&self, distinct_ids: &[&str]) -> Result<Vec<SubjectId>> {
+        let found = self.subjects.resolve_many(distinct_ids)?;
+        let strange: Vec<&str> =
+            distinct_ids.iter().zip(&found).filter(|(_, subject)| subject.is_none()).map(|(id, _)| *id).collect();
+        if let Some(first) = strange.first() {
+            let (count, all) = (strange.len(), distinct_ids.len());
+            return Err(Error::invalid(format!("{count} of {all} ids were never seen, the first is \"{first}\"")));
+        }
+        let persons = found.into_iter().flatten().map(|subject| self.persons.person_of(subject).number());
+        let mut persons: Vec<SubjectId> = persons.map(SubjectId::new).collect();
+        persons.sort_unstable();
+        persons.dedup();
+        Ok(persons)
+    }
+
+    /// What is saved under which name.
+    pub(crate) fn names(&self) -> Names<'_> {
+        Names { definitions: &self.definitions, through: self.sequence }
+    }
+
+    /// The question that is saved under a name; of a segment or a cohort, how many people are in it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a name that nothing is saved under, with the nearest.
+    pub fn question(&self, name: &str) -> Result<Query> {
+        self.names().question(name)
+    }
+
+    /// Whether a definition can be saved: what it names is saved, and it is not made of itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) otherwise, with the field.
+    pub fn check_definition(&self, definition: &Definition) -> Result<()> {
+        self.names().check(definition)
+    }
+
+    /// What a name stands for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a name that nothing is saved under, with the nearest.
+    pub fn defined(&self, name: &str) -> Result<&Version> {
+        self.names().version(name)
+    }
+
+    /// The last version that a name had, also where that was removed; 0 for one that never had any.
+    pub fn last_version(&self, name: &str) -> u32 {
+        self.definitions.last(name, self.sequence).map_or(0, |last| last.version)
+    }
+
+    /// What is saved, by name.
+    pub fn definitions(&self) -> impl Iterator<Item = (&str, &Version)> {
+        self.definitions.all(self.sequence)
     }
 
     pub(crate) fn vocabulary(&self) -> Vocabulary<'_> {

@@ -70,10 +70,32 @@ impl Error {
     }
 
     /// The same error, said of the field at this path of the question, such as `steps[2].filter`; an inner field that
-    /// is named already is kept.
+    /// is named already is kept, and an empty path names none.
     #[must_use]
     pub fn on(mut self, field: impl Into<String>) -> Self {
-        self.0.field.get_or_insert_with(|| field.into());
+        let field = field.into();
+        if !field.is_empty() {
+            self.0.field.get_or_insert(field);
+        }
+        self
+    }
+
+    /// The same error of what stands within the field at this path: `steps[2]` becomes `segment.funnel.steps[2]`.
+    #[must_use]
+    pub fn within(mut self, path: &str) -> Self {
+        let inner = self.0.field.take();
+        let parts: Vec<&str> = [path].into_iter().chain(inner.as_deref()).filter(|part| !part.is_empty()).collect();
+        self.0.field = Some(parts.join(".")).filter(|field| !field.is_empty());
+        self
+    }
+
+    /// The same error of an item of a list: what is said of `field` is said of `field[at]`.
+    #[must_use]
+    pub(crate) fn of_item(mut self, field: &str, at: usize) -> Self {
+        if let Some(rest) = self.0.field.as_deref().and_then(|own| own.strip_prefix(field)) {
+            let dot = if field.is_empty() && !rest.is_empty() { "." } else { "" };
+            self.0.field = Some(format!("{field}[{at}]{dot}{rest}"));
+        }
         self
     }
 

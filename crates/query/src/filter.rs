@@ -43,7 +43,17 @@ impl<'a> Expressions<'a> {
 
     /// Reads a filter: a boolean that is never NULL, so that NULL is not a match. `field` is its path in the question.
     pub(crate) fn filter(&mut self, text: &str, field: &str) -> Result<Expr> {
-        let expr = self.read(Text::new(text, "filter"), field)?;
+        let expr = self.read(Text::new(text, "filter"), field, Names::new)?;
+        self.boolean(expr, field)
+    }
+
+    /// Reads a filter over the traits of a person; the schema has the column `person` alone.
+    pub(crate) fn traits(&mut self, text: &str, field: &str) -> Result<Expr> {
+        let expr = self.read(Text::new(text, "filter"), field, Names::of_traits)?;
+        self.boolean(expr, field)
+    }
+
+    fn boolean(&self, expr: Expr, field: &str) -> Result<Expr> {
         let found = expr.get_type(self.schema).map_err(|error| Error::from(error).on(field))?;
         match found {
             DataType::Boolean => Ok(expr),
@@ -56,17 +66,25 @@ impl<'a> Expressions<'a> {
 
     /// Reads an expression of whatever type, for a breakdown.
     pub(crate) fn value(&mut self, text: &str, field: &str) -> Result<Expr> {
-        self.read(Text::new(text, "expression"), field)
+        self.read(Text::new(text, "expression"), field, Names::new)
     }
 
-    fn read(&mut self, text: Text<'_>, field: &str) -> Result<Expr> {
+    fn read<'t>(
+        &mut self,
+        text: Text<'t>,
+        field: &str,
+        names: impl FnOnce(Vocabulary<'t>, Unknown, Text<'t>) -> Names<'t>,
+    ) -> Result<Expr>
+    where
+        'a: 't,
+    {
         let mut tree = text.expression().map_err(|error| error.on(field))?;
         let mut refusals = Refusals { state: self.state, text };
         if let ControlFlow::Break(error) = Visit::visit(&tree, &mut refusals) {
             return Err(error.on(field));
         }
         let unknown = if self.strict { Unknown::Refuse } else { Unknown::Null };
-        let warnings = Names::new(self.known, unknown, text).rewrite(&mut tree).map_err(|error| error.on(field))?;
+        let warnings = names(self.known, unknown, text).rewrite(&mut tree).map_err(|error| error.on(field))?;
         let expr = self.plan(tree).map_err(|error| error.on(field))?;
         warnings.into_iter().for_each(|warning| self.warn(warning));
         Ok(expr)

@@ -6,7 +6,7 @@ use datafusion::common::DFSchema;
 use datafusion::datasource::TableProvider;
 use datafusion::execution::SessionState;
 use pugmark_identity::{IdentityFold, IdentityOptions, ProfileFold};
-use pugmark_registry::{RegistryFold, RegistryOptions};
+use pugmark_registry::{DefinitionFold, RegistryFold, RegistryOptions};
 use pugmark_store::{Event, Options, ProfileUpdate, Store, Timestamp, Value};
 
 use crate::columns::{ColumnsFold, ColumnsOptions, Overflow};
@@ -35,6 +35,7 @@ fn known() -> &'static Known {
             Box::new(RegistryFold::new(RegistryOptions::default())),
             Box::new(IdentityFold::new(IdentityOptions::default())),
             Box::new(ProfileFold::default()),
+            Box::new(DefinitionFold::default()),
             Box::new(ColumnsFold::new(dir.path(), ColumnsOptions::default())),
         ];
         let store = Store::open(dir.path(), Options::default(), folds).expect("it opens");

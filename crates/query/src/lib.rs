@@ -2,6 +2,7 @@
 
 mod analysis;
 mod arguments;
+pub mod audience;
 pub mod calendar;
 pub mod columns;
 mod engine;
@@ -19,6 +20,7 @@ mod names;
 mod overflow;
 pub mod paths;
 pub mod retention;
+pub mod saved;
 pub mod sessions;
 pub mod spec;
 mod sql;
@@ -27,7 +29,7 @@ mod table;
 mod text;
 pub mod trend;
 
-pub use analysis::{Explain, PortablePlan, QueryResult};
+pub use analysis::{Explain, OfSegment, PortablePlan, QueryResult, SideBySide};
 pub use engine::{Engine, EngineOptions, QuerySnapshot};
 pub use error::{Error, ErrorKind, Result};
 pub use functions::register_functions;

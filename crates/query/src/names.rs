@@ -52,6 +52,8 @@ pub(crate) struct Names<'a> {
     tables: HashSet<String>,
     /// Whether there are columns of events at all.
     reads_events: bool,
+    /// Whether names are those of traits, and there are no events.
+    of_traits: bool,
     warnings: Vec<String>,
 }
 
@@ -63,14 +65,13 @@ enum Found {
 
 impl<'a> Names<'a> {
     pub(crate) fn new(known: Vocabulary<'a>, unknown: Unknown, text: Text<'a>) -> Self {
-        Self {
-            known,
-            unknown,
-            text,
-            tables: HashSet::from([EVENTS.to_owned()]),
-            reads_events: true,
-            warnings: Vec::new(),
-        }
+        let tables = HashSet::from([EVENTS.to_owned()]);
+        Self { known, unknown, text, tables, reads_events: true, of_traits: false, warnings: Vec::new() }
+    }
+
+    /// In which names are those of traits: `country` is `profile('country')`.
+    pub(crate) fn of_traits(known: Vocabulary<'a>, unknown: Unknown, text: Text<'a>) -> Self {
+        Self { of_traits: true, ..Self::new(known, unknown, text) }
     }
 
     /// Rewrites `tree`, and returns what the asker should know.
@@ -139,21 +140,7 @@ impl<'a> Names<'a> {
 
     /// `prop('name')`, with the columns that it reads.
     fn prop_call(&self, name: &str) -> Expr {
-        let name_argument = Expr::Value(Value::SingleQuotedString(name.to_owned()).into());
-        Expr::Function(Function {
-            name: ObjectName::from(vec![Ident::new(PROP)]),
-            uses_odbc_syntax: false,
-            parameters: FunctionArguments::None,
-            args: FunctionArguments::List(FunctionArgumentList {
-                duplicate_treatment: None,
-                args: self.prop_arguments(name, name_argument),
-                clauses: Vec::new(),
-            }),
-            filter: None,
-            null_treatment: None,
-            over: None,
-            within_group: Vec::new(),
-        })
+        call(PROP, self.prop_arguments(name, text_literal(name)))
     }
 
     fn prop_arguments(&self, name: &str, name_argument: Expr) -> Vec<FunctionArg> {
@@ -163,7 +150,7 @@ impl<'a> Names<'a> {
         {
             arguments.push(Expr::Identifier(Ident::with_quote('"', property.column_name())));
         }
-        arguments.into_iter().map(|expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))).collect()
+        arguments.into_iter().map(unnamed).collect()
     }
 
     fn prop(&mut self, function: &mut Function) -> std::result::Result<(), Error> {
@@ -188,18 +175,58 @@ impl<'a> Names<'a> {
             let refusal = Error::invalid(format!("{called} takes one name in single quotes, as in {called}('plan')"));
             return Err(self.text.placed(refusal, at));
         };
-        let Vocabulary { profiles, through, .. } = self.known;
-        if self.unknown != Unknown::Keep && profiles.kinds(&name, through).is_none() {
-            let nearest = pugmark_registry::nearest(&name, profiles.names(through));
-            self.tell("trait", &name, nearest, at)?;
+        if self.unknown != Unknown::Keep && !self.knows_trait(&name, at)? {
             return Ok(Some(Expr::Value(Value::Null.into())));
         }
         if list.args.len() == 1 {
             let columns = columns.iter().map(|column| Expr::Identifier(Ident::with_quote('"', *column)));
-            let arguments = std::iter::once(argument).chain(columns);
-            list.args = arguments.map(|expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))).collect();
+            list.args = std::iter::once(argument).chain(columns).map(unnamed).collect();
         }
         Ok(None)
+    }
+
+    /// Whether a trait was ever seen; where it was not, the asker is told.
+    fn knows_trait(&mut self, name: &str, at: Location) -> std::result::Result<bool, Error> {
+        let Vocabulary { profiles, through, .. } = self.known;
+        if profiles.kinds(name, through).is_some() {
+            return Ok(true);
+        }
+        self.tell("trait", name, pugmark_registry::nearest(name, profiles.names(through)), at)?;
+        Ok(false)
+    }
+
+    /// What stands for the trait that a name names; NULL for one that was never seen.
+    fn trait_named(&mut self, name: &str, at: Location) -> std::result::Result<Expr, Error> {
+        if !self.knows_trait(name, at)? {
+            return Ok(Expr::Value(Value::Null.into()));
+        }
+        let person = Expr::Identifier(Ident::with_quote('"', PERSON));
+        Ok(call(PROFILE, [text_literal(name), person].map(unnamed).into()))
+    }
+
+    /// As [`replace`](Self::replace), where names are those of traits.
+    fn replace_traits(&mut self, expr: &mut Expr) -> std::result::Result<(), Error> {
+        match expr {
+            Expr::Identifier(ident) => *expr = self.trait_named(&ident.value.clone(), ident.span.start)?,
+            Expr::CompoundIdentifier(parts) => {
+                let at = parts.first().map_or(Location::empty(), |first| first.span.start);
+                *expr = self.trait_named(&joined(parts), at)?;
+            }
+            Expr::Function(function) if is_call(function, PROFILE) => {
+                if let Some(nothing) = self.profile(function, &[PERSON])? {
+                    *expr = nothing;
+                }
+            }
+            Expr::Function(function) if is_call(function, PROP) || is_call(function, PROFILE_AT) => {
+                let refusal = Error::invalid(format!(
+                    "{} is of events: an expression over traits names them, as in country = 'US'",
+                    function.name
+                ));
+                return Err(self.text.placed(refusal, function.name.span().start));
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn replace(&mut self, expr: &mut Expr) -> std::result::Result<(), Error> {
@@ -263,7 +290,8 @@ impl VisitorMut for Names<'_> {
 
     // After the children, so that what is put in is not looked at again.
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
-        match self.replace(expr) {
+        let replaced = if self.of_traits { self.replace_traits(expr) } else { self.replace(expr) };
+        match replaced {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),
         }
@@ -300,6 +328,27 @@ impl Visitor for Tables {
         self.0.extend(alias.as_ref().map(|alias| alias.name.value.clone()));
         ControlFlow::Continue(())
     }
+}
+
+fn text_literal(text: &str) -> Expr {
+    Expr::Value(Value::SingleQuotedString(text.to_owned()).into())
+}
+
+fn unnamed(expr: Expr) -> FunctionArg {
+    FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
+}
+
+fn call(function: &str, args: Vec<FunctionArg>) -> Expr {
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(function)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
 }
 
 /// Whether the call is of the function `name`.

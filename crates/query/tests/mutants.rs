@@ -55,6 +55,7 @@ fn every_flipped_rule_differs_in_a_twentieth_of_the_cases() {
         "paths",
         "paths_window",
         "paths_end",
+        "segment",
     ] {
         let cases = generated(name, count);
         let truth: Vec<_> =

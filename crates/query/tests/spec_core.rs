@@ -51,18 +51,44 @@ fn an_unknown_field_is_named_with_its_path_and_the_nearest_known_one() {
 }
 
 #[test]
-fn what_is_not_built_yet_is_unsupported_and_says_so() {
-    for (field, value, message) in [("segment", json!("payers"), "funnel.segment by name is not built yet")] {
-        assert_refused(&funnel_with(field, value), SpecErrorKind::Unsupported, field, message);
-    }
-    for (query, field) in [
-        (json!({ "segment": { "did": { "event": "a" } } }), "segment"),
-        (
-            json!({ "trend": { "series": [{ "event": "a" }], "breakdown": [{ "segment": "plan" }] } }),
-            "breakdown[0].segment",
-        ),
+fn a_segment_is_read_in_all_its_forms_and_written_as_it_was() {
+    let funnel = json!({ "steps": [{ "event": "a" }, { "event": "b" }], "window": "1d" });
+    let retention = json!({ "start": { "event": "a" }, "return": { "event": "b" }, "interval": "day" });
+    for segment in [
+        json!("payers"),
+        json!({ "cohort": "payers" }),
+        json!({ "first": { "event": "a" }, "range": { "last": "30d" } }),
+        json!({ "last": { "event": "*" } }),
+        json!({ "profile": "country = 'US'" }),
+        json!({ "funnel": funnel, "step": 2, "outcome": "dropped" }),
+        json!({ "retention": retention, "cohort": "2025-01-01", "period": 3 }),
+        json!({ "retention": retention, "cohort": "2025-01-01", "period": "1-2" }),
+        json!({ "not": { "any": ["payers", { "did": { "event": "a" }, "times": { "exactly": 2 } }] } }),
+        json!(["payers", { "did": { "event": "a" }, "name": "a's" }]),
     ] {
-        assert_refused(&query, SpecErrorKind::Unsupported, field, "is not built yet");
+        let asked = funnel_with("segment", segment.clone());
+        let query = Query::from_value(&asked).expect("it is a segment");
+        assert_eq!(serde_json::to_value(&query).expect("it can be written")["funnel"]["segment"], segment);
+        let counted = json!({ "segment": segment });
+        let query = Query::from_value(&counted).expect("it is counted, too");
+        assert_eq!(serde_json::to_value(&query).expect("it can be written"), counted);
+    }
+    let nested = json!({ "steps": [{ "event": "a" }], "segment": { "did": { "event": "a", "fliter": "x" } } });
+    let two_steps = json!({ "funnel": funnel, "step": 3, "outcome": "converted" });
+    let compared = json!({ "steps": [{ "event": "a" }], "compare": "previous" });
+    let many: Vec<Value> = (0..33).map(|_| json!({ "did": { "event": "a" } })).collect();
+    for (segment, field, message) in [
+        (json!({ "first": { "event": "a" }, "times": { "at_least": 1 } }), "segment.times", "belongs to did"),
+        (json!({ "profile": "x", "did": { "event": "a" } }), "segment", "must have exactly one of"),
+        (json!({ "funnel": nested, "step": 1, "outcome": "converted" }), "segment.funnel.segment.did.fliter", "is not"),
+        (two_steps, "segment.step", "must be from 1 to 2"),
+        (json!({ "funnel": compared, "step": 1, "outcome": "converted" }), "segment.funnel.compare", "has no people"),
+        (json!({ "retention": retention, "cohort": "2025-01-01" }), "segment.period", "is missing"),
+        (json!({ "any": many }), "segment", "takes at most 32 selectors, found 33"),
+        (json!([]), "segment", "at least one"),
+        (json!(["a", { "did": { "event": "a" }, "nam": "x" }]), "segment[1].nam", "is not a known field"),
+    ] {
+        assert_refused(&funnel_with("segment", segment), SpecErrorKind::Invalid, field, message);
     }
 }
 

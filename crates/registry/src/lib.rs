@@ -1,10 +1,12 @@
 //! What a store has seen: events, properties, their types, as a fold of the log.
 //!
 //! [`RegistryFold`] counts every event name and every property of the log and gives properties their columns.
-//! What it publishes is a [`Registry`]: an immutable state that a query keeps from start to end, whose
+//! [`DefinitionFold`] keeps what is saved under a name: segments, cohorts and questions.
+//! What a [`RegistryFold`] publishes is a [`Registry`]: an immutable state that a query keeps from start to end, whose
 //! [`Schema`] says which property has which column.
 
 mod column;
+mod definitions;
 mod fold;
 mod names;
 mod nearest;
@@ -15,6 +17,7 @@ mod schema;
 mod tally;
 
 pub use column::{ColumnType, Placement, SYSTEM_COLUMNS, column_name};
+pub use definitions::{DefinitionFold, DefinitionKind, Definitions, Version};
 pub use fold::{RegistryFold, RegistryOptions};
 pub use nearest::nearest;
 pub use registry::{KindCounts, ObservedEvent, ObservedProperty, Registry};

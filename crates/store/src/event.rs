@@ -198,6 +198,17 @@ pub enum Operation {
     },
     /// Traits of somebody's profile change.
     Profile(ProfileUpdate),
+    /// Something is saved under a name, or no longer is; what it was before stays in the log.
+    Define {
+        /// What it is, such as `segment`: 1 to [`limits::NAME_MAX_BYTES`] bytes.
+        kind: String,
+        /// Its name, 1 to [`limits::NAME_MAX_BYTES`] bytes.
+        name: String,
+        /// Its version, from 1; whoever defines gives them out.
+        version: u32,
+        /// It in JSON, at most [`limits::DEFINITION_MAX_BYTES`]; `None` where it is removed.
+        body: Option<String>,
+    },
 }
 
 impl Operation {
@@ -206,7 +217,7 @@ impl Operation {
         match self {
             Self::Identify { anonymous_id, user_id } => Some([("anonymous_id", anonymous_id), ("user_id", user_id)]),
             Self::Alias { id, to } => Some([("id", id), ("to", to)]),
-            Self::Set { .. } | Self::Profile(_) => None,
+            Self::Set { .. } | Self::Profile(_) | Self::Define { .. } => None,
         }
     }
 
@@ -214,6 +225,7 @@ impl Operation {
         match self {
             Self::Set { name, value } => name.len() + value.len(),
             Self::Profile(update) => update.size(),
+            Self::Define { kind, name, body, .. } => kind.len() + name.len() + body.as_ref().map_or(0, String::len),
             _ => self.ids().iter().flatten().map(|(_, id)| id.len()).sum(),
         }
     }
@@ -224,16 +236,27 @@ impl Operation {
             Self::Profile(update) => update.validate(latest),
             Self::Set { name, value } => {
                 check_name("name", name)?;
-                if value.len() > limits::SETTING_MAX_BYTES {
-                    let (found, most) = (value.len(), limits::SETTING_MAX_BYTES);
-                    return Err(Rejection::new("value", format!("{found} bytes, at most {most} are allowed")));
+                check_json("value", value, limits::SETTING_MAX_BYTES)
+            }
+            Self::Define { kind, name, version, body } => {
+                check_name("kind", kind)?;
+                check_name("name", name)?;
+                if *version == 0 {
+                    return Err(Rejection::new("version", "0, versions are from 1"));
                 }
-                let json = serde_json::from_str::<serde::de::IgnoredAny>(value);
-                json.map(drop).map_err(|error| Rejection::new("value", format!("not JSON: {error}")))
+                body.as_ref().map_or(Ok(()), |body| check_json("body", body, limits::DEFINITION_MAX_BYTES))
             }
             _ => self.ids().into_iter().flatten().try_for_each(|(field, id)| check_distinct_id(field, id)),
         }
     }
+}
+
+fn check_json(field: &'static str, text: &str, most: usize) -> std::result::Result<(), Rejection> {
+    if text.len() > most {
+        return Err(Rejection::new(field, format!("{} bytes, at most {most} are allowed", text.len())));
+    }
+    let json = serde_json::from_str::<serde::de::IgnoredAny>(text);
+    json.map(drop).map_err(|error| Rejection::new(field, format!("not JSON: {error}")))
 }
 
 /// One element of an append.

@@ -23,6 +23,8 @@ pub const PROPERTIES_MAX: usize = 1_024;
 pub const FLATTEN_DEPTH: usize = 8;
 /// Longest value of a setting, in bytes.
 pub const SETTING_MAX_BYTES: usize = 64 << 10;
+/// Longest body of a definition, in bytes.
+pub const DEFINITION_MAX_BYTES: usize = 8 << 20;
 /// Most records in one frame.
 pub const FRAME_MAX_RECORDS: usize = 65_536;
 /// Largest payload of one frame, stored or decompressed.

@@ -12,7 +12,9 @@ use crate::id::{Sequence, SubjectId};
 use crate::outcome::{Outcome, Rejection};
 use crate::profile::ProfileUpdate;
 use crate::quarantine::{Quarantine, size_aside};
-use crate::record::{Conflict, EventRecord, Link, MessageId, NewSubject, Payload, Profile, Record, Verdict};
+use crate::record::{
+    Conflict, Definition, EventRecord, Link, MessageId, NewSubject, Payload, Profile, Record, Verdict,
+};
 use crate::runs::{CONTENT_GONE, Fingerprint, MessageIds, PropertiesHash, content_hash_of_profile};
 use crate::spare::Spare;
 use crate::subjects::Subjects;
@@ -396,13 +398,18 @@ impl<'a> Batch<'a> {
             self.payload.records.push(Record::Setting { name, value });
             return Ok(Outcome::Accepted(sequence));
         }
+        if let Operation::Define { kind, name, version, body } = operation {
+            let (version, body) = (*version, body.as_deref());
+            self.payload.records.push(Record::Definition(Definition { kind, name, version, body }));
+            return Ok(Outcome::Accepted(sequence));
+        }
         // Before a subject is numbered: a number that is in no frame would be a gap.
         if !context.folds.iter().any(|fold| fold.decides()) {
             let why = "this store was opened without a fold that decides on identities";
             return Ok(Outcome::Rejected(Rejection::new("type", why)));
         }
         let Some([(_, from_id), (_, to_id)]) = operation.ids() else {
-            let why = "neither a link nor a setting";
+            let why = "neither a link, a setting nor a definition";
             return Ok(Outcome::Rejected(Rejection::new("type", why)));
         };
         let identify = matches!(operation, Operation::Identify { .. });

@@ -84,7 +84,9 @@ pub(crate) fn titles(question: &Value) -> Vec<String> {
     breakdowns
         .flatten()
         .filter_map(|item| {
-            ["property", "expression", "profile"].iter().find_map(|form| item.get(form))?.as_str().map(str::to_owned)
+            let forms = ["property", "expression", "profile", "name", "segment"];
+            let title = forms.iter().find_map(|form| item.get(form)?.as_str());
+            Some(title.or(item.get("segment").map(|_| "segment"))?.to_owned())
         })
         .collect()
 }

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod answer;
 mod ask;
 pub(crate) mod backup;
 pub(crate) mod compact;
@@ -20,6 +21,9 @@ pub(crate) mod query;
 mod rejects;
 pub(crate) mod retention;
 pub(crate) mod retract;
+pub(crate) mod save;
+pub(crate) mod saved;
+pub(crate) mod segment;
 pub(crate) mod sessions;
 pub(crate) mod sql;
 pub(crate) mod stickiness;
@@ -54,6 +58,10 @@ pub(crate) fn run(cli: Cli) -> Result {
         }
         Command::Sessions(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Paths(args) => ask::run(&args.store, &args.question, args.question(), color),
+        Command::Segment(args) => ask::about(&args.store, &args.answering.output, &Charting::default(), &args.question(), color),
+        Command::Save(args) => save::run(&args),
+        Command::Saved(args) => saved::run(&args, color),
+        Command::Ask(args) => answer::run(&args, color),
         Command::Query(args) => query::run(&args, color),
         Command::Explain(args) => explain::run(&args),
         Command::Sql(args) => sql::run(&args, color),

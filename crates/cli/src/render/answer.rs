@@ -8,6 +8,7 @@ use super::journey::journey;
 use super::lifecycle::lifecycle;
 use super::paths::paths;
 use super::retention::retention;
+use super::segment::segment;
 use super::sessions::sessions;
 use super::stickiness::stickiness;
 use super::trend::trend;
@@ -15,6 +16,10 @@ use super::words::{items, text};
 
 /// An answer for people; `titles` are the headings of its breakdown.
 pub(crate) fn render(answer: &Value, titles: &[String], style: Style) -> String {
+    if let Some(segments) = answer["segments"].as_array() {
+        let shown = |of: &Value| format!(" {}\n\n{}", text(&of["segment"]), render(&of["answer"], titles, style));
+        return segments.iter().map(shown).collect::<Vec<_>>().join("\n");
+    }
     let shown = match text(&answer["kind"]) {
         "trend" => trend(answer, titles, style),
         "funnel" => funnel(answer, titles, style),
@@ -24,6 +29,7 @@ pub(crate) fn render(answer: &Value, titles: &[String], style: Style) -> String 
         "journey" => journey(answer, style),
         "sessions" => sessions(answer, style),
         "paths" => paths(answer, style),
+        "segment" => segment(answer, style),
         _ => format!("{answer:#}\n"),
     };
     let shown = format!("{shown} {}\n", range(answer));

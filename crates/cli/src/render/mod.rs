@@ -10,6 +10,7 @@ mod lifecycle;
 mod line;
 mod paths;
 mod retention;
+mod segment;
 mod sessions;
 mod stickiness;
 mod style;

@@ -53,6 +53,48 @@ fn a_journey_is_of_all_ids_and_turns_its_pages() {
 }
 
 #[test]
+fn a_segment_is_counted_named_saved_and_asked_by_its_name() {
+    let bench = week();
+    let buyers = ["segment", "s", "--did", "view", "--did-not", "cart"];
+    assert_eq!(bench.run(&buyers).ok().lines().next(), Some(" 1 person"));
+    let csv = bench.run(&["segment", "s", "--last", "view", "--people", "--format", "csv"]).ok();
+    assert_eq!(csv, "person\nbob\n");
+    let again = r#"{"did": {"event": "view"}, "times": {"at_least": 2}}"#;
+    let saved = bench.run(&["save", "s", "again", "--segment", again, "--description", "came twice"]).ok();
+    assert_eq!(saved, " the segment \"again\" is saved, version 1\n");
+    bench.run(&["save", "s", "crowd", "--people", "\"again\""]).ok();
+    let trend = bench.run(&["trend", "s", "view", "--segment", "again", "--format", "json"]).json();
+    assert_eq!(trend["series"][0]["total"], 2);
+    let question = r#"{"trend": {"series": [{"event": "view"}], "interval": "week", "segment": {"cohort": "crowd"}}}"#;
+    bench.run(&["save", "s", "weekly", "--question", question]).ok();
+    assert_eq!(bench.run(&["ask", "s", "weekly", "--format", "json"]).json()["series"][0]["values"], json!([1, 1]));
+    assert!(bench.run(&["ask", "s", "again"]).ok().starts_with(" 1 person\n"));
+    let listed = bench.run(&["saved", "s"]).ok();
+    assert!(listed.contains("again") && listed.contains("came twice") && listed.contains("1 person"), "{listed}");
+    let both = [
+        "trend",
+        "s",
+        "view",
+        "--measure",
+        "uniques",
+        "--segment",
+        "again",
+        "--segment",
+        r#"{"did": {"event": "cart"}}"#,
+    ];
+    let side = bench.run(&[&both[..], &["--format", "csv"]].concat()).ok();
+    assert!(side.starts_with("segment,") && side.contains("\nagain,") && side.contains("\n2,"), "{side}");
+    let table = bench.run(&both).ok();
+    assert!(table.starts_with(" again\n\n") && table.contains("\n 2\n\n"), "{table}");
+    let by = bench.run(&["trend", "s", "view", "--by-segment", "again", "--format", "json"]).json();
+    assert_eq!(by["series"][0]["breakdown"], json!([true]));
+    assert_eq!((&by["series"][0]["total"], &by["series"][1]["total"]), (&json!(2), &json!(1)));
+    bench.run(&["saved", "s", "--remove", "weekly"]).ok();
+    let gone = bench.run(&["ask", "s", "weekly"]).error(1);
+    assert!(gone.contains("no question or segment or cohort is saved as \"weekly\""), "{gone}");
+}
+
+#[test]
 fn a_breakdown_and_a_filter_cut_the_answer() {
     let bench = week();
     let trend = bench.run(&["trend", "s", "view", "--by", "country", "--interval", "week", "--format", "json"]).json();
@@ -258,8 +300,10 @@ fn a_segment_is_given_in_the_json_form() {
     };
     assert_eq!(total(r#"{"did": {"event": "purchase"}}"#), json!(1));
     assert_eq!(total(r#"{"did": {"event": "view"}, "times": {"at_least": 2}}"#), json!(1));
-    let refused = bench.run(&["trend", "s", "view", "--segment", "buyers"]);
+    let refused = bench.run(&["trend", "s", "view", "--segment", "{buyers"]);
     assert!(refused.code == 2 && refused.stderr.contains("--segment"), "{}", refused.stderr);
+    let unknown = bench.run(&["trend", "s", "view", "--segment", "buyers"]).error(1);
+    assert!(unknown.contains("no segment or cohort is saved as \"buyers\""), "{unknown}");
     assert!(bench.run(&["trend", "s", "view", "--segment", r#"{"dit": 1}"#]).error(1).contains("segment.dit"));
 }
 

@@ -31,7 +31,10 @@ fn one_of(dir: &Path) -> PathBuf {
 fn a_whole_store_is_verified() {
     let bench = filled();
     let told = bench.run(&["verify", "s"]).ok();
-    assert!(told.contains("nothing is wrong") && told.contains("registry, identity, profiles, columns"), "{told}");
+    assert!(
+        told.contains("nothing is wrong") && told.contains("registry, identity, profiles, definitions, columns"),
+        "{told}"
+    );
     assert!(!told.contains("not compared"), "{told}");
 }
 

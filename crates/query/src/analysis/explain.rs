@@ -86,6 +86,22 @@ impl Explain {
         }
     }
 
+    /// Of this and what had to be found for it.
+    pub(crate) fn with(mut self, other: &Self) -> Self {
+        let has = |name: &&str| [&self.source, &other.source].iter().any(|source| source.contains(*name));
+        let named: Vec<&str> = ["rollups", "columns", "tail"].into_iter().filter(has).collect();
+        if !named.is_empty() {
+            self.source = named.join(" and ");
+        }
+        self.files_read += other.files_read;
+        self.row_groups_pruned += other.row_groups_pruned;
+        self.row_groups_read += other.row_groups_read;
+        self.rows += other.rows;
+        self.bytes += other.bytes;
+        self.plan.push_str(&other.plan);
+        self
+    }
+
     fn add(&mut self, plan: &Arc<dyn ExecutionPlan>) {
         if let Some(scan) = plan.downcast_ref::<EventsExec>() {
             let facts = scan.facts();

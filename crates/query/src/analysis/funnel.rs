@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::by_unit::Needs;
+use super::explain::Explain;
 use super::lowering::{ReadItem, Reading, Wanted};
 use super::run::Asked;
 
@@ -19,24 +20,43 @@ use crate::funnel::{
 };
 use crate::spec::{Breakdown, EventNames, Groups, Header, Hit, HitValue, Selector, SessionKey};
 
+/// The attempts of everybody, and how they were found.
+pub(super) struct CountedFunnel {
+    pub(super) counted: Aggregate,
+    groups: Groups,
+    pub(super) warnings: Vec<String>,
+    pub(super) explain: Explain,
+}
+
 impl Engine {
     pub(super) async fn funnel(&self, asked: &Asked<'_>, funnel: &Funnel) -> Result<FunnelResult> {
         let buckets = buckets(asked, funnel)?;
+        let CountedFunnel { counted, groups, warnings, explain } =
+            self.count_funnel(asked, funnel, buckets.as_ref()).await?;
+        let header = asked.header(Funnel::NAME, warnings, || explain)?;
+        let mut result = answered(asked, header, counted, &groups, buckets.as_ref())?;
+        self.add_message_ids(asked, &mut result.groups).await?;
+        Ok(result)
+    }
+
+    /// Counts the attempts of everybody.
+    pub(super) async fn count_funnel(
+        &self,
+        asked: &Asked<'_>,
+        funnel: &Funnel,
+        buckets: Option<&Arc<Buckets>>,
+    ) -> Result<CountedFunnel> {
         let any = Selector::any();
         let reading = reading(asked, funnel, &any);
-        let empty = Aggregate::new(funnel, buckets.as_ref().map(|buckets| buckets.len()));
-        let made = matcher(asked, funnel, buckets.as_ref());
+        let empty = Aggregate::new(funnel, buckets.map(|buckets| buckets.len()));
         let steps = funnel.steps.len();
         let opening = if funnel.order == StepOrder::Any { u32::MAX >> (32 - steps) } else { 1 };
         let needs = Needs { bits: opening, sequences: wants_sequences(asked, funnel) };
-        let begun = Begun { reading, needs, matcher: made, empty };
-        let (all, values, header) = match funnel.window {
-            Window::Span(_) => self.match_all::<()>(asked, funnel, begun).await?,
-            Window::Session => self.match_all::<SessionKey>(asked, funnel, begun).await?,
-        };
-        let mut result = answered(asked, header, all, values.groups(), buckets.as_ref())?;
-        self.add_message_ids(asked, &mut result.groups).await?;
-        Ok(result)
+        let begun = Begun { reading, needs, matcher: matcher(asked, funnel, buckets), empty };
+        match funnel.window {
+            Window::Span(_) => self.match_all::<()>(asked, funnel, begun).await,
+            Window::Session => self.match_all::<SessionKey>(asked, funnel, begun).await,
+        }
     }
 
     /// Matches every unit, of whose events `V` is wanted besides.
@@ -45,7 +65,7 @@ impl Engine {
         asked: &Asked<'_>,
         funnel: &Funnel,
         begun: Begun<'_>,
-    ) -> Result<(Aggregate, HitValues, Header)>
+    ) -> Result<CountedFunnel>
     where
         Matching<V>: Core<Value = V>,
     {
@@ -59,12 +79,12 @@ impl Engine {
         let found = self.by_unit(asked, &reading, needs, "LocalFunnel", make).await?;
         let values = HitValues::new(funnel, &found.groups);
         let same: Vec<u32> = (0_u32..).take(values.groups().len().max(1)).collect();
-        let header = asked.header(Funnel::NAME, found.warnings.clone(), || found.explain())?;
         let mut all = empty.clone();
         for part in &found.cores {
             all.merge(&part.aggregate, &same);
         }
-        Ok((all, values, header))
+        let explain = found.explain();
+        Ok(CountedFunnel { counted: all, groups: values.groups().clone(), warnings: found.warnings, explain })
     }
 
     /// Looks up the message ids of matched events.
@@ -159,13 +179,12 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, funnel: &'a Funnel, any: &'a Select
         Window::Session => i64::MAX,
     };
     let mut reading = Reading::new(selectors.chain(whole).collect(), asked.scope(), until_us);
-    reading.items.extend(
-        funnel.hold.iter().enumerate().map(|(at, property)| ReadItem {
-            item: Breakdown::Property(property.clone()),
-            path: format!("hold[{at}]"),
-        }),
-    );
     reading.keys = by_session;
+    reading.items.extend(funnel.hold.iter().enumerate().map(|(at, property)| ReadItem {
+        item: Breakdown::Property(property.clone()),
+        path: format!("hold[{at}]"),
+        cut: at,
+    }));
     reading
 }
 

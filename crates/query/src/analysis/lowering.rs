@@ -20,7 +20,7 @@ use crate::columns::system;
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
 use crate::filter::Expressions;
-use crate::functions::{BREAKDOWN_VALUES, NULL_VALUE, PROFILE, PROPERTY_NUMBER, name_literal};
+use crate::functions::{BREAKDOWN_VALUES, NULL_VALUE, PROFILE, PROPERTY_NUMBER, in_segment, name_literal};
 use crate::local::{People, Predicate, Reads, RunItem, RunValue, Selected, Value, Wants};
 use crate::names::{Vocabulary, never_seen};
 use crate::spec::{Breakdown, EventNames, Scope, Selector, Unit};
@@ -39,6 +39,8 @@ pub(super) struct Reading<'a> {
     pub(super) scope: &'a Scope,
     /// Rows from this instant on are left out.
     pub(super) until_us: i64,
+    /// The only people whose rows matter, where they are others than those of the question's segment.
+    pub(super) among: Option<Arc<People>>,
     /// Whether the order of rows with one timestamp matters.
     pub(super) ordered: bool,
     /// The properties whose numbers are read, and their paths in the question.
@@ -55,7 +57,17 @@ impl<'a> Reading<'a> {
     /// What `selectors` take of the question's events before `until_us`, in order, with the values of its breakdown.
     pub(super) fn new(selectors: Vec<Wanted<'a>>, scope: &'a Scope, until_us: i64) -> Self {
         let items = ReadItem::of_breakdown(scope);
-        Self { selectors, scope, until_us, ordered: true, numbers: Vec::new(), values: Vec::new(), items, keys: false }
+        Self {
+            selectors,
+            scope,
+            until_us,
+            among: None,
+            ordered: true,
+            numbers: Vec::new(),
+            values: Vec::new(),
+            items,
+            keys: false,
+        }
     }
 }
 
@@ -65,6 +77,8 @@ pub(super) struct ReadItem {
     pub(super) item: Breakdown,
     /// Its path in the question.
     pub(super) path: String,
+    /// Its place in the breakdown, where it is of that.
+    pub(super) cut: usize,
 }
 
 impl ReadItem {
@@ -75,12 +89,16 @@ impl ReadItem {
                 Breakdown::Property(_) => "property",
                 Breakdown::Expression(_) => "expression",
                 Breakdown::Profile(_) => "profile",
+                Breakdown::Segment(_) => "segment",
             };
-            Self { item: item.clone(), path: format!("breakdown[{at}].{form}") }
+            Self { item: item.clone(), path: format!("breakdown[{at}].{form}"), cut: at }
         });
         items.collect()
     }
 }
+
+/// The people of the items of a breakdown that are segments, by their places.
+type Cuts = Vec<(usize, Arc<People>)>;
 
 /// A selector of a question.
 pub(super) struct Wanted<'a> {
@@ -111,8 +129,7 @@ impl Engine {
         &self,
         snapshot: &QuerySnapshot,
         reading: &Reading<'_>,
-        people: Option<&Arc<People>>,
-        units: Option<&Arc<UnitMap>>,
+        (people, units, cuts): (Option<&Arc<People>>, Option<&Arc<UnitMap>>, Cuts),
         strict: bool,
         portable: bool,
     ) -> Result<Lowered> {
@@ -124,6 +141,7 @@ impl Engine {
             strict,
             expressions: Expressions::new(&state, snapshot.vocabulary(), &schema, strict),
             columns: Vec::new(),
+            cuts,
         };
         if self.takes_local_road()
             && !portable
@@ -194,8 +212,7 @@ impl Engine {
         let schema = DFSchema::try_from_qualified_schema(EVENTS, &table.schema())?;
         let strict = asked.query.strict_names;
         let expressions = Expressions::new(&state, snapshot.vocabulary(), &schema, strict);
-        let mut lowering = Lowering { snapshot, strict, expressions, columns: Vec::new() };
-        let Selection { predicate, .. } = lowering.selection(reading)?;
+        let mut lowering = Lowering { snapshot, strict, expressions, columns: Vec::new(), cuts: Vec::new() };
         let mut rows = LogicalPlanBuilder::scan(EVENTS, provider_as_source(table), None)?;
         if let (false, Some(filter)) = (reading.scope.unit.is_of_subjects(), &reading.scope.filter) {
             rows = rows.filter(lowering.expressions.filter(filter, "filter")?)?;
@@ -209,13 +226,14 @@ impl Engine {
                 unit
             }
             Unit::Group(property) => {
-                let item = ReadItem { item: Breakdown::Property(property.clone()), path: "unit".to_owned() };
+                let item = ReadItem { item: Breakdown::Property(property.clone()), path: "unit".to_owned(), cut: 0 };
                 let value = lowering.values(&[item], &state)?;
                 let unit;
                 (rows, unit) = units::of_values(rows, value, NULL_VALUE)?;
                 unit
             }
         };
+        let Selection { predicate, .. } = lowering.selection(reading)?;
         let mut columns = vec![
             unit.alias("unit"),
             column(system::TIMESTAMP.1).alias("timestamp"),
@@ -309,6 +327,7 @@ struct Lowering<'a> {
     strict: bool,
     expressions: Expressions<'a>,
     columns: Vec<Expr>,
+    cuts: Cuts,
 }
 
 /// Which rows are read, and which selectors each of them matches.
@@ -484,11 +503,18 @@ impl Lowering<'_> {
 
     /// The value of an item, if it has one, and its name where values of it may lie in the overflow.
     fn item(&mut self, item: &ReadItem, state: &SessionState) -> Result<(Option<Expr>, Option<String>)> {
-        let ReadItem { item, path } = item;
+        let ReadItem { item, path, cut } = item;
         match item {
             Breakdown::Expression(text) => Ok((Some(self.expressions.value(text, path)?), None)),
             Breakdown::Property(name) => self.property_expr(name, path),
             Breakdown::Profile(name) => Ok((self.trait_expr(name, path, state)?, None)),
+            Breakdown::Segment(_) => match self.cuts.iter().find(|(place, _)| place == cut) {
+                Some((_, people)) => Ok((Some(in_segment(Arc::clone(people)).call(vec![column(PERSON)])), None)),
+                None => {
+                    let why = "who is in a segment is found by the engine: a plan has no breakdown by it";
+                    Err(Error::unsupported(why).on(path))
+                }
+            },
         }
     }
 

@@ -1,6 +1,7 @@
 //! The lowering of the analyses: one scan of `events` with filters and few columns, then the pure cores.
 
 mod aggregate;
+mod audience;
 mod by_unit;
 mod explain;
 mod funnel;
@@ -19,6 +20,7 @@ mod run;
 mod scan;
 mod sessions;
 mod sets;
+mod side;
 mod stickiness;
 mod texts;
 mod time;
@@ -32,7 +34,8 @@ pub(crate) use groups::{GroupReader, Item};
 pub(crate) use numbers::{NumberSource, numbers};
 pub use portable::PortablePlan;
 pub use result::QueryResult;
-pub(crate) use run::{absorb, joined};
+pub(crate) use run::{absorb, joined, validate};
 pub(crate) use sessions::Said;
 pub(crate) use sets::{Daily, DailyRow};
+pub use side::{OfSegment, SideBySide};
 pub(crate) use units::{Core, Row};

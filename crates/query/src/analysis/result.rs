@@ -5,6 +5,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::side::SideBySide;
+use crate::audience::AudienceResult;
 use crate::funnel::FunnelResult;
 use crate::journey::JourneyResult;
 use crate::lifecycle::LifecycleResult;
@@ -35,6 +37,10 @@ pub enum QueryResult {
     Sessions(SessionsResult),
     /// What people do one thing after the other.
     Paths(PathsResult),
+    /// How many people are in a segment.
+    Audience(AudienceResult),
+    /// The answers about several segments.
+    SideBySide(SideBySide),
 }
 
 impl QueryResult {
@@ -49,6 +55,8 @@ impl QueryResult {
             Self::Journey(result) => &result.header,
             Self::Sessions(result) => &result.header,
             Self::Paths(result) => &result.header,
+            Self::Audience(result) => &result.header,
+            Self::SideBySide(result) => &result.header,
         }
     }
 
@@ -63,6 +71,8 @@ impl QueryResult {
             Self::Journey(result) => result.to_table(),
             Self::Sessions(result) => result.to_table(),
             Self::Paths(result) => result.to_table(),
+            Self::Audience(result) => result.to_table(),
+            Self::SideBySide(result) => result.to_table(),
         }
     }
 }
@@ -78,6 +88,8 @@ impl fmt::Display for QueryResult {
             Self::Journey(result) => result.fmt(f),
             Self::Sessions(result) => result.fmt(f),
             Self::Paths(result) => result.fmt(f),
+            Self::Audience(result) => result.fmt(f),
+            Self::SideBySide(result) => result.fmt(f),
         }
     }
 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::task::JoinError;
 
-use super::QueryResult;
 use super::explain::Explain;
 use super::lowering::Reading;
 use super::people::FoundPeople;
 use super::unit_map::{Named, UnitMap};
+use super::{OfSegment, QueryResult, SideBySide};
 use crate::calendar::{ResolvedRange, TimeZone};
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, ErrorKind, Result};
-use crate::spec::{Analysis, Breakdown, Groups, Header, Query, Scope, Split, Unit};
+use crate::spec::{Analysis, Breakdown, Groups, Header, Place, Query, Scope, Split, Unit};
 use pugmark_store::SubjectId;
 
 impl Engine {
@@ -45,6 +45,26 @@ impl Engine {
     }
 
     async fn answer(&self, snapshot: &QuerySnapshot, query: &Query) -> Result<QueryResult> {
+        validate(query)?;
+        let query = &*snapshot.names().resolve(query)?;
+        let segments = &query.analysis.scope().segments;
+        if segments.is_empty() {
+            return self.answer_about_one(snapshot, query).await;
+        }
+        let mut answers = Vec::with_capacity(segments.len());
+        for (at, named) in segments.iter().enumerate() {
+            let mut one = query.clone();
+            let scope = one.analysis.scope_mut();
+            (scope.segment, scope.segments) = (Some(named.segment.clone()), Vec::new());
+            let answer = self.answer_about_one(snapshot, &one).await;
+            let answer = answer.map_err(|error| error.of_item(segment_place(&one).path(), at))?;
+            let segment = named.title().map_or_else(|| (at + 1).to_string(), str::to_owned);
+            answers.push(OfSegment { segment, answer });
+        }
+        Ok(QueryResult::SideBySide(SideBySide::of(answers)))
+    }
+
+    async fn answer_about_one(&self, snapshot: &QuerySnapshot, query: &Query) -> Result<QueryResult> {
         let mut asked = self.asked(snapshot, query).await?;
         let mut answer = self.answer_over(&asked).await?;
         if let Some(compare) = asked.scope().compare {
@@ -63,11 +83,11 @@ impl Engine {
 
     /// What the question is about: its range, its people and its units.
     pub(super) async fn asked<'a>(&self, snapshot: &'a QuerySnapshot, query: &'a Query) -> Result<Asked<'a>> {
-        validate(query)?;
         let mut asked = Asked::new(self, snapshot, query).await?;
         if let Some(segment) = &asked.scope().segment {
-            asked.people = Some(self.people(&asked, segment).await?);
+            asked.people = Some(self.people(&asked, segment, segment_place(query)).await?);
         }
+        asked.cuts = self.cuts(&asked).await?;
         asked.units = self.units(&asked).await?.map(Arc::new);
         Ok(asked)
     }
@@ -83,12 +103,19 @@ impl Engine {
             Analysis::Journey(of) => QueryResult::Journey(self.journey(asked, of).await?),
             Analysis::Sessions(of) => QueryResult::Sessions(self.sessions(asked, of).await?),
             Analysis::Paths(of) => QueryResult::Paths(self.paths(asked, of).await?),
+            Analysis::Audience(of) => QueryResult::Audience(self.audience(asked, of)?),
         })
     }
 }
 
+/// Where the segment stands in the analysis: that of who is in one is the segment itself.
+pub(super) fn segment_place(query: &Query) -> Place {
+    let place = Place::root("");
+    if matches!(query.analysis, Analysis::Audience(_)) { place } else { place.child("segment") }
+}
+
 /// Whether the question contradicts itself.
-pub(super) fn validate(query: &Query) -> Result<()> {
+pub(crate) fn validate(query: &Query) -> Result<()> {
     match &query.analysis {
         Analysis::Trend(trend) => trend.validate()?,
         Analysis::Funnel(funnel) => funnel.validate()?,
@@ -98,6 +125,7 @@ pub(super) fn validate(query: &Query) -> Result<()> {
         Analysis::Journey(journey) => journey.validate()?,
         Analysis::Sessions(sessions) => sessions.validate()?,
         Analysis::Paths(paths) => paths.validate()?,
+        Analysis::Audience(audience) => audience.validate()?,
     }
     Ok(())
 }
@@ -112,6 +140,8 @@ pub(super) struct Asked<'a> {
     pub(super) people: Option<FoundPeople>,
     /// Those of the question, where they are no subjects, once they are found.
     pub(super) units: Option<Arc<UnitMap>>,
+    /// Of each item of the breakdown that is a segment, its place and people.
+    pub(super) cuts: Vec<(usize, FoundPeople)>,
 }
 
 impl<'a> Asked<'a> {
@@ -128,7 +158,7 @@ impl<'a> Asked<'a> {
         };
         let range = scope.range.resolve(&zone, now_us, data);
         let range = range.map_err(|error| Error::from(error).on("range"))?;
-        Ok(Self { snapshot, query, zone, range, people: None, units: None })
+        Ok(Self { snapshot, query, zone, range, people: None, units: None, cuts: Vec::new() })
     }
 
     pub(super) fn scope(&self) -> &'a Scope {
@@ -142,9 +172,10 @@ impl<'a> Asked<'a> {
         reading: &Reading<'_>,
         portable: bool,
     ) -> Result<super::lowering::Lowered> {
-        let people = self.people.as_ref().map(|found| &found.people);
         let units = self.units.as_ref().filter(|_| !reading.scope.unit.is_of_subjects());
-        engine.lower(self.snapshot, reading, people, units, self.query.strict_names, portable).await
+        let people = reading.among.as_ref().or(self.people.as_ref().map(|found| &found.people));
+        let cuts = self.cuts.iter().map(|(place, found)| (*place, Arc::clone(&found.people))).collect();
+        engine.lower(self.snapshot, reading, (people, units, cuts), self.query.strict_names, portable).await
     }
 
     pub(super) fn header(
@@ -153,12 +184,14 @@ impl<'a> Asked<'a> {
         warnings: Vec<String>,
         explain: impl FnOnce() -> Explain,
     ) -> Result<Header> {
+        let explain = || self.cuts.iter().fold(explain(), |all, (_, cut)| all.with(&cut.explain));
         let explain =
             || Explain { segment: self.people.as_ref().map(|found| found.explain.clone().into()), ..explain() };
-        let of_people = self.people.iter().flat_map(|found| found.warnings.clone());
-        let mut all: Vec<String> =
-            of_people.chain(self.units.iter().flat_map(|units| units.warnings.clone())).collect();
-        for warning in warnings {
+        let before = self.people.iter().chain(self.cuts.iter().map(|(_, found)| found));
+        let before = before.flat_map(|found| found.warnings.clone());
+        let before: Vec<String> = before.chain(self.units.iter().flat_map(|units| units.warnings.clone())).collect();
+        let mut all: Vec<String> = Vec::new();
+        for warning in before.into_iter().chain(warnings) {
             if !all.contains(&warning) {
                 all.push(warning);
             }

@@ -126,7 +126,7 @@ pub(super) fn pages(asked: &Asked<'_>, sessions: &Sessions) -> Vec<String> {
 }
 
 pub(super) fn expression(sql: impl Into<String>, path: &str) -> ReadItem {
-    ReadItem { item: Breakdown::Expression(sql.into()), path: path.to_owned() }
+    ReadItem { item: Breakdown::Expression(sql.into()), path: path.to_owned(), cut: 0 }
 }
 
 /// Everything of everybody whom the question is about; the values are those of [`Told::of`], without the page, and the sessions of senders where they count.
@@ -135,6 +135,7 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, sessions: &'a Sessions, any: &'a Se
     let splits = sessions.split_on.iter().enumerate().map(|(at, property)| ReadItem {
         item: Breakdown::Property(property.clone()),
         path: format!("split_on[{at}]"),
+        cut: at,
     });
     let keys = sessions.by == By::SessionId;
     Reading { keys, items: splits.collect(), ..Reading::new(vec![all], asked.scope(), i64::MAX) }

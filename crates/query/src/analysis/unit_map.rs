@@ -59,7 +59,7 @@ impl Engine {
             Unit::Person | Unit::DistinctId => return Ok(None),
             Unit::Session => None,
             Unit::Group(property) => {
-                Some(ReadItem { item: Breakdown::Property(property.clone()), path: "unit".to_owned() })
+                Some(ReadItem { item: Breakdown::Property(property.clone()), path: "unit".to_owned(), cut: 0 })
             }
         };
         let last = asked.snapshot.sequence.number();

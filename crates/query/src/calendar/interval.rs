@@ -50,7 +50,6 @@ impl Word for Interval {
         ("quarter", Self::Quarter),
         ("year", Self::Year),
     ];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// The first day of a week.
@@ -66,5 +65,4 @@ pub enum WeekStart {
 
 impl Word for WeekStart {
     const BUILT: &'static [(&'static str, Self)] = &[("monday", Self::Monday), ("sunday", Self::Sunday)];
-    const LATER: &'static [&'static str] = &[];
 }

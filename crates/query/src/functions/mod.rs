@@ -1,9 +1,11 @@
 //! The SQL functions that the engine adds; `docs/sql.md` tells users of them.
 
+mod at_end;
 mod bitmap;
 mod calendar;
 mod funnel;
 mod history;
+mod in_segment;
 mod last;
 mod paths;
 mod pattern;
@@ -19,10 +21,12 @@ use std::sync::Arc;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 
+pub(crate) use at_end::{FIRST_HOLDS, LAST_HOLDS};
 pub(crate) use bitmap::serialized;
 pub(crate) use calendar::{CALENDAR_BUCKET, word_of};
 pub(crate) use funnel::{FUNNEL_ATTEMPTS, question as funnel_question};
 pub(crate) use paths::{UNIT_PATHS, question as paths_question};
+pub(crate) use in_segment::{IN_SEGMENT, in_segment};
 pub(crate) use profile::{PROFILE, PROFILE_AT};
 pub(crate) use prop::PROP;
 pub(crate) use retention::{RETENTION_CELLS, cells_type as retention_cells_type, question as retention_question};
@@ -65,7 +69,7 @@ pub(crate) fn register_common(with: &mut dyn FunctionRegistry) -> Result<()> {
     }
     let aggregates = [sum::aggregate()].into_iter().chain(bitmap::aggregates());
     let aggregates = aggregates.chain(funnel::aggregates()).chain(retention::aggregates()).chain([paths::aggregate()]);
-    for function in aggregates.chain(sequence::aggregates()) {
+    for function in aggregates.chain(sequence::aggregates()).chain(at_end::aggregates()) {
         with.register_udaf(Arc::new(function))?;
     }
     Ok(())

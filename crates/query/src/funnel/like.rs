@@ -26,7 +26,6 @@ impl Word for Like {
         ("posthog", Self::Posthog),
         ("clickhouse", Self::Clickhouse),
     ];
-    const LATER: &'static [&'static str] = &[];
 }
 
 impl Like {

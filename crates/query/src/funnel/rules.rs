@@ -26,7 +26,6 @@ impl Word for StepOrder {
         ("strict", Self::Strict),
         ("strict_steps", Self::StrictSteps),
     ];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// Whether a strict funnel allows repeats of the step that was just done.
@@ -42,7 +41,6 @@ pub enum Repeats {
 
 impl Word for Repeats {
     const BUILT: &'static [(&'static str, Self)] = &[("skip", Self::Skip), ("break", Self::Break)];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// What follows what among events of one timestamp.
@@ -61,7 +59,6 @@ pub enum Ties {
 impl Word for Ties {
     const BUILT: &'static [(&'static str, Self)] =
         &[("either", Self::Either), ("sequence", Self::Sequence), ("apart", Self::Apart)];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// Which attempts of a unit count.
@@ -80,7 +77,6 @@ pub enum FunnelEntry {
 impl Word for FunnelEntry {
     const BUILT: &'static [(&'static str, Self)] =
         &[("any", Self::Any), ("first", Self::First), ("every", Self::Every)];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// Which of several attempts that are equally deep counts.
@@ -96,7 +92,6 @@ pub enum Pick {
 
 impl Word for Pick {
     const BUILT: &'static [(&'static str, Self)] = &[("earliest", Self::Earliest), ("latest", Self::Latest)];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// Where the steps after the first may lie.
@@ -112,7 +107,6 @@ pub enum Completion {
 
 impl Word for Completion {
     const BUILT: &'static [(&'static str, Self)] = &[("in_window", Self::InWindow), ("in_range", Self::InRange)];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// What an excluded event does to an attempt.
@@ -130,7 +124,6 @@ pub enum ExclusionOutcome {
 
 impl Word for ExclusionOutcome {
     const BUILT: &'static [(&'static str, Self)] = &[("end", Self::End), ("void", Self::Void), ("drop", Self::Drop)];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// Those who did a step, or those who did the step before and not this.
@@ -145,5 +138,4 @@ pub enum StepOutcome {
 
 impl Word for StepOutcome {
     const BUILT: &'static [(&'static str, Self)] = &[("converted", Self::Converted), ("dropped", Self::Dropped)];
-    const LATER: &'static [&'static str] = &[];
 }

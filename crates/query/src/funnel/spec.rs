@@ -267,7 +267,7 @@ impl Funnel {
         self.steps.iter().map(Step::title).collect()
     }
 
-    fn check(&self, place: &Place) -> Result<(), SpecError> {
+    pub(crate) fn check(&self, place: &Place) -> Result<(), SpecError> {
         let count = self.steps.len();
         let steps = place.child("steps");
         if count == 0 || count > MAX_STEPS {
@@ -383,7 +383,6 @@ impl FromJson for Funnel {
                 ],
                 SCOPE_FIELDS,
             ],
-            later: &[],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
         let mut funnel = Self { steps: fields.require("steps")?, ..Self::steps::<Step>([]) };

@@ -24,7 +24,6 @@ pub enum Order {
 
 impl Word for Order {
     const BUILT: &'static [(&'static str, Self)] = &[("newest", Self::Newest), ("oldest", Self::Oldest)];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// What one person did: the events of all of the person's ids, by session, in pages.
@@ -129,8 +128,8 @@ impl Journey {
             let complaint = format!("is of the order {}, the question of {}", word(cursor.order()), word(self.order));
             return Err(place.child("cursor").invalid(complaint));
         }
-        let Scope { segment, unit, breakdown, limit, .. } = &self.scope;
-        if segment.is_some() {
+        let Scope { segment, segments, unit, breakdown, limit, .. } = &self.scope;
+        if segment.is_some() || !segments.is_empty() {
             return Err(place.child("segment").invalid("is not for a journey, which is of one person"));
         }
         if *unit != Unit::Person {
@@ -150,14 +149,15 @@ impl FromJson for Journey {
                 &["distinct_id", "limit", "order", "cursor"],
                 &["range", "time_zone", "filter", "segment", "unit", "breakdown"],
             ],
-            later: &[],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
+        let (segment, segments) = Scope::read_segments(fields.value("segment"))?;
         let scope = Scope {
             range: fields.read("range")?.unwrap_or_default(),
             time_zone: fields.read("time_zone")?,
             filter: fields.read("filter")?,
-            segment: fields.read("segment")?,
+            segment,
+            segments,
             unit: Unit::read(&fields)?,
             breakdown: fields.read("breakdown")?.unwrap_or_default(),
             limit: DEFAULT_LIMIT,

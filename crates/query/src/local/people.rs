@@ -1,6 +1,7 @@
 //! Some of the people, as rows are asked whose they are.
 
 use datafusion::arrow::buffer::BooleanBuffer;
+use pugmark_identity::Persons;
 
 /// A set of subjects with the persons whose numbers they bear: everybody of a person is in it, or nobody.
 #[derive(Debug)]
@@ -15,6 +16,25 @@ impl People {
     pub(crate) fn new(subjects: u32, all: bool) -> Self {
         let words = (subjects as usize).div_ceil(64);
         Self { bits: vec![if all { u64::MAX } else { 0 }; words], later: all }
+    }
+
+    /// Those of `subjects` of whom a bit is set, 64 at a time; `later` says whether those who came later are in it.
+    pub(crate) fn of_words(subjects: u32, later: bool, word: impl Fn(usize) -> u64) -> Self {
+        Self { bits: (0..(subjects as usize).div_ceil(64)).map(word).collect(), later }
+    }
+
+    /// The bits of the 64 subjects from `64 * at` on.
+    pub(crate) fn word(&self, at: usize) -> u64 {
+        self.bits.get(at).copied().unwrap_or(if self.later { u64::MAX } else { 0 })
+    }
+
+    /// Makes everybody of a person be in it, or nobody, as the subject is whose number the person bears.
+    pub(crate) fn unite(mut self, persons: &Persons) -> Self {
+        for (subject, person) in persons.merged_subjects() {
+            let is_in = self.contains(person.number());
+            self.set(subject.number(), is_in);
+        }
+        self
     }
 
     pub(crate) fn set(&mut self, subject: u32, is_in: bool) {

@@ -16,7 +16,7 @@ use super::column::Column;
 use super::part::{Local, Part};
 use crate::columns::{EventSchema, system};
 use crate::error::Result;
-use crate::functions::{PROFILE, PROFILE_AT};
+use crate::functions::{IN_SEGMENT, PROFILE, PROFILE_AT};
 use crate::table::PERSON;
 
 /// Columns that find rows rather than describe them.
@@ -180,13 +180,12 @@ impl Value {
     }
 }
 
-/// The same expression, its traits those of the person of the subject; `None` for one that reads one of [`KEYS`] besides.
+/// The same expression, what it says of persons said of the person of the subject; `None` for one that reads one of [`KEYS`] besides.
 fn by_subject(expr: &Expr) -> Result<Option<Expr>> {
-    let is_of_profile =
-        |expr: &Expr| matches!(expr, Expr::ScalarFunction(call) if [PROFILE, PROFILE_AT].contains(&call.func.name()));
+    let is_of_person = |expr: &Expr| matches!(expr, Expr::ScalarFunction(call) if [PROFILE, PROFILE_AT, IN_SEGMENT].contains(&call.func.name()));
     let mut keys = false;
     expr.apply(|part| {
-        if is_of_profile(part) {
+        if is_of_person(part) {
             return Ok(TreeNodeRecursion::Jump);
         }
         // Few rows have a certain one of these, and a scan knows which pages they are on.
@@ -197,7 +196,7 @@ fn by_subject(expr: &Expr) -> Result<Option<Expr>> {
         return Ok(None);
     }
     let renamed = expr.clone().transform(|part| {
-        if !is_of_profile(&part) {
+        if !is_of_person(&part) {
             return Ok(Transformed::no(part));
         }
         part.map_children(|argument| {

@@ -32,7 +32,6 @@ pub enum Direction {
 
 impl Word for Direction {
     const BUILT: &'static [(&'static str, Self)] = &[("after", Self::After), ("before", Self::Before)];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// What is counted.
@@ -48,7 +47,6 @@ pub enum PathCount {
 
 impl Word for PathCount {
     const BUILT: &'static [(&'static str, Self)] = &[("units", Self::Units), ("occurrences", Self::Occurrences)];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// How far the events of a path may lie from its anchor.
@@ -321,7 +319,6 @@ impl FromJson for Paths {
                 &["anchor", "direction", "depth", "within", "collapse", "count", "node", "exclude", "end"],
                 SCOPE_FIELDS,
             ],
-            later: &[],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
         let paths = Self {

@@ -78,6 +78,8 @@ pub struct Grid<V: ReturnValue = ()> {
     seen: Vec<Seen<V::Total>>,
     /// The start events of the cohort at hand.
     starts: Vec<usize>,
+    /// The row and column of a cell, and whether a unit has counted in it since that was asked last.
+    watched: Option<(usize, usize, bool)>,
 }
 
 impl<V: ReturnValue> Grid<V> {
@@ -98,6 +100,7 @@ impl<V: ReturnValue> Grid<V> {
             activities: Vec::new(),
             seen: Vec::new(),
             starts: Vec::new(),
+            watched: None,
         };
         grid.check_cells(1)?;
         Ok(grid)
@@ -106,6 +109,35 @@ impl<V: ReturnValue> Grid<V> {
     /// The labels of the columns: `0`, `1` and so on, or those of brackets such as `1-2` and `7+`.
     pub fn periods(&self) -> Vec<String> {
         self.shape.labels()
+    }
+
+    /// Has an eye on the cell of these labels.
+    ///
+    /// # Errors
+    /// `Invalid` for a cohort or a period that the table does not have, on `cohort` or `period`.
+    pub(crate) fn watching(mut self, cohort: &str, period: &str) -> Result<Self, SpecError> {
+        let (rows, columns) = (self.shape.rows().labels(), self.periods());
+        let range = |labels: &[String]| match labels {
+            [] => "it has none".to_owned(),
+            [only] => format!("it has {only} alone"),
+            [first, .., last] => format!("it has those from {first} to {last}"),
+        };
+        let Some(row) = rows.iter().position(|label| label == cohort) else {
+            let complaint = format!("the table has no cohort \"{cohort}\": {}", range(rows));
+            return Err(SpecError::invalid(complaint).on("cohort"));
+        };
+        let columns = &columns[..self.shape.columns(row)];
+        let Some(column) = columns.iter().position(|label| label == period) else {
+            let complaint = format!("the cohort {cohort} has no period \"{period}\": {}", range(columns));
+            return Err(SpecError::invalid(complaint).on("period"));
+        };
+        self.watched = Some((row, column, false));
+        Ok(self)
+    }
+
+    /// Whether a unit has counted in the watched cell since this was asked last.
+    pub(crate) fn has_counted(&mut self) -> bool {
+        self.watched.as_mut().is_some_and(|(.., counted)| std::mem::take(counted))
     }
 
     /// What its cells tell.
@@ -271,7 +303,10 @@ impl<V: ReturnValue> Grid<V> {
             self.seen_by_column();
         }
         let (rows, columns) = (self.shape.rows().len(), self.shape.columns(row));
+        let shows_size = self.shows_size();
         let cells = self.cohorts.add(group, row, 1, rows, columns);
+        let watched = self.watched.filter(|(watched, ..)| *watched == row).map(|(_, column, _)| column);
+        let before = watched.and_then(|column| cells.get(column)).map(|cell| cell.units);
         let enough = |seen: &Seen<V::Total>| seen.returns >= self.min_occurrences;
         match self.criterion {
             Criterion::On => {
@@ -294,6 +329,17 @@ impl<V: ReturnValue> Grid<V> {
                 }
             }
         }
+        let after = watched.and_then(|column| cells.get(column)).map(|cell| cell.units);
+        if let (Some((_, column, counted)), true) = (&mut self.watched, watched.is_some()) {
+            *counted |= before != after || *column == 0 && shows_size;
+        }
+    }
+
+    /// Whether the first column shows the sizes of the cohorts.
+    fn shows_size(&self) -> bool {
+        self.period_zero == PeriodZero::CohortSize
+            && self.measure == ReturnMeasure::Units
+            && self.shape.shows_period_zero()
     }
 
     /// Puts what was done in the periods of a bracket together.
@@ -393,9 +439,7 @@ impl<V: ReturnValue> Grid<V> {
     }
 
     fn group(&self, label: Option<GroupLabel>, table: Vec<Counted<V::Total>>) -> RetentionGroup {
-        let shows_size = self.period_zero == PeriodZero::CohortSize
-            && self.measure == ReturnMeasure::Units
-            && self.shape.shows_period_zero();
+        let shows_size = self.shows_size();
         let rows: Vec<CohortRow> = table
             .into_iter()
             .zip(self.shape.rows().labels())

@@ -256,7 +256,7 @@ impl Retention {
         self
     }
 
-    fn check(&self, place: &Place) -> Result<(), SpecError> {
+    pub(crate) fn check(&self, place: &Place) -> Result<(), SpecError> {
         for (field, selector) in [("start", &self.start), ("return", &self.returning)] {
             EventNames::check(&selector.event, &place.child(field).child("event"))?;
         }
@@ -317,7 +317,6 @@ impl FromJson for Retention {
                 &["clock", "round_to", "returns", "criterion", "brackets", "measure", "property", "breakdown_match"],
                 SCOPE_FIELDS,
             ],
-            later: &[],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
         let (start, returning) = match (fields.read("start")?, fields.read("return")?) {

@@ -29,7 +29,6 @@ impl Word for Cohort {
         ("first_in_range", Self::FirstInRange),
         ("recurring", Self::Recurring),
     ];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// What the periods of a unit are.
@@ -45,7 +44,6 @@ pub enum PeriodClock {
 
 impl Word for PeriodClock {
     const BUILT: &'static [(&'static str, Self)] = &[("calendar", Self::Calendar), ("rolling", Self::Rolling)];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// What the times of start and return are floored to.
@@ -58,7 +56,6 @@ pub enum RoundTo {
 
 impl Word for RoundTo {
     const BUILT: &'static [(&'static str, Self)] = &[("hour", Self::Hour)];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// Which returns are read.
@@ -74,7 +71,6 @@ pub enum Returns {
 
 impl Word for Returns {
     const BUILT: &'static [(&'static str, Self)] = &[("in_range", Self::InRange), ("open", Self::Open)];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// What period 0 shows.
@@ -90,7 +86,6 @@ pub enum PeriodZero {
 
 impl Word for PeriodZero {
     const BUILT: &'static [(&'static str, Self)] = &[("cohort_size", Self::CohortSize), ("returned", Self::Returned)];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// In which periods a return is wanted for a column.
@@ -127,7 +122,6 @@ impl Word for Criterion {
         ("on_or_before", Self::OnOrBefore),
         ("streak", Self::Streak),
     ];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// What a cell tells.
@@ -161,5 +155,4 @@ impl ReturnMeasure {
 
 impl Word for ReturnMeasure {
     const BUILT: &'static [(&'static str, Self)] = &[("units", Self::Units), ("sum", Self::Sum), ("avg", Self::Avg)];
-    const LATER: &'static [&'static str] = &[];
 }

@@ -25,7 +25,6 @@ pub enum GapAt {
 
 impl Word for GapAt {
     const BUILT: &'static [(&'static str, Self)] = &[("same", Self::Same), ("new", Self::New)];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// When a session ends.

@@ -30,7 +30,6 @@ impl Serialize for By {
 
 impl Word for By {
     const BUILT: &'static [(&'static str, Self)] = &[("session_id", Self::SessionId)];
-    const LATER: &'static [&'static str] = &[];
 }
 
 /// How many sessions there were, how long they took, and how many were of one event.
@@ -228,7 +227,6 @@ impl FromJson for Sessions {
                 &["gap", "gap_at", "max", "midnight", "by", "split_on", "page", "rows", "interval", "week_start"],
                 SCOPE_FIELDS,
             ],
-            later: &[],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
         let by = match fields.is_null("by") {

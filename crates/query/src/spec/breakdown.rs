@@ -4,10 +4,10 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::reader::unknown_word;
-use super::{Fields, FromJson, Known, Later, Place, SpecError};
+use super::{Fields, FromJson, Known, Place, Segment, SpecError};
 
-/// One item of a breakdown: an event property, a SQL expression over the event, or a trait of the person.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+/// One item of a breakdown: an event property, a SQL expression over the event, a trait of the person, or whether the person is in a segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Breakdown {
     /// The value of a property of the event; NULL where the event lacks it.
@@ -17,6 +17,19 @@ pub enum Breakdown {
     /// A trait of the person, as it is in the snapshot; `profile_at('…')` as an expression is what it was when the event happened. NULL where the value is of
     /// another type than the first that the trait was given.
     Profile(String),
+    /// Whether the person is in a segment: true or false.
+    #[serde(untagged)]
+    Segment(Box<InSegment>),
+}
+
+/// A segment that an answer is cut by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InSegment {
+    /// The segment.
+    pub segment: Segment,
+    /// What the question calls it; by default the name under which it is saved, else `segment`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 impl Breakdown {
@@ -24,7 +37,29 @@ impl Breakdown {
     pub fn title(&self) -> &str {
         match self {
             Self::Property(text) | Self::Expression(text) | Self::Profile(text) => text,
+            Self::Segment(of) => match (&of.name, &of.segment) {
+                (Some(name), _) | (None, Segment::Named(name) | Segment::Cohort(name)) => name,
+                (None, _) => "segment",
+            },
         }
+    }
+
+    /// The segment that it asks for.
+    pub(crate) fn segment(&self) -> Option<&Segment> {
+        match self {
+            Self::Segment(of) => Some(&of.segment),
+            Self::Property(_) | Self::Expression(_) | Self::Profile(_) => None,
+        }
+    }
+
+    pub(crate) fn check(&self, place: &Place) -> Result<(), SpecError> {
+        self.segment().map_or(Ok(()), |segment| segment.check(&place.child("segment")))
+    }
+}
+
+impl From<Segment> for Breakdown {
+    fn from(segment: Segment) -> Self {
+        Self::Segment(Box::new(InSegment { segment, name: None }))
     }
 }
 
@@ -42,14 +77,16 @@ impl From<String> for Breakdown {
 
 impl FromJson for Breakdown {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known =
-            Known { built: &[&["property", "expression", "profile"]], later: &[&[Later::new("segment", "null")]] };
+        const KNOWN: Known = Known { built: &[&["property", "expression", "profile", "segment", "name"]] };
         let fields = Fields::open(value, place, &KNOWN)?;
-        match (fields.read("property")?, fields.read("expression")?, fields.read("profile")?) {
-            (Some(property), None, None) => Ok(Self::Property(property)),
-            (None, Some(expression), None) => Ok(Self::Expression(expression)),
-            (None, None, Some(name)) => Ok(Self::Profile(name)),
-            _ => Err(place.invalid("must have exactly one of property, expression and profile")),
+        let texts = (fields.read("property")?, fields.read("expression")?, fields.read("profile")?);
+        match (texts, fields.read("segment")?, fields.read("name")?) {
+            ((Some(property), None, None), None, None) => Ok(Self::Property(property)),
+            ((None, Some(expression), None), None, None) => Ok(Self::Expression(expression)),
+            ((None, None, Some(name)), None, None) => Ok(Self::Profile(name)),
+            ((None, None, None), Some(segment), name) => Ok(Self::Segment(Box::new(InSegment { segment, name }))),
+            (_, None, Some(_)) => Err(place.child("name").invalid("belongs to segment")),
+            _ => Err(place.invalid("must have exactly one of property, expression, profile and segment")),
         }
     }
 }

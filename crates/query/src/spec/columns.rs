@@ -66,6 +66,7 @@ impl Analysis {
                 ("distinct_id", Text),
                 ("properties", Text),
             ],
+            Self::Audience(audience) => vec![if audience.people { ("person", Text) } else { ("people", Count) }],
             Self::Paths(_) => {
                 vec![("position", Count), ("from", Text), ("to", Text), ("count", Count), ("mean_seconds", Number)]
             }

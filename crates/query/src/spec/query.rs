@@ -3,8 +3,9 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{Fields, Known, Later, Place, Scope, SpecError};
+use super::{Fields, Known, Place, Scope, SpecError};
 use crate::{
+    audience::Audience,
     calendar::{Interval, Span, WeekStart},
     funnel::Funnel,
     journey::Journey,
@@ -26,6 +27,7 @@ pub(crate) const ANALYSES: &[&str] = &[
     Journey::NAME,
     Sessions::NAME,
     Paths::NAME,
+    Audience::NAME,
 ];
 
 /// The analysis that a query asks for.
@@ -48,6 +50,9 @@ pub enum Analysis {
     Sessions(Sessions),
     /// What people do one thing after the other.
     Paths(Paths),
+    /// How many people are in a segment.
+    #[serde(rename = "segment")]
+    Audience(Audience),
 }
 
 impl Analysis {
@@ -62,11 +67,26 @@ impl Analysis {
             Self::Journey(journey) => &journey.scope,
             Self::Sessions(sessions) => &sessions.scope,
             Self::Paths(paths) => &paths.scope,
+            Self::Audience(audience) => &audience.scope,
         }
     }
 }
 
 impl Analysis {
+    pub(crate) fn scope_mut(&mut self) -> &mut Scope {
+        match self {
+            Self::Trend(trend) => &mut trend.scope,
+            Self::Funnel(funnel) => &mut funnel.scope,
+            Self::Retention(retention) => &mut retention.scope,
+            Self::Stickiness(stickiness) => &mut stickiness.scope,
+            Self::Lifecycle(lifecycle) => &mut lifecycle.scope,
+            Self::Journey(journey) => &mut journey.scope,
+            Self::Sessions(sessions) => &mut sessions.scope,
+            Self::Paths(paths) => &mut paths.scope,
+            Self::Audience(audience) => &mut audience.scope,
+        }
+    }
+
     /// By which calendar unit it cuts its range, and where weeks begin; one that does not is of days.
     pub(crate) fn interval(&self) -> (Interval, WeekStart) {
         match self {
@@ -75,7 +95,9 @@ impl Analysis {
             Self::Retention(retention) => (retention.interval, retention.week_start),
             Self::Stickiness(stickiness) => (stickiness.interval, stickiness.week_start),
             Self::Lifecycle(lifecycle) => (lifecycle.interval, lifecycle.week_start),
-            Self::Journey(_) | Self::Sessions(_) | Self::Paths(_) => (Interval::default(), WeekStart::default()),
+            Self::Journey(_) | Self::Sessions(_) | Self::Paths(_) | Self::Audience(_) => {
+                (Interval::default(), WeekStart::default())
+            }
         }
     }
 }
@@ -119,7 +141,6 @@ impl Query {
     ///
     /// # Errors
     /// `Invalid` if the text is not JSON (with the byte offset), if a field is unknown, missing or malformed;
-    /// `Unsupported` for what the contract defines and is not built yet.
     pub fn from_json(text: &str) -> Result<Self, SpecError> {
         let value = serde_json::from_str(text).map_err(|error| {
             let at = byte_offset(text, error.line(), error.column());
@@ -137,7 +158,6 @@ impl Query {
     pub fn from_value(value: &Value) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
             built: &[ANALYSES, &["as_of", "strict_names", "explain", "timeout"]],
-            later: &[&[Later::new("segment", "null")]],
         };
         let place = Place::root("");
         let fields = Fields::open(value, &place, &KNOWN)?;
@@ -156,6 +176,7 @@ impl Query {
             Journey::NAME => Analysis::Journey(Journey::from_value(value)?),
             Sessions::NAME => Analysis::Sessions(Sessions::from_value(value)?),
             Paths::NAME => Analysis::Paths(Paths::from_value(value)?),
+            Audience::NAME => Analysis::Audience(Audience::from_value(value)?),
             _ => Analysis::Retention(Retention::from_value(value)?),
         };
         Ok(Self {
@@ -219,6 +240,12 @@ impl From<Sessions> for Query {
 impl From<Paths> for Query {
     fn from(paths: Paths) -> Self {
         Self::from(Analysis::Paths(paths))
+    }
+}
+
+impl From<Audience> for Query {
+    fn from(audience: Audience) -> Self {
+        Self::from(Analysis::Audience(audience))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Strict reading of JSON objects: one place that knows unknown fields, fields not built yet, and where it stands.
+//! Strict reading of JSON objects: one place that knows unknown fields and where it stands.
 
 use std::fmt;
 
@@ -27,12 +27,13 @@ impl Place {
         Self { root: self.root, path: format!("{}[{index}]", self.path) }
     }
 
-    pub(crate) fn invalid(&self, complaint: impl fmt::Display) -> SpecError {
-        SpecError::invalid(format!("{self} {complaint}")).on(self.path.clone())
+    /// Where it stands in the analysis, as errors name it.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
     }
 
-    pub(crate) fn unsupported(&self, what: impl fmt::Display) -> SpecError {
-        SpecError::unsupported(format!("{self}{what} is not built yet")).on(self.path.clone())
+    pub(crate) fn invalid(&self, complaint: impl fmt::Display) -> SpecError {
+        SpecError::invalid(format!("{self} {complaint}")).on(self.path.clone())
     }
 
     /// Says of an error that came from the value itself where that value stands.
@@ -60,31 +61,9 @@ impl fmt::Display for Place {
     }
 }
 
-/// A field that the contract defines and that is not built yet.
-pub(crate) struct Later {
-    pub(crate) name: &'static str,
-    /// The default as JSON text: given so, the field asks for nothing that is not built.
-    pub(crate) default: &'static str,
-}
-
-impl Later {
-    pub(crate) const fn new(name: &'static str, default: &'static str) -> Self {
-        Self { name, default }
-    }
-
-    fn check(&self, given: &Value, place: &Place) -> Result<(), SpecError> {
-        let default: Value = serde_json::from_str(self.default).expect("the default of a later field is JSON text");
-        if given.is_null() || *given == default {
-            return Ok(());
-        }
-        Err(place.unsupported(""))
-    }
-}
-
 /// All fields that an object may have.
 pub(crate) struct Known {
     pub(crate) built: &'static [&'static [&'static str]],
-    pub(crate) later: &'static [&'static [Later]],
 }
 
 impl Known {
@@ -92,13 +71,8 @@ impl Known {
         self.built.iter().flat_map(|names| names.iter()).any(|known| *known == name)
     }
 
-    fn later(&self, name: &str) -> Option<&Later> {
-        self.later.iter().flat_map(|fields| fields.iter()).find(|field| field.name == name)
-    }
-
     fn names(&self) -> impl Iterator<Item = &'static str> {
-        let built = self.built.iter().flat_map(|names| names.iter().copied());
-        built.chain(self.later.iter().flat_map(|fields| fields.iter().map(|field| field.name)))
+        self.built.iter().flat_map(|names| names.iter().copied())
     }
 }
 
@@ -115,14 +89,9 @@ impl<'a> Fields<'a> {
             return Err(place.invalid(format_args!("must be an object, found {}", kind_of(value))));
         };
         for name in map.keys() {
-            if !known.is_built(name) && known.later(name).is_none() {
+            if !known.is_built(name) {
                 let child = place.child(name);
                 return Err(child.invalid("is not a known field").nearest(nearest(name, known.names())));
-            }
-        }
-        for (name, given) in map {
-            if let Some(later) = known.later(name) {
-                later.check(given, &place.child(name))?;
             }
         }
         Ok(Self { map, place: place.clone() })
@@ -159,8 +128,6 @@ impl<'a> Fields<'a> {
 pub(crate) trait Word: Copy + 'static {
     /// The words that are built.
     const BUILT: &'static [(&'static str, Self)];
-    /// The words that the contract defines and that are not built yet.
-    const LATER: &'static [&'static str];
 }
 
 pub(crate) fn word<T: Word>(value: &Value, place: &Place) -> Result<T, SpecError> {
@@ -168,10 +135,7 @@ pub(crate) fn word<T: Word>(value: &Value, place: &Place) -> Result<T, SpecError
     if let Some((_, word)) = T::BUILT.iter().find(|(name, _)| *name == given) {
         return Ok(*word);
     }
-    if T::LATER.contains(&given.as_str()) {
-        return Err(place.unsupported(format_args!(" {given}")));
-    }
-    let known: Vec<&str> = T::BUILT.iter().map(|(name, _)| *name).chain(T::LATER.iter().copied()).collect();
+    let known: Vec<&str> = T::BUILT.iter().map(|(name, _)| *name).collect();
     Err(unknown_word(&given, &known, place))
 }
 

@@ -1,14 +1,17 @@
 //! What every analysis says beside its own parameters: range, zone, filter, unit and breakdown.
 
 use serde::Serialize;
+use serde_json::Value;
 
-use super::{Breakdown, Fields, Place, Segment, SpecError, Unit};
+use super::{Breakdown, Fields, FromJson, NamedSegment, Place, Segment, SpecError, Unit};
 use crate::calendar::{Compare, Range, TimeZone};
 
 /// How many values a breakdown shows before the rest is folded into *other*, unless the question says otherwise.
 pub const DEFAULT_LIMIT: usize = 25;
 /// How many items a breakdown may have.
 pub const MAX_BREAKDOWNS: usize = 3;
+/// How many segments a question may be asked about side by side.
+pub const MAX_SEGMENTS: usize = 10;
 /// How many values of a row tell it apart: those of the breakdown, and as many that an analysis asks for besides.
 pub(crate) const MAX_ITEMS: usize = 2 * MAX_BREAKDOWNS;
 
@@ -30,6 +33,9 @@ pub struct Scope {
     /// The only people that the question is about; by default everybody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub segment: Option<Segment>,
+    /// Several segments that the same is asked about, side by side, in place of one; at most [`MAX_SEGMENTS`].
+    #[serde(rename = "segment", skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<NamedSegment>,
     /// Whom to count.
     #[serde(skip_serializing_if = "is_default")]
     pub unit: Unit,
@@ -51,6 +57,7 @@ impl Default for Scope {
             time_zone: None,
             filter: None,
             segment: None,
+            segments: Vec::new(),
             unit: Unit::default(),
             breakdown: Vec::new(),
             limit: DEFAULT_LIMIT,
@@ -70,11 +77,13 @@ fn is_default_limit(limit: &usize) -> bool {
 
 impl Scope {
     pub(crate) fn read(fields: &Fields<'_>) -> Result<Self, SpecError> {
+        let (segment, segments) = Self::read_segments(fields.value("segment"))?;
         let scope = Self {
             range: fields.read("range")?.unwrap_or_default(),
             time_zone: fields.read("time_zone")?,
             filter: fields.read("filter")?,
-            segment: fields.read("segment")?,
+            segment,
+            segments,
             unit: Unit::read(fields)?,
             breakdown: fields.read("breakdown")?.unwrap_or_default(),
             limit: fields.read("limit")?.unwrap_or(DEFAULT_LIMIT),
@@ -84,13 +93,42 @@ impl Scope {
         Ok(scope)
     }
 
+    /// One segment, or a list of several.
+    pub(crate) fn read_segments(
+        given: Option<(&Value, Place)>,
+    ) -> Result<(Option<Segment>, Vec<NamedSegment>), SpecError> {
+        match given {
+            None => Ok((None, Vec::new())),
+            Some((Value::Array(list), place)) if list.is_empty() => {
+                Err(place.invalid("must have at least one segment"))
+            }
+            Some((value @ Value::Array(_), place)) => Ok((None, Vec::from_json(value, &place)?)),
+            Some((value, place)) => Ok((Some(Segment::from_json(value, &place)?), Vec::new())),
+        }
+    }
+
+    /// Whether the segments, which stand at this place, can be asked about.
+    pub(crate) fn check_segments(&self, place: &Place) -> Result<(), SpecError> {
+        if let Some(segment) = &self.segment {
+            segment.check(place)?;
+            if !self.segments.is_empty() {
+                return Err(place.invalid("is either one or a list of several"));
+            }
+        }
+        if self.segments.len() > MAX_SEGMENTS {
+            let found = self.segments.len();
+            return Err(place.invalid(format_args!("takes at most {MAX_SEGMENTS} segments, found {found}")));
+        }
+        let mut segments = self.segments.iter().enumerate();
+        segments.try_for_each(|(at, named)| named.segment.check(&place.item(at)))
+    }
+
     pub(crate) fn check(&self, place: &Place) -> Result<(), SpecError> {
         self.range.check().map_err(|error| place.child("range").locate(error))?;
-        if let Some(name) = &self.time_zone {
-            TimeZone::named(name).map_err(|error| place.child("time_zone").locate(error))?;
-        }
-        if let Some(segment) = &self.segment {
-            segment.check(&place.child("segment"))?;
+        self.check_zone(place)?;
+        self.check_segments(&place.child("segment"))?;
+        for (at, item) in self.breakdown.iter().enumerate() {
+            item.check(&place.child("breakdown").item(at))?;
         }
         if self.breakdown.len() > MAX_BREAKDOWNS {
             let found = self.breakdown.len();
@@ -102,6 +140,19 @@ impl Scope {
             return Err(place.child("limit").invalid("must be at least 1, found 0"));
         }
         Ok(())
+    }
+
+    /// Whether something that is saved is named in it.
+    pub(crate) fn has_names(&self) -> bool {
+        let segments = self.segment.iter().chain(self.segments.iter().map(|named| &named.segment));
+        segments.chain(self.breakdown.iter().filter_map(Breakdown::segment)).any(Segment::has_names)
+    }
+
+    pub(crate) fn check_zone(&self, place: &Place) -> Result<(), SpecError> {
+        match &self.time_zone {
+            Some(name) => TimeZone::named(name).map(|_| ()).map_err(|error| place.child("time_zone").locate(error)),
+            None => Ok(()),
+        }
     }
 
     /// Refuses a comparison, for an analysis that knows none.
@@ -136,6 +187,13 @@ macro_rules! scope_builders {
             #[must_use]
             pub fn segment(mut self, segment: impl Into<$crate::spec::Segment>) -> Self {
                 self.scope.segment = Some(segment.into());
+                self
+            }
+
+            /// Asks the same about one more of several segments, side by side.
+            #[must_use]
+            pub fn beside(mut self, segment: impl Into<$crate::spec::NamedSegment>) -> Self {
+                self.scope.segments.push(segment.into());
                 self
             }
 
@@ -208,11 +266,20 @@ macro_rules! event_builders {
                 self.scope.filter = Some(sql.into());
                 self
             }
+        }
 
+        $crate::spec::json_form!($analysis);
+    };
+}
+
+/// The JSON form of an analysis object, and the check of one that was built.
+macro_rules! json_form {
+    ($analysis:ty) => {
+        impl $analysis {
             /// Reads the JSON form of the analysis object, strictly.
             ///
             /// # Errors
-            /// `Invalid` for an unknown field, a missing or malformed value; `Unsupported` for what is not built yet.
+            /// `Invalid` for an unknown field, a missing or malformed value.
             pub fn from_value(value: &serde_json::Value) -> Result<Self, $crate::spec::SpecError> {
                 <Self as $crate::spec::FromJson>::from_json(value, &$crate::spec::Place::root(Self::NAME))
             }
@@ -236,4 +303,5 @@ macro_rules! event_builders {
 }
 
 pub(crate) use event_builders;
+pub(crate) use json_form;
 pub(crate) use scope_builders;

@@ -129,7 +129,6 @@ impl FromJson for Stickiness {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
             built: &[&["event", "interval", "week_start", "at_least", "min_occurrences"], SCOPE_FIELDS],
-            later: &[],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
         let stickiness = Self {

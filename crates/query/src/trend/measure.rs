@@ -65,7 +65,6 @@ impl Word for Measure {
         ("first_time", Self::FirstTime),
         ("frequency", Self::Frequency),
     ];
-    const LATER: &'static [&'static str] = &[];
 }
 
 impl Measure {

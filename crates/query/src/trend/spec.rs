@@ -102,7 +102,6 @@ impl FromJson for Said {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
             built: &[&["event", "filter", "measure", "property", "rolling", "cumulative", "name"]],
-            later: &[],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
         let cumulative = fields.read("cumulative")?;
@@ -353,7 +352,6 @@ impl FromJson for Trend {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
             built: &[&["series", "interval", "week_start", "rolling", "cumulative", "formula", "name"], SCOPE_FIELDS],
-            later: &[],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
         let mut said: Vec<Said> = fields.require("series")?;

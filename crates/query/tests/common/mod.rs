@@ -9,7 +9,7 @@ use pugmark_identity::{IdentityFold, IdentityOptions, ProfileFold};
 use pugmark_query::columns::{ColumnsFold, ColumnsOptions, Flusher};
 use pugmark_query::spec::Query;
 use pugmark_query::{Engine, EngineOptions, Error, QueryResult, QuerySnapshot, Result};
-use pugmark_registry::{RegistryFold, RegistryOptions};
+use pugmark_registry::{DefinitionFold, RegistryFold, RegistryOptions};
 use pugmark_store::{Entry, Event, ManualClock, Operation, Options, Outcome, Sequence, Store, Timestamp};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -51,6 +51,7 @@ impl Db {
             Box::new(RegistryFold::new(registry)),
             Box::new(IdentityFold::new(IdentityOptions::default())),
             Box::new(ProfileFold::default()),
+            Box::new(DefinitionFold::default()),
             Box::new(ColumnsFold::new(dir.path(), ColumnsOptions { registry, ..ColumnsOptions::default() })),
         ];
         let store_options = Options { clock: Arc::clone(&clock) as _, ..store };

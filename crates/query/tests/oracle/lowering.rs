@@ -65,6 +65,7 @@ fn answer_to(case: &Case, query: &Value) -> Value {
         Analysis::Journey(journey) => lowering.journey(journey),
         Analysis::Sessions(sessions) => lowering.sessions(sessions),
         Analysis::Paths(paths) => lowering.paths(paths),
+        Analysis::Audience(_) => panic!("who is in a segment is found by the engine, which has no core for it"),
     }
 }
 
@@ -122,6 +123,7 @@ impl<'a> Lowering<'a> {
                 let name = match item {
                     Breakdown::Property(name) | Breakdown::Expression(name) => name.clone(),
                     Breakdown::Profile(name) => format!("profile('{name}')"),
+                    Breakdown::Segment(_) => panic!("who is in a segment is found by the engine"),
                 };
                 value_of(event, &name)
             })

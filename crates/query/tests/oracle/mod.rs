@@ -4,6 +4,7 @@
 //! no code with the engine. Each rule can be flipped, which makes a mutant: a test that cannot tell the mutant from the
 //! oracle does not test the rule.
 
+mod audience;
 mod breakdown;
 mod calendar;
 mod compare;
@@ -49,6 +50,17 @@ pub(crate) struct OracleEvent {
     pub(crate) properties: BTreeMap<String, Option<Scalar>>,
 }
 
+impl OracleEvent {
+    /// That a unit is known, though it may have done nothing: of no name, before all time, with its traits.
+    pub(crate) fn presence(unit: u32) -> Self {
+        Self { unit, event: String::new(), timestamp_us: i64::MIN, sequence: 0, properties: BTreeMap::new() }
+    }
+
+    pub(crate) fn is_presence(&self) -> bool {
+        self.event.is_empty()
+    }
+}
+
 /// What the oracle knows beside the query and the events.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Surroundings {
@@ -81,6 +93,7 @@ pub(crate) fn answer(query: &Value, events: &[OracleEvent], around: Surroundings
         "paths" => paths::answer(analysis, &sorted, &time, rules),
         "lifecycle" => lifecycle::answer(analysis, &sorted, &time, rules),
         "journey" => journey::answer(analysis, &sorted, &time, rules),
+        "segment" => audience::answer(analysis, &sorted, around, rules),
         other => panic!("the oracle knows no {other}"),
     }
 }

@@ -80,3 +80,14 @@ pub(crate) fn update(change: &OracleChange) -> Entry {
     };
     update.at(Timestamp::from_microsecond(change.timestamp_us)).into()
 }
+
+/// People are named by an id; the oracle knows the numbers that ids begin with.
+pub(crate) fn with_numbers(mut answer: serde_json::Value) -> serde_json::Value {
+    if let Some(people) = answer["people"].as_array() {
+        let number = |name: &serde_json::Value| name.as_str()?.split('-').next()?.parse::<u32>().ok();
+        let mut numbers: Vec<u32> = people.iter().map(|name| number(name).expect("it is an id")).collect();
+        numbers.sort_unstable();
+        answer["people"] = numbers.into();
+    }
+    answer
+}

@@ -1,5 +1,6 @@
 //! Questions as plans of standard operators and registered functions, which run anywhere.
 
+mod audience;
 mod funnel;
 mod journey;
 mod lifecycle;
@@ -93,7 +94,11 @@ impl Engine {
                 let message = "a plan numbers sessions and groups, and has no names of them";
                 return Err(Error::unsupported(message).on(field));
             }
-            let query = Query { explain: false, ..query.clone() };
+            let query = Query { explain: false, ..snapshot.names().resolve(query)?.into_owned() };
+            if !query.analysis.scope().segments.is_empty() {
+                let message = "a plan answers about one segment: plan the others by themselves";
+                return Err(Error::unsupported(message).on("segment"));
+            }
             let asked = Asked::new(self, snapshot, &query).await?;
             let Begun { plan, warnings, .. } = match &query.analysis {
                 Analysis::Trend(trend) => self.trend_plan(&asked, trend)?,
@@ -104,6 +109,7 @@ impl Engine {
                 Analysis::Journey(journey) => self.journey_plan(&asked, journey)?,
                 Analysis::Sessions(sessions) => self.sessions_plan(&asked, sessions)?,
                 Analysis::Paths(paths) => self.paths_plan(&asked, paths)?,
+                Analysis::Audience(audience) => self.audience_plan(&asked, audience)?,
             };
             let Asked { zone, range, .. } = asked;
             Ok(PortablePlan { plan, snapshot: snapshot.clone(), zone, range, warnings, query })
@@ -140,7 +146,8 @@ impl PortablePlan {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for rows that are not of this plan, and for an answer of too many cells.
     pub fn answer(&self, rows: &[RecordBatch]) -> Result<QueryResult> {
         let Self { query, snapshot, zone, range, warnings, .. } = self;
-        let asked = Asked { snapshot, query, zone: zone.clone(), range: *range, people: None, units: None };
+        let (people, units, cuts) = (None, None, Vec::new());
+        let asked = Asked { snapshot, query, zone: zone.clone(), range: *range, people, units, cuts };
         let warnings = warnings.clone();
         Ok(match &query.analysis {
             Analysis::Trend(trend) => QueryResult::Trend(trend::answer(&asked, trend, rows, warnings)?),
@@ -151,6 +158,7 @@ impl PortablePlan {
             Analysis::Journey(of) => QueryResult::Journey(journey::answer(&asked, of, rows, warnings)?),
             Analysis::Sessions(of) => QueryResult::Sessions(sessions::answer(&asked, of, rows, warnings)?),
             Analysis::Paths(of) => QueryResult::Paths(paths::answer(&asked, of, rows, warnings)?),
+            Analysis::Audience(of) => QueryResult::Audience(audience::answer(&asked, of, rows, warnings)?),
         })
     }
 }

@@ -83,7 +83,7 @@ fn cut(trend: &Trend, wants: &Wants, schema: &EventSchema, declared: &Declared) 
         |properties: &[String], name: &str| properties.iter().position(|own| own == name).filter(|_| is_property(name));
     let item = |item: &Breakdown| match item {
         Breakdown::Property(name) => place(&declaration.dimensions, name),
-        Breakdown::Expression(_) | Breakdown::Profile(_) => None,
+        Breakdown::Expression(_) | Breakdown::Profile(_) | Breakdown::Segment(_) => None,
     };
     let items = trend.scope.breakdown.iter().map(item).collect::<Option<Vec<_>>>()?;
     let mut sums = Vec::with_capacity(trend.series.len());

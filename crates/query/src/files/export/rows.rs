@@ -124,8 +124,9 @@ fn each_row_of(
                     traits: &profile.traits,
                 })
             }),
-            // Done, or about what is no event. Settings change no answer.
+            // Done, or about what is no event. Settings and definitions change no answer about what is exported.
             Record::Tombstone(_)
+            | Record::Definition(_)
             | Record::Setting { .. }
             | Record::Retraction(_)
             | Record::Erasure { .. }
@@ -133,7 +134,7 @@ fn each_row_of(
             | Record::Settlement { .. }
             | Record::Expiry { .. }
             | Record::Completion { .. } => None,
-            Record::Merge(_) | Record::Split { .. } | Record::SplitLink { .. } | Record::Definition(_) => {
+            Record::Merge(_) | Record::Split { .. } | Record::SplitLink { .. } => {
                 let message = format!(
                     "record {} is of a kind that this version does not export",
                     batch.first_sequence.plus(place)

@@ -37,13 +37,17 @@ pub(crate) struct Case {
     pub(crate) query: Value,
     pub(crate) events: Vec<OracleEvent>,
     pub(crate) changes: Vec<OracleChange>,
+    /// Units that the store knows whatever they did, where that matters.
+    pub(crate) known: Vec<u32>,
     pub(crate) around: Surroundings,
 }
 
 impl Case {
     /// The events, with the traits that their units had.
     pub(crate) fn told(&self, rules: Rules) -> Vec<OracleEvent> {
-        with_traits(&self.events, &self.changes, rules)
+        let known = self.known.iter().map(|unit| OracleEvent::presence(*unit));
+        let events: Vec<OracleEvent> = self.events.iter().cloned().chain(known).collect();
+        with_traits(&events, &self.changes, rules)
     }
 }
 
@@ -62,7 +66,7 @@ pub(crate) fn case_count(usual: u32) -> u32 {
 
 /// Cases of an analysis, of `measures`: trends of every measure, of a group of a funnel's choices, or of `profile`: trends by traits. They shrink to fewer events and plainer questions.
 pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
-    let choices = prop::collection::vec(any::<u8>(), 160);
+    let choices = prop::collection::vec(any::<u8>(), 200);
     let bursts = match kind {
         "trend" | "profile" => 0..25,
         "measures" => 0..40,
@@ -72,11 +76,12 @@ pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
         "retention" => 3..30,
         "journey" => 0..40,
         _ if kind.starts_with("paths") => 3..30,
+        "segment" => 0..16,
         _ => 0..20,
     };
     let events = prop::collection::vec(prop::array::uniform6(any::<u8>()), bursts);
     // Elsewhere a trait is a value like any other.
-    let most = if kind == "profile" { 20 } else { 6 };
+    let most = if matches!(kind, "profile" | "segment") { 20 } else { 6 };
     let changes = prop::collection::vec(prop::array::uniform6(any::<u8>()), 0..most);
     (choices, events, changes).prop_map(move |(choices, events, changes)| {
         let case = Builder { choices, taken: 0 }.build(kind, &events);
@@ -167,9 +172,11 @@ impl Builder {
         let now_us = to_us + self.pick(&[0, later, -unit_us, 3 * HOUR_US, late, HOUR_US]);
 
         let mut analysis = Map::new();
-        analysis.insert("range".to_owned(), json!({ "from": from, "to": to }));
         analysis.insert("time_zone".to_owned(), json!(zone));
-        self.breakdown(asked, &mut analysis);
+        if kind != "segment" {
+            analysis.insert("range".to_owned(), json!({ "from": from, "to": to }));
+            self.breakdown(asked, &mut analysis);
+        }
         let mut anchors = vec![from_us, to_us, center];
         let steps_us = match kind {
             "trend" => {
@@ -204,6 +211,10 @@ impl Builder {
                 self.lifecycle(&mut analysis, interval);
                 vec![unit_us, 0, 2 * unit_us]
             }
+            "segment" => {
+                self.audience(&mut analysis, center, zone);
+                vec![DAY_US, HOUR_US, 0, DAY_US]
+            }
             _ => {
                 self.retention(&mut analysis, interval);
                 let near_us = unit_us - 20 * MINUTE_US;
@@ -214,7 +225,7 @@ impl Builder {
         let percent = match asked {
             "trend" | "profile" | "stickiness" | "lifecycle" => 45,
             "measures" => 8,
-            "journey" => 0,
+            "journey" | "segment" => 0,
             _ => 20,
         };
         self.segment(&mut analysis, percent, center, zone);
@@ -259,7 +270,8 @@ impl Builder {
             _ => (from_us, to_us),
         };
         let around = Surroundings { now_us, data_us };
-        Case { query: json!({ kind: analysis }), events, changes: Vec::new(), around }
+        let known = if kind == "segment" { vec![1, 2, 3, 4] } else { Vec::new() };
+        Case { query: json!({ kind: analysis }), events, changes: Vec::new(), known, around }
     }
 
     fn selector(&mut self, names: &[&str]) -> Map<String, Value> {
@@ -323,6 +335,7 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
         _ if kind.starts_with("paths") => (paths::BURSTS, sessions::JITTERS_US),
         "sessions" | "journey" => (sessions::BURSTS, sessions::JITTERS_US),
         "stickiness" | "lifecycle" => (stickiness::BURSTS, trend::JITTERS_US),
+        "segment" => (segment::BURSTS, trend::JITTERS_US),
         _ => (trend::BURSTS, trend::JITTERS_US),
     };
     let has_sessions = matches!(kind, "sessions" | "journey") || kind.starts_with("paths");

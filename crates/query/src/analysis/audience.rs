@@ -1,0 +1,76 @@
+//! Lowering of the question of who is in a segment.
+
+use super::run::{Asked, segment_place, validate};
+use crate::audience::{Audience, AudienceResult, MAX_NAMED};
+use crate::engine::{Engine, QuerySnapshot};
+use crate::error::{Error, Result};
+use crate::local::People;
+use crate::spec::{Header, Query};
+use pugmark_store::SubjectId;
+
+impl Engine {
+    pub(super) fn audience(&self, asked: &Asked<'_>, audience: &Audience) -> Result<AudienceResult> {
+        let Some(found) = &asked.people else { return Err(Error::invalid("the question needs a segment")) };
+        let explain = found.explain.clone();
+        let header = asked.header(Audience::NAME, Vec::new(), || explain)?;
+        let header = Header { explain: header.explain.map(without_segment), ..header };
+        answered(asked, audience, header, &found.people)
+    }
+}
+
+impl Engine {
+    /// The persons who are in the segment of a question, each as one subject, ascending.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run).
+    pub async fn members(&self, snapshot: &QuerySnapshot, audience: &Audience) -> Result<Vec<SubjectId>> {
+        let query = Query::from(audience.clone());
+        validate(&query)?;
+        let query = snapshot.names().resolve(&query)?;
+        let asked = Asked::new(self, snapshot, &query).await?;
+        let Some(segment) = &asked.scope().segment else { return Err(Error::invalid("the question needs a segment")) };
+        let found = self.people(&asked, segment, segment_place(&query)).await?;
+        Ok(persons(snapshot, &found.people).into_iter().map(SubjectId::new).collect())
+    }
+}
+
+/// How the people were found is all that there is to say.
+fn without_segment(mut explain: serde_json::Value) -> serde_json::Value {
+    if let Some(fields) = explain.as_object_mut() {
+        fields.remove("segment");
+    }
+    explain
+}
+
+/// The answer of who is in the segment.
+pub(super) fn answered(
+    asked: &Asked<'_>,
+    audience: &Audience,
+    header: Header,
+    people: &People,
+) -> Result<AudienceResult> {
+    let persons = persons(asked.snapshot, people);
+    let people = match audience.people {
+        true if persons.len() > MAX_NAMED => {
+            let found = persons.len();
+            let message = format!(
+                "the segment has {found} people, more than the {MAX_NAMED} that an answer names: narrow it, or ask without their names"
+            );
+            return Err(Error::invalid(message).on("people"));
+        }
+        true => Some(asked.names(&persons)?.into_iter().flatten().collect()),
+        false => None,
+    };
+    Ok(AudienceResult { header, count: persons.len() as u64, people })
+}
+
+/// The persons among them whom the snapshot knows, ascending; whoever has been erased is none.
+fn persons(snapshot: &QuerySnapshot, people: &People) -> Vec<u32> {
+    let (persons, hidden) = (&snapshot.persons, &snapshot.hidden);
+    let person = |subject: &u32| persons.person_of(SubjectId::new(*subject)).number() == *subject;
+    let known = |person: &u32| {
+        let person = SubjectId::new(*person);
+        !hidden.is_erased(person) || persons.members(persons.person_of(person)).iter().any(|id| !hidden.is_erased(*id))
+    };
+    (0..snapshot.subject_count).filter(|subject| people.contains(*subject)).filter(person).filter(known).collect()
+}
