@@ -7,7 +7,7 @@ use std::path::Path;
 use pugmark::{Declaration, Event, Outcome, ProfileUpdate, Pugmark, VerifyReport};
 use pugmark_store::redb::{Database, ReadableTable as _, TableDefinition, WriteTransaction};
 
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     "subjects",
     "ids",
     "quarantine",
@@ -15,6 +15,7 @@ const PARTS: [&str; 10] = [
     "registry",
     "identity",
     "profiles",
+    "definitions",
     "columns",
     "positions",
     "segments",
@@ -147,6 +148,15 @@ fn a_trait_that_nobody_changed() {
         type Row = (u32, i64, u8, u32, u8, &'static [u8]);
         let changes: TableDefinition<'_, (u64, u32), Row> = TableDefinition::new("profiles.changes");
         txn.open_table(changes).unwrap().insert((640, 0), (3, 0, 4, 0, 1, [7; 8].as_slice())).unwrap();
+    });
+}
+
+#[test]
+fn a_definition_that_nobody_made() {
+    is_found_and_repaired("definitions", "1 versions of the definition \"payers\" but the log has 0", |txn| {
+        type Row = (i64, &'static str, &'static str, u32, Option<&'static str>);
+        let versions: TableDefinition<'_, u64, Row> = TableDefinition::new("definitions.versions");
+        txn.open_table(versions).unwrap().insert(640, (0, "segment", "payers", 1, Some("{}"))).unwrap();
     });
 }
 

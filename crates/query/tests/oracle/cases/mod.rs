@@ -66,7 +66,7 @@ pub(crate) fn case_count(usual: u32) -> u32 {
 
 /// Cases of an analysis, of `measures`: trends of every measure, of a group of a funnel's choices, or of `profile`: trends by traits. They shrink to fewer events and plainer questions.
 pub(crate) fn cases(kind: &'static str) -> impl Strategy<Value = Case> {
-    let choices = prop::collection::vec(any::<u8>(), 200);
+    let choices = prop::collection::vec(any::<u8>(), 160);
     let bursts = match kind {
         "trend" | "profile" => 0..25,
         "measures" => 0..40,
