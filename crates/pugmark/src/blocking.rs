@@ -8,9 +8,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::arrow::array::RecordBatch;
 use crate::{
     Audience, AudienceResult, Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Paths,
-    PathsResult, Pugmark, Query,
-    Receipt, Retention, RetentionResult, Sequence, Sessions, SessionsResult, Stickiness, StickinessResult, Trend,
-    TrendResult,
+    PathsResult, Pugmark, Query, Receipt, Retention, RetentionResult, Sequence, Sessions, SessionsResult, Stickiness,
+    StickinessResult, Trend, TrendResult,
 };
 
 /// The runtime behind [`Blocking`], made when it is first needed.

@@ -21,7 +21,8 @@ use crate::info::{Info, info};
 use crate::options::Options;
 use crate::{
     Audience, AudienceResult, Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Paths,
-    PathsResult, Query, Retention, RetentionResult, Sessions, SessionsResult, Stickiness, StickinessResult, Trend, TrendResult,
+    PathsResult, Query, Retention, RetentionResult, Sessions, SessionsResult, Stickiness, StickinessResult, Trend,
+    TrendResult,
 };
 
 /// A directory of events, open: stores what happened, and answers questions about it.

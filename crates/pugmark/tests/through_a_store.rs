@@ -460,8 +460,8 @@ fn as_of(case: &Case, log: &[(Sequence, Timestamp, Said)], sequence: Sequence) -
 
 #[test]
 fn answers_as_of_any_sequence_are_those_of_then() {
-    let same =
-        ["trend", "funnel", "retention", "stickiness", "lifecycle", "sessions", "paths", "segment"].map(|kind| (kind, kind));
+    let same = ["trend", "funnel", "retention", "stickiness", "lifecycle", "sessions", "paths", "segment"]
+        .map(|kind| (kind, kind));
     for (kind, cases) in same.into_iter().chain([("trend", "profile"), ("trend", "measures")]) {
         let cases = cases::cases(cases);
         let config = ProptestConfig { cases: case_count(64), failure_persistence: None, ..ProptestConfig::default() };

@@ -58,7 +58,9 @@ pub(crate) fn run(cli: Cli) -> Result {
         }
         Command::Sessions(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Paths(args) => ask::run(&args.store, &args.question, args.question(), color),
-        Command::Segment(args) => ask::about(&args.store, &args.answering.output, &Charting::default(), &args.question(), color),
+        Command::Segment(args) => {
+            ask::about(&args.store, &args.answering.output, &Charting::default(), &args.question(), color)
+        }
         Command::Save(args) => save::run(&args),
         Command::Saved(args) => saved::run(&args, color),
         Command::Ask(args) => answer::run(&args, color),

@@ -140,7 +140,7 @@ impl Query {
     /// Parses the JSON form.
     ///
     /// # Errors
-    /// `Invalid` if the text is not JSON (with the byte offset), if a field is unknown, missing or malformed;
+    /// `Invalid` if the text is not JSON (with the byte offset), if a field is unknown, missing or malformed.
     pub fn from_json(text: &str) -> Result<Self, SpecError> {
         let value = serde_json::from_str(text).map_err(|error| {
             let at = byte_offset(text, error.line(), error.column());
@@ -156,9 +156,7 @@ impl Query {
     /// # Errors
     /// As [`Query::from_json`].
     pub fn from_value(value: &Value) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known {
-            built: &[ANALYSES, &["as_of", "strict_names", "explain", "timeout"]],
-        };
+        const KNOWN: Known = Known { built: &[ANALYSES, &["as_of", "strict_names", "explain", "timeout"]] };
         let place = Place::root("");
         let fields = Fields::open(value, &place, &KNOWN)?;
         let mut found = ANALYSES.iter().filter_map(|name| fields.value(name).map(|(value, _)| (*name, value)));

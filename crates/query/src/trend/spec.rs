@@ -100,9 +100,8 @@ struct Said {
 
 impl FromJson for Said {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known {
-            built: &[&["event", "filter", "measure", "property", "rolling", "cumulative", "name"]],
-        };
+        const KNOWN: Known =
+            Known { built: &[&["event", "filter", "measure", "property", "rolling", "cumulative", "name"]] };
         let fields = Fields::open(value, place, &KNOWN)?;
         let cumulative = fields.read("cumulative")?;
         let series = Series {
