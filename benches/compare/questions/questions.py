@@ -88,6 +88,7 @@ def is_peer(who):
 RANGE = {"from": "2025-01-01", "to": "2025-04-01"}
 WEEKS = {"from": "2024-12-30", "to": "2025-04-01"}
 BUYERS = {"did": {"event": "purchase", "filter": "country = 'US'"}, "times": {"at_least": 5}}
+KEPT_BUYERS = {"all": [BUYERS | {"range": {"from": "2025-03-02", "to": "2025-04-01"}}, {"did_not": {"event": "refund"}}]}
 VIEWS = [{"event": "page_view", "measure": "uniques", "name": "people"}, {"event": "page_view", "name": "events"}]
 SUMS = [
     {"event": "purchase", "filter": "plan = 'pro'", "measure": "sum", "property": "amount", "name": "sum"},
@@ -171,6 +172,10 @@ def levels(answer):
 def states(answer):
     names = ("new", "returning", "resurrecting", "dormant")
     return [list(row) for row in zip(answer["buckets"], *(answer[name] for name in names), strict=True)]
+
+
+def lengths(answer):
+    return [[answer["count"], answer["bounce_rate"], answer["seconds"]["median"]]]
 
 
 def active(answer):
@@ -257,6 +262,11 @@ CHDB = {
         select i, v[i].2, if(i < length(v), v[i+1].2, null) t, uniqExact(uid),
             avg(if(i < length(v), (v[i+1].1 - v[i].1) / 1000, null))
         from p array join range(1, least(length(v), 4) + 1) as i group by 1, 2, 3 order by 1, 2, 3""",
+    "sessions_all": """select count(), countIf(n=1)/count(), quantileExactInclusive(0.5)(d) from
+        (select count() n, (toUnixTimestamp64Milli(max(ts)) - toUnixTimestamp64Milli(min(ts))) / 1000 d from b.e
+        group by uid, session_id)""",
+    "segment_people": """select count() from (select uid from b.e where event in ('purchase', 'refund') group by uid
+        having countIf(event='purchase' and country='US' and ts >= '2025-03-02')>=5 and countIf(event='refund')=0)""",
     "segment_funnel": f"""with s as
         (select uid from b.e where event='purchase' and country='US' group by uid having count()>=5)
         select lv, count() from ({LEVELS_3} where {IN_F3} and uid in s group by uid) group by lv order by lv""",
@@ -321,6 +331,11 @@ DUCKDB = {
         s as (select d, count(*) filter (p is null) n, count(*) filter (p=d-1) r, count(*) filter (p<d-1) z,
             count(*) c from a group by d)
         select d, n, r, z, coalesce(lag(c) over (order by d), 0) - r from s order by d""",
+    "sessions_all": """select count(*), count(*) filter (n=1) / count(*), quantile_cont(d, 0.5) from
+        (select count(*) n, (epoch_ms(max(ts)) - epoch_ms(min(ts))) / 1000 d from e group by uid, session_id)""",
+    "segment_people": """select count(*) from (select uid from e where event in ('purchase', 'refund') group by uid
+        having count(*) filter (event='purchase' and country='US' and ts >= '2025-03-02') >= 5
+        and count(*) filter (event='refund') = 0)""",
     "paths_after_signup": """with
         g as (select uid, ts, event,
             coalesce(ts - lag(ts) over (partition by uid order by ts) > interval 30 minute, true) n
@@ -394,6 +409,8 @@ def all_questions(heaviest, thousand):
         ask("new_users", 1, trend(events("*", measure="first_time")), buckets),
         ask("stickiness_day", 1, {"query": {"stickiness": {"event": {"event": "*"}, "range": RANGE}}}, active),
         ask("lifecycle_day", 1, {"query": {"lifecycle": {"event": {"event": "*"}, "range": RANGE}}}, states),
+        ask("sessions_all", 0, {"query": {"sessions": {"range": RANGE}}}, lengths),
+        ask("segment_people", 0, {"query": {"segment": KEPT_BUYERS}}, lambda answer: [[answer["count"]]]),
         ask("paths_after_signup", 3, {"query": {"paths": signup}}, edges),
         ask("retention_country", 2, retention("*", "*", "day", periods=31, **countries), periods_of_groups),
         ask("retention_country_signup", 2, retention("signup", "*", "day", periods=31, **countries), periods_of_groups),

@@ -33,6 +33,9 @@
 mod blocking;
 mod declare;
 mod definitions;
+pub mod examples {
+    #![doc = include_str!("examples.md")]
+}
 mod info;
 mod options;
 mod pugmark;

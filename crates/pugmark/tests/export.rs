@@ -90,3 +90,26 @@ fn what_is_declared_holds_up_no_export() {
     };
     assert_eq!(plans(&copy), plans(&db));
 }
+
+#[test]
+fn an_answer_that_looks_at_what_has_expired_says_where_the_history_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Pugmark::open(dir.path()).unwrap();
+    for (at, event) in
+        [("2025-01-05T00:00:00Z", "view"), ("2025-02-05T00:00:00Z", "view"), ("2025-02-06T00:00:00Z", "buy")]
+    {
+        db.track(Event::new(event, "ann").at(at.parse().unwrap())).unwrap();
+    }
+    let ask = |question: &str| serde_json::to_value(db.blocking().unwrap().query_json(question).unwrap()).unwrap();
+    let views = |from: &str, measure: &str| {
+        ask(&format!(
+            r#"{{"trend": {{"series": [{{"event": "view", "measure": "{measure}"}}], "range": {{"from": "{from}"}}}}}}"#
+        ))
+    };
+    assert_eq!(views("2025-01-01", "count").get("history_from"), None);
+    db.expire("2025-02-01T00:00:00Z".parse().unwrap()).unwrap();
+    let begins = serde_json::json!("2025-02-01T00:00:00Z");
+    assert_eq!(views("2025-01-01", "count")["history_from"], begins);
+    assert_eq!(views("2025-02-02", "count").get("history_from"), None);
+    assert_eq!(views("2025-02-02", "first_time")["history_from"], begins);
+}

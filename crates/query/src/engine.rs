@@ -77,6 +77,8 @@ pub struct QuerySnapshot {
     pub(crate) subject_count: u32,
     pub(crate) sequence: Sequence,
     pub(crate) now: Timestamp,
+    /// Whether what the registry counts is of this sequence.
+    dated: bool,
 }
 
 impl QuerySnapshot {
@@ -100,6 +102,7 @@ impl QuerySnapshot {
             subject_count: snapshot.subject_count(),
             sequence: snapshot.sequence(),
             now,
+            dated: true,
         })
     }
 
@@ -121,6 +124,7 @@ impl QuerySnapshot {
             persons: Arc::new(past.into_persons()),
             subject_count: moment.subject_count,
             sequence,
+            dated: false,
             ..present
         })
     }
@@ -211,7 +215,7 @@ impl QuerySnapshot {
     }
 
     pub(crate) fn vocabulary(&self) -> Vocabulary<'_> {
-        Vocabulary { registry: &self.registry, profiles: &self.profiles, through: self.sequence }
+        Vocabulary { registry: &self.registry, profiles: &self.profiles, through: self.sequence, dated: self.dated }
     }
 
     /// What queries take for now.

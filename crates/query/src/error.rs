@@ -32,6 +32,8 @@ struct Inner {
     message: String,
     field: Option<String>,
     at: Option<usize>,
+    /// The text around that byte, which is marked.
+    marked: Option<String>,
     nearest: Vec<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -47,6 +49,7 @@ impl Error {
             message: message.into(),
             field: None,
             at: None,
+            marked: None,
             nearest: Vec::new(),
             source: None,
         }))
@@ -106,6 +109,18 @@ impl Error {
         self
     }
 
+    /// The same error, showing the place in the text that was parsed.
+    #[must_use]
+    pub(crate) fn marking(mut self, text: &str) -> Self {
+        const SHOWN: usize = 40;
+        let Some((before, after)) = self.0.at.and_then(|at| text.split_at_checked(at)) else { return self };
+        let start = before.char_indices().rev().nth(SHOWN).map_or(0, |(at, _)| at);
+        let end = after.char_indices().nth(SHOWN).map_or(after.len(), |(at, _)| at);
+        let (dots, more) = (if start > 0 { "…" } else { "" }, if end < after.len() { "…" } else { "" });
+        self.0.marked = Some(format!("{dots}{}<HERE>{}{more}", &before[start..], &after[..end]));
+        self
+    }
+
     /// The same error, with the known names that come nearest to the one given.
     #[must_use]
     pub fn nearest_names(mut self, nearest: Vec<String>) -> Self {
@@ -158,8 +173,10 @@ impl fmt::Display for Error {
             write!(f, "{field}: ")?;
         }
         f.write_str(&self.0.message)?;
-        if let Some(at) = self.0.at {
-            write!(f, " (at byte {at})")?;
+        match (self.0.at, &self.0.marked) {
+            (Some(at), Some(marked)) => write!(f, " (at byte {at}: {marked})")?,
+            (Some(at), None) => write!(f, " (at byte {at})")?,
+            (None, _) => {}
         }
         match self.0.nearest.as_slice() {
             [] => Ok(()),

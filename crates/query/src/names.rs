@@ -39,6 +39,8 @@ pub(crate) struct Vocabulary<'a> {
     pub(crate) profiles: &'a Profiles,
     /// Traits that were seen later are not in it.
     pub(crate) through: Sequence,
+    /// Whether it is told when something was last seen: of an earlier sequence that is not known.
+    pub(crate) dated: bool,
 }
 
 /// Replaces the names in a tree by those of columns.
@@ -131,7 +133,7 @@ impl<'a> Names<'a> {
             let error = Error::invalid(format!("the {what} \"{name}\" was never seen")).nearest_names(nearest);
             return Err(self.text.placed(error, at));
         }
-        let warning = never_seen(what, name, &nearest);
+        let warning = never_seen(self.known, what, name, &nearest);
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
@@ -372,13 +374,23 @@ fn joined(parts: &[Ident]) -> String {
     names.join(".")
 }
 
-/// The warning that a name stands for nothing.
-pub(crate) fn never_seen(what: &str, name: &str, nearest: &[String]) -> String {
-    match nearest {
-        [] => format!("the {what} \"{name}\" was never seen"),
-        names => {
-            let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
-            format!("the {what} \"{name}\" was never seen; nearest: {}", quoted.join(", "))
+/// The warning that a name stands for nothing, with the nearest known ones and when they were last seen.
+pub(crate) fn never_seen(known: Vocabulary<'_>, what: &str, name: &str, nearest: &[String]) -> String {
+    let shown = |name: &String| {
+        let last_seen = match what {
+            "event" => known.registry.event(name).map(|event| event.last_seen),
+            "property" => known.registry.property(name).map(|property| property.last_seen),
+            _ => None,
+        };
+        match last_seen.filter(|_| known.dated) {
+            // Its date.
+            Some(at) => format!("\"{name}\" (last seen {:.10})", at.to_string()),
+            None => format!("\"{name}\""),
         }
+    };
+    let nearest: Vec<String> = nearest.iter().map(shown).collect();
+    match nearest.as_slice() {
+        [] => format!("the {what} \"{name}\" was never seen"),
+        names => format!("the {what} \"{name}\" was never seen; nearest: {}", names.join(", ")),
     }
 }

@@ -76,7 +76,7 @@ impl<'a> Text<'a> {
     /// `error`, at the byte of `location` where there is one.
     pub(crate) fn placed(&self, error: Error, location: Location) -> Error {
         match self.byte_of(location) {
-            Some(at) => error.at(at),
+            Some(at) => error.at(at).marking(self.text),
             None => error,
         }
     }
@@ -131,11 +131,9 @@ impl<'a> Text<'a> {
         };
         let (said, location) = split_location(&message);
         let error = Error::invalid(format!("the {} does not read: {}", self.what, lower_first(said)));
-        match location.and_then(|location| self.byte_of(location)) {
-            Some(at) => error.at(at),
-            // The parser says no place only where the text ends too early.
-            None => error.at(self.text.len()),
-        }
+        // The parser says no place only where the text ends too early.
+        let at = location.and_then(|location| self.byte_of(location)).unwrap_or(self.text.len());
+        error.at(at).marking(self.text)
     }
 }
 

@@ -61,7 +61,7 @@ fn a_name_never_seen_is_null_with_a_warning_or_an_error_on_request() {
     let (matched, warnings) = count(&db, "contry = 'DE' OR country = 'DE'");
     assert_eq!(
         (matched, warnings),
-        (1, vec!["the property \"contry\" was never seen; nearest: \"country\"".to_owned()])
+        (1, vec!["the property \"contry\" was never seen; nearest: \"country\" (last seen 2025-01-02)".to_owned()])
     );
     assert_eq!(count(&db, "page.urll IS NULL AND prop('zzz') IS NULL").1.len(), 2);
     let strict = json!({
@@ -78,7 +78,10 @@ fn a_name_never_seen_is_null_with_a_warning_or_an_error_on_request() {
     );
     let event = json!({"funnel": {"steps": [{"event": "view"}, {"event": "veiw"}]}});
     let answer = db.ask(&event.to_string());
-    assert_eq!(answer["warnings"], json!(["the event \"veiw\" was never seen; nearest: \"view\""]));
+    assert_eq!(
+        answer["warnings"],
+        json!(["the event \"veiw\" was never seen; nearest: \"view\" (last seen 2025-01-04)"])
+    );
     let strict = json!({"funnel": {"steps": [{"event": "view"}, {"event": "veiw"}]}, "strict_names": true});
     let error = db.try_ask(&strict.to_string()).expect_err("it is refused");
     assert_eq!((error.field(), error.nearest()), (Some("steps[1].event"), ["view".to_owned()].as_slice()));
@@ -92,6 +95,7 @@ fn what_is_no_expression_over_one_event_is_refused_with_its_place() {
         ("country = 'DE'; DROP TABLE events", Some(14), ";"),
         ("country = 'DE' country", Some(15), "does not read"),
         ("country = ", Some(10), "does not read"),
+        ("country = = 'DE'", Some(10), "country = <HERE>= 'DE'"),
         ("country = 'DE", Some(10), "does not read"),
         ("country IN (SELECT name FROM persons)", Some(12), "a subquery"),
         ("EXISTS (SELECT 1)", Some(8), "a subquery"),

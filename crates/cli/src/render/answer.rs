@@ -71,5 +71,9 @@ fn explain_in(explain: &serde_json::Map<String, Value>, indent: &str, out: &mut 
 
 fn range(answer: &Value) -> String {
     let moment = |end: &str| text(&answer["range"][end]).trim_end_matches("T00:00:00Z").to_owned();
-    format!("{} to {}, {}", moment("from"), moment("to"), text(&answer["time_zone"]))
+    let shown = format!("{} to {}, {}", moment("from"), moment("to"), text(&answer["time_zone"]));
+    match answer["history_from"].as_str() {
+        Some(from) => format!("{shown}; what happened before {} has expired", from.trim_end_matches("T00:00:00Z")),
+        None => shown,
+    }
 }

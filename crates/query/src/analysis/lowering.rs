@@ -8,7 +8,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::utils::{conjunction, disjunction};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, lit};
-use pugmark_registry::{ColumnType, KindCounts, Registry, SYSTEM_COLUMNS};
+use pugmark_registry::{ColumnType, KindCounts, SYSTEM_COLUMNS};
 
 use super::groups::Item;
 use super::numbers::NumberSource;
@@ -290,11 +290,11 @@ fn own_function<'s>(state: &'s SessionState, name: &str) -> &'s ScalarUDF {
 impl Engine {
     /// What the asker should know about the names of events.
     pub(super) fn names_of(&self, asked: &Asked<'_>, selectors: &[(&Selector, &str)]) -> Result<Vec<String>> {
-        let registry = &asked.snapshot.registry;
+        let known = asked.snapshot.vocabulary();
         let mut warnings: Vec<String> = Vec::new();
         for (selector, path) in selectors {
             for name in selector.event.names() {
-                let warning = unknown_event(registry, name, path, asked.query.strict_names)?;
+                let warning = unknown_event(known, name, path, asked.query.strict_names)?;
                 warnings.extend(warning.filter(|warning| !warnings.contains(warning)));
             }
         }
@@ -303,16 +303,16 @@ impl Engine {
 }
 
 /// A warning where an event was never seen, or with `strict` an error.
-fn unknown_event(registry: &Registry, name: &str, path: &str, strict: bool) -> Result<Option<String>> {
-    if registry.event(name).is_some() {
+fn unknown_event(known: Vocabulary<'_>, name: &str, path: &str, strict: bool) -> Result<Option<String>> {
+    if known.registry.event(name).is_some() {
         return Ok(None);
     }
-    let nearest = registry.nearest_events(name);
+    let nearest = known.registry.nearest_events(name);
     if strict {
         let error = Error::invalid(format!("the event \"{name}\" was never seen"));
         return Err(error.on(format!("{path}.event")).nearest_names(nearest));
     }
-    Ok(Some(never_seen("event", name, &nearest)))
+    Ok(Some(never_seen(known, "event", name, &nearest)))
 }
 
 async fn physical(
@@ -495,7 +495,7 @@ impl Lowering<'_> {
     }
 
     fn event(&mut self, name: &str, path: &str) -> Result<()> {
-        if let Some(warning) = unknown_event(&self.snapshot.registry, name, path, self.strict)? {
+        if let Some(warning) = unknown_event(self.snapshot.vocabulary(), name, path, self.strict)? {
             self.expressions.warn(warning);
         }
         Ok(())
@@ -529,7 +529,7 @@ impl Lowering<'_> {
             let error = Error::invalid(format!("the trait \"{name}\" was never seen"));
             return Err(error.on(path).nearest_names(nearest));
         }
-        self.expressions.warn(never_seen("trait", name, &nearest));
+        self.expressions.warn(never_seen(self.snapshot.vocabulary(), "trait", name, &nearest));
         Ok(None)
     }
 
@@ -596,7 +596,7 @@ impl Lowering<'_> {
                 let error = Error::invalid(format!("the property \"{name}\" was never seen"));
                 return Err(error.on(path).nearest_names(nearest));
             }
-            self.expressions.warn(never_seen("property", name, &nearest));
+            self.expressions.warn(never_seen(self.snapshot.vocabulary(), "property", name, &nearest));
             return Ok((None, None));
         };
         let definition = property.definition;

@@ -203,6 +203,13 @@ impl<'a> Asked<'a> {
         Ok(Header { explain, ..self.plain_header(kind, all) })
     }
 
+    /// Where the history begins, where the question looks at what has expired.
+    fn history_from_us(&self) -> Option<i64> {
+        let from_us = self.snapshot.hidden.expired_before()?.as_microsecond();
+        let looks_back = self.query.analysis.looks_back() || self.range.from_us < from_us;
+        looks_back.then_some(from_us)
+    }
+
     /// Without a word on how the answer was found.
     pub(super) fn plain_header(&self, kind: &'static str, warnings: Vec<String>) -> Header {
         Header {
@@ -210,6 +217,7 @@ impl<'a> Asked<'a> {
             as_of: self.snapshot.sequence.number(),
             now_us: self.snapshot.now.as_microsecond(),
             range: self.range,
+            history_from_us: self.history_from_us(),
             time_zone: self.zone.clone(),
             warnings,
             explain: None,

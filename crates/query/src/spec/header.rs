@@ -1,9 +1,16 @@
 //! What every answer says first.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::calendar::{ResolvedRange, TimeZone, serialize_instant};
+
+fn serialize_some_instant<S: Serializer>(us: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match us {
+        Some(us) => serialize_instant(us, serializer),
+        None => serializer.serialize_none(),
+    }
+}
 
 /// The part that all results share, flattened into each: `docs/semantics.md`, section 6.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,6 +26,13 @@ pub struct Header {
     pub range: ResolvedRange,
     /// The zone whose calendar counted.
     pub time_zone: TimeZone,
+    /// Where the history begins that the store still has, in microseconds UTC, when the question looks further back: what was before has expired.
+    #[serde(
+        rename = "history_from",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "serialize_some_instant"
+    )]
+    pub history_from_us: Option<i64>,
     /// What the asker should know, such as a name never seen.
     pub warnings: Vec<String>,
     /// How the answer was found, when asked.

@@ -3,18 +3,18 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{Fields, Known, Place, Scope, SpecError};
+use super::{Fields, Known, Place, Scope, SpecError, Unit};
 use crate::{
     audience::Audience,
     calendar::{Interval, Span, WeekStart},
-    funnel::Funnel,
+    funnel::{Funnel, Window},
     journey::Journey,
     lifecycle::Lifecycle,
-    paths::Paths,
-    retention::Retention,
+    paths::{PathWithin, Paths},
+    retention::{Cohort, Retention},
     sessions::Sessions,
     stickiness::Stickiness,
-    trend::Trend,
+    trend::{Measure, Trend},
 };
 
 /// The names of all analyses.
@@ -84,6 +84,24 @@ impl Analysis {
             Self::Sessions(sessions) => &mut sessions.scope,
             Self::Paths(paths) => &mut paths.scope,
             Self::Audience(audience) => &mut audience.scope,
+        }
+    }
+
+    /// Whether it looks at what happened before its range.
+    pub(crate) fn looks_back(&self) -> bool {
+        let scope = self.scope();
+        if scope.segment.is_some() || !scope.segments.is_empty() || scope.unit == Unit::Session {
+            return true;
+        }
+        match self {
+            Self::Trend(trend) => {
+                trend.series.iter().any(|series| series.measure == Measure::FirstTime || series.rolling.is_some())
+            }
+            Self::Funnel(funnel) => funnel.window == Window::Session,
+            Self::Retention(retention) => !matches!(retention.cohort, Cohort::FirstInRange | Cohort::Recurring),
+            Self::Paths(paths) => paths.within == PathWithin::Session,
+            Self::Stickiness(_) | Self::Journey(_) => false,
+            Self::Lifecycle(_) | Self::Sessions(_) | Self::Audience(_) => true,
         }
     }
 

@@ -108,6 +108,7 @@ impl<'a> Lowering<'a> {
             as_of: self.events.len() as u64,
             now_us: self.now_us,
             range: self.range,
+            history_from_us: None,
             time_zone: self.zone.clone(),
             warnings: Vec::new(),
             explain: None,
