@@ -169,7 +169,9 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(field) = &self.0.field {
+        // A message that begins with the path says it already.
+        let begins = self.0.message.split_whitespace().next().unwrap_or_default();
+        if let Some(field) = self.0.field.as_ref().filter(|field| !begins.ends_with(field.as_str())) {
             write!(f, "{field}: ")?;
         }
         f.write_str(&self.0.message)?;
@@ -280,7 +282,10 @@ fn classify(error: &DataFusionError) -> Error {
         DataFusionError::SQL(cause, _) => Error::invalid(cause.to_string()),
         DataFusionError::SchemaError(cause, _) => schema_error(cause),
         DataFusionError::NotImplemented(message) => Error::unsupported(first_line(message)),
-        DataFusionError::Plan(message) | DataFusionError::Configuration(message) => Error::invalid(first_line(message)),
+        // Nobody has named the catalog.
+        DataFusionError::Plan(message) | DataFusionError::Configuration(message) => {
+            Error::invalid(first_line(message).replace("pugmark.public.", ""))
+        }
         DataFusionError::ArrowError(cause, _) => match cause.as_ref() {
             // Mostly a literal beside a property whose column is of another type.
             ArrowError::CastError(what) => Error::invalid(format!(

@@ -24,6 +24,17 @@ pub(super) struct Line {
     pub(super) is_past: bool,
 }
 
+impl Line {
+    /// Its colour where it is named: that of an earlier range is paler, on either ground.
+    fn swatch(&self) -> RGBColor {
+        let pale = |part: u8| ((u16::from(part) * 2 + 3 * 160) / 5) as u8;
+        match (self.is_past, self.color) {
+            (true, RGBColor(red, green, blue)) => RGBColor(pale(red), pale(green), pale(blue)),
+            (false, color) => color,
+        }
+    }
+}
+
 pub(super) fn trend(answer: &Value, titles: &[String], look: Look) -> Result<String> {
     let all = items(&answer["series"]);
     if all.iter().any(|one| one.get("frequency").is_some()) {
@@ -37,8 +48,11 @@ pub(super) fn trend(answer: &Value, titles: &[String], look: Look) -> Result<Str
         Some(_) => group(&one["breakdown"], titles.len()).join(" · "),
         None => series_name(one, titles),
     };
+    let earlier = &answer["compare"]["range"];
+    let date = |end: &str| text(&earlier[end]).chars().take(10).collect::<String>();
+    let before = format!(", {} to {}", date("from"), date("to"));
     let line = |place: usize, one: &Value, is_past: bool| Line {
-        name: format!("{}{}", name(one), if is_past { ", before" } else { "" }),
+        name: format!("{}{}", name(one), if is_past { before.as_str() } else { "" }),
         values: items(&one["values"]).iter().map(Value::as_f64).collect(),
         color: series(place),
         is_past,
@@ -80,7 +94,7 @@ pub(super) fn lines_chart(
 ) -> Result<String> {
     // Lines past the last colour are one entry.
     let (named, rest): (Vec<&Line>, Vec<&Line>) = lines.iter().partition(|line| line.color != REST);
-    let mut names: Vec<(String, RGBColor)> = named.iter().map(|line| (line.name.clone(), line.color)).collect();
+    let mut names: Vec<(String, RGBColor)> = named.iter().map(|line| (line.name.clone(), line.swatch())).collect();
     names.extend((!rest.is_empty()).then(|| (format!("{} more", rest.len()), REST)));
     let legend = Legend::of(names);
     let height = BOTTOM + legend.height() + 20;

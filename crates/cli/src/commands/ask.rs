@@ -64,6 +64,9 @@ pub(crate) fn show(
             Ok(writeln!(out)?)
         }),
         Format::Csv | Format::Parquet | Format::Arrow => {
+            if let Some(more) = left_out(&json) {
+                writeln!(stderr, "warning: {more} of the answer stand in --format json only")?;
+            }
             let (headings, rows) = answer.to_table();
             output.write_batches(&[to_batch(&headings, &rows)?])?;
             if let Some(explanation) = explanation(&json) {
@@ -72,6 +75,21 @@ pub(crate) fn show(
             Ok(())
         }
     }
+}
+
+/// What was asked for besides and is in no flat table.
+fn left_out(answer: &Value) -> Option<String> {
+    let of_group =
+        |name: &str| answer["groups"].as_array().is_some_and(|groups| groups.iter().any(|one| one.get(name).is_some()));
+    let is_segment = answer["kind"] == "segment";
+    let parts = [
+        ("the earlier range", answer.get("compare").is_some()),
+        ("the people", answer.get("people").is_some() && !is_segment),
+        ("the rows", of_group("rows")),
+        ("the trend", of_group("trend")),
+    ];
+    let names: Vec<&str> = parts.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| *name).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// The headings of the breakdown of a question in the JSON form.

@@ -130,12 +130,13 @@ fn number(text: &str) -> Value {
     text.parse::<u64>().map_or_else(|_| json!(text), |number| json!(number))
 }
 
-/// `EVENT`, `EVENT:FROM-TO` or `EVENT:FROM-TO:OUTCOME`; names may have colons themselves.
+/// `EVENT`, `EVENT:FROM-TO` or `EVENT:FROM-TO:OUTCOME`; names may have colons themselves. What looks like steps and is none is left for the engine to complain about.
 fn exclusion(text: &str, steps: usize) -> Value {
     let between = |text: &str| {
         let (from, to) = text.split_once('-')?;
         Some((from.parse::<u64>().ok()?, to.parse::<u64>().ok()?))
     };
+    let looks_like_steps = |part: &str| part.starts_with(|first: char| first.is_ascii_digit());
     let parts: Vec<&str> = text.rsplitn(3, ':').collect();
     let (event, from, to, outcome) = match parts.as_slice() {
         [outcome, span, event] if between(span).is_some() => {
@@ -146,7 +147,14 @@ fn exclusion(text: &str, steps: usize) -> Value {
             let (from, to) = between(span).unwrap_or_default();
             (rest.iter().rev().copied().collect::<Vec<_>>().join(":"), from, to, None)
         }
-        _ => (text.to_owned(), 1, steps as u64, None),
+        _ => match text.split_once(':').filter(|(_, rest)| rest.split(':').any(looks_like_steps)) {
+            Some((event, steps)) => {
+                let mut exclusion = written_selector(event);
+                exclusion["from_step"] = json!(steps);
+                return exclusion;
+            }
+            None => (text.to_owned(), 1, steps as u64, None),
+        },
     };
     let mut exclusion = written_selector(&event);
     exclusion["from_step"] = json!(from);
@@ -165,6 +173,8 @@ mod tests {
     fn exclusions_are_written_short() {
         assert_eq!(exclusion("refund", 3), json!({"event": "refund", "from_step": 1, "to_step": 3}));
         assert_eq!(exclusion("a:b", 3), json!({"event": "a:b", "from_step": 1, "to_step": 3}));
+        assert_eq!(exclusion("refund:1", 3), json!({"event": "refund", "from_step": "1"}));
+        assert_eq!(exclusion("refund:1-2:end:x", 3), json!({"event": "refund", "from_step": "1-2:end:x"}));
         assert_eq!(exclusion("a:b:2-3", 3), json!({"event": "a:b", "from_step": 2, "to_step": 3}));
         let void = json!({"event": "refund", "from_step": 1, "to_step": 2, "outcome": "void"});
         assert_eq!(exclusion("refund:1-2:void", 3), void);

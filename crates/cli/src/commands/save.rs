@@ -28,7 +28,7 @@ pub(crate) struct Args {
     name: String,
     #[command(flatten)]
     what: What,
-    /// What it is for
+    /// What it is for; of a segment or a question
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
 }

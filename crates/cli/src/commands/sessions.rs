@@ -7,7 +7,7 @@ use crate::args::{Question, StoreDir};
 /// Shows how many sessions there were, how long they took and how many were of one event
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  pugmark sessions shop --gap 30m --interval day --last 30d\n  pugmark sessions shop --rows --format csv --output sessions.csv\n\n\
+    after_help = "Examples:\n  pugmark sessions shop --gap 30m --interval day --last 30d\n  pugmark sessions shop --rows --format csv --out sessions.csv\n\n\
     A session is that of the session_id of its events; those without one are cut where a person had no event for longer than the gap.\n\
     bounce rate: the share of sessions that are of one event."
 )]

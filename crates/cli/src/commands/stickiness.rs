@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Question, StoreDir};
 
-/// Shows how many people were active on one day of the range, on two, and so on
+/// Shows how many people were active on one day of the range (or in one week, with --interval), on two, and so on
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  pugmark stickiness shop purchase --interval week --last 90d --at-least")]
 pub(crate) struct Args {

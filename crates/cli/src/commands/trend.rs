@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Each bucket with all before it in the range; of count, uniques, sum and first_time
     #[arg(long)]
     cumulative: bool,
-    /// One more series of the others, which are A, B and so on: \"A / B * 100\"
+    /// One more series of the others, which are A, B and so on, such as A / B * 100
     #[arg(long)]
     formula: Option<String>,
     /// Calendar unit of a bucket: minute, hour, day, week, month, quarter or year

@@ -146,7 +146,9 @@ impl FromJson for Shift {
                 return Err(place.invalid(format_args!("must be at most {MAX_MONTHS} months, found \"{text}\"")));
             }
             Some(months) => Self::Months(months),
-            None => Self::Span(Span::from_json(value, place)?),
+            None => Self::Span(text.parse().map_err(|_| {
+                place.invalid(format_args!("must be a number and ms, s, m, h, d, w, mo, q or y, found \"{text}\""))
+            })?),
         };
         if matches!(shift, Self::Months(0)) || shift == Self::Span(Span::default()) {
             return Err(place.invalid("must not be nothing"));

@@ -70,24 +70,8 @@ impl Analysis {
             Self::Paths(_) => {
                 vec![("position", Count), ("from", Text), ("to", Text), ("count", Count), ("mean_seconds", Number)]
             }
-            Self::Sessions(sessions) if sessions.rows => vec![
-                ("person", Text),
-                ("session", Text),
-                ("from", Text),
-                ("to", Text),
-                ("seconds", Number),
-                ("events", Count),
-                ("entry", Text),
-                ("exit", Text),
-            ],
-            Self::Sessions(sessions) if sessions.interval.is_some() => vec![("bucket", Text), ("sessions", Count)],
-            Self::Sessions(_) => vec![
-                ("sessions", Count),
-                ("bounce_rate", Number),
-                ("mean_seconds", Number),
-                ("median_seconds", Number),
-                ("p90_seconds", Number),
-            ],
+            // In SQL they are a table of their own, with a row for each.
+            Self::Sessions(_) => Vec::new(),
         };
         columns.into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect()
     }

@@ -46,7 +46,7 @@ impl Builder {
         if self.chance(50) {
             analysis.insert("gap_at".to_owned(), json!("new"));
         }
-        if self.chance(70) {
+        if self.chance(80) {
             analysis.insert("max".to_owned(), json!(self.pick(&["20m", "30m", "45m"])));
         }
         if self.chance(50) {
