@@ -100,6 +100,31 @@ impl GroupReader {
             .collect()
     }
 
+    /// The number of each combination of the items' values that is `used`; the place of one is that of its values, the first item's counting most. Of the others it is 0.
+    pub(crate) fn numbers_of_combinations(&mut self, values: &[&StringViewArray], used: &[bool]) -> Vec<u32> {
+        let Self { items, combined, groups, text_bytes, .. } = self;
+        let mut own: Vec<Vec<u32>> = Vec::with_capacity(values.len());
+        for ((_, interned), values) in items.iter_mut().zip(values) {
+            let number = |value: Option<&str>| match value {
+                Some(text) => interned.text(text, text_bytes),
+                None => interned.other(GroupValue::Null, text_bytes),
+            };
+            own.push(values.iter().map(number).collect());
+        }
+        let mut number = |place: usize| {
+            let (mut part, mut rest) = ([0; MAX_ITEMS], place);
+            for (at, numbers) in own.iter().enumerate().rev() {
+                part[at] = numbers[rest % numbers.len()];
+                rest /= numbers.len();
+            }
+            *combined.entry(part).or_insert_with(|| {
+                let values = items.iter().zip(part).map(|((_, interned), number)| interned.value(number));
+                groups.intern(&values.collect::<Vec<GroupValue>>())
+            })
+        };
+        used.iter().enumerate().map(|(place, used)| if *used { number(place) } else { 0 }).collect()
+    }
+
     /// The number of the combination of NULLs, if there was one.
     pub(crate) fn null(&self) -> Option<u32> {
         self.groups.find(&vec![GroupValue::Null; self.items.len()])

@@ -442,10 +442,12 @@ impl RunReader {
             },
         };
         let own = |bytes: usize| if kept.is_some() { bytes } else { 0 };
+        // Codes of combinations are in no cache.
+        let own_codes = |codes: usize| if wants.items.len() > 1 { codes * 2 } else { own(codes * 2) };
         let numbered = |groups: &RunGroups| match groups {
             RunGroups::None => 0,
             RunGroups::Each(numbers) => numbers.len() * 4,
-            RunGroups::Coded(codes, numbers) => own(codes.len() * 2) + numbers.len() * 4,
+            RunGroups::Coded(codes, numbers) => own_codes(codes.len()) + numbers.len() * 4,
         };
         let bytes = own(run.subjects.len() * 4 + run.timestamps.len() * 8 + run.sequences.len() * 8)
             + std::iter::once(&run.groups).chain(&run.values).map(numbered).sum::<usize>()
@@ -478,6 +480,11 @@ impl RunReader {
             let codes = only(coded.codes.slice(piece.start, piece.rows), kept);
             return Ok(RunGroups::Coded(codes, numbers));
         }
+        if let (true, Column::Null) = (wants.items.len() > 1, &overflow)
+            && let Some(groups) = self.combined(piece, wants, kept)?
+        {
+            return Ok(groups);
+        }
         let only_kept = |array: ArrayRef| -> Result<ArrayRef> {
             Ok(match kept {
                 Some(kept) => filter(&array, &kept.clone().into()).map_err(DataFusionError::from)?,
@@ -503,6 +510,33 @@ impl RunReader {
 }
 
 impl RunReader {
+    /// Codes of the combinations of several columns of codes, where there are few for so many rows.
+    fn combined(&mut self, piece: Piece<'_>, wants: &Wants, kept: Option<&BooleanBuffer>) -> Result<Option<RunGroups>> {
+        let mut columns = Vec::with_capacity(wants.items.len());
+        for item in &wants.items {
+            let RunValue::Column(place) = item.value else { return Ok(None) };
+            let Column::Coded(coded) = piece.column(place)? else { return Ok(None) };
+            columns.push(coded);
+        }
+        let places = columns.iter().try_fold(1_usize, |places, column| places.checked_mul(column.values.len()));
+        let most = (piece.rows / 4).clamp(64, 1 << 16);
+        let Some(places) = places.filter(|places| *places <= most) else { return Ok(None) };
+        let mut codes = vec![0_u16; piece.rows];
+        for column in &columns {
+            let (own, count) = (column.codes.slice(piece.start, piece.rows), column.values.len() as u16);
+            for (code, own) in codes.iter_mut().zip(own.iter()) {
+                // Below the number of places, which fits, also where the last column alone has all of them.
+                *code = code.wrapping_mul(count) + own;
+            }
+        }
+        let codes = only(ScalarBuffer::from(codes), kept);
+        let mut used = vec![false; places];
+        codes.iter().for_each(|code| used[usize::from(*code)] = true);
+        let values: Vec<_> = columns.iter().map(|column| column.values.as_string_view()).collect();
+        let numbers = self.groups.numbers_of_combinations(&values, &used);
+        Ok(Some(RunGroups::Coded(codes, numbers)))
+    }
+
     /// The numbers of the values of the rows in `kept`, or of all, for each property whose values are read.
     fn values(&mut self, piece: Piece<'_>, wants: &Wants, kept: Option<&BooleanBuffer>) -> Result<Vec<RunGroups>> {
         let mut all = Vec::with_capacity(self.values.len());
