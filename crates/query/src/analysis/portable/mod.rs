@@ -12,7 +12,7 @@ mod stickiness;
 mod trend;
 pub(super) mod units;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
@@ -111,6 +111,9 @@ impl Engine {
                 Analysis::Paths(paths) => self.paths_plan(&asked, paths)?,
                 Analysis::Audience(audience) => self.audience_plan(&asked, audience)?,
             };
+            // A segment and its question may say the same of one name.
+            let mut said = HashSet::new();
+            let warnings = warnings.into_iter().filter(|warning| said.insert(warning.clone())).collect();
             let Asked { zone, range, .. } = asked;
             Ok(PortablePlan { plan, snapshot: snapshot.clone(), zone, range, warnings, query })
         });
@@ -128,7 +131,6 @@ impl Engine {
         };
         let mut begun = self.begin(asked, reading, people)?;
         let mut all = warnings;
-        begun.warnings.retain(|warning| !all.contains(warning));
         all.append(&mut begun.warnings);
         Ok(Begun { warnings: all, ..begun })
     }
