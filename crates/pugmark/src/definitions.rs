@@ -132,10 +132,30 @@ impl Pugmark {
         self.define(&cohort(name, persons)?)
     }
 
+    /// The question that is saved under a name, as of a sequence or as it stands; of a segment or a cohort, how many people are in it. One as of a sequence asks as of it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if nothing is saved under it, with the nearest names, and for a sequence that the store does not have.
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Definition, Pugmark, Query, Trend};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// db.define(&Definition::question("views", Trend::of("view")))?;
+    /// assert_eq!(db.question("views", None)?, Query::from(Trend::of("view")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn question(&self, name: &str, as_of: Option<Sequence>) -> Result<Query> {
+        let Some(sequence) = as_of else { return self.query_snapshot()?.question(name) };
+        let question = QuerySnapshot::as_of(&self.store, sequence)?.question(name)?;
+        Ok(Query { as_of: Some(sequence.number()), ..question })
+    }
+
     /// Answers the question that is saved under a name; of a segment or a cohort, how many people are in it.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if nothing is saved under it, with the nearest names; as [`query`](Self::query).
+    /// As [`question`](Self::question) and [`query`](Self::query).
     ///
     /// # Example
     /// ```
@@ -149,17 +169,15 @@ impl Pugmark {
     /// # Ok(()) }
     /// ```
     pub async fn ask(&self, name: &str) -> Result<QueryResult> {
-        let question = self.query_snapshot()?.question(name)?;
-        self.query(&question).await
+        self.query(&self.question(name, None)?).await
     }
 
     /// As [`ask`](Self::ask), as of a sequence: with what was saved under the name then.
     ///
     /// # Errors
-    /// As [`ask`](Self::ask), and [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a sequence that the store does not have.
+    /// As [`question`](Self::question) and [`query`](Self::query).
     pub async fn ask_as_of(&self, name: &str, sequence: Sequence) -> Result<QueryResult> {
-        let question = QuerySnapshot::as_of(&self.store, sequence)?.question(name)?;
-        self.query(&Query { as_of: Some(sequence.number()), ..question }).await
+        self.query(&self.question(name, Some(sequence))?).await
     }
 
     fn put(&self, kind: &str, name: &str, version: u32, body: Option<String>) -> Result<()> {

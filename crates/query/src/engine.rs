@@ -28,8 +28,8 @@ use crate::spec::{ANALYSES, Query};
 use crate::table::{AnswerFunction, DailyTable, EventsTable, PersonsTable, SessionsTable, registry};
 
 /// Names that every session uses; nobody sees them but in a plan.
-const CATALOG: &str = "pugmark";
-const SCHEMA: &str = "public";
+pub(crate) const CATALOG: &str = "pugmark";
+pub(crate) const SCHEMA: &str = "public";
 /// How many consumers an error about memory names.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
 

@@ -8,6 +8,7 @@ use datafusion::error::DataFusionError;
 pub use pugmark_store::ErrorKind;
 use serde_json::{Map, Value, json};
 
+use crate::engine::{CATALOG, SCHEMA};
 use crate::spec::{SpecError, SpecErrorKind};
 
 /// An error of the query engine: a [kind](ErrorKind) for programs, a message for people and, where the question is at
@@ -284,7 +285,7 @@ fn classify(error: &DataFusionError) -> Error {
         DataFusionError::NotImplemented(message) => Error::unsupported(first_line(message)),
         // Nobody has named the catalog.
         DataFusionError::Plan(message) | DataFusionError::Configuration(message) => {
-            Error::invalid(first_line(message).replace("pugmark.public.", ""))
+            Error::invalid(first_line(message).replace(&format!("{CATALOG}.{SCHEMA}."), ""))
         }
         DataFusionError::ArrowError(cause, _) => match cause.as_ref() {
             // Mostly a literal beside a property whose column is of another type.

@@ -8,6 +8,8 @@ use common::Db;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use pugmark_query::saved::Definition;
+use pugmark_query::spec::Did;
 use pugmark_store::Event;
 use serde_json::Value;
 use sqllogictest::{DB, DBOutput, DefaultColumnType, Runner};
@@ -35,6 +37,7 @@ fn shop() -> Db {
     });
     db.track(events);
     db.identify("anon-1", "ann");
+    db.define(&Definition::segment("buyers", Did::event("purchase")));
     db
 }
 

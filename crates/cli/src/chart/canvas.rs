@@ -9,7 +9,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, IntoFont, RGBColor};
 
 use super::theme::Look;
-use crate::render::words::text;
+use crate::render::words::range;
 use serde_json::Value;
 
 /// The width of every chart, in pixels.
@@ -49,13 +49,6 @@ pub(super) fn drawn(
         area.present()?;
     }
     Ok(svg)
-}
-
-/// The range of an answer and its zone.
-fn range(answer: &Value) -> String {
-    let moment = |end: &str| text(&answer["range"][end]).trim_end_matches("T00:00:00Z").to_owned();
-    let (from, to) = (moment("from"), moment("to"));
-    if from.is_empty() { String::new() } else { format!("{from} to {to}, {}", text(&answer["time_zone"])) }
 }
 
 /// Writes a text; its place is in the middle of its height.

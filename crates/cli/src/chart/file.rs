@@ -93,6 +93,9 @@ impl ChartFile {
 /// The chart of an answer as SVG.
 fn svg(answer: &Value, titles: &[String], theme: ChartTheme) -> Result<String> {
     let look = theme.look();
+    if answer["segments"].is_array() {
+        bail!("a chart is of one segment: draw each by itself");
+    }
     match text(&answer["kind"]) {
         "trend" => trend(answer, titles, look),
         "funnel" => funnel(answer, titles, look),

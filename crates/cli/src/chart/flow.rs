@@ -113,7 +113,7 @@ fn draw(area: &Area<'_>, columns: &mut [Column], bands: &[Band], adds_up: bool, 
     for column in columns.iter_mut() {
         let mut order: Vec<(&String, &mut Node)> = column.iter_mut().collect();
         // The end is always lowest, and the rest above it.
-        let last = |name: &str| ["(end)", OTHER].iter().rposition(|own| *own == name).map_or(2, |at| at);
+        let last = |name: &str| ["(end)", OTHER].iter().rposition(|own| *own == name).unwrap_or(2);
         order.sort_by(|a, b| last(b.0).cmp(&last(a.0)).then(b.1.size().cmp(&a.1.size())).then(a.0.cmp(b.0)));
         let mut top = TOP;
         for (_, own) in order {

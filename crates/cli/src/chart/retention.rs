@@ -15,6 +15,9 @@ const LEFT: i32 = MARGIN + 200;
 const ROW: i32 = 24;
 /// More groups than this are not drawn.
 const GROUPS_MOST: usize = 6;
+/// The narrowest cell, and how many of them have room.
+const CELL_LEAST: i32 = 2;
+const PERIODS_MOST: usize = ((WIDTH as i32 - MARGIN - LEFT) / CELL_LEAST) as usize;
 /// A cell that is narrower has no number in it.
 const NUMBER_LEAST: i32 = 38;
 /// The deepest shade: the text on it is still read.
@@ -22,16 +25,19 @@ const DEEPEST: f64 = 0.72;
 const PALEST: f64 = 0.05;
 
 pub(super) fn retention(answer: &Value, titles: &[String], look: Look) -> Result<String> {
-    let periods = items(&answer["periods"]);
+    let every = items(&answer["periods"]);
+    let periods = &every[..every.len().min(PERIODS_MOST)];
     let all = items(&answer["groups"]);
     let groups = &all[..all.len().min(GROUPS_MOST)];
     let is_measured = answer["measure"].as_str().is_some_and(|measure| measure != "units");
     let height = |part: &Value| (items(&part["rows"]).len() as i32 + 3) * ROW;
     let bottom = TOP + groups.iter().map(height).sum::<i32>().max(60);
-    let title = match all.len() - groups.len() {
-        0 => "Retention".to_owned(),
-        _ => format!("Retention, {} of {} groups", groups.len(), all.len()),
-    };
+    let mut title = "Retention".to_owned();
+    for (shown, of, what) in [(groups.len(), all.len(), "groups"), (periods.len(), every.len(), "periods")] {
+        if shown < of {
+            title.push_str(&format!(", {shown} of {of} {what}"));
+        }
+    }
     drawn(bottom + 24, &title, answer, look, |area| {
         if groups.iter().all(|part| items(&part["rows"]).is_empty()) || periods.is_empty() {
             return nothing(area, bottom, look);
@@ -54,7 +60,7 @@ pub(super) fn retention(answer: &Value, titles: &[String], look: Look) -> Result
 fn triangle(area: &Area<'_>, part: &Value, periods: &[Value], is_measured: bool, top: i32, look: Look) -> Result<()> {
     let rows = items(&part["rows"]);
     let wide = (WIDTH as i32 - MARGIN - LEFT) / periods.len() as i32;
-    let wide = wide.clamp(2, 90);
+    let wide = wide.clamp(CELL_LEAST, 90);
     // Period 0 is everybody unless asked otherwise, and would leave the others pale.
     let first = periods.iter().position(|period| is_measured || text(period) != "0").unwrap_or(0);
     let numbers = |row| (first..periods.len()).filter_map(move |period| cell_number(row, period, is_measured));

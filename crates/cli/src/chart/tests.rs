@@ -126,6 +126,23 @@ fn a_chart_is_drawn_as_it_was() {
 }
 
 #[test]
+fn a_long_retention_stays_within_its_picture() {
+    let periods: Vec<String> = (0..400).map(|period| period.to_string()).collect();
+    let row = json!({"cohort": "2025-01-01", "size": 4, "values": vec![1; 400], "complete": vec![true; 400]});
+    let of = |rows: usize| {
+        json!({"kind": "retention", "measure": "units", "periods": periods, "groups": [{"breakdown": null, "rows": vec![&row; rows],
+            "average": {"weighted": vec![0.25; 400]}}]})
+    };
+    let drawn = svg(&of(1), &[]);
+    let ends = drawn.split("<rect x=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    assert!(ends.map(|x| x.parse::<u32>().expect("it is a number")).max() < Some(960), "{drawn}");
+    assert!(drawn.contains("Retention, 356 of 400 periods"), "{drawn}");
+    let file = ChartFile::new(Path::new("a.png"), ChartTheme::Light).expect("it is a form");
+    let refused = file.bytes(&of(1_000), &[]).expect_err("it is too large").to_string();
+    assert!(refused.contains("too large for a .png"), "{refused}");
+}
+
+#[test]
 fn other_endings_and_other_kinds_are_refused() {
     let refused = ChartFile::new(Path::new("a.jpg"), ChartTheme::Auto).expect_err("it is no form");
     assert_eq!(refused.to_string(), "a chart is .svg, .png or .html, found a.jpg");
@@ -133,4 +150,5 @@ fn other_endings_and_other_kinds_are_refused() {
     let refused = |answer: Value| file.bytes(&answer, &[]).expect_err("there is no chart of it").to_string();
     assert_eq!(refused(json!({"kind": "journey"})), "there is no chart of a journey");
     assert!(refused(json!({"kind": "sessions"})).contains("add an interval"));
+    assert!(refused(json!({"kind": "trend", "segments": []})).contains("one segment"));
 }

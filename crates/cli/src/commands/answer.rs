@@ -1,6 +1,6 @@
 //! `pugmark ask`: the answer of what is saved under a name.
 
-use pugmark::{Saved, Sequence};
+use pugmark::Sequence;
 
 use super::{ask, open_existing};
 use crate::args::StoreDir;
@@ -32,15 +32,8 @@ pub(crate) fn run(args: &Args, color: ColorChoice) -> Result {
     args.output.check()?;
     let chart = args.charting.file()?;
     let db = open_existing(&args.store.dir)?;
-    let answer = match args.as_of {
-        Some(sequence) => db.blocking()?.ask_as_of(&args.name, Sequence::new(sequence))?,
-        None => db.blocking()?.ask(&args.name)?,
-    };
-    let asked = db.definitions()?.into_iter().find(|defined| defined.definition.name == args.name);
-    let titles = match asked.map(|defined| defined.definition.saved) {
-        Some(Saved::Question(query)) => ask::titles(&serde_json::to_value(&query)?),
-        _ => Vec::new(),
-    };
-    ask::show(&answer, &titles, &args.output, chart.as_ref(), color)?;
+    let question = db.question(&args.name, args.as_of.map(Sequence::new))?;
+    let answer = db.blocking()?.query(&question)?;
+    ask::show(&answer, &ask::titles(&serde_json::to_value(&question)?), &args.output, chart.as_ref(), color)?;
     Ok(db.close()?)
 }

@@ -12,7 +12,7 @@ use super::segment::segment;
 use super::sessions::sessions;
 use super::stickiness::stickiness;
 use super::trend::trend;
-use super::words::{items, text};
+use super::words::{items, range, text};
 
 /// An answer for people; `titles` are the headings of its breakdown.
 pub(crate) fn render(answer: &Value, titles: &[String], style: Style) -> String {
@@ -66,14 +66,5 @@ fn explain_in(explain: &serde_json::Map<String, Value>, indent: &str, out: &mut 
             Value::String(text) => out.push_str(&format!("{indent}{name}: {text}\n")),
             other => out.push_str(&format!("{indent}{name}: {other}\n")),
         }
-    }
-}
-
-fn range(answer: &Value) -> String {
-    let moment = |end: &str| text(&answer["range"][end]).trim_end_matches("T00:00:00Z").to_owned();
-    let shown = format!("{} to {}, {}", moment("from"), moment("to"), text(&answer["time_zone"]));
-    match answer["history_from"].as_str() {
-        Some(from) => format!("{shown}; what happened before {} has expired", from.trim_end_matches("T00:00:00Z")),
-        None => shown,
     }
 }

@@ -63,6 +63,17 @@ pub(crate) fn amount(number: Option<f64>) -> String {
     format!("{sign}{}.{:02}", count(hundredths / 100), hundredths % 100)
 }
 
+/// The range of an answer and its zone; nothing where it has none.
+pub(crate) fn range(answer: &Value) -> String {
+    let moment = |end: &str| text(&answer["range"][end]).trim_end_matches("T00:00:00Z").to_owned();
+    let (from, to) = (moment("from"), moment("to"));
+    let shown = if from.is_empty() { from } else { format!("{from} to {to}, {}", text(&answer["time_zone"])) };
+    match answer["history_from"].as_str() {
+        Some(from) => format!("{shown}; what happened before {} has expired", from.trim_end_matches("T00:00:00Z")),
+        None => shown,
+    }
+}
+
 /// The breakdown values of a part of an answer, one text for each of `titles`.
 pub(crate) fn group(breakdown: &Value, titles: usize) -> Vec<String> {
     match breakdown.as_array() {

@@ -6,21 +6,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
 use datafusion::catalog::streaming::StreamingTable;
-use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, ScalarValue};
-use datafusion::datasource::{TableType, provider_as_source, source_as_provider};
+use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Aggregate, BinaryExpr, Expr, LogicalPlan, LogicalPlanBuilder, Operator};
 use datafusion::optimizer::simplify_expressions::{ExprSimplifier, SimplifyContext};
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use futures::stream;
@@ -106,7 +104,7 @@ fn counted(
         .collect();
     let schema = Arc::new(Schema::new(fields));
     let rows = Rows { local: local.clone(), wants: Arc::new(wants), range, counts, unit, schema: Arc::clone(&schema) };
-    let provider = provider_as_source(Arc::new(CountedTable { schema, rows: Arc::new(rows) }));
+    let provider = provider_as_source(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(rows)])?));
     let named = aggregate.schema.iter().enumerate().map(|(at, (qualifier, field))| {
         let own = Expr::Column(Column::new(Some(RESULT), format!("c{at}")));
         own.alias_qualified(qualifier.cloned(), field.name())
@@ -236,40 +234,7 @@ fn time_of(expr: &Expr) -> Option<ResolvedRange> {
     })
 }
 
-/// The result of an aggregate, as a table.
-struct CountedTable {
-    schema: SchemaRef,
-    rows: Arc<Rows>,
-}
-
-impl fmt::Debug for CountedTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CountedTable").field("rows", &self.rows).finish()
-    }
-}
-
-#[async_trait]
-impl TableProvider for CountedTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::View
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-        let rows = Arc::clone(&self.rows) as Arc<dyn PartitionStream>;
-        StreamingTable::try_new(self.schema(), vec![rows])?.scan(state, projection, filters, limit).await
-    }
-}
-
+/// The result of an aggregate.
 struct Rows {
     local: Local,
     wants: Arc<Wants>,

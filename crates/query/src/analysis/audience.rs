@@ -1,6 +1,7 @@
 //! Lowering of the question of who is in a segment.
 
-use super::run::{Asked, segment_place, validate};
+use super::people::FoundPeople;
+use super::run::{Asked, resolved};
 use crate::audience::{Audience, AudienceResult, MAX_NAMED};
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
@@ -10,7 +11,7 @@ use pugmark_store::SubjectId;
 
 impl Engine {
     pub(super) fn audience(&self, asked: &Asked<'_>, audience: &Audience) -> Result<AudienceResult> {
-        let Some(found) = &asked.people else { return Err(Error::invalid("the question needs a segment")) };
+        let found = the_people(asked)?;
         let explain = found.explain.clone();
         let header = asked.header(Audience::NAME, Vec::new(), || explain)?;
         let header = Header { explain: header.explain.map(without_segment), ..header };
@@ -25,13 +26,18 @@ impl Engine {
     /// Those of [`run`](Self::run).
     pub async fn members(&self, snapshot: &QuerySnapshot, audience: &Audience) -> Result<Vec<SubjectId>> {
         let query = Query::from(audience.clone());
-        validate(&query)?;
-        let query = snapshot.names().resolve(&query)?;
-        let asked = Asked::new(self, snapshot, &query).await?;
-        let Some(segment) = &asked.scope().segment else { return Err(Error::invalid("the question needs a segment")) };
-        let found = self.people(&asked, segment, segment_place(&query)).await?;
-        Ok(persons(snapshot, &found.people).into_iter().map(SubjectId::new).collect())
+        let query = resolved(snapshot, &query)?;
+        let asked = self.asked(snapshot, &query).await?;
+        Ok(persons(snapshot, &the_people(&asked)?.people).into_iter().map(SubjectId::new).collect())
     }
+}
+
+/// Those of the one segment that the question is about.
+fn the_people<'a>(asked: &'a Asked<'_>) -> Result<&'a FoundPeople> {
+    asked.people.as_ref().ok_or_else(|| {
+        let found = asked.scope().segments.len();
+        Error::invalid(format!("the people of one segment are asked for, found a list of {found}")).on("segment")
+    })
 }
 
 /// How the people were found is all that there is to say.

@@ -8,7 +8,6 @@ use super::by_unit::Needs;
 use super::explain::Explain;
 use super::lowering::{ReadItem, Reading, Wanted};
 use super::run::Asked;
-
 use super::units::{Core, in_order};
 use crate::calendar::Buckets;
 use crate::columns::system;
@@ -180,11 +179,13 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, funnel: &'a Funnel, any: &'a Select
     };
     let mut reading = Reading::new(selectors.chain(whole).collect(), asked.scope(), until_us);
     reading.keys = by_session;
-    reading.items.extend(funnel.hold.iter().enumerate().map(|(at, property)| ReadItem {
-        item: Breakdown::Property(property.clone()),
-        path: format!("hold[{at}]"),
-        cut: at,
-    }));
+    reading.items.extend(
+        funnel
+            .hold
+            .iter()
+            .enumerate()
+            .map(|(at, property)| ReadItem::beside(Breakdown::Property(property.clone()), format!("hold[{at}]"))),
+    );
     reading
 }
 

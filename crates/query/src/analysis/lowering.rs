@@ -78,10 +78,15 @@ pub(super) struct ReadItem {
     /// Its path in the question.
     pub(super) path: String,
     /// Its place in the breakdown, where it is of that.
-    pub(super) cut: usize,
+    cut: Option<usize>,
 }
 
 impl ReadItem {
+    /// What is read beside the breakdown, as the field at `path` asks.
+    pub(super) fn beside(item: Breakdown, path: impl Into<String>) -> Self {
+        Self { item, path: path.into(), cut: None }
+    }
+
     /// Those of a breakdown.
     pub(super) fn of_breakdown(scope: &Scope) -> Vec<Self> {
         let items = scope.breakdown.iter().enumerate().map(|(at, item)| {
@@ -91,7 +96,7 @@ impl ReadItem {
                 Breakdown::Profile(_) => "profile",
                 Breakdown::Segment(_) => "segment",
             };
-            Self { item: item.clone(), path: format!("breakdown[{at}].{form}"), cut: at }
+            Self { item: item.clone(), path: format!("breakdown[{at}].{form}"), cut: Some(at) }
         });
         items.collect()
     }
@@ -226,7 +231,7 @@ impl Engine {
                 unit
             }
             Unit::Group(property) => {
-                let item = ReadItem { item: Breakdown::Property(property.clone()), path: "unit".to_owned(), cut: 0 };
+                let item = ReadItem::beside(Breakdown::Property(property.clone()), "unit");
                 let value = lowering.values(&[item], &state)?;
                 let unit;
                 (rows, unit) = units::of_values(rows, value, NULL_VALUE)?;
@@ -508,7 +513,7 @@ impl Lowering<'_> {
             Breakdown::Expression(text) => Ok((Some(self.expressions.value(text, path)?), None)),
             Breakdown::Property(name) => self.property_expr(name, path),
             Breakdown::Profile(name) => Ok((self.trait_expr(name, path, state)?, None)),
-            Breakdown::Segment(_) => match self.cuts.iter().find(|(place, _)| place == cut) {
+            Breakdown::Segment(_) => match self.cuts.iter().find(|(place, _)| Some(*place) == *cut) {
                 Some((_, people)) => Ok((Some(in_segment(Arc::clone(people)).call(vec![column(PERSON)])), None)),
                 None => {
                     let why = "who is in a segment is found by the engine: a plan has no breakdown by it";

@@ -50,7 +50,7 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, paths: &'a Paths, any: &'a Selector
     };
     let wanted = |(selector, path)| Wanted { selector, path, since_us };
     let selectors = paths.selectors(any).into_iter().map(wanted).collect();
-    let node = ReadItem { item: Breakdown::Expression(paths.node.clone()), path: "node".to_owned(), cut: 0 };
+    let node = ReadItem::beside(Breakdown::Expression(paths.node.clone()), "node");
     Reading { items: vec![node], ..Reading::new(selectors, asked.scope(), until_us) }
 }
 

@@ -1,5 +1,6 @@
 //! Runs a query of any kind.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,8 +46,7 @@ impl Engine {
     }
 
     async fn answer(&self, snapshot: &QuerySnapshot, query: &Query) -> Result<QueryResult> {
-        validate(query)?;
-        let query = &*snapshot.names().resolve(query)?;
+        let query = &*resolved(snapshot, query)?;
         let segments = &query.analysis.scope().segments;
         if segments.is_empty() {
             return self.answer_about_one(snapshot, query).await;
@@ -112,6 +112,12 @@ impl Engine {
 pub(super) fn segment_place(query: &Query) -> Place {
     let place = Place::root("");
     if matches!(query.analysis, Analysis::Audience(_)) { place } else { place.child("segment") }
+}
+
+/// The question, if it does not contradict itself, with what is saved in the place of its names: nothing else can be asked.
+pub(super) fn resolved<'q>(snapshot: &QuerySnapshot, query: &'q Query) -> Result<Cow<'q, Query>> {
+    validate(query)?;
+    snapshot.names().resolve(query)
 }
 
 /// Whether the question contradicts itself.
@@ -184,7 +190,8 @@ impl<'a> Asked<'a> {
         warnings: Vec<String>,
         explain: impl FnOnce() -> Explain,
     ) -> Result<Header> {
-        let explain = || self.cuts.iter().fold(explain(), |all, (_, cut)| all.with(&cut.explain));
+        let beside = self.cuts.iter().map(|(_, cut)| &cut.explain).chain(self.units.iter().map(|units| &units.explain));
+        let explain = || beside.fold(explain(), |all, one| all.with(one));
         let explain =
             || Explain { segment: self.people.as_ref().map(|found| found.explain.clone().into()), ..explain() };
         let before = self.people.iter().chain(self.cuts.iter().map(|(_, found)| found));

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::by_unit::Needs;
 use super::lowering::{ReadItem, Reading, Wanted};
-use super::run::Asked;
+use super::run::{Asked, resolved};
 use super::units::{Core, in_order};
 use crate::calendar::{Buckets, Interval};
 use crate::columns::system;
@@ -36,6 +36,7 @@ impl Engine {
         query: &Query,
         texts: bool,
     ) -> Result<(Vec<Session>, HashMap<u64, Said>)> {
+        let query = &*resolved(snapshot, query)?;
         let asked = self.asked(snapshot, query).await?;
         let Analysis::Sessions(sessions) = &query.analysis else {
             return Err(Error::invalid("a table of sessions is asked for with the rules of sessions"));
@@ -126,17 +127,17 @@ pub(super) fn pages(asked: &Asked<'_>, sessions: &Sessions) -> Vec<String> {
 }
 
 pub(super) fn expression(sql: impl Into<String>, path: &str) -> ReadItem {
-    ReadItem { item: Breakdown::Expression(sql.into()), path: path.to_owned(), cut: 0 }
+    ReadItem::beside(Breakdown::Expression(sql.into()), path)
 }
 
 /// Everything of everybody whom the question is about; the values are those of [`Told::of`], without the page, and the sessions of senders where they count.
 pub(super) fn reading<'a>(asked: &Asked<'a>, sessions: &'a Sessions, any: &'a Selector) -> Reading<'a> {
     let all = Wanted { selector: any, path: "filter".to_owned(), since_us: i64::MIN };
-    let splits = sessions.split_on.iter().enumerate().map(|(at, property)| ReadItem {
-        item: Breakdown::Property(property.clone()),
-        path: format!("split_on[{at}]"),
-        cut: at,
-    });
+    let splits = sessions
+        .split_on
+        .iter()
+        .enumerate()
+        .map(|(at, property)| ReadItem::beside(Breakdown::Property(property.clone()), format!("split_on[{at}]")));
     let keys = sessions.by == By::SessionId;
     Reading { keys, items: splits.collect(), ..Reading::new(vec![all], asked.scope(), i64::MAX) }
 }

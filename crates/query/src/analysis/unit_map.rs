@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
 use super::by_unit::Needs;
+use super::explain::Explain;
 use super::lowering::{ReadItem, Reading, Wanted};
 use super::run::Asked;
 use super::units::{Core, in_order};
@@ -24,6 +25,8 @@ pub(super) struct UnitMap {
     units: Arc<[AtomicU32]>,
     pub(super) named: Named,
     pub(super) warnings: Vec<String>,
+    /// How they were found.
+    pub(super) explain: Explain,
     /// Of `units`.
     _reservation: MemoryReservation,
 }
@@ -58,9 +61,7 @@ impl Engine {
         let item = match &asked.scope().unit {
             Unit::Person | Unit::DistinctId => return Ok(None),
             Unit::Session => None,
-            Unit::Group(property) => {
-                Some(ReadItem { item: Breakdown::Property(property.clone()), path: "unit".to_owned(), cut: 0 })
-            }
+            Unit::Group(property) => Some(ReadItem::beside(Breakdown::Property(property.clone()), "unit")),
         };
         let last = asked.snapshot.sequence.number();
         let entries = usize::try_from(last).ok().filter(|last| *last < NOBODY as usize).ok_or_else(|| {
@@ -77,11 +78,12 @@ impl Engine {
         let keys = item.is_none();
         let reading = Reading { items: item.into_iter().collect(), keys, ..Reading::new(vec![all], &scope, i64::MAX) };
         let needs = Needs { bits: 1, sequences: true };
-        let (named, warnings) = match asked.scope().unit {
+        let (named, warnings, explain) = match asked.scope().unit {
             Unit::Group(_) => {
                 let make = |groups: &Groups| Grouped { unit_of: numbers(groups).0, units: Arc::clone(&units) };
                 let found = self.by_unit(asked, &reading, needs, "LocalGroups", make).await?;
-                (Named::Values(numbers(&found.groups).1), found.warnings)
+                let explain = found.explain();
+                (Named::Values(numbers(&found.groups).1), found.warnings, explain)
             }
             _ => {
                 let next = Arc::new(AtomicU32::new(0));
@@ -93,14 +95,15 @@ impl Engine {
                     persons: Vec::new(),
                 };
                 let found = self.by_unit(asked, &reading, needs, "LocalSessions", make).await?;
+                let explain = found.explain();
                 let mut persons = vec![0; next.load(Ordering::Relaxed) as usize];
                 for (first, count, person) in found.cores.into_iter().flat_map(|core| core.persons) {
                     persons[first as usize..][..count as usize].fill(person);
                 }
-                (Named::Persons(persons), found.warnings)
+                (Named::Persons(persons), found.warnings, explain)
             }
         };
-        Ok(Some(UnitMap { units, named, warnings, _reservation: reservation }))
+        Ok(Some(UnitMap { units, named, warnings, explain, _reservation: reservation }))
     }
 }
 

@@ -96,7 +96,7 @@ impl Serialize for Audience {
 
 impl FromJson for Audience {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[SEGMENT_FIELDS[0], SEGMENT_FIELDS[1], &["people", "time_zone"]] };
+        const KNOWN: Known = Known { names: &[SEGMENT_FIELDS[0], SEGMENT_FIELDS[1], &["people", "time_zone"]] };
         if value.is_string() || value.is_array() {
             let (segment, segments) = Scope::read_segments(Some((value, place.clone())))?;
             let audience = Self { people: false, scope: Scope { segment, segments, ..Scope::default() } };

@@ -41,7 +41,7 @@ impl Interval {
 }
 
 impl Word for Interval {
-    const BUILT: &'static [(&'static str, Self)] = &[
+    const WORDS: &'static [(&'static str, Self)] = &[
         ("minute", Self::Minute),
         ("hour", Self::Hour),
         ("day", Self::Day),
@@ -64,5 +64,5 @@ pub enum WeekStart {
 }
 
 impl Word for WeekStart {
-    const BUILT: &'static [(&'static str, Self)] = &[("monday", Self::Monday), ("sunday", Self::Sunday)];
+    const WORDS: &'static [(&'static str, Self)] = &[("monday", Self::Monday), ("sunday", Self::Sunday)];
 }

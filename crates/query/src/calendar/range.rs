@@ -103,7 +103,7 @@ impl Serialize for Range {
 
 impl FromJson for Range {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[&["from", "to", "last"]] };
+        const KNOWN: Known = Known { names: &[&["from", "to", "last"]] };
         let fields = Fields::open(value, place, &KNOWN)?;
         match (fields.read("from")?, fields.read("to")?, fields.read("last")?) {
             (from, to, None) => Ok(Self::Between { from, to }),

@@ -120,7 +120,7 @@ impl Serialize for Compare {
 
 impl FromJson for Compare {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[&["shift"]] };
+        const KNOWN: Known = Known { names: &[&["shift"]] };
         if let Some(word) = value.as_str() {
             return match word {
                 "previous" => Ok(Self::Previous),

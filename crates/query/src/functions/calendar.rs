@@ -90,13 +90,13 @@ fn instant(argument: &ColumnarValue) -> Result<i64> {
 
 /// The word for a value that is built.
 pub(crate) fn word_of<T: Word + PartialEq>(value: T) -> &'static str {
-    T::BUILT.iter().find(|(_, built)| *built == value).map_or("", |(word, _)| word)
+    T::WORDS.iter().find(|(_, built)| *built == value).map_or("", |(word, _)| word)
 }
 
 fn word<T: Word + Copy>(text: &str) -> Result<T> {
-    let found = T::BUILT.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    let found = T::WORDS.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
     found.ok_or_else(|| {
-        let known: Vec<&str> = T::BUILT.iter().map(|(word, _)| *word).collect();
+        let known: Vec<&str> = T::WORDS.iter().map(|(word, _)| *word).collect();
         exec_datafusion_err!("'{text}' is not one of {}", known.join(", "))
     })
 }

@@ -20,7 +20,7 @@ pub enum Like {
 }
 
 impl Word for Like {
-    const BUILT: &'static [(&'static str, Self)] = &[
+    const WORDS: &'static [(&'static str, Self)] = &[
         ("mixpanel", Self::Mixpanel),
         ("amplitude", Self::Amplitude),
         ("posthog", Self::Posthog),

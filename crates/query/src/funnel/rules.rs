@@ -20,7 +20,7 @@ pub enum StepOrder {
 }
 
 impl Word for StepOrder {
-    const BUILT: &'static [(&'static str, Self)] = &[
+    const WORDS: &'static [(&'static str, Self)] = &[
         ("ordered", Self::Ordered),
         ("any", Self::Any),
         ("strict", Self::Strict),
@@ -40,7 +40,7 @@ pub enum Repeats {
 }
 
 impl Word for Repeats {
-    const BUILT: &'static [(&'static str, Self)] = &[("skip", Self::Skip), ("break", Self::Break)];
+    const WORDS: &'static [(&'static str, Self)] = &[("skip", Self::Skip), ("break", Self::Break)];
 }
 
 /// What follows what among events of one timestamp.
@@ -57,7 +57,7 @@ pub enum Ties {
 }
 
 impl Word for Ties {
-    const BUILT: &'static [(&'static str, Self)] =
+    const WORDS: &'static [(&'static str, Self)] =
         &[("either", Self::Either), ("sequence", Self::Sequence), ("apart", Self::Apart)];
 }
 
@@ -75,7 +75,7 @@ pub enum FunnelEntry {
 }
 
 impl Word for FunnelEntry {
-    const BUILT: &'static [(&'static str, Self)] =
+    const WORDS: &'static [(&'static str, Self)] =
         &[("any", Self::Any), ("first", Self::First), ("every", Self::Every)];
 }
 
@@ -91,7 +91,7 @@ pub enum Pick {
 }
 
 impl Word for Pick {
-    const BUILT: &'static [(&'static str, Self)] = &[("earliest", Self::Earliest), ("latest", Self::Latest)];
+    const WORDS: &'static [(&'static str, Self)] = &[("earliest", Self::Earliest), ("latest", Self::Latest)];
 }
 
 /// Where the steps after the first may lie.
@@ -106,7 +106,7 @@ pub enum Completion {
 }
 
 impl Word for Completion {
-    const BUILT: &'static [(&'static str, Self)] = &[("in_window", Self::InWindow), ("in_range", Self::InRange)];
+    const WORDS: &'static [(&'static str, Self)] = &[("in_window", Self::InWindow), ("in_range", Self::InRange)];
 }
 
 /// What an excluded event does to an attempt.
@@ -123,7 +123,7 @@ pub enum ExclusionOutcome {
 }
 
 impl Word for ExclusionOutcome {
-    const BUILT: &'static [(&'static str, Self)] = &[("end", Self::End), ("void", Self::Void), ("drop", Self::Drop)];
+    const WORDS: &'static [(&'static str, Self)] = &[("end", Self::End), ("void", Self::Void), ("drop", Self::Drop)];
 }
 
 /// Those who did a step, or those who did the step before and not this.
@@ -137,5 +137,5 @@ pub enum StepOutcome {
 }
 
 impl Word for StepOutcome {
-    const BUILT: &'static [(&'static str, Self)] = &[("converted", Self::Converted), ("dropped", Self::Dropped)];
+    const WORDS: &'static [(&'static str, Self)] = &[("converted", Self::Converted), ("dropped", Self::Dropped)];
 }

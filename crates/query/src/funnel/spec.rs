@@ -359,7 +359,7 @@ impl Funnel {
 impl FromJson for Funnel {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
-            built: &[
+            names: &[
                 &[
                     "steps",
                     "window",

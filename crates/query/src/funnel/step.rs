@@ -69,7 +69,7 @@ impl<T: Into<Selector>> From<T> for Step {
 
 impl FromJson for Step {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[&["event", "filter", "name", "optional", "after"]] };
+        const KNOWN: Known = Known { names: &[&["event", "filter", "name", "optional", "after"]] };
         let fields = Fields::open(value, place, &KNOWN)?;
         Ok(Self {
             selector: Selector::read(&fields)?,
@@ -108,7 +108,7 @@ impl After {
 
 impl FromJson for After {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[&["min", "max"]] };
+        const KNOWN: Known = Known { names: &[&["min", "max"]] };
         let fields = Fields::open(value, place, &KNOWN)?;
         Ok(Self { min: fields.read("min")?, max: fields.read("max")? })
     }
@@ -199,7 +199,7 @@ impl Exclusion {
 
 impl FromJson for Exclusion {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[&["event", "filter", "from_step", "to_step", "outcome"]] };
+        const KNOWN: Known = Known { names: &[&["event", "filter", "from_step", "to_step", "outcome"]] };
         let fields = Fields::open(value, place, &KNOWN)?;
         Ok(Self {
             selector: Selector::read(&fields)?,
@@ -259,7 +259,7 @@ impl Serialize for BreakdownAt {
 
 impl FromJson for BreakdownAt {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[&["step"]] };
+        const KNOWN: Known = Known { names: &[&["step"]] };
         if let Some(given) = value.as_str() {
             let known = AT_WORDS.iter().find(|(word, _)| *word == given);
             return known.map(|(_, at)| *at).ok_or_else(|| {
@@ -289,7 +289,7 @@ pub struct HistogramOf {
 
 impl FromJson for HistogramOf {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[&["from_step", "to_step", "bins"]] };
+        const KNOWN: Known = Known { names: &[&["from_step", "to_step", "bins"]] };
         let fields = Fields::open(value, place, &KNOWN)?;
         Ok(Self { from_step: fields.read("from_step")?, to_step: fields.read("to_step")?, bins: fields.read("bins")? })
     }
@@ -317,7 +317,7 @@ impl PeopleOf {
 
 impl FromJson for PeopleOf {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[&["step", "outcome"]] };
+        const KNOWN: Known = Known { names: &[&["step", "outcome"]] };
         let fields = Fields::open(value, place, &KNOWN)?;
         let outcome = fields.word("outcome")?.ok_or_else(|| place.child("outcome").invalid("is missing"))?;
         Ok(Self { step: fields.require("step")?, outcome })

@@ -23,7 +23,7 @@ pub enum Order {
 }
 
 impl Word for Order {
-    const BUILT: &'static [(&'static str, Self)] = &[("newest", Self::Newest), ("oldest", Self::Oldest)];
+    const WORDS: &'static [(&'static str, Self)] = &[("newest", Self::Newest), ("oldest", Self::Oldest)];
 }
 
 /// What one person did: the events of all of the person's ids, by session, in pages.
@@ -145,7 +145,7 @@ impl Journey {
 impl FromJson for Journey {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
-            built: &[
+            names: &[
                 &["distinct_id", "limit", "order", "cursor"],
                 &["range", "time_zone", "filter", "segment", "unit", "breakdown"],
             ],

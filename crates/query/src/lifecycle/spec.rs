@@ -98,7 +98,7 @@ impl Lifecycle {
 
 impl FromJson for Lifecycle {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[&["event", "interval", "week_start"], SCOPE_FIELDS] };
+        const KNOWN: Known = Known { names: &[&["event", "interval", "week_start"], SCOPE_FIELDS] };
         let fields = Fields::open(value, place, &KNOWN)?;
         let lifecycle = Self {
             event: fields.require("event")?,

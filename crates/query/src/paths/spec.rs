@@ -31,7 +31,7 @@ pub enum Direction {
 }
 
 impl Word for Direction {
-    const BUILT: &'static [(&'static str, Self)] = &[("after", Self::After), ("before", Self::Before)];
+    const WORDS: &'static [(&'static str, Self)] = &[("after", Self::After), ("before", Self::Before)];
 }
 
 /// What is counted.
@@ -46,7 +46,7 @@ pub enum PathCount {
 }
 
 impl Word for PathCount {
-    const BUILT: &'static [(&'static str, Self)] = &[("units", Self::Units), ("occurrences", Self::Occurrences)];
+    const WORDS: &'static [(&'static str, Self)] = &[("units", Self::Units), ("occurrences", Self::Occurrences)];
 }
 
 /// How far the events of a path may lie from its anchor.
@@ -315,7 +315,7 @@ impl Default for Paths {
 impl FromJson for Paths {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
-            built: &[
+            names: &[
                 &["anchor", "direction", "depth", "within", "collapse", "count", "node", "exclude", "end"],
                 SCOPE_FIELDS,
             ],

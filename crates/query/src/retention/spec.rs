@@ -312,7 +312,7 @@ impl Retention {
 impl FromJson for Retention {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
-            built: &[
+            names: &[
                 &["start", "return", "interval", "week_start", "periods", "cohort", "period_zero", "min_occurrences"],
                 &["clock", "round_to", "returns", "criterion", "brackets", "measure", "property", "breakdown_match"],
                 SCOPE_FIELDS,

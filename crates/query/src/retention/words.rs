@@ -22,7 +22,7 @@ pub enum Cohort {
 }
 
 impl Word for Cohort {
-    const BUILT: &'static [(&'static str, Self)] = &[
+    const WORDS: &'static [(&'static str, Self)] = &[
         ("first_time", Self::FirstTime),
         ("first_of_event", Self::FirstOfEvent),
         ("first_ever", Self::FirstEver),
@@ -43,7 +43,7 @@ pub enum PeriodClock {
 }
 
 impl Word for PeriodClock {
-    const BUILT: &'static [(&'static str, Self)] = &[("calendar", Self::Calendar), ("rolling", Self::Rolling)];
+    const WORDS: &'static [(&'static str, Self)] = &[("calendar", Self::Calendar), ("rolling", Self::Rolling)];
 }
 
 /// What the times of start and return are floored to.
@@ -55,7 +55,7 @@ pub enum RoundTo {
 }
 
 impl Word for RoundTo {
-    const BUILT: &'static [(&'static str, Self)] = &[("hour", Self::Hour)];
+    const WORDS: &'static [(&'static str, Self)] = &[("hour", Self::Hour)];
 }
 
 /// Which returns are read.
@@ -70,7 +70,7 @@ pub enum Returns {
 }
 
 impl Word for Returns {
-    const BUILT: &'static [(&'static str, Self)] = &[("in_range", Self::InRange), ("open", Self::Open)];
+    const WORDS: &'static [(&'static str, Self)] = &[("in_range", Self::InRange), ("open", Self::Open)];
 }
 
 /// What period 0 shows.
@@ -85,7 +85,7 @@ pub enum PeriodZero {
 }
 
 impl Word for PeriodZero {
-    const BUILT: &'static [(&'static str, Self)] = &[("cohort_size", Self::CohortSize), ("returned", Self::Returned)];
+    const WORDS: &'static [(&'static str, Self)] = &[("cohort_size", Self::CohortSize), ("returned", Self::Returned)];
 }
 
 /// In which periods a return is wanted for a column.
@@ -116,7 +116,7 @@ impl Criterion {
 }
 
 impl Word for Criterion {
-    const BUILT: &'static [(&'static str, Self)] = &[
+    const WORDS: &'static [(&'static str, Self)] = &[
         ("on", Self::On),
         ("on_or_after", Self::OnOrAfter),
         ("on_or_before", Self::OnOrBefore),
@@ -154,5 +154,5 @@ impl ReturnMeasure {
 }
 
 impl Word for ReturnMeasure {
-    const BUILT: &'static [(&'static str, Self)] = &[("units", Self::Units), ("sum", Self::Sum), ("avg", Self::Avg)];
+    const WORDS: &'static [(&'static str, Self)] = &[("units", Self::Units), ("sum", Self::Sum), ("avg", Self::Avg)];
 }

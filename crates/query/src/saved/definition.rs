@@ -94,7 +94,7 @@ impl Definition {
     /// # Errors
     /// `Invalid` for what is not JSON or has an unknown field; `Unsupported` for what a later version wrote.
     pub fn from_body(name: &str, body: &str) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[&["description", "segment", "cohort", "question"]] };
+        const KNOWN: Known = Known { names: &[&["description", "segment", "cohort", "question"]] };
         let value: Value = serde_json::from_str(body)
             .map_err(|error| SpecError::invalid(format!("the definition \"{name}\" is not JSON: {error}")))?;
         let fields = Fields::open(&value, &Place::root("definition"), &KNOWN)?;

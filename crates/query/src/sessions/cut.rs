@@ -24,7 +24,7 @@ pub enum GapAt {
 }
 
 impl Word for GapAt {
-    const BUILT: &'static [(&'static str, Self)] = &[("same", Self::Same), ("new", Self::New)];
+    const WORDS: &'static [(&'static str, Self)] = &[("same", Self::Same), ("new", Self::New)];
 }
 
 /// When a session ends.

@@ -29,7 +29,7 @@ impl Serialize for By {
 }
 
 impl Word for By {
-    const BUILT: &'static [(&'static str, Self)] = &[("session_id", Self::SessionId)];
+    const WORDS: &'static [(&'static str, Self)] = &[("session_id", Self::SessionId)];
 }
 
 /// How many sessions there were, how long they took, and how many were of one event.
@@ -223,7 +223,7 @@ impl Sessions {
 impl FromJson for Sessions {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
-            built: &[
+            names: &[
                 &["gap", "gap_at", "max", "midnight", "by", "split_on", "page", "rows", "interval", "week_start"],
                 SCOPE_FIELDS,
             ],

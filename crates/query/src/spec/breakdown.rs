@@ -77,7 +77,7 @@ impl From<String> for Breakdown {
 
 impl FromJson for Breakdown {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[&["property", "expression", "profile", "segment", "name"]] };
+        const KNOWN: Known = Known { names: &[&["property", "expression", "profile", "segment", "name"]] };
         let fields = Fields::open(value, place, &KNOWN)?;
         let texts = (fields.read("property")?, fields.read("expression")?, fields.read("profile")?);
         match (texts, fields.read("segment")?, fields.read("name")?) {

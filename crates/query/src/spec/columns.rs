@@ -73,6 +73,7 @@ impl Analysis {
             // In SQL they are a table of their own, with a row for each.
             Self::Sessions(_) => Vec::new(),
         };
-        columns.into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect()
+        let of_segments = (!self.scope().segments.is_empty()).then_some(("segment", Text));
+        of_segments.into_iter().chain(columns).map(|(name, kind)| (name.to_owned(), kind)).collect()
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{Fields, Known, Place, Scope, SpecError, Unit};
+use super::{Breakdown, Fields, Known, Place, Scope, SpecError, Unit};
 use crate::{
     audience::Audience,
     calendar::{Interval, Span, WeekStart},
@@ -90,7 +90,8 @@ impl Analysis {
     /// Whether it looks at what happened before its range.
     pub(crate) fn looks_back(&self) -> bool {
         let scope = self.scope();
-        if scope.segment.is_some() || !scope.segments.is_empty() || scope.unit == Unit::Session {
+        let by_segment = scope.breakdown.iter().any(|item| matches!(item, Breakdown::Segment(_)));
+        if scope.segment.is_some() || !scope.segments.is_empty() || by_segment || scope.unit == Unit::Session {
             return true;
         }
         match self {
@@ -174,7 +175,7 @@ impl Query {
     /// # Errors
     /// As [`Query::from_json`].
     pub fn from_value(value: &Value) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[ANALYSES, &["as_of", "strict_names", "explain", "timeout"]] };
+        const KNOWN: Known = Known { names: &[ANALYSES, &["as_of", "strict_names", "explain", "timeout"]] };
         let place = Place::root("");
         let fields = Fields::open(value, &place, &KNOWN)?;
         let mut found = ANALYSES.iter().filter_map(|name| fields.value(name).map(|(value, _)| (*name, value)));

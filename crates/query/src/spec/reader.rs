@@ -63,16 +63,16 @@ impl fmt::Display for Place {
 
 /// All fields that an object may have.
 pub(crate) struct Known {
-    pub(crate) built: &'static [&'static [&'static str]],
+    pub(crate) names: &'static [&'static [&'static str]],
 }
 
 impl Known {
-    fn is_built(&self, name: &str) -> bool {
-        self.built.iter().flat_map(|names| names.iter()).any(|known| *known == name)
+    fn has(&self, name: &str) -> bool {
+        self.names.iter().flat_map(|names| names.iter()).any(|known| *known == name)
     }
 
-    fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.built.iter().flat_map(|names| names.iter().copied())
+    fn all(&self) -> impl Iterator<Item = &'static str> {
+        self.names.iter().flat_map(|names| names.iter().copied())
     }
 }
 
@@ -89,9 +89,9 @@ impl<'a> Fields<'a> {
             return Err(place.invalid(format_args!("must be an object, found {}", kind_of(value))));
         };
         for name in map.keys() {
-            if !known.is_built(name) {
+            if !known.has(name) {
                 let child = place.child(name);
-                return Err(child.invalid("is not a known field").nearest(nearest(name, known.names())));
+                return Err(child.invalid("is not a known field").nearest(nearest(name, known.all())));
             }
         }
         Ok(Self { map, place: place.clone() })
@@ -126,16 +126,16 @@ impl<'a> Fields<'a> {
 
 /// An enumeration that is written as one word.
 pub(crate) trait Word: Copy + 'static {
-    /// The words that are built.
-    const BUILT: &'static [(&'static str, Self)];
+    /// Every word, and what it says.
+    const WORDS: &'static [(&'static str, Self)];
 }
 
 pub(crate) fn word<T: Word>(value: &Value, place: &Place) -> Result<T, SpecError> {
     let given = String::from_json(value, place)?;
-    if let Some((_, word)) = T::BUILT.iter().find(|(name, _)| *name == given) {
+    if let Some((_, word)) = T::WORDS.iter().find(|(name, _)| *name == given) {
         return Ok(*word);
     }
-    let known: Vec<&str> = T::BUILT.iter().map(|(name, _)| *name).collect();
+    let known: Vec<&str> = T::WORDS.iter().map(|(name, _)| *name).collect();
     Err(unknown_word(&given, &known, place))
 }
 

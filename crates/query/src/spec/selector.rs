@@ -148,7 +148,7 @@ impl<T: Into<EventNames>> From<T> for Selector {
 
 impl FromJson for Selector {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[&["event", "filter"]] };
+        const KNOWN: Known = Known { names: &[&["event", "filter"]] };
         Self::read(&Fields::open(value, place, &KNOWN)?)
     }
 }

@@ -128,7 +128,7 @@ impl Stickiness {
 impl FromJson for Stickiness {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known =
-            Known { built: &[&["event", "interval", "week_start", "at_least", "min_occurrences"], SCOPE_FIELDS] };
+            Known { names: &[&["event", "interval", "week_start", "at_least", "min_occurrences"], SCOPE_FIELDS] };
         let fields = Fields::open(value, place, &KNOWN)?;
         let stickiness = Self {
             event: fields.require("event")?,

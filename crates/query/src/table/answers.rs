@@ -3,17 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
-use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
+use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::{exec_datafusion_err, plan_datafusion_err};
-use datafusion::datasource::TableType;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Expr;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use futures::stream;
@@ -73,6 +70,10 @@ impl TableFunctionImpl for AnswerFunction {
                 let message = format!("{name} in SQL has a row for each session: aggregate them with GROUP BY");
                 return Err(external(Error::invalid(message).on(field)));
             }
+            if !sessions.scope.segments.is_empty() {
+                let message = format!("{name} in SQL is of one segment: ask for each in a table of its own");
+                return Err(external(Error::unsupported(message).on("segment")));
+            }
             if !sessions.scope.unit.is_of_subjects() {
                 let message = format!("{name} in SQL is of persons or distinct ids");
                 return Err(external(Error::unsupported(message).on("unit")));
@@ -83,7 +84,7 @@ impl TableFunctionImpl for AnswerFunction {
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let (engine, snapshot) = (self.engine.clone(), self.snapshot.clone());
         let answer = Answer { query: Arc::new(query), engine, snapshot, schema: Arc::clone(&schema) };
-        Ok(Arc::new(AnswerTable { answer: Arc::new(answer), schema }))
+        Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(answer)])?))
     }
 }
 
@@ -109,35 +110,6 @@ impl ColumnKind {
             Self::Number => Arc::new(values.iter().map(|value| value.as_f64()).collect::<Float64Array>()),
             Self::Bool => Arc::new(values.iter().map(|value| value.as_bool()).collect::<BooleanArray>()),
         }
-    }
-}
-
-/// The answer to a question, as a table.
-#[derive(Debug)]
-struct AnswerTable {
-    answer: Arc<Answer>,
-    schema: SchemaRef,
-}
-
-#[async_trait]
-impl TableProvider for AnswerTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::View
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let answer = Arc::clone(&self.answer) as Arc<dyn PartitionStream>;
-        StreamingTable::try_new(self.schema(), vec![answer])?.scan(state, projection, filters, limit).await
     }
 }
 

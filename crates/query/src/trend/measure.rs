@@ -47,7 +47,7 @@ pub enum Measure {
 }
 
 impl Word for Measure {
-    const BUILT: &'static [(&'static str, Self)] = &[
+    const WORDS: &'static [(&'static str, Self)] = &[
         ("count", Self::Count),
         ("uniques", Self::Uniques),
         ("count_per_user", Self::CountPerUser),
@@ -70,7 +70,7 @@ impl Word for Measure {
 impl Measure {
     /// The word of the JSON form.
     pub fn name(self) -> &'static str {
-        Self::BUILT.iter().find(|(_, own)| *own == self).map_or("", |(name, _)| name)
+        Self::WORDS.iter().find(|(_, own)| *own == self).map_or("", |(name, _)| name)
     }
 
     /// Whether it is one of a property.

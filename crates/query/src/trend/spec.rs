@@ -101,7 +101,7 @@ struct Said {
 impl FromJson for Said {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known =
-            Known { built: &[&["event", "filter", "measure", "property", "rolling", "cumulative", "name"]] };
+            Known { names: &[&["event", "filter", "measure", "property", "rolling", "cumulative", "name"]] };
         let fields = Fields::open(value, place, &KNOWN)?;
         let cumulative = fields.read("cumulative")?;
         let series = Series {
@@ -350,7 +350,7 @@ impl Trend {
 impl FromJson for Trend {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
-            built: &[&["series", "interval", "week_start", "rolling", "cumulative", "formula", "name"], SCOPE_FIELDS],
+            names: &[&["series", "interval", "week_start", "rolling", "cumulative", "formula", "name"], SCOPE_FIELDS],
         };
         let fields = Fields::open(value, place, &KNOWN)?;
         let mut said: Vec<Said> = fields.require("series")?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use pugmark_identity::{IdentityFold, IdentityOptions, ProfileFold};
 use pugmark_query::columns::{ColumnsFold, ColumnsOptions, Flusher};
+use pugmark_query::saved::Definition;
 use pugmark_query::spec::Query;
 use pugmark_query::{Engine, EngineOptions, Error, QueryResult, QuerySnapshot, Result};
 use pugmark_registry::{DefinitionFold, RegistryFold, RegistryOptions};
@@ -72,6 +73,13 @@ impl Db {
 
     pub(crate) fn identify(&self, anonymous_id: &str, user_id: &str) {
         let operation = Operation::Identify { anonymous_id: anonymous_id.to_owned(), user_id: user_id.to_owned() };
+        self.store.append(vec![Entry::from(operation)]).expect("it is decided");
+    }
+
+    /// Saves what is saved first under its name.
+    pub(crate) fn define(&self, definition: &Definition) {
+        let (name, body) = (definition.name.clone(), Some(definition.body()));
+        let operation = Operation::Define { kind: definition.kind().name().to_owned(), name, version: 1, body };
         self.store.append(vec![Entry::from(operation)]).expect("it is decided");
     }
 

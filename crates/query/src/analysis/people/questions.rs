@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::funnel::Funnel;
 use crate::local::People;
 use crate::retention::Grid;
-use crate::spec::{Analysis, Hit, OfFunnel, OfRetention, Place, Query, Scope};
+use crate::spec::{Analysis, Groups, Hit, OfFunnel, OfRetention, Place, Query, Scope};
 
 impl Engine {
     pub(super) async fn people_of_funnel(
@@ -58,7 +58,7 @@ impl Engine {
         let mut reading = reading(&own, &retention, first.as_ref(), grid.until_us());
         // The numbers of what they did do not matter.
         reading.numbers.clear();
-        let make = |_: &crate::spec::Groups| InCell { grid: grid.clone(), units: Vec::new() };
+        let make = |_: &Groups| InCell { grid: grid.clone(), units: Vec::new() };
         let found = self.by_unit(&own, &reading, Needs { bits: 1, sequences: true }, "LocalRetention", make).await;
         let found = found.map_err(|error| at_field(error, &asked_in))?;
         let explain = found.explain();
@@ -98,12 +98,12 @@ impl Engine {
     }
 }
 
-/// A question within a segment is of the same state,
+/// A question within a segment is of the state of the whole one, and as strict.
 fn inner(asked: &Asked<'_>, analysis: Analysis) -> Query {
     Query { as_of: asked.query.as_of, strict_names: asked.query.strict_names, ..Query::from(analysis) }
 }
 
-/// and in the same zone unless it names one.
+/// A question within a segment is in the zone of the whole one, unless it names its own.
 fn in_zone(asked: &Asked<'_>, scope: &mut Scope) {
     scope.time_zone.get_or_insert_with(|| asked.zone.name().to_owned());
 }

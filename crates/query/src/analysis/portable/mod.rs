@@ -25,7 +25,7 @@ use futures::future::BoxFuture;
 
 use super::QueryResult;
 use super::lowering::{Begun, Reading};
-use super::run::{Asked, validate};
+use super::run::{Asked, resolved};
 use crate::calendar::{Interval, ResolvedRange, TimeZone, WeekStart};
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
@@ -80,7 +80,7 @@ impl Engine {
     /// ```
     pub async fn portable(&self, snapshot: &QuerySnapshot, query: &Query) -> Result<PortablePlan> {
         let planned: BoxFuture<'_, Result<PortablePlan>> = Box::pin(async move {
-            validate(query)?;
+            let query = Query { explain: false, ..resolved(snapshot, query)?.into_owned() };
             if query.analysis.scope().compare.is_some() {
                 let message = "a plan answers over one range: plan the earlier one by itself";
                 return Err(Error::unsupported(message).on("compare"));
@@ -94,7 +94,6 @@ impl Engine {
                 let message = "a plan numbers sessions and groups, and has no names of them";
                 return Err(Error::unsupported(message).on(field));
             }
-            let query = Query { explain: false, ..snapshot.names().resolve(query)?.into_owned() };
             if !query.analysis.scope().segments.is_empty() {
                 let message = "a plan answers about one segment: plan the others by themselves";
                 return Err(Error::unsupported(message).on("segment"));

@@ -66,7 +66,7 @@ impl Declaration {
     /// # Errors
     /// `Invalid` for an unknown field, a missing or malformed value.
     pub fn from_value(name: impl Into<String>, value: &Value) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[&["event", "dimensions", "measures"]] };
+        const KNOWN: Known = Known { names: &[&["event", "dimensions", "measures"]] };
         let fields = Fields::open(value, &Place::root("declaration"), &KNOWN)?;
         let declaration = Self {
             name: name.into(),

@@ -61,7 +61,7 @@ impl Serialize for NamedSegment {
 
 impl FromJson for NamedSegment {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[SEGMENT_FIELDS[0], SEGMENT_FIELDS[1], &["name"]] };
+        const KNOWN: Known = Known { names: &[SEGMENT_FIELDS[0], SEGMENT_FIELDS[1], &["name"]] };
         if let Some(name) = value.as_str() {
             return Ok(Segment::from(name).into());
         }

@@ -47,7 +47,7 @@ impl Segment {
 
     /// The depth is counted while reading, too: what is nested without end would else be read without end.
     fn read(value: &Value, place: &Place, depth: usize) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &SEGMENT_FIELDS };
+        const KNOWN: Known = Known { names: &SEGMENT_FIELDS };
         let Some(depth) = depth.checked_sub(1) else { return Err(too_deep(place)) };
         if let Some(name) = value.as_str() {
             return Ok(Self::Named(name.to_owned()));
@@ -117,7 +117,7 @@ impl Segment {
 
 impl FromJson for Times {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { built: &[&["at_least", "at_most", "exactly"]] };
+        const KNOWN: Known = Known { names: &[&["at_least", "at_most", "exactly"]] };
         let fields = Fields::open(value, place, &KNOWN)?;
         match (fields.read("at_least")?, fields.read("at_most")?, fields.read("exactly")?) {
             (Some(least), None, None) => Ok(Self::AtLeast(least)),
