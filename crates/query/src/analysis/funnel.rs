@@ -229,9 +229,11 @@ impl Core for Matching<()> {
     type Value = ();
 
     fn add_unit(&mut self, unit: u32, hits: &mut [Hit]) {
-        if let Some(plain) = self.matcher.plain().filter(|_| self.aggregate.takes_times()) {
-            if let Some(reached) = plain.match_unordered(hits) {
-                self.aggregate.add_times(reached.group, &reached.times);
+        if self.aggregate.takes_times()
+            && let Some(reached) = self.matcher.match_times(hits, &self.values)
+        {
+            if let Some(reached) = reached {
+                self.aggregate.add_times(self.values.group_of(reached.group), &reached.times);
             }
             return;
         }

@@ -6,6 +6,7 @@
 mod cache;
 mod column;
 mod few;
+mod firsts;
 mod ordered;
 mod part;
 mod people;
@@ -19,6 +20,7 @@ mod work;
 
 pub(crate) use cache::{ColumnCache, Kept, YieldingPool};
 pub(crate) use few::{Found, Whole};
+pub(crate) use firsts::{First, first_rows};
 pub(crate) use ordered::{Direction, Placed, first as first_placed};
 pub(crate) use part::{Local, Part, Parts, Source};
 pub(crate) use people::People;

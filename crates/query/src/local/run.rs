@@ -121,6 +121,8 @@ impl Matches {
 pub(crate) struct Run {
     /// The first and the last subject.
     bounds: (u32, u32),
+    /// No row is earlier.
+    pub(crate) since_us: i64,
     /// Ascending.
     pub(crate) subjects: ScalarBuffer<u32>,
     pub(crate) timestamps: ScalarBuffer<i64>,
@@ -177,6 +179,11 @@ impl Run {
     /// The number of a row for the first property whose numbers are read; NaN where there is none.
     pub(crate) fn number(&self, row: usize) -> f64 {
         self.numbers.first().and_then(|numbers| numbers.get(row)).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The sequence of a row; 0 where none are read.
+    pub(crate) fn sequence(&self, row: usize) -> u64 {
+        self.sequences.get(row).copied().unwrap_or(0)
     }
 
     /// What a core wants of a row besides.
@@ -429,6 +436,7 @@ impl RunReader {
         let subjects = only(subjects, kept.as_ref());
         let run = Run {
             bounds: subjects.first().copied().zip(subjects.last().copied()).unwrap_or((u32::MAX, 0)),
+            since_us: part.times.0,
             groups: self.groups(piece, wants, kept.as_ref())?,
             numbers: wanted_numbers(piece, &wants.reads.numbers, kept.as_ref())?,
             values: self.values(piece, wants, kept.as_ref())?,

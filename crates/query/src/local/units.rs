@@ -115,7 +115,7 @@ async fn move_rows<V: HitValue>(
             rows += 1;
             moved.by_stretch[stretches.of(unit)].push(Row {
                 timestamp: run.timestamps[row],
-                sequence: run.sequences.get(row).copied().unwrap_or(0),
+                sequence: run.sequence(row),
                 unit,
                 matches: run.matches.of(row),
                 group: run.groups.of(row),

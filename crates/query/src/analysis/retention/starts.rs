@@ -5,14 +5,13 @@ use std::sync::Arc;
 use super::super::by_unit::Needs;
 use super::super::run::Asked;
 use super::super::sets::{Cover, Source};
-use super::super::units::Core;
 use super::{Counted, first_selector, reading_of_starts, rollups};
 use crate::calendar::Buckets;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::local::Work;
+use crate::local::{First, Work};
 use crate::retention::{Cell, Cohort, Criterion, Grid, Retention};
-use crate::spec::{EventNames, Groups, Hit};
+use crate::spec::EventNames;
 
 /// The place of the start among the selectors that are read.
 const START: usize = 0;
@@ -43,8 +42,8 @@ pub(super) async fn count(
     // Rows of one name come in the order of the log.
     let by_one_name = matches!(retention.start.event, EventNames::One(_)) && retention.cohort != Cohort::FirstEver;
     let sequences = !by_one_name && (first.is_some() || !asked.scope().breakdown.is_empty());
-    let make = |_: &Groups| Starts { cohort: retention.cohort, buckets: Arc::clone(buckets), found: Vec::new() };
-    let found = engine.by_unit(asked, &reading, Needs { bits: 1, sequences }, "LocalRetention", make).await?;
+    let bits = 1 << if first.is_some() { FIRST } else { START };
+    let found = engine.first_by_unit(asked, &reading, Needs { bits, sequences }, "LocalRetention").await?;
     let rows = buckets.len();
     let groups = found.groups.len().max(1);
     if groups.saturating_mul(rows) > COHORTS_MAX {
@@ -57,10 +56,10 @@ pub(super) async fn count(
     let work = Work::new(engine.threads());
     let source = Source { local, parts: &parts, merged: &merged, pool: engine.pool(), work };
     let returns = rollups::returns(&source, &cover, retention).await?;
-    let starts = || found.cores.iter().flat_map(|core| core.found.iter());
     let mut sizes = vec![0_u64; groups * rows];
-    let placed = starts().map(|start| (start.group as usize * rows + start.row as usize, start.unit));
-    let placed = placed.inspect(|(cohort, _)| sizes[*cohort] += 1);
+    let starts = found.cores.iter().flatten().filter(|first| first.matches >> START & 1 == 1);
+    let place = |start: &First| Some((start.group as usize * rows + buckets.index_of(start.timestamp)?, start.unit));
+    let placed = starts.filter_map(place).inspect(|(cohort, _)| sizes[*cohort] += 1);
     let counted = rollups::by_cohort(placed, groups * rows, &returns, asked.snapshot.subject_count, work).await?;
     let mut grid = empty.clone();
     for (at, size) in sizes.into_iter().enumerate() {
@@ -72,39 +71,4 @@ pub(super) async fn count(
     let names = engine.names_of(asked, &[(&retention.returning, "return")])?;
     warnings.extend(names.into_iter().filter(|warning| !found.warnings.contains(warning)));
     Ok(Some(Counted { grid, warnings, explain: found.explain(), groups: found.groups }))
-}
-
-/// The start of one unit.
-#[derive(Debug, Clone, Copy)]
-struct Start {
-    unit: u32,
-    row: u32,
-    group: u32,
-}
-
-/// Finds the one start of each unit.
-struct Starts {
-    cohort: Cohort,
-    buckets: Arc<Buckets>,
-    found: Vec<Start>,
-}
-
-impl Core for Starts {
-    type Value = ();
-
-    fn add_unit(&mut self, unit: u32, hits: &mut [Hit]) {
-        let range = self.buckets.range();
-        let counts = |hit: &&Hit| match self.cohort {
-            Cohort::FirstOfEvent | Cohort::FirstEver => hit.matches_selector(FIRST),
-            Cohort::FirstInRange => hit.matches_selector(START) && range.contains(hit.timestamp),
-            Cohort::FirstTime | Cohort::Recurring => hit.matches_selector(START),
-        };
-        // The first of equals: where no sequences were read they come in the order of the log.
-        let first = hits.iter().filter(counts).min_by_key(|hit| (hit.timestamp, hit.sequence));
-        if let Some(start) = first.filter(|hit| hit.matches_selector(START))
-            && let Some(row) = self.buckets.index_of(start.timestamp)
-        {
-            self.found.push(Start { unit, row: row as u32, group: start.group });
-        }
-    }
 }

@@ -1,11 +1,12 @@
 //! Finds the attempts of one unit.
 //!
-//! A funnel without choices has a matcher of its own ([`Plain`]). For every other one the events of a unit are dealt into lanes, each opening event gets its chain by the
+//! A funnel without choices has a matcher of its own ([`Plain`]), which also looks after the lanes of held properties ([`Held`]) and after units without an excluded event. For all others the events of a unit are dealt into lanes, each opening event gets its chain by the
 //! quickest way that is exact for what the funnel asks, excluded events take theirs, and of what is left the attempts are chosen that count.
 
 mod any_order;
 mod exclusion;
 mod greedy;
+mod held;
 mod lane;
 mod plain;
 mod search;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use any_order::AnyOrder;
 use exclusion::Fate;
 use greedy::Greedy;
+use held::Held;
 use lane::Lane;
 pub(crate) use plain::{Plain, Reached};
 use search::Search;
@@ -27,7 +29,7 @@ use tables::Tables;
 use terms::{NONE, Terms};
 use ties::TieGroups;
 
-use super::rules::{FunnelEntry, Pick, StepOrder};
+use super::rules::{ExclusionOutcome, FunnelEntry, Pick, StepOrder};
 use super::step::BreakdownAt;
 use super::{Attempt, Done, Funnel, HitValues};
 use crate::calendar::{Buckets, ResolvedRange};
@@ -49,7 +51,7 @@ use crate::spec::{Hit, SessionKey};
 #[derive(Debug, Clone)]
 pub struct Matcher {
     terms: Terms,
-    plain: Option<Plain>,
+    quick: Option<Quick>,
     buckets: Option<Arc<Buckets>>,
     /// Tells the sessions of a unit apart, where the window is the session.
     cutter: Cutter,
@@ -68,6 +70,13 @@ pub struct Matcher {
     chain: Vec<u32>,
     attempts: Vec<Attempt>,
     in_buckets: Vec<(usize, Attempt)>,
+}
+
+/// Matches units by the times of their events alone.
+#[derive(Debug, Clone)]
+enum Quick {
+    Plain(Plain),
+    Held(Held),
 }
 
 /// An attempt that may count.
@@ -107,12 +116,13 @@ impl Matcher {
     /// A matcher for the question over this range.
     pub fn new(funnel: &Funnel, range: ResolvedRange) -> Self {
         let terms = Terms::of(funnel, range);
-        let plain = terms.is_plain() && funnel.trend.is_none() && !funnel.rows;
-        let plain = plain.then(|| Plain::new(terms.steps, terms.window_us.unwrap_or(i64::MAX), range));
+        let is_plain = terms.is_plain() && funnel.trend.is_none() && !funnel.rows;
+        let plain = is_plain.then(|| Plain::new(terms.steps, terms.window_us.unwrap_or(i64::MAX), range));
+        let quick = plain.map(|plain| if terms.holds { Quick::Held(Held::new(plain)) } else { Quick::Plain(plain) });
         Self {
             chain: vec![NONE; terms.steps],
             terms,
-            plain,
+            quick,
             buckets: None,
             cutter: Cutter::new(Rule::default()),
             sessions: Vec::new(),
@@ -134,13 +144,22 @@ impl Matcher {
     #[must_use]
     pub fn by_bucket(mut self, buckets: Arc<Buckets>) -> Self {
         self.buckets = Some(buckets);
-        self.plain = None;
+        self.quick = None;
         self
     }
 
-    /// The matcher of a funnel without choices.
-    pub(crate) fn plain(&mut self) -> Option<&mut Plain> {
-        self.plain.as_mut()
+    /// What the attempt of a unit reached, where times tell all of it: of events in any order but this, that those of one name, timestamp and unit come in the order of the log where
+    /// their sequences are not known and all the same. `None` where only [`match_unit`](Self::match_unit) can tell.
+    pub(crate) fn match_times(&mut self, hits: &mut [Hit], values: &HitValues) -> Option<Option<&Reached>> {
+        let quick = self.quick.as_mut()?;
+        let excluding = self.terms.exclusion_bits();
+        if excluding != 0 && hits.iter().any(|hit| hit.matches & excluding != 0) {
+            return None;
+        }
+        Some(match quick {
+            Quick::Plain(plain) => plain.match_unordered(hits),
+            Quick::Held(held) => held.match_unordered(hits, values),
+        })
     }
 
     /// The attempts that count of the unit with these events, sorted by (timestamp, sequence): one at most, unless every attempt or every value is asked for. Selectors are the
@@ -181,8 +200,13 @@ impl Matcher {
     fn match_within(&mut self, hits: &[Hit], values: &HitValues, sessions: &[u32]) {
         self.attempts.clear();
         self.in_buckets.clear();
-        if let Some(plain) = &mut self.plain {
-            if let Some(Reached { times, group, sequence }) = plain.match_unit(hits) {
+        let excluding = self.terms.exclusion_bits();
+        if let Some(quick) = self.quick.as_mut().filter(|_| hits.iter().all(|hit| hit.matches & excluding == 0)) {
+            let reached = match quick {
+                Quick::Plain(plain) => plain.match_unit(hits),
+                Quick::Held(held) => held.match_unordered(hits, values),
+            };
+            if let Some(Reached { times, group, sequence }) = reached {
                 let mut steps = vec![None; self.terms.steps];
                 for (step, timestamp) in steps.iter_mut().zip(times) {
                     *step = Some(Done { timestamp: *timestamp, sequence: 0 });
@@ -286,16 +310,22 @@ impl Matcher {
     fn match_openings(&mut self, hits: &[Hit], lane: &Lane) {
         let way = Way::of(&self.terms, lane);
         self.begin(way, hits, lane);
-        // Where nothing else is asked than the deepest attempt, the others need not be kept.
-        let only_best = self.terms.exclusions.is_empty() && self.buckets.is_none();
+        // Where nothing else is asked than the deepest attempt, the others need not be kept; one that sends its unit away counts, however deep it is.
+        let drops = self.terms.exclusions.iter().any(|exclusion| exclusion.outcome == ExclusionOutcome::Drop);
+        let only_best = !drops && self.buckets.is_none();
         let mut best: Option<Candidate> = None;
         let most = self.terms.required();
         for opening in 0..lane.openings.len() {
-            let depth = self.find(way, hits, lane, opening);
+            let mut depth = self.find(way, hits, lane, opening);
             let place = lane.openings[opening];
             if !only_best {
                 self.judge(hits, lane, place);
                 continue;
+            }
+            match exclusion::apply(hits, &self.terms, lane, &mut self.chain) {
+                Fate::Untouched | Fate::Dropped => {}
+                Fate::Ended(_) => depth = self.depth(),
+                Fate::Void => continue,
             }
             let candidate = Candidate { start: self.chains.len(), depth, opening: place, dropped: false };
             if best.is_none_or(|best| self.is_better(&candidate, &best)) {
@@ -376,12 +406,17 @@ impl Matcher {
         if fate == Fate::Void {
             return fate;
         }
-        let done = |(step, place): (usize, &u32)| *place != NONE && !self.terms.is_optional(step);
-        let depth = self.chain.iter().enumerate().filter(|(step, place)| done((*step, place))).count();
+        let depth = self.depth();
         let start = self.chains.len();
         self.chains.extend_from_slice(&self.chain);
         self.candidates.push(Candidate { start, depth, opening, dropped: fate == Fate::Dropped });
         fate
+    }
+
+    /// How many required steps the chain at hand has.
+    fn depth(&self) -> usize {
+        let done = |(step, place): (usize, &u32)| *place != NONE && !self.terms.is_optional(step);
+        self.chain.iter().enumerate().filter(|(step, place)| done((*step, place))).count()
     }
 
     fn is_better(&self, candidate: &Candidate, best: &Candidate) -> bool {

@@ -4,7 +4,7 @@ use super::ties::TieGroups;
 use crate::{calendar::ResolvedRange, spec::Hit};
 
 /// How far a unit got, and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reached {
     /// When each step was done, in microseconds UTC; as many as were reached, at least one.
     pub(crate) times: Vec<i64>,

@@ -85,7 +85,7 @@ impl Terms {
         }
     }
 
-    /// Whether nothing is asked but what the plain matcher looks after.
+    /// Whether nothing is asked of the events of a lane but what the plain matcher looks after, as long as none of them is excluded.
     pub(super) fn is_plain(&self) -> bool {
         self.order == StepOrder::Ordered
             && self.ties == Ties::Either
@@ -95,8 +95,7 @@ impl Terms {
             && self.window_us.is_some()
             && self.optional == 0
             && self.tolerance_us == 0
-            && self.exclusions.is_empty()
-            && !(self.has_after || self.reuse || self.in_range || self.holds)
+            && !(self.has_after || self.reuse || self.in_range)
     }
 
     /// The bits of everything that tells something about an attempt.
@@ -106,6 +105,11 @@ impl Terms {
             StepOrder::Strict => u32::MAX,
             _ => u32::MAX >> (u32::BITS as usize - count),
         }
+    }
+
+    /// The bits of all exclusions.
+    pub(super) fn exclusion_bits(&self) -> u32 {
+        self.exclusions.iter().fold(0, |bits, exclusion| bits | 1 << exclusion.selector)
     }
 
     /// The bits of all steps.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::calendar::seconds;
 use crate::funnel::{Exclusion, ExclusionOutcome, Step, StepOrder, Ties};
+use crate::spec::{GroupValue, Groups};
 
 const RANGE: ResolvedRange = ResolvedRange { from_us: 0, to_us: 1_000_000_000_000_000 };
 
@@ -101,4 +102,24 @@ fn a_hundred_thousand_events_take_no_quadratic_time_whatever_is_asked() {
             assert!(!found.is_empty() && found.iter().all(|times| times[2] == -1), "{funnel:?}");
         }
     }
+}
+
+#[test]
+fn of_openings_of_one_instant_in_two_lanes_the_first_in_the_log_counts() {
+    let funnel = steps(2).hold("plan").breakdown("country");
+    let mut groups = Groups::default();
+    for (country, plan) in [("IN", "free"), ("NP", "pro")] {
+        groups.intern(&[GroupValue::from(country), GroupValue::from(plan)]);
+    }
+    let values = HitValues::new(&funnel, &groups);
+    let hit = |group, sequence| Hit { timestamp: 1, sequence, matches: 1, group, value: () };
+    let group_of = |mut hits: [Hit; 2]| {
+        let mut matcher = Matcher::new(&funnel, RANGE);
+        matcher.match_times(&mut hits, &values).flatten().map(|reached| reached.group)
+    };
+    assert_eq!(group_of([hit(1, 7), hit(0, 8)]), Some(1));
+    assert_eq!(group_of([hit(0, 8), hit(1, 7)]), Some(1));
+    // Without sequences they come in the order of the log.
+    assert_eq!(group_of([hit(1, 0), hit(0, 0)]), Some(1));
+    assert_eq!(group_of([hit(0, 0), hit(1, 0)]), Some(0));
 }
