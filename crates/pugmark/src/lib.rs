@@ -51,6 +51,8 @@ pub use datafusion::arrow;
 /// Parquet, in the version that goes with [`arrow`].
 pub use datafusion::parquet;
 
+#[cfg(feature = "enrich")]
+pub use pugmark_enrich as enrich;
 pub use pugmark_identity::IdentityOptions;
 pub use pugmark_query::audience::{Audience, AudienceResult};
 pub use pugmark_query::calendar::{Interval, Moment, Range, Span, WeekStart, days, hours, minutes, weeks};
