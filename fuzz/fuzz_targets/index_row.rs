@@ -192,7 +192,7 @@ fn closed() -> &'static (SimulatedStorage, Answers) {
             store.append((first..first + 5).map(event).collect()).expect("appends");
         }
         for (from, to) in [("a", "u0"), ("b", "u1"), ("a", "u1")] {
-            let link = Operation::Identify { anonymous_id: from.to_owned(), user_id: to.to_owned() };
+            let link = Operation::identify(from, to);
             store.append(vec![Entry::Operation(link)]).expect("appends");
         }
         for content in [77, 78] {

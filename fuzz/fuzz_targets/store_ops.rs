@@ -11,8 +11,8 @@ use pugmark_fuzz::folds;
 use pugmark_fuzz::model::{Model, Pending, Sent, day, name};
 use pugmark_store::simulated::{Image, Loss};
 use pugmark_store::{
-    AppendOptions, Durability, Entry, ErrorKind, ImportId, ManualClock, OpenMode, Operation, Options, ProfileUpdate,
-    Record, Result, Sequence, Settle, SimulatedStorage, Storage, Store,
+    AppendOptions, Durability, Entry, ErrorKind, ImportId, ManualClock, Note, OpenMode, Operation, Options,
+    ProfileUpdate, Record, Result, Sequence, Settle, SimulatedStorage, SplitOf, Storage, Store,
 };
 
 const DIR: &str = "/store";
@@ -29,6 +29,15 @@ enum Op {
     Identify {
         anonymous: u8,
         user: u8,
+    },
+    Merge {
+        ids: [u8; 3],
+    },
+    Split {
+        who: u8,
+    },
+    SplitLink {
+        back: u8,
     },
     /// What is said of somebody; whether it is retracted is the range's affair.
     Profile {
@@ -173,8 +182,24 @@ impl Run {
             Op::Identify { anonymous, user } => {
                 self.model.mention(anonymous);
                 self.model.mention(user);
-                let link = Operation::Identify { anonymous_id: name(anonymous), user_id: name(user) };
+                let link = Operation::identify(name(anonymous), name(user));
                 self.store().append(vec![Entry::Operation(link)])?;
+                self.done();
+            }
+            Op::Merge { ids } => {
+                ids.into_iter().for_each(|id| self.model.mention(id));
+                let merge = Operation::merge(ids.map(name)).noted(Note::by("fuzz").because("it may"));
+                self.store().append(vec![merge.into()])?;
+                self.done();
+            }
+            Op::Split { who } => {
+                self.store().append(vec![Operation::split(name(who)).noted(Note::by("fuzz")).into()])?;
+                self.done();
+            }
+            Op::SplitLink { back } => {
+                let last = self.store().snapshot().sequence().number();
+                let of = Sequence::new(last.saturating_sub(u64::from(back)).max(1));
+                self.store().append(vec![Operation::split_link(SplitOf::Sequence(of)).into()])?;
                 self.done();
             }
             Op::Profile { who, content } => {

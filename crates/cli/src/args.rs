@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::chart::Charting;
 use crate::commands::{
     answer, backup, compact, declare, demo, erase, expire, explain, export, funnel, import, info, journey, lifecycle,
-    paths, quarantine, query, retention, retract, save, saved, segment, sessions, sql, stickiness, trend, verify,
+    paths, person, quarantine, query, retention, retract, save, saved, segment, sessions, sql, stickiness, trend,
+    verify,
 };
 use crate::output::Output;
 use crate::render::ColorChoice;
@@ -27,6 +28,7 @@ Examples:
   pugmark sessions shop --gap 1h --interval day
   pugmark paths shop signup --depth 4 --exclude ping
   pugmark segment shop --did purchase:5 --within 30d --did-not refund
+  pugmark person show shop ann
   pugmark sql shop \"SELECT country, count(*) FROM events GROUP BY country\"
   pugmark query shop < query.json
 
@@ -65,6 +67,7 @@ pub(crate) enum Command {
     Explain(explain::Args),
     Sql(sql::Args),
     Info(info::Args),
+    Person(person::Args),
     Quarantine(quarantine::Args),
     Erase(erase::Args),
     Retract(retract::Args),

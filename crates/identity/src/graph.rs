@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use crate::chunks::Chunks;
 use crate::persons::Persons;
 
 /// Larger persons have their counts kept; those of smaller ones are counted when asked for.
@@ -16,6 +17,12 @@ pub(crate) struct GraphLink {
     pub(crate) sequence: u64,
     pub(crate) from: u32,
     pub(crate) to: u32,
+}
+
+impl GraphLink {
+    pub(crate) fn key(self) -> (u64, u32, u32) {
+        (self.sequence, self.from, self.to)
+    }
 }
 
 /// A link that an operation has revoked.
@@ -40,13 +47,13 @@ impl Group {
 }
 
 /// Persons, and the links from which they can be made again. A standing link takes 16 bytes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Graph {
     persons: Persons,
     /// The links that stand, ascending by sequence.
     links: Vec<GraphLink>,
     /// Those that stand no more.
-    revoked: Vec<RevokedLink>,
+    revoked: Chunks<RevokedLink>,
     /// The sequence at which each known subject became known, in that order.
     known_at: Vec<u64>,
     /// The sequences of the revoked links of a subject.
@@ -80,10 +87,45 @@ impl Graph {
         })
     }
 
-    /// The standing links made after `sequence`.
-    pub(crate) fn links_after(&self, sequence: u64) -> &[GraphLink] {
-        let first = self.links.partition_point(|link| link.sequence <= sequence);
-        self.links.get(first..).unwrap_or_default()
+    /// Those that stand no more.
+    pub(crate) fn revoked(&self) -> &Chunks<RevokedLink> {
+        &self.revoked
+    }
+
+    /// The standing links of the operation at `sequence`.
+    fn links_at(&self, sequence: u64) -> &[GraphLink] {
+        let first = self.links.partition_point(|link| link.sequence < sequence);
+        let links = self.links.get(first..).unwrap_or_default();
+        let count = links.partition_point(|link| link.sequence == sequence);
+        links.get(..count).unwrap_or_default()
+    }
+
+    /// The subjects whose links a split of `subject` would revoke.
+    pub(crate) fn linked_with(&self, subject: u32) -> BTreeSet<u32> {
+        self.linked_by(&self.touching(subject))
+    }
+
+    /// The subjects that these operations link, as far as their links stand.
+    pub(crate) fn linked_by(&self, sequences: &[u64]) -> BTreeSet<u32> {
+        let links = sequences.iter().flat_map(|sequence| self.links_at(*sequence));
+        links.flat_map(|link| [link.from, link.to]).collect()
+    }
+
+    /// The last operation that links these subjects and no others, as far as its links stand.
+    pub(crate) fn last_of(&self, subjects: &BTreeSet<u32>) -> Option<u64> {
+        let operations = self.links.chunk_by(|a, b| a.sequence == b.sequence);
+        let same = |links: &&[GraphLink]| {
+            links.iter().all(|link| subjects.contains(&link.from) && subjects.contains(&link.to))
+                && links.iter().flat_map(|link| [link.from, link.to]).collect::<BTreeSet<u32>>() == *subjects
+        };
+        operations.rev().find(same)?.first().map(|link| link.sequence)
+    }
+
+    fn touching(&self, subject: u32) -> Vec<u64> {
+        let touching = self.links.iter().filter(|link| link.from == subject || link.to == subject);
+        let mut sequences: Vec<u64> = touching.map(|link| link.sequence).collect();
+        sequences.dedup();
+        sequences
     }
 
     pub(crate) fn count_refusal(&mut self, reason: pugmark_store::Refusal, times: u64) {
@@ -125,6 +167,19 @@ impl Graph {
         Some((links, u32::try_from(known).expect("invariant: subjects have numbers of 32 bits")))
     }
 
+    /// Adds the links of an operation from one subject to others.
+    pub(crate) fn link_all(&mut self, sequence: u64, from: u32, to: impl IntoIterator<Item = u32>) {
+        for to in to.into_iter().filter(|to| *to != from) {
+            self.link(GraphLink { sequence, from, to });
+        }
+    }
+
+    /// Adds the links of a merge.
+    pub(crate) fn merge(&mut self, sequence: u64, subjects: &[u32]) {
+        let Some((first, others)) = subjects.split_first() else { return };
+        self.link_all(sequence, *first, others.iter().copied().collect::<BTreeSet<u32>>());
+    }
+
     /// Adds a link, whose sequence is not below that of any other.
     pub(crate) fn link(&mut self, link: GraphLink) {
         self.links.push(link);
@@ -134,9 +189,7 @@ impl Graph {
 
     /// Revokes, at a sequence, every operation that links `subject` to others; answers its links.
     pub(crate) fn split(&mut self, at: u64, subject: u32) -> Vec<RevokedLink> {
-        let touching = self.links.iter().filter(|link| link.from == subject || link.to == subject);
-        let mut sequences: Vec<u64> = touching.map(|link| link.sequence).collect();
-        sequences.dedup();
+        let sequences = self.touching(subject);
         self.revoke(at, &sequences)
     }
 
@@ -236,13 +289,18 @@ mod tests {
     }
 
     #[test]
-    fn links_after_a_sequence_are_those_not_yet_saved() {
+    fn operations_are_found_by_what_they_link() {
         let mut graph = Graph::default();
-        for links in [link(3, 0, 1), link(5, 1, 2), link(5, 1, 3), link(9, 7, 8)] {
+        for links in [link(3, 0, 1), link(5, 1, 2), link(5, 1, 3), link(9, 1, 0)] {
             graph.link(links);
         }
-        assert_eq!(graph.links_after(0).len(), 4);
-        assert_eq!(graph.links_after(4), [link(5, 1, 2), link(5, 1, 3), link(9, 7, 8)]);
-        assert_eq!(graph.links_after(9), []);
+        let last = |graph: &Graph, subjects: &[u32]| graph.last_of(&subjects.iter().copied().collect());
+        assert_eq!((last(&graph, &[0, 1]), last(&graph, &[3, 2, 1])), (Some(9), Some(5)));
+        assert_eq!((last(&graph, &[1, 2]), last(&graph, &[0, 1, 2, 3])), (None, None));
+        assert_eq!((graph.linked_by(&[5]), graph.linked_by(&[4])), ([1, 2, 3].into(), [].into()));
+        assert_eq!((graph.linked_with(3), graph.linked_with(1)), ([1, 2, 3].into(), [0, 1, 2, 3].into()));
+        assert_eq!(graph.linked_with(7), [].into());
+        graph.split_link(10, 9);
+        assert_eq!(last(&graph, &[0, 1]), Some(3));
     }
 }

@@ -1,11 +1,13 @@
 //! Who is who: the identity operations of the log, folded into persons.
 //!
-//! A person is a connected component of the links that stand. [`IdentityFold`] decides each identify and alias once,
+//! A person is a connected component of the links that stand. [`IdentityFold`] decides each operation once,
 //! when it is appended, and publishes [`Persons`]: an immutable map from subject to person that holds merged subjects
 //! only. [`ProfileFold`] keeps every change of their traits, and publishes [`Profiles`].
 
+mod chunks;
 mod fold;
 mod graph;
+mod history;
 mod overlay;
 mod pages;
 mod past;
@@ -16,6 +18,7 @@ mod saved;
 mod wrong_id;
 
 pub use fold::{IdentityFold, IdentityOptions};
+pub use history::{Effect, History, IdentityOperation, LinkMade, Reason};
 pub use past::Past;
 pub use person::{PersonId, Refusals};
 pub use persons::Persons;

@@ -2,6 +2,7 @@
 
 use pugmark_store::SubjectId;
 
+use crate::history::History;
 use crate::pages::Pages;
 use crate::person::{PersonId, Refusals};
 
@@ -21,6 +22,7 @@ pub struct Persons {
     merged_count: u32,
     pub(crate) link_count: u64,
     pub(crate) refusals: Refusals,
+    history: History,
 }
 
 impl Persons {
@@ -41,6 +43,10 @@ impl Persons {
             ));
         }
         (self.refusals != other.refusals).then(|| format!("{:?} but the log has {:?}", other.refusals, self.refusals))
+    }
+
+    pub(crate) fn with_history(self, history: History) -> Self {
+        Self { history, ..self }
     }
 
     /// The person of a subject: the smallest subject linked to it, or the subject itself.
@@ -107,6 +113,11 @@ impl Persons {
         self.link_count
     }
 
+    /// What made it so: every link and every refusal, also of what came after the sequence.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
     /// How many identity operations were refused, by reason.
     pub fn refusals(&self) -> Refusals {
         self.refusals
@@ -138,7 +149,8 @@ impl Persons {
 
     /// Everybody a person of their own, of whom the first `count` that became known are known.
     pub(crate) fn of_first_known(&self, count: u32) -> Self {
-        let mut persons = Self { refusals: self.refusals, known_count: count, ..Self::default() };
+        let history = self.history.clone();
+        let mut persons = Self { refusals: self.refusals, history, known_count: count, ..Self::default() };
         for (subject, number) in self.known.iter().filter(|(_, number)| *number <= count) {
             persons.known.set(subject, number);
         }

@@ -1,29 +1,108 @@
-//! The tables of identity in the index: `identity.links` by sequence, `identity.known` in the order in which ids
-//! became known, `identity.refusals` by reason.
+//! The tables of identity in the index: `identity.operations` by sequence, `identity.revoked` by link, `identity.reasons` by sequence, `identity.known` in
+//! the order in which ids became known.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use pugmark_store::redb::{
     Key, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, TableError, TableHandle, Value,
     WriteTransaction,
 };
-use pugmark_store::{Error, ErrorKind, Refusal, Result, copy_table};
+use pugmark_store::{Error, ErrorKind, LinkKind, Refusal, Result, Sequence, SubjectId, Timestamp, copy_table};
 
-use crate::graph::{GraphLink, RevokedLink};
+use crate::graph::RevokedLink;
+use crate::history::{Effect, IdentityOperation, Reason};
 use crate::person::Refusals;
 
-/// (sequence, from, to) → the sequence at which it was revoked; 0 while it stands.
-const LINKS: TableDefinition<'_, (u64, u32, u32), u64> = TableDefinition::new("identity.links");
+type OperationKey = (u64, u32, u32);
+
+/// (sequence, from, to) → when it was received, what it did as a code, and for a split of a link the sequence of that. A split has its subject as both.
+const OPERATIONS: TableDefinition<'_, OperationKey, (i64, u8, u64)> = TableDefinition::new("identity.operations");
+/// (sequence, from, to) of a link → the sequence at which it was revoked.
+const REVOKED: TableDefinition<'_, (u64, u32, u32), u64> = TableDefinition::new("identity.revoked");
+/// The sequence of an operation → by whom, and why.
+const REASONS: TableDefinition<'_, u64, (Option<&str>, Option<&str>)> = TableDefinition::new("identity.reasons");
 /// The how-manieth known id, from 1 → (subject, the sequence at which it became known).
 const KNOWN: TableDefinition<'_, u32, (u32, u64)> = TableDefinition::new("identity.known");
-/// Place in [`Refusals::by_reason`] → how many.
-const REFUSALS: TableDefinition<'_, u8, u64> = TableDefinition::new("identity.refusals");
 
-pub(crate) fn write_links(txn: &WriteTransaction, standing: &[GraphLink], revoked: &[RevokedLink]) -> Result<()> {
-    let mut table = txn.open_table(LINKS).map_err(|e| Error::index(LINKS.name(), e))?;
-    let standing = standing.iter().map(|link| (link, 0));
-    for (link, at) in standing.chain(revoked.iter().map(|revoked| (&revoked.link, revoked.at))) {
-        table.insert((link.sequence, link.from, link.to), at).map_err(|e| Error::index(LINKS.name(), e))?;
+/// What version 2 of the fold kept.
+const LINKS_BEFORE: TableDefinition<'_, (u64, u32, u32), u64> = TableDefinition::new("identity.links");
+const REFUSALS_BEFORE: TableDefinition<'_, u8, u64> = TableDefinition::new("identity.refusals");
+
+/// The code of an operation that links is its place here, plus as many as there are for every refusal before its own.
+const KINDS: [LinkKind; 3] = [LinkKind::Identify, LinkKind::Alias, LinkKind::Merge];
+const SPLIT: u8 = 32;
+const SPLIT_LINK: u8 = 33;
+
+fn encode(operation: &IdentityOperation) -> (OperationKey, (i64, u8, u64)) {
+    let code = |kind: LinkKind, outcome: usize| {
+        let place = KINDS.iter().position(|known| *known == kind).unwrap_or(0);
+        (outcome * KINDS.len() + place) as u8
+    };
+    let (from, to, code, of) = match operation.effect {
+        Effect::Linked { kind, from, to } => (from, to, code(kind, 0), 0),
+        Effect::Refused { kind, reason, from, to } => {
+            let reasons = Refusals::default().by_reason();
+            let place = reasons.iter().position(|(known, _)| *known == reason).unwrap_or(0);
+            (from, to, code(kind, 1 + place), 0)
+        }
+        Effect::Split(subject) => (subject, subject, SPLIT, 0),
+        Effect::SplitLink(of) => (SubjectId::new(0), SubjectId::new(0), SPLIT_LINK, of.number()),
+    };
+    let key = (operation.sequence.number(), from.number(), to.number());
+    (key, (operation.received_at.as_microsecond(), code, of))
+}
+
+fn decode(key: OperationKey, (received_at, code, of): (i64, u8, u64)) -> Option<IdentityOperation> {
+    let (from, to) = (SubjectId::new(key.1), SubjectId::new(key.2));
+    let effect = match code {
+        SPLIT => Effect::Split(from),
+        SPLIT_LINK => Effect::SplitLink(Sequence::new(of)),
+        _ => {
+            let kind = KINDS[usize::from(code) % KINDS.len()];
+            match (usize::from(code) / KINDS.len()).checked_sub(1) {
+                None => Effect::Linked { kind, from, to },
+                Some(place) => {
+                    let (reason, _): (Refusal, u64) = Refusals::default().by_reason().get(place).copied()?;
+                    Effect::Refused { kind, reason, from, to }
+                }
+            }
+        }
+    };
+    Some(IdentityOperation {
+        sequence: Sequence::new(key.0),
+        received_at: Timestamp::from_microsecond(received_at),
+        effect,
+    })
+}
+
+pub(crate) fn write_operations<'a>(
+    txn: &WriteTransaction,
+    operations: impl Iterator<Item = &'a IdentityOperation>,
+) -> Result<()> {
+    let mut table = txn.open_table(OPERATIONS).map_err(|e| Error::index(OPERATIONS.name(), e))?;
+    for (key, row) in operations.map(encode) {
+        table.insert(key, row).map_err(|e| Error::index(OPERATIONS.name(), e))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn write_revoked(txn: &WriteTransaction, revoked: &[RevokedLink]) -> Result<()> {
+    let mut table = txn.open_table(REVOKED).map_err(|e| Error::index(REVOKED.name(), e))?;
+    for RevokedLink { link, at } in revoked {
+        table.insert(link.key(), at).map_err(|e| Error::index(REVOKED.name(), e))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn write_reasons<'a>(
+    txn: &WriteTransaction,
+    reasons: impl Iterator<Item = (u64, &'a Reason)>,
+) -> Result<()> {
+    let mut table = txn.open_table(REASONS).map_err(|e| Error::index(REASONS.name(), e))?;
+    for (sequence, Reason { by, why }) in reasons {
+        table.insert(sequence, (by.as_deref(), why.as_deref())).map_err(|e| Error::index(REASONS.name(), e))?;
     }
     Ok(())
 }
@@ -37,28 +116,43 @@ pub(crate) fn write_known(txn: &WriteTransaction, count: u32, last: &[(u32, u64)
     Ok(())
 }
 
-pub(crate) fn write_refusals(txn: &WriteTransaction, refusals: Refusals) -> Result<()> {
-    let mut table = txn.open_table(REFUSALS).map_err(|e| Error::index(REFUSALS.name(), e))?;
-    for (place, (_, times)) in (0_u8..).zip(refusals.by_reason()) {
-        table.insert(place, times).map_err(|e| Error::index(REFUSALS.name(), e))?;
+/// Gives each operation to `add`, in order.
+pub(crate) fn read_operations(txn: &ReadTransaction, mut add: impl FnMut(IdentityOperation)) -> Result<()> {
+    let Some(table) = open(txn, OPERATIONS)? else { return Ok(()) };
+    for row in table.iter().map_err(|e| Error::index(OPERATIONS.name(), e))? {
+        let (key, row) = row.map_err(|e| Error::index(OPERATIONS.name(), e))?;
+        let (key, row) = (key.value(), row.value());
+        let unknown = || corrupt(&OPERATIONS, &format_args!("row {key:?}: an operation with the code {}", row.1));
+        add(decode(key, row).ok_or_else(unknown)?);
     }
     Ok(())
 }
 
-/// Gives each link to `add`, ascending by sequence, with the sequence at which it was revoked.
-pub(crate) fn read_links(txn: &ReadTransaction, mut add: impl FnMut(GraphLink, Option<u64>)) -> Result<()> {
-    let Some(table) = open(txn, LINKS)? else { return Ok(()) };
-    for row in table.iter().map_err(|e| Error::index(LINKS.name(), e))? {
-        let (key, revoked) = row.map_err(|e| Error::index(LINKS.name(), e))?;
-        let (sequence, from, to) = key.value();
-        let at = Some(revoked.value()).filter(|at| *at != 0);
-        if let Some(at) = at.filter(|at| *at <= sequence) {
-            let what = format_args!("link of sequence {sequence}: revoked at {at}, before it was made");
-            return Err(corrupt(&LINKS, &what));
+/// The links that were revoked, with the sequences at which they were.
+pub(crate) fn read_revoked(txn: &ReadTransaction) -> Result<BTreeMap<(u64, u32, u32), u64>> {
+    let mut revoked = BTreeMap::new();
+    let Some(table) = open(txn, REVOKED)? else { return Ok(revoked) };
+    for row in table.iter().map_err(|e| Error::index(REVOKED.name(), e))? {
+        let (key, at) = row.map_err(|e| Error::index(REVOKED.name(), e))?;
+        let (key, at) = (key.value(), at.value());
+        if at <= key.0 {
+            let what = format!("link of sequence {}: revoked at {at}, before it was made", key.0);
+            return Err(corrupt_revoked(&what));
         }
-        add(GraphLink { sequence, from, to }, at);
+        revoked.insert(key, at);
     }
-    Ok(())
+    Ok(revoked)
+}
+
+pub(crate) fn read_reasons(txn: &ReadTransaction) -> Result<BTreeMap<u64, Reason>> {
+    let mut reasons = BTreeMap::new();
+    let Some(table) = open(txn, REASONS)? else { return Ok(reasons) };
+    for row in table.iter().map_err(|e| Error::index(REASONS.name(), e))? {
+        let (sequence, reason) = row.map_err(|e| Error::index(REASONS.name(), e))?;
+        let (by, why) = reason.value();
+        reasons.insert(sequence.value(), Reason { by: by.map(Arc::from), why: why.map(Arc::from) });
+    }
+    Ok(reasons)
 }
 
 /// Gives each known subject to `add` with the sequence at which it became known, in this order; `add` answers whether it is new.
@@ -82,27 +176,25 @@ pub(crate) fn read_known(txn: &ReadTransaction, mut add: impl FnMut(u32, u64) ->
     Ok(())
 }
 
-pub(crate) fn read_refusals(txn: &ReadTransaction, mut add: impl FnMut(Refusal, u64)) -> Result<()> {
-    let Some(table) = open(txn, REFUSALS)? else { return Ok(()) };
-    for (place, (reason, _)) in (0_u8..).zip(Refusals::default().by_reason()) {
-        if let Some(times) = table.get(place).map_err(|e| Error::index(REFUSALS.name(), e))? {
-            add(reason, times.value());
-        }
-    }
-    Ok(())
-}
-
 pub(crate) fn copy(from: &ReadTransaction, to: &WriteTransaction) -> Result<()> {
-    copy_table(from, to, LINKS)?;
-    copy_table(from, to, KNOWN)?;
-    copy_table(from, to, REFUSALS)
+    copy_table(from, to, OPERATIONS)?;
+    copy_table(from, to, REVOKED)?;
+    copy_table(from, to, REASONS)?;
+    copy_table(from, to, KNOWN)
 }
 
 pub(crate) fn delete(txn: &WriteTransaction) -> Result<()> {
-    txn.delete_table(LINKS).map_err(|e| Error::index(LINKS.name(), e))?;
+    txn.delete_table(OPERATIONS).map_err(|e| Error::index(OPERATIONS.name(), e))?;
+    txn.delete_table(REVOKED).map_err(|e| Error::index(REVOKED.name(), e))?;
+    txn.delete_table(REASONS).map_err(|e| Error::index(REASONS.name(), e))?;
     txn.delete_table(KNOWN).map_err(|e| Error::index(KNOWN.name(), e))?;
-    txn.delete_table(REFUSALS).map_err(|e| Error::index(REFUSALS.name(), e))?;
+    txn.delete_table(LINKS_BEFORE).map_err(|e| Error::index(LINKS_BEFORE.name(), e))?;
+    txn.delete_table(REFUSALS_BEFORE).map_err(|e| Error::index(REFUSALS_BEFORE.name(), e))?;
     Ok(())
+}
+
+pub(crate) fn corrupt_revoked(what: &str) -> Error {
+    corrupt(&REVOKED, &what)
 }
 
 /// `None` for a table that was never written.

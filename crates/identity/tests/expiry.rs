@@ -32,7 +32,7 @@ fn a_rebuild_after_an_expiry_gives_the_same_people() {
     let store = open(&storage);
     let day = |number: i64| Timestamp::from_microsecond(1_700_000_000_000_000 + number * 86_400_000_000);
     let identify = |anonymous: i64, user: i64| -> Entry {
-        Operation::Identify { anonymous_id: format!("anon{anonymous}"), user_id: format!("user{user}") }.into()
+        Operation::identify(format!("anon{anonymous}"), format!("user{user}")).into()
     };
     for number in 0..40 {
         let seen = Event::new("view", format!("anon{number}")).at(day(number)).message_id(format!("m{number}"));

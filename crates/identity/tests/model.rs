@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{Bench, Op};
 use proptest::prelude::*;
-use pugmark_identity::{IdentityFold, IdentityOptions, PersonId, Persons, is_wrong_id};
+use pugmark_identity::{Effect, IdentityFold, IdentityOptions, PersonId, Persons, is_wrong_id};
 use pugmark_store::redb::backends::InMemoryBackend;
 use pugmark_store::redb::{Database, ReadableDatabase};
 use pugmark_store::{Fold, Refusal, Sequence, SubjectId, Verdict};
@@ -75,10 +75,14 @@ impl Model {
     }
 
     fn verdict(&self, op: Op, ids_max: usize, name: impl Fn(u32) -> String) -> Verdict {
-        let (identify, a, b) = match op {
-            Op::Identify(a, b) => (true, a, b),
-            Op::Alias(a, b) => (false, a, b),
-            _ => return Verdict::Linked,
+        let (identify, force, a, b) = match op {
+            Op::Identify(a, b) => (true, false, a, b),
+            Op::Alias(a, b) => (false, false, a, b),
+            Op::Force(a, b) => (false, true, a, b),
+            Op::Merge(subjects) => return self.verdict_of_merge(&subjects, ids_max, name),
+            Op::Split(subject) => return self.revokes(|(_, subjects)| subjects.contains(&subject)),
+            Op::SplitLink(which) => return self.revokes(|(sequence, _)| *sequence == which),
+            Op::Event => return Verdict::Linked,
         };
         let known = self.known();
         let (a_ids, b_ids) = (self.component(a), self.component(b));
@@ -88,7 +92,7 @@ impl Model {
             Verdict::Refused(Refusal::WrongId)
         } else if a_ids.contains(&b) {
             Verdict::Already
-        } else if self.revoked().iter().any(|link| link.contains(&a) && link.contains(&b)) {
+        } else if !force && self.revoked().iter().any(|link| link.contains(&a) && link.contains(&b)) {
             Verdict::Refused(Refusal::KeptApart)
         } else if a_known && (identify || b_known) {
             Verdict::Refused(Refusal::Conflict)
@@ -98,11 +102,28 @@ impl Model {
             Verdict::Linked
         }
     }
+
+    fn verdict_of_merge(&self, subjects: &[u32], ids_max: usize, name: impl Fn(u32) -> String) -> Verdict {
+        let ids: BTreeSet<u32> = subjects.iter().flat_map(|subject| self.component(*subject)).collect();
+        if subjects.iter().any(|subject| is_wrong_id(&name(*subject))) {
+            Verdict::Refused(Refusal::WrongId)
+        } else if self.component(subjects[0]) == ids {
+            Verdict::Already
+        } else if ids.len() > ids_max {
+            Verdict::Refused(Refusal::TooManyIds)
+        } else {
+            Verdict::Linked
+        }
+    }
+
+    fn revokes(&self, which: impl Fn(&(u64, Vec<u32>)) -> bool) -> Verdict {
+        if self.standing().iter().any(which) { Verdict::Linked } else { Verdict::Already }
+    }
 }
 
 fn linked(op: Op) -> Option<Vec<u32>> {
     let subjects: BTreeSet<u32> = match op {
-        Op::Identify(a, b) | Op::Alias(a, b) => BTreeSet::from([a, b]),
+        Op::Identify(a, b) | Op::Alias(a, b) | Op::Force(a, b) => BTreeSet::from([a, b]),
         Op::Merge(subjects) => subjects.into(),
         Op::Split(_) | Op::SplitLink(_) | Op::Event => return None,
     };
@@ -113,19 +134,81 @@ fn subjects() -> impl Iterator<Item = u32> {
     (0..SUBJECTS).chain(FAR)
 }
 
+/// What the tables show: every link with what became of it, every refusal, every split that changed something.
+fn assert_same_history(persons: &Persons, model: &Model) {
+    for through in 0..=model.history.len() {
+        let then = Model { history: model.history[..through].to_vec() };
+        let standing: BTreeSet<u64> = then.standing().into_iter().map(|(sequence, _)| sequence).collect();
+        let (mut links, mut refusals, mut splits) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        for (sequence, (op, verdict)) in (1_u64..).zip(&then.history) {
+            let ends = |to: u32| match op {
+                Op::Identify(from, _) | Op::Alias(from, _) | Op::Force(from, _) | Op::Merge([from, ..]) => (*from, to),
+                _ => (to, to),
+            };
+            let others: Vec<u32> = match op {
+                Op::Identify(_, to) | Op::Alias(_, to) | Op::Force(_, to) => vec![*to],
+                Op::Merge([_, others @ ..]) => others.to_vec(),
+                Op::Split(_) | Op::SplitLink(_) if *verdict == Verdict::Linked => {
+                    splits.push(sequence);
+                    continue;
+                }
+                _ => continue,
+            };
+            let mut pairs: Vec<(u32, u32)> = others.into_iter().map(ends).collect();
+            if pairs.iter().any(|(from, to)| from != to) {
+                pairs.retain(|(from, to)| from != to);
+            }
+            for (from, to) in pairs {
+                let _is_new = match verdict {
+                    Verdict::Linked => links.insert((sequence, from, to, standing.contains(&sequence))),
+                    Verdict::Already => false,
+                    Verdict::Refused(reason) => refusals.insert((sequence, from, to, reason.as_str())),
+                };
+            }
+        }
+        let sequence = Sequence::new(through as u64);
+        let history = persons.history();
+        let found = history
+            .links(sequence)
+            .map(|link| (link.sequence.number(), link.from.number(), link.to.number(), link.revoked_at.is_none()));
+        assert_eq!(found.collect::<BTreeSet<_>>(), links, "links as of {through}");
+        let (mut found, mut found_splits) = (BTreeSet::new(), Vec::new());
+        for operation in history.operations(sequence) {
+            let at = operation.sequence.number();
+            match operation.effect {
+                Effect::Refused { reason, from, to, .. } => {
+                    found.insert((at, from.number(), to.number(), reason.as_str()));
+                }
+                Effect::Split(_) | Effect::SplitLink(_) => found_splits.push(at),
+                Effect::Linked { .. } => {}
+            }
+        }
+        assert_eq!((found, found_splits), (refusals, splits), "as of {through}");
+    }
+}
+
 fn assert_same(persons: &Persons, model: &Model) {
     assert_same_people(persons, model);
+    assert_same_history(persons, model);
     for (reason, times) in persons.refusals().by_reason() {
         let refused = model.history.iter().filter(|(_, verdict)| *verdict == Verdict::Refused(reason));
         assert_eq!(times, refused.count() as u64, "{reason}");
     }
 }
 
+/// How many links were ever made.
+fn links_made(model: &Model) -> usize {
+    let all = model.history.iter().filter(|(_, verdict)| *verdict == Verdict::Linked);
+    all.filter_map(|(op, _)| linked(*op)).map(|subjects| subjects.len() - 1).sum()
+}
+
 /// Who was who at every sequence so far.
 fn assert_past(fold: &IdentityFold, model: &Model) {
     for through in 0..=model.history.len() {
         let then = Model { history: model.history[..through].to_vec() };
-        assert_same_people(&fold.past(Sequence::new(through as u64)).into_persons(), &then);
+        let past = fold.past(Sequence::new(through as u64)).into_persons();
+        assert_same_people(&past, &then);
+        assert_eq!(past.history().links(Sequence::new(through as u64)).count(), links_made(&then));
     }
 }
 
@@ -166,18 +249,12 @@ fn operations() -> impl Strategy<Value = Vec<Vec<Op>>> {
         8 => (subject(), subject()).prop_map(|(a, b)| Op::Identify(a, b)),
         8 => (subject(), subject()).prop_map(|(a, b)| Op::Alias(a, b)),
         2 => Just(Op::Event),
-    ];
-    // The store judges neither merges nor splits: they come in batches of their own.
-    let later = prop_oneof![
-        1 => prop::array::uniform3(subject()).prop_map(Op::Merge),
+        1 => (subject(), subject()).prop_map(|(a, b)| Op::Force(a, b)),
+        2 => prop::array::uniform3(subject()).prop_map(Op::Merge),
         2 => subject().prop_map(Op::Split),
         2 => (1..30_u64).prop_map(Op::SplitLink),
     ];
-    let batch = prop_oneof![
-        5 => prop::collection::vec(op, 0..8),
-        1 => later.prop_map(|op| vec![op]),
-    ];
-    prop::collection::vec(batch, 0..10)
+    prop::collection::vec(prop::collection::vec(op, 0..8), 0..10)
 }
 
 fn cases() -> ProptestConfig {
@@ -250,8 +327,11 @@ proptest! {
     fn verdicts_do_not_depend_on_how_far_applying_lags(
         ops in prop::collection::vec(
             prop_oneof![
-                1 => (subject(), subject()).prop_map(|(a, b)| Op::Identify(a, b)),
-                1 => (subject(), subject()).prop_map(|(a, b)| Op::Alias(a, b)),
+                8 => (subject(), subject()).prop_map(|(a, b)| Op::Identify(a, b)),
+                8 => (subject(), subject()).prop_map(|(a, b)| Op::Alias(a, b)),
+                2 => prop::array::uniform3(subject()).prop_map(Op::Merge),
+                1 => subject().prop_map(Op::Split),
+                1 => (1..30_u64).prop_map(Op::SplitLink),
             ],
             1..40,
         ),

@@ -236,3 +236,40 @@ fn split_link_revokes_one_operation() {
     assert_eq!(people(&mut bench, 4), [0, 0, 2, 3]);
     assert_eq!(bench.persons().link_count(), 1);
 }
+
+#[test]
+fn a_merge_joins_people_who_are_known_by_different_ids_and_what_is_kept_apart() {
+    let mut bench = bench();
+    let known = [Op::Identify(0, 1), Op::Identify(2, 3), Op::Alias(1, 3), Op::Merge([0, 2, 2])];
+    assert_eq!(bench.batch(&known), [Verdict::Linked, Verdict::Linked, CONFLICT, Verdict::Linked]);
+    assert_eq!(people(&mut bench, 4), [0, 0, 0, 0]);
+    assert_eq!(bench.one(Op::Merge([1, 2, 3])), Verdict::Already);
+    assert_eq!(bench.batch(&[Op::Split(2), Op::Identify(2, 3)]), [Verdict::Linked, KEPT_APART]);
+    assert_eq!(people(&mut bench, 4), [0, 0, 2, 3]);
+    assert_eq!(bench.batch(&[Op::Merge([2, 3, 3]), Op::Split(3), Op::Force(2, 3)])[..2], [Verdict::Linked; 2]);
+    assert_eq!(people(&mut bench, 4), [0, 0, 2, 2]);
+}
+
+#[test]
+fn a_split_counts_for_what_is_decided_after_it_in_the_same_batch() {
+    let mut bench = bench();
+    let ops =
+        [Op::Identify(0, 1), Op::SplitLink(1), Op::Identify(0, 1), Op::Identify(0, 2), Op::Split(9), Op::Split(0)];
+    let expected = [Verdict::Linked, Verdict::Linked, KEPT_APART, Verdict::Linked, Verdict::Already, Verdict::Linked];
+    assert_eq!(bench.batch(&ops), expected);
+    assert_eq!(people(&mut bench, 3), [0, 1, 2]);
+    // What was decided for a batch that was given up is forgotten, a split as well.
+    assert_eq!(bench.batch(&[Op::Alias(4, 5)]), [Verdict::Linked]);
+    assert_eq!(bench.judge(8, Op::Split(4)), Verdict::Linked);
+    assert_eq!(bench.judge(8, Op::Alias(5, 4)), Verdict::Already);
+}
+
+#[test]
+fn a_split_is_shown_before_it_is_done() {
+    let mut bench = bench();
+    bench.batch(&[Op::Alias(0, 1), Op::Alias(1, 2), Op::Alias(2, 3), Op::Alias(7, 8)]);
+    let (persons, links) = bench.fold.preview_split(SubjectId::new(1));
+    let numbers: Vec<Vec<u32>> = persons.iter().map(|ids| ids.iter().map(|id| id.number()).collect()).collect();
+    assert_eq!((numbers, links), (vec![vec![0], vec![1], vec![2, 3]], 2));
+    assert_eq!(people(&mut bench, 4), [0, 0, 0, 0]);
+}

@@ -38,7 +38,7 @@ fn week() -> Result<Vec<Entry>, Box<dyn std::error::Error>> {
         let campaign = if visitor % 3 == 0 { "spring" } else { "search" };
         entries.push(Event::new("landing", &anonymous).at(minutes_later(start)).property("campaign", campaign).into());
         if visitor % 2 == 0 {
-            entries.push(Operation::Identify { anonymous_id: anonymous, user_id: user.clone() }.into());
+            entries.push(Operation::identify(anonymous, user.clone()).into());
             entries.push(Event::new("signup", &user).at(minutes_later(start + 5)).into());
         }
         if visitor % 4 == 0 {

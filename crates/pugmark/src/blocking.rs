@@ -9,7 +9,7 @@ use crate::arrow::array::RecordBatch;
 use crate::{
     Audience, AudienceResult, Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Paths,
     PathsResult, Pugmark, Query, Receipt, Retention, RetentionResult, Sequence, Sessions, SessionsResult, Stickiness,
-    StickinessResult, Trend, TrendResult,
+    StickinessResult, Suspect, SuspectLimits, Trend, TrendResult,
 };
 
 /// The runtime behind [`Blocking`], made when it is first needed.
@@ -123,6 +123,14 @@ impl<'a> Blocking<'a> {
     /// As [`Pugmark::query`].
     pub fn sessions(&self, sessions: &Sessions) -> Result<SessionsResult> {
         self.runtime.block_on(self.db.sessions(sessions))
+    }
+
+    /// As [`Pugmark::suspects`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::sql`].
+    pub fn suspects(&self, limits: SuspectLimits) -> Result<Vec<Suspect>> {
+        self.runtime.block_on(self.db.suspects(limits))
     }
 
     /// As [`Pugmark::paths`].

@@ -22,7 +22,8 @@
 //!   of each event.
 //! - **Exact.** Uniques, funnels and retention are computed from the events themselves and never sampled.
 //! - **Fresh.** A query sees every event that was acknowledged before it began, and one state from start to end.
-//! - **Identity is retroactive.** [`Pugmark::identify`] joins the past of an anonymous id to a person, without rewriting it.
+//! - **Identity is retroactive and reversible.** [`Pugmark::identify`] joins the past of an anonymous id to a person, without rewriting it, and
+//!   [`Pugmark::split`] takes it back.
 //!
 //! It is not a server, not a message queue and not a general database: one process at a time opens a directory, and
 //! events are not updated. What every analysis means is defined in `docs/semantics.md`.
@@ -38,12 +39,14 @@ pub mod examples {
 }
 mod info;
 mod options;
+mod people;
 mod pugmark;
 
 pub use blocking::Blocking;
 pub use definitions::Defined;
 pub use info::{ColumnsInfo, EventInfo, Info, LogInfo, PropertyInfo, QuarantineInfo};
 pub use options::Options;
+pub use people::SplitPreview;
 pub use pugmark::Pugmark;
 
 /// Arrow, in the version of the batches that [`Pugmark::sql`] returns.
@@ -67,6 +70,7 @@ pub use pugmark_query::funnel::{
 pub use pugmark_query::journey::{Cursor, Journey, JourneyEvent, JourneyResult, JourneySession, Order as JourneyOrder};
 pub use pugmark_query::lifecycle::{Lifecycle, LifecycleResult};
 pub use pugmark_query::paths::{Direction, PathCount, PathEdge, PathWithin, Paths, PathsResult, TravelledPath};
+pub use pugmark_query::person::{Person, PersonEvent, PersonEventKind, PersonId, PersonLink, Suspect, SuspectLimits};
 pub use pugmark_query::retention::{
     Cohort, Criterion, PeriodClock, PeriodZero, Retention, RetentionResult, ReturnMeasure, Returns, RoundTo,
 };
@@ -82,8 +86,8 @@ pub use pugmark_query::{EngineOptions, Error, OfSegment, QueryResult, Result, Si
 pub use pugmark_registry::{DefinitionKind, RegistryOptions};
 pub use pugmark_store::{
     AppendOptions, BackupReport, Clock, Durability, Entry, ErrorKind, Event, EventBlock, EventDraft, EventView,
-    Expired, Finding, ImportId, ManualClock, Operation, Options as StoreOptions, Outcome, PackedEvent, Pending,
-    ProfileChange, ProfileUpdate, QuarantineStats, Quarantined, Receipt, Refusal, Rejection, Sequence, Settle,
+    Expired, Finding, ImportId, ManualClock, Note, Operation, Options as StoreOptions, Outcome, PackedEvent, Pending,
+    ProfileChange, ProfileUpdate, QuarantineStats, Quarantined, Receipt, Refusal, Rejection, Sequence, Settle, SplitOf,
     SystemClock, Timestamp, Value, ValueRef, VerifyProgress, VerifyReport, WhenFull,
 };
 

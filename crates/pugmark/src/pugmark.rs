@@ -11,8 +11,8 @@ use pugmark_query::files::{Export, Exported, Import, Progress, Reject, Source, S
 use pugmark_query::{Engine, Error, ErrorKind, QueryResult, QuerySnapshot, Result};
 use pugmark_registry::{DefinitionFold, RegistryFold};
 use pugmark_store::{
-    AppendOptions, BackupReport, Entry, Event, Expired, ImportId, Operation, Outcome, Pending, ProfileUpdate,
-    Quarantined, Receipt, Sequence, Settle, Store, Timestamp, VerifyProgress, VerifyReport,
+    AppendOptions, BackupReport, Entry, Event, Expired, ImportId, Outcome, Pending, ProfileUpdate, Quarantined,
+    Receipt, Sequence, Settle, Store, Timestamp, VerifyProgress, VerifyReport,
 };
 
 use crate::arrow::array::RecordBatch;
@@ -109,37 +109,6 @@ impl Pugmark {
     /// As [`track`](Self::track), and [`ErrorKind::Invalid`] for more than 65,536 events or 16 MiB at once.
     pub fn track_many(&self, events: Vec<Event>) -> Result<Vec<Outcome>> {
         self.append(events.into_iter().map(Entry::from).collect())
-    }
-
-    /// Says that an anonymous id and a user id are one person: the past of the anonymous id becomes theirs.
-    ///
-    /// A shared device does not glue two people together: where the anonymous id's person is already known by another
-    /// user id, the answer is [`Outcome::Refused`] and nothing changes. The rules are in `docs/semantics.md`, Identity.
-    ///
-    /// # Errors
-    /// As [`track`](Self::track).
-    ///
-    /// # Example
-    /// ```
-    /// use pugmark::{Outcome, Pugmark};
-    /// # let dir = tempfile::tempdir()?;
-    /// let db = Pugmark::open(dir.path())?;
-    /// assert!(matches!(db.identify("anon-7", "ann")?, Outcome::Accepted(_)));
-    /// assert!(matches!(db.identify("anon-7", "ann")?, Outcome::Already(_)));
-    /// assert!(matches!(db.identify("anon-7", "bob")?, Outcome::Refused(..)));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[doc(alias = "login")]
-    pub fn identify(&self, anonymous_id: impl Into<String>, user_id: impl Into<String>) -> Result<Outcome> {
-        self.one(Operation::Identify { anonymous_id: anonymous_id.into(), user_id: user_id.into() }.into())
-    }
-
-    /// Says that two ids are one person; refused where both are known, by different ids.
-    ///
-    /// # Errors
-    /// As [`track`](Self::track).
-    pub fn alias(&self, id: impl Into<String>, to: impl Into<String>) -> Result<Outcome> {
-        self.one(Operation::Alias { id: id.into(), to: to.into() }.into())
     }
 
     /// Changes what is known about somebody beside what they did: traits such as a plan or a country, of the person whose id this is, under whatever ids.

@@ -1,7 +1,8 @@
 //! Stores that earlier versions wrote answer as they did, and one that a newer version wrote is refused and left alone.
 //!
 //! `fixtures/v1` is the log of a store of format version 1, `fixtures/v1-expired` log and bases of one whose first events have expired. They are never
-//! edited. A new format version adds fixtures of its own, written by `write` and `write_expired` here with `PUGMARK_WRITE_FIXTURE` set to the folder.
+//! edited. `fixtures/v2` is that of version 2, with merges, splits and remarks. A new format version adds fixtures of its own, written by the functions here with
+//! `PUGMARK_WRITE_FIXTURE` set to the folder.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pugmark::arrow::util::pretty::pretty_format_batches;
-use pugmark::{ErrorKind, Event, ManualClock, Options, Outcome, Pugmark, Settle, StoreOptions, Timestamp, Value};
+use pugmark::{
+    ErrorKind, Event, ManualClock, Note, Operation, Options, Outcome, Pugmark, Settle, StoreOptions, Timestamp, Value,
+};
 
 const MINUTE_US: i64 = 60_000_000;
 
@@ -130,6 +133,64 @@ fn what_is_written_today_answers_like_the_fixture() {
     check(&Pugmark::open_with(dir.path(), options(200)).unwrap());
 }
 
+/// Writes the store whose log is the fixture of version 2.
+fn write_2(dir: &Path) {
+    write(dir);
+    let db = Pugmark::open_with(dir, options(150)).unwrap();
+    db.merge(["p1", "p2", "p3"], Note::by("support").because("one household")).unwrap();
+    db.merge(["p5", "p6"], Note::default()).unwrap();
+    let Outcome::Accepted(linked) = db.identify("p7", "p8").unwrap() else { panic!("they are linked") };
+    assert!(matches!(db.split("p2", Note::by("support").because("they moved out")).unwrap(), Outcome::Accepted(_)));
+    assert!(matches!(db.split_link(linked, Note::default()).unwrap(), Outcome::Accepted(_)));
+    assert!(matches!(db.identify("p7", "p8").unwrap(), Outcome::Refused(..)));
+    db.append(vec![Operation::identify("p7", "p8").forced().into()]).unwrap();
+    db.close().unwrap();
+}
+
+fn check_2(db: &Pugmark) {
+    let links = answer(
+        db,
+        "SELECT operation, id, other_id, by, why, standing, revoked_by, revoked_why FROM identities WHERE id LIKE 'p%' ORDER BY sequence, other_id",
+    );
+    let expected = "\
++-----------+----+----------+---------+---------------+----------+------------+----------------+
+| operation | id | other_id | by      | why           | standing | revoked_by | revoked_why    |
++-----------+----+----------+---------+---------------+----------+------------+----------------+
+| merge     | p1 | p2       | support | one household | false    | support    | they moved out |
+| merge     | p1 | p3       | support | one household | false    | support    | they moved out |
+| merge     | p5 | p6       |         |               | true     |            |                |
+| identify  | p7 | p8       |         |               | false    |            |                |
+| identify  | p7 | p8       |         |               | true     |            |                |
++-----------+----+----------+---------+---------------+----------+------------+----------------+";
+    assert_eq!(links, expected);
+    let refused = answer(db, "SELECT ids, reason FROM identity_refusals ORDER BY sequence");
+    assert!(refused.contains("| [\"p7\",\"p8\"]   | kept_apart |"), "{refused}");
+    let report = db.verify(false, |_| {}).unwrap();
+    assert!(report.is_clean() && report.unchecked.is_empty(), "{report:?}");
+    check(db);
+}
+
+#[test]
+fn a_store_of_format_version_2_answers_as_it_did() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_dir(&fixture("v2"), dir.path());
+    let db = Pugmark::open_with(dir.path(), options(200)).unwrap();
+    check_2(&db);
+    db.close().unwrap();
+}
+
+#[test]
+fn what_is_written_of_people_today_answers_like_the_fixture() {
+    if let Ok(to) = std::env::var("PUGMARK_WRITE_FIXTURE") {
+        let dir = tempfile::tempdir().unwrap();
+        write_2(dir.path());
+        copy_dir(&dir.path().join("log"), &Path::new(&to).join("log"));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    write_2(dir.path());
+    check_2(&Pugmark::open_with(dir.path(), options(200)).unwrap());
+}
+
 fn minute(number: i64) -> Timestamp {
     Timestamp::from_microsecond(1_735_689_600_000_000 + number * MINUTE_US)
 }
@@ -216,13 +277,13 @@ fn a_segment_of_a_newer_version_is_refused_and_left_alone() {
     copy_dir(&fixture("v1"), dir.path());
     let first = dir.path().join("log/00000000000000000001.log");
     let mut bytes = std::fs::read(&first).unwrap();
-    bytes[8] = 2;
+    bytes[8] = 3;
     let crc = crc32(&bytes[..60]);
     bytes[60..64].copy_from_slice(&crc.to_le_bytes());
     std::fs::write(&first, &bytes).unwrap();
     let error = Pugmark::open_with(dir.path(), options(200)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-    assert!(error.to_string().contains("00000000000000000001.log: format version 2"), "{error}");
+    assert!(error.to_string().contains("00000000000000000001.log: format version 3"), "{error}");
     assert_eq!(std::fs::read(&first).unwrap(), bytes);
 }
 

@@ -34,7 +34,7 @@ fn a_query_sees_one_state_while_others_write_link_and_flush() {
                 let at = Timestamp::from_microsecond(START_US + i64::try_from(pair).unwrap());
                 let batch: Vec<Entry> = vec![
                     Event::new("a", anonymous.as_str()).at(at).into(),
-                    Operation::Identify { anonymous_id: anonymous.clone(), user_id: user.clone() }.into(),
+                    Operation::identify(anonymous.clone(), user.clone()).into(),
                     Event::new("b", user).at(at).into(),
                 ];
                 db.append(batch).unwrap();

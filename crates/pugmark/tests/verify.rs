@@ -137,8 +137,9 @@ fn a_wrong_count_in_the_registry() {
 #[test]
 fn a_link_that_nobody_made() {
     is_found_and_repaired("identity", "links but the log has", |txn| {
-        let links: TableDefinition<'_, (u64, u32, u32), u64> = TableDefinition::new("identity.links");
-        txn.open_table(links).unwrap().insert((640, 30, 31), 0).unwrap();
+        let operations: TableDefinition<'_, (u64, u32, u32), (i64, u8, u64)> =
+            TableDefinition::new("identity.operations");
+        txn.open_table(operations).unwrap().insert((640, 30, 31), (0, 0, 0)).unwrap();
     });
 }
 

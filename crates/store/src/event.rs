@@ -3,12 +3,13 @@
 use serde_json::Value as Json;
 
 use crate::block::PackedEvent;
+use crate::id::Sequence;
 use crate::limits;
 use crate::outcome::Rejection;
 use crate::profile::ProfileUpdate;
 use crate::time::Timestamp;
 use crate::value::Value;
-use crate::view::{EventView, Properties, check_distinct_id, check_name};
+use crate::view::{EventView, Properties, check_distinct_id, check_length, check_name};
 
 /// One thing that somebody did.
 ///
@@ -181,6 +182,8 @@ pub enum Operation {
         anonymous_id: String,
         /// The id that names the person.
         user_id: String,
+        /// Whether also what is kept apart is linked.
+        force: bool,
     },
     /// Two ids are one person, if the rules of identity allow it.
     Alias {
@@ -188,6 +191,29 @@ pub enum Operation {
         id: String,
         /// The other.
         to: String,
+        /// Whether also what is kept apart is linked.
+        force: bool,
+    },
+    /// These ids are one person, whoever they are known as and whatever was split before.
+    Merge {
+        /// The ids: 2 to [`limits::MERGE_MAX_IDS`].
+        ids: Vec<String>,
+        /// Who asked for it, and why.
+        note: Note,
+    },
+    /// Every link that touches an id is revoked, and the pairs are kept apart.
+    Split {
+        /// The id.
+        id: String,
+        /// Who asked for it, and why.
+        note: Note,
+    },
+    /// The links of one operation are revoked, and the pairs are kept apart.
+    SplitLink {
+        /// The operation.
+        link: SplitOf,
+        /// Who asked for it, and why.
+        note: Note,
     },
     /// A setting of the store has a new value; the one before stays in the log.
     Set {
@@ -211,13 +237,120 @@ pub enum Operation {
     },
 }
 
+/// An operation whose links are revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SplitOf {
+    /// The one at a sequence.
+    Sequence(Sequence),
+    /// The last one that linked these ids and no others, 2 to [`limits::MERGE_MAX_IDS`].
+    Ids(Vec<String>),
+}
+
+/// Who asked for an identity operation, and why: kept on record with it, for as long as nobody whom it is about is erased.
+///
+/// # Example
+/// ```
+/// use pugmark_store::Note;
+/// let note = Note::by("ann@support").because("ticket 4711: two people share a tablet");
+/// assert_eq!(note.by.as_deref(), Some("ann@support"));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Note {
+    /// Who, at most [`limits::REMARK_MAX_BYTES`].
+    pub by: Option<String>,
+    /// Why, at most [`limits::REMARK_MAX_BYTES`].
+    pub why: Option<String>,
+}
+
+impl Note {
+    /// By whom.
+    pub fn by(who: impl Into<String>) -> Self {
+        Self { by: Some(who.into()), why: None }
+    }
+
+    /// The same, and why.
+    #[must_use]
+    pub fn because(self, why: impl Into<String>) -> Self {
+        Self { why: Some(why.into()), ..self }
+    }
+
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.by.is_none() && self.why.is_none()
+    }
+
+    fn texts(&self) -> [(&'static str, Option<&str>); 2] {
+        [("by", self.by.as_deref()), ("why", self.why.as_deref())]
+    }
+}
+
 impl Operation {
-    /// The two ids that a link names, under the field names of the wire form.
-    pub(crate) fn ids(&self) -> Option<[(&'static str, &str); 2]> {
+    /// An anonymous id and the id that names the person.
+    pub fn identify(anonymous_id: impl Into<String>, user_id: impl Into<String>) -> Self {
+        Self::Identify { anonymous_id: anonymous_id.into(), user_id: user_id.into(), force: false }
+    }
+
+    /// Two ids of one person.
+    pub fn alias(id: impl Into<String>, to: impl Into<String>) -> Self {
+        Self::Alias { id: id.into(), to: to.into(), force: false }
+    }
+
+    /// Ids of one person, whoever they are known as.
+    pub fn merge(ids: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self::Merge { ids: ids.into_iter().map(Into::into).collect(), note: Note::default() }
+    }
+
+    /// The end of every link of an id.
+    pub fn split(id: impl Into<String>) -> Self {
+        Self::Split { id: id.into(), note: Note::default() }
+    }
+
+    /// The end of the links of one operation.
+    pub fn split_link(link: SplitOf) -> Self {
+        Self::SplitLink { link, note: Note::default() }
+    }
+
+    /// The same, linking also what is kept apart; a merge always does.
+    #[must_use]
+    pub fn forced(mut self) -> Self {
+        if let Self::Identify { force, .. } | Self::Alias { force, .. } = &mut self {
+            *force = true;
+        }
+        self
+    }
+
+    /// The same, with who asked for it and why: of a merge or a split, others have no room for it.
+    #[must_use]
+    pub fn noted(mut self, said: Note) -> Self {
+        if let Self::Merge { note, .. } | Self::Split { note, .. } | Self::SplitLink { note, .. } = &mut self {
+            *note = said;
+        }
+        self
+    }
+
+    /// Every id that it names, each under its field in the wire form.
+    pub(crate) fn ids(&self) -> Vec<(&'static str, &str)> {
         match self {
-            Self::Identify { anonymous_id, user_id } => Some([("anonymous_id", anonymous_id), ("user_id", user_id)]),
-            Self::Alias { id, to } => Some([("id", id), ("to", to)]),
-            Self::Set { .. } | Self::Profile(_) | Self::Define { .. } => None,
+            Self::Identify { anonymous_id, user_id, .. } => vec![("anonymous_id", anonymous_id), ("user_id", user_id)],
+            Self::Alias { id, to, .. } => vec![("id", id), ("to", to)],
+            Self::Merge { ids, .. } | Self::SplitLink { link: SplitOf::Ids(ids), .. } => {
+                ids.iter().map(|id| ("ids", id.as_str())).collect()
+            }
+            Self::Split { id, .. } => vec![("id", id)],
+            Self::SplitLink { link: SplitOf::Sequence(_), .. }
+            | Self::Set { .. }
+            | Self::Profile(_)
+            | Self::Define { .. } => Vec::new(),
+        }
+    }
+
+    /// What is said about it.
+    pub(crate) fn note(&self) -> Option<&Note> {
+        match self {
+            Self::Merge { note, .. } | Self::Split { note, .. } | Self::SplitLink { note, .. } => {
+                Some(note).filter(|note| !note.is_empty())
+            }
+            _ => None,
         }
     }
 
@@ -226,7 +359,11 @@ impl Operation {
             Self::Set { name, value } => name.len() + value.len(),
             Self::Profile(update) => update.size(),
             Self::Define { kind, name, body, .. } => kind.len() + name.len() + body.as_ref().map_or(0, String::len),
-            _ => self.ids().iter().flatten().map(|(_, id)| id.len()).sum(),
+            _ => {
+                let note =
+                    self.note().map_or(0, |note| note.texts().iter().filter_map(|(_, text)| *text).map(str::len).sum());
+                self.ids().iter().map(|(_, id)| id.len()).sum::<usize>() + note
+            }
         }
     }
 
@@ -246,7 +383,18 @@ impl Operation {
                 }
                 body.as_ref().map_or(Ok(()), |body| check_json("body", body, limits::DEFINITION_MAX_BYTES))
             }
-            _ => self.ids().into_iter().flatten().try_for_each(|(field, id)| check_distinct_id(field, id)),
+            _ => {
+                let ids = self.ids();
+                if let Self::Merge { .. } | Self::SplitLink { link: SplitOf::Ids(_), .. } = self
+                    && !(2..=limits::MERGE_MAX_IDS).contains(&ids.len())
+                {
+                    let why = format!("{} of them, expected 2 to {}", ids.len(), limits::MERGE_MAX_IDS);
+                    return Err(Rejection::new("ids", why));
+                }
+                ids.into_iter().try_for_each(|(field, id)| check_distinct_id(field, id))?;
+                let texts = self.note().map_or([("by", None), ("why", None)], Note::texts);
+                texts.into_iter().try_for_each(|(field, text)| check_length(field, text, limits::REMARK_MAX_BYTES))
+            }
         }
     }
 }
@@ -296,6 +444,14 @@ impl Entry {
             Self::Packed(event) => 1 + event.property_count(),
             Self::Operation(Operation::Profile(update)) => update.traits.len(),
             Self::Operation(_) => 0,
+        }
+    }
+
+    /// How many records it makes at most.
+    pub(crate) fn records(&self) -> usize {
+        match self {
+            Self::Operation(operation) if operation.note().is_some() => 2,
+            _ => 1,
         }
     }
 

@@ -31,16 +31,70 @@ impl Committed<'_> {
 pub struct Proposal<'a> {
     /// The sequence that it will have.
     pub sequence: Sequence,
-    /// Whether it is an identify (`from` the anonymous id, `to` the user id) or an alias.
-    pub identify: bool,
-    /// The first id.
-    pub from: SubjectId,
-    /// The second id.
-    pub to: SubjectId,
-    /// The first id as text.
-    pub from_id: &'a str,
-    /// The second id as text.
-    pub to_id: &'a str,
+    /// What it asks for.
+    pub asks: Asks<'a>,
+}
+
+/// What an identity operation asks for.
+#[derive(Debug, Clone, Copy)]
+pub enum Asks<'a> {
+    /// That several ids be one person.
+    Link {
+        /// By which rules.
+        kind: LinkKind,
+        /// Whether also what is kept apart.
+        force: bool,
+        /// The ids as subjects, at least two; of an identify first the anonymous id, then the user id.
+        subjects: &'a [SubjectId],
+        /// The same as text.
+        ids: &'a [&'a str],
+    },
+    /// That every link of an id be revoked.
+    Split(SubjectId),
+    /// That the links of one operation be revoked.
+    SplitLink(LinkOf<'a>),
+}
+
+/// The operations that link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkKind {
+    /// An anonymous id and the id that it became known by.
+    Identify,
+    /// Two ids.
+    Alias,
+    /// Whatever number of ids, known or not.
+    Merge,
+}
+
+impl LinkKind {
+    /// The word that stands for it in results.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Identify => "identify",
+            Self::Alias => "alias",
+            Self::Merge => "merge",
+        }
+    }
+}
+
+/// An operation that linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkOf<'a> {
+    /// The one at a sequence.
+    Sequence(Sequence),
+    /// The last that linked these and no others.
+    Subjects(&'a [SubjectId]),
+}
+
+/// What was decided about a [`Proposal`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Whether ids become one person.
+    Link(Verdict),
+    /// The subjects whose links go, that of the id among them; none if no link of it stands.
+    Split(Vec<SubjectId>),
+    /// The operation whose links go, and the subjects that it linked; `None` if no link of it stands.
+    SplitLink(Option<(Sequence, Vec<SubjectId>)>),
 }
 
 /// State derived from the log: subjects, registry, identity, columns.
@@ -78,8 +132,8 @@ pub trait Fold: Any + Send {
 
     /// Decides an identity operation against everything applied so far and everything decided since; `None` leaves it to another fold.
     ///
-    /// The verdict is recorded in the log with the operation, whose batch is applied next.
-    fn judge(&mut self, _proposal: &Proposal<'_>) -> Option<Verdict> {
+    /// The decision is recorded in the log with the operation, whose batch is applied next.
+    fn judge(&mut self, _proposal: &Proposal<'_>) -> Option<Decision> {
         None
     }
 

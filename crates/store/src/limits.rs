@@ -25,6 +25,10 @@ pub const FLATTEN_DEPTH: usize = 8;
 pub const SETTING_MAX_BYTES: usize = 64 << 10;
 /// Longest body of a definition, in bytes.
 pub const DEFINITION_MAX_BYTES: usize = 8 << 20;
+/// Most ids of one merge.
+pub const MERGE_MAX_IDS: usize = 32_768;
+/// Longest text of a remark, in bytes.
+pub const REMARK_MAX_BYTES: usize = 1_024;
 /// Most records in one frame.
 pub const FRAME_MAX_RECORDS: usize = 65_536;
 /// Largest payload of one frame, stored or decompressed.

@@ -5,15 +5,15 @@ use hashbrown::HashMap;
 
 use crate::entropy::Entropy;
 use crate::error::Result;
-use crate::event::{Entry, Event, Operation};
-use crate::fold::{Fold, Proposal};
+use crate::event::{Entry, Event, Operation, SplitOf};
+use crate::fold::{Asks, Decision, Fold, LinkKind, LinkOf, Proposal};
 use crate::hashes::Hashes;
 use crate::id::{Sequence, SubjectId};
 use crate::outcome::{Outcome, Rejection};
 use crate::profile::ProfileUpdate;
 use crate::quarantine::{Quarantine, size_aside};
 use crate::record::{
-    Conflict, Definition, EventRecord, Link, MessageId, NewSubject, Payload, Profile, Record, Verdict,
+    Conflict, Definition, EventRecord, Link, Merge, MessageId, NewSubject, Payload, Profile, Record, Remark, Verdict,
 };
 use crate::runs::{CONTENT_GONE, Fingerprint, MessageIds, PropertiesHash, content_hash_of_profile};
 use crate::spare::Spare;
@@ -72,6 +72,11 @@ impl Prepared {
 
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How many records they make at most.
+    pub(crate) fn records(&self) -> usize {
+        self.entries.iter().map(Entry::records).sum()
     }
 
     /// The entries, to be freed by whoever has the time.
@@ -408,22 +413,90 @@ impl<'a> Batch<'a> {
             let why = "this store was opened without a fold that decides on identities";
             return Ok(Outcome::Rejected(Rejection::new("type", why)));
         }
-        let Some([(_, from_id), (_, to_id)]) = operation.ids() else {
-            let why = "neither a link, a setting nor a definition";
-            return Ok(Outcome::Rejected(Rejection::new("type", why)));
+        let named = operation.ids();
+        let ids: Vec<&str> = named.iter().map(|(_, id)| *id).collect();
+        let mut subjects = Vec::with_capacity(ids.len());
+        let links = matches!(operation, Operation::Identify { .. } | Operation::Alias { .. } | Operation::Merge { .. });
+        for (field, id) in named {
+            let fingerprint = Fingerprint::of(id);
+            subjects.push(if links {
+                self.subject(context.subjects, fingerprint, id)?
+            } else {
+                // Nobody is made known by being split.
+                match context.subjects.find(&fingerprint)? {
+                    Some(subject) => subject,
+                    None => return Ok(Outcome::Rejected(Rejection::new(field, format!("\"{id}\" was never seen")))),
+                }
+            });
+        }
+        let link = |kind, force| Asks::Link { kind, force, subjects: &subjects, ids: &ids };
+        let asks = match operation {
+            Operation::Identify { force, .. } => link(LinkKind::Identify, *force),
+            Operation::Alias { force, .. } => link(LinkKind::Alias, *force),
+            Operation::Merge { .. } => link(LinkKind::Merge, true),
+            Operation::Split { .. } => Asks::Split(subjects[0]),
+            Operation::SplitLink { link: SplitOf::Sequence(sequence), .. } => {
+                Asks::SplitLink(LinkOf::Sequence(*sequence))
+            }
+            Operation::SplitLink { link: SplitOf::Ids(_), .. } => Asks::SplitLink(LinkOf::Subjects(&subjects)),
+            Operation::Set { .. } | Operation::Profile(_) | Operation::Define { .. } => {
+                return Ok(Outcome::Rejected(Rejection::new("type", "no operation of identity")));
+            }
         };
-        let identify = matches!(operation, Operation::Identify { .. });
-        let from = self.subject(context.subjects, Fingerprint::of(from_id), from_id)?;
-        let to = self.subject(context.subjects, Fingerprint::of(to_id), to_id)?;
-        let proposal = Proposal { sequence, identify, from, to, from_id, to_id };
-        let verdict = context.folds.iter_mut().find_map(|fold| fold.judge(&proposal));
-        let verdict = verdict.expect("invariant: a fold that decides gives a verdict on every proposal");
-        let link = Link { from: from.number(), to: to.number(), force: false, verdict };
-        self.payload.records.push(if identify { Record::Identify(link) } else { Record::Alias(link) });
-        Ok(match verdict {
-            Verdict::Linked => Outcome::Accepted(sequence),
-            Verdict::Already => Outcome::Already(sequence),
-            Verdict::Refused(refusal) => Outcome::Refused(sequence, refusal),
-        })
+        let proposal = Proposal { sequence, asks };
+        let decision = context.folds.iter_mut().find_map(|fold| fold.judge(&proposal));
+        let decision = decision.expect("invariant: a fold that decides gives a decision on every proposal");
+        let mut about = subjects.clone();
+        let (record, outcome) = match (decision, operation) {
+            (Decision::Link(verdict), _) => {
+                let outcome = match verdict {
+                    Verdict::Linked => Outcome::Accepted(sequence),
+                    Verdict::Already => Outcome::Already(sequence),
+                    Verdict::Refused(refusal) => Outcome::Refused(sequence, refusal),
+                };
+                (link_record(operation, &subjects, verdict), outcome)
+            }
+            (Decision::Split(linked), _) => {
+                let (subject, nothing) = (subjects[0].number(), linked.is_empty());
+                about.extend(linked);
+                let outcome = if nothing { Outcome::Already(sequence) } else { Outcome::Accepted(sequence) };
+                (Record::Split { subject }, outcome)
+            }
+            (Decision::SplitLink(Some((of, linked))), _) => {
+                about.extend(linked);
+                (Record::SplitLink { sequence: of.number() }, Outcome::Accepted(sequence))
+            }
+            (Decision::SplitLink(None), Operation::SplitLink { link: SplitOf::Sequence(of), .. }) => {
+                let why = format!("no link of an operation at {of} stands");
+                return Ok(Outcome::Rejected(Rejection::new("sequence", why)));
+            }
+            (Decision::SplitLink(None), _) => {
+                let why = "no operation whose links stand has linked these and no others";
+                return Ok(Outcome::Rejected(Rejection::new("ids", why)));
+            }
+        };
+        self.payload.records.push(record);
+        if let Some(note) = operation.note() {
+            let (by, why) = (note.by.as_deref(), note.why.as_deref());
+            about.sort_unstable();
+            about.dedup();
+            let subjects = about.into_iter().map(SubjectId::number).collect();
+            let remark = Remark { sequence: sequence.number(), subjects, by, why };
+            self.payload.records.push(Record::Remark(remark));
+        }
+        Ok(outcome)
+    }
+}
+
+/// The record of an operation that links.
+fn link_record<'a>(operation: &Operation, subjects: &[SubjectId], verdict: Verdict) -> Record<'a> {
+    let pair = |force| Link { from: subjects[0].number(), to: subjects[1].number(), force, verdict };
+    match operation {
+        Operation::Identify { force, .. } => Record::Identify(pair(*force)),
+        Operation::Alias { force, .. } => Record::Alias(pair(*force)),
+        _ => {
+            let subjects = subjects.iter().map(|subject| subject.number()).collect();
+            Record::Merge(Merge { subjects, force: true, verdict })
+        }
     }
 }

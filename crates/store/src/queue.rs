@@ -216,7 +216,7 @@ impl Queue {
         let mut taken: Vec<Submission> = Vec::new();
         let (mut records, mut bytes, mut names) = (0, 0, 0);
         while let Some(next) = waiting.submissions.front() {
-            records += next.prepared.len();
+            records += next.prepared.records();
             bytes += next.bytes;
             names += next.names;
             let fits = records <= JOINED_RECORDS && bytes <= BATCH_MAX_BYTES && names <= BATCH_MAX_NAMES;

@@ -110,6 +110,8 @@ pub enum Record<'a> {
         /// How many records were removed.
         records: u64,
     },
+    /// What somebody says of the operation before it in its batch.
+    Remark(Remark<'a>),
 }
 
 /// The record of an event.
@@ -249,6 +251,19 @@ pub struct Merge {
     pub force: bool,
     /// What was decided at this sequence; replay does not decide again.
     pub verdict: Verdict,
+}
+
+/// Who asked for an identity operation, and why.
+#[derive(Debug, Clone, PartialEq, Eq, SchemaWrite, SchemaRead)]
+pub struct Remark<'a> {
+    /// The sequence of the operation, the one before this in its batch.
+    pub sequence: u64,
+    /// The subjects that the operation is about: it goes when one of them is erased.
+    pub subjects: Vec<u32>,
+    /// Who asked for it.
+    pub by: Option<&'a str>,
+    /// Why.
+    pub why: Option<&'a str>,
 }
 
 /// What was decided about an identity operation, once, at its sequence.

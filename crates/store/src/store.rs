@@ -238,7 +238,7 @@ impl Store {
     pub fn submit(&self, entries: Vec<Entry>, options: &AppendOptions) -> Result<Pending> {
         let bytes: usize = entries.iter().map(Entry::size).sum();
         let names: usize = entries.iter().map(Entry::names).sum();
-        if entries.len() > limits::FRAME_MAX_RECORDS
+        if entries.iter().map(Entry::records).sum::<usize>() > limits::FRAME_MAX_RECORDS
             || bytes > limits::BATCH_MAX_BYTES
             || names > limits::BATCH_MAX_NAMES
         {

@@ -120,6 +120,7 @@ fn tell(out: &mut impl Write, name: &str, summary: &Summary, durable: f64, colum
         ("rejected", summary.rejected),
         ("in profiles", summary.profiles),
         ("linked", summary.linked),
+        ("split", summary.split),
         ("linked already", summary.already),
         ("refused", summary.refused),
     ];

@@ -16,6 +16,7 @@ pub(crate) mod info;
 pub(crate) mod journey;
 pub(crate) mod lifecycle;
 pub(crate) mod paths;
+pub(crate) mod person;
 pub(crate) mod quarantine;
 pub(crate) mod query;
 mod rejects;
@@ -68,6 +69,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Explain(args) => explain::run(&args),
         Command::Sql(args) => sql::run(&args, color),
         Command::Info(args) => info::run(&args, color),
+        Command::Person(args) => person::run(&args, color),
         Command::Quarantine(args) => quarantine::run(&args, color),
         Command::Erase(args) => erase::run(&args),
         Command::Retract(args) => retract::run(&args),

@@ -32,7 +32,7 @@ fn lines_that_are_no_event_are_put_aside_with_a_reason() {
         (r#"{"event":"view","distinct_id":"  "}"#, "distinct_id"),
         (r#"{"event":"view","distinct_id":"u1","timestamp":"yesterday"}"#, "timestamp"),
         (r#"{"event":"view","distinct_id":"u1","timestamp":"2999-01-01T00:00:00Z"}"#, "timestamp"),
-        (r#"{"type":"merge","ids":["a","b"]}"#, "merge"),
+        (r#"{"type":"merge","ids":["a",true]}"#, "ids[1]"),
     ] {
         let reason = reason_for(line);
         assert!(reason.contains(said) && !reason.is_empty(), "{line}: {reason}");

@@ -6,5 +6,6 @@ mod answers;
 mod bad_input;
 mod bench;
 mod demo;
+mod person;
 mod quarantine;
 mod verify;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use pugmark_identity::{IdentityFold, IdentityOptions, Persons};
 use pugmark_store::{
-    Committed, EventRecord, Fold, Link, Merge, MessageId, Payload, Proposal, Record, Sequence, SubjectId, Verdict,
+    Asks, Committed, Decision, EventRecord, Fold, Link, LinkKind, LinkOf, Merge, MessageId, Payload, Proposal, Record,
+    Sequence, SubjectId, Verdict,
 };
 
 /// A record of the log that identity reads, and one that it does not.
@@ -13,6 +14,8 @@ use pugmark_store::{
 pub(crate) enum Op {
     Identify(u32, u32),
     Alias(u32, u32),
+    /// An alias that is forced.
+    Force(u32, u32),
     Merge([u32; 3]),
     Split(u32),
     SplitLink(u64),
@@ -24,6 +27,7 @@ impl Op {
         match self {
             Self::Identify(from, to) => Record::Identify(Link { from, to, force: false, verdict }),
             Self::Alias(from, to) => Record::Alias(Link { from, to, force: false, verdict }),
+            Self::Force(from, to) => Record::Alias(Link { from, to, force: true, verdict }),
             Self::Merge(subjects) => Record::Merge(Merge { subjects: subjects.to_vec(), force: false, verdict }),
             Self::Split(subject) => Record::Split { subject },
             Self::SplitLink(sequence) => Record::SplitLink { sequence },
@@ -62,21 +66,33 @@ impl Bench {
     }
 
     pub(crate) fn judge(&mut self, sequence: u64, op: Op) -> Verdict {
-        let (identify, from, to) = match op {
-            Op::Identify(from, to) => (true, from, to),
-            Op::Alias(from, to) => (false, from, to),
-            _ => panic!("{op:?} is not judged"),
+        let (kind, force, subjects) = match op {
+            Op::Identify(from, to) => (LinkKind::Identify, false, vec![from, to]),
+            Op::Alias(from, to) => (LinkKind::Alias, false, vec![from, to]),
+            Op::Force(from, to) => (LinkKind::Alias, true, vec![from, to]),
+            Op::Merge(subjects) => (LinkKind::Merge, true, subjects.to_vec()),
+            Op::Split(subject) => {
+                let links = self.decide(sequence, Asks::Split(SubjectId::new(subject)));
+                return if links == Decision::Split(vec![]) { Verdict::Already } else { Verdict::Linked };
+            }
+            Op::SplitLink(of) => {
+                let links = self.decide(sequence, Asks::SplitLink(LinkOf::Sequence(Sequence::new(of))));
+                return if links == Decision::SplitLink(None) { Verdict::Already } else { Verdict::Linked };
+            }
+            Op::Event => panic!("an event is not judged"),
         };
-        let name = |subject: u32| self.names.get(&subject).cloned().unwrap_or_else(|| format!("id {subject}"));
-        let proposal = Proposal {
-            sequence: Sequence::new(sequence),
-            identify,
-            from: SubjectId::new(from),
-            to: SubjectId::new(to),
-            from_id: &name(from),
-            to_id: &name(to),
-        };
-        self.fold.judge(&proposal).unwrap()
+        let name = |subject: &u32| self.names.get(subject).cloned().unwrap_or_else(|| format!("id {subject}"));
+        let names: Vec<String> = subjects.iter().map(name).collect();
+        let ids: Vec<&str> = names.iter().map(String::as_str).collect();
+        let subjects: Vec<SubjectId> = subjects.into_iter().map(SubjectId::new).collect();
+        match self.decide(sequence, Asks::Link { kind, force, subjects: &subjects, ids: &ids }) {
+            Decision::Link(verdict) => verdict,
+            other => panic!("{other:?} of a link"),
+        }
+    }
+
+    pub(crate) fn decide(&mut self, sequence: u64, asks: Asks<'_>) -> Decision {
+        self.fold.judge(&Proposal { sequence: Sequence::new(sequence), asks }).unwrap()
     }
 
     pub(crate) fn apply(&mut self, first: u64, ops: &[(Op, Verdict)]) {
@@ -91,13 +107,13 @@ impl Bench {
         self.apply(self.next, ops);
     }
 
-    /// Judges what is judged and applies all as one batch; other operations get `Linked`.
+    /// Judges what is judged and applies all as one batch; events get `Linked`.
     pub(crate) fn batch(&mut self, ops: &[Op]) -> Vec<Verdict> {
         let judged: Vec<(Op, Verdict)> = (self.next..)
             .zip(ops)
             .map(|(sequence, op)| match op {
-                Op::Identify(..) | Op::Alias(..) => (*op, self.judge(sequence, *op)),
-                _ => (*op, Verdict::Linked),
+                Op::Event => (*op, Verdict::Linked),
+                _ => (*op, self.judge(sequence, *op)),
             })
             .collect();
         self.apply_next(&judged);

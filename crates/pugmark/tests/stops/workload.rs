@@ -370,8 +370,7 @@ fn submit(db: &Pugmark, append: &Change, durability: Durability) -> Result<pugma
 fn perform(db: &Pugmark, change: &Change) -> Result<()> {
     match change {
         Change::Link(id, user) => {
-            let outcome =
-                db.append(vec![Operation::Identify { anonymous_id: id.clone(), user_id: user.clone() }.into()])?;
+            let outcome = db.append(vec![Operation::identify(id.clone(), user.clone()).into()])?;
             assert!(matches!(outcome[..], [Outcome::Accepted(_)]), "{change:?}: {outcome:?}");
         }
         Change::Seats(seats) => {

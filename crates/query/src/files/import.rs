@@ -105,9 +105,11 @@ pub struct Summary {
     pub rejected: u64,
     /// Operations that changed traits.
     pub profiles: u64,
-    /// Operations that linked two ids.
+    /// Operations that linked ids.
     pub linked: u64,
-    /// Operations whose ids were one person already.
+    /// Operations that revoked links.
+    pub split: u64,
+    /// Operations that found it so already: ids that were one person, or without links.
     pub already: u64,
     /// Operations that the rules of identity forbid.
     pub refused: u64,
@@ -117,7 +119,7 @@ impl Summary {
     /// Entries of the input, whatever became of them.
     pub fn entries(&self) -> u64 {
         let events = self.accepted + self.duplicates + self.conflicts;
-        events + self.rejected + self.profiles + self.linked + self.already + self.refused
+        events + self.rejected + self.profiles + self.linked + self.split + self.already + self.refused
     }
 }
 
@@ -212,6 +214,7 @@ enum Kind {
     Event,
     Profile,
     Link,
+    Split,
 }
 
 impl Kind {
@@ -219,6 +222,7 @@ impl Kind {
         match entry {
             Entry::Event(_) | Entry::Packed(_) => Self::Event,
             Entry::Operation(Operation::Profile(_)) => Self::Profile,
+            Entry::Operation(Operation::Split { .. } | Operation::SplitLink { .. }) => Self::Split,
             Entry::Operation(_) => Self::Link,
         }
     }
@@ -259,6 +263,7 @@ impl Begin<'_> {
                 rejected: 0,
                 profiles: 0,
                 linked: 0,
+                split: 0,
                 already: 0,
                 refused: 0,
             },
@@ -374,6 +379,7 @@ where
                     Kind::Event => summary.accepted += 1,
                     Kind::Profile => summary.profiles += 1,
                     Kind::Link => summary.linked += 1,
+                    Kind::Split => summary.split += 1,
                 };
             }
             Outcome::Duplicate => return summary.duplicates += 1,

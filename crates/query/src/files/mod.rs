@@ -14,8 +14,9 @@
 //! be a list of `[name, value]`, where `{"json": text}` and `{"number": text}` are values that stay exactly as they are: [`Export`]
 //! writes that form for what an object would not bring back.
 //!
-//! A line without an event and with a `type` is an operation: `{"type": "identify", "anonymous_id": "a", "user_id": "u"}` or
-//! `{"type": "alias", "id": "a", "to": "b"}`.
+//! A line without an event and with a `type` is an operation: `{"type": "identify", "anonymous_id": "a", "user_id": "u"}`,
+//! `{"type": "alias", "id": "a", "to": "b"}`, both also with `"force": true`; `{"type": "merge", "ids": ["a", "b", "c"]}`, `{"type": "split", "id": "a"}` and
+//! `{"type": "split_link", "ids": ["a", "b"]}`, which revokes the last operation that linked these ids and no others, all three also with `by` and `why`.
 //!
 //! # Timestamps
 //! are text (RFC 3339; the same without an offset is UTC; a date is its midnight in UTC, also as `20250101`), or a number since 1970:

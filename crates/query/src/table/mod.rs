@@ -1,10 +1,11 @@
-//! The tables that SQL and the analyses read: `events` and `persons` of one snapshot.
+//! The tables that SQL and the analyses read, of one snapshot.
 
 mod answers;
 mod daily;
 mod events;
 mod exec;
 mod few;
+pub(crate) mod identities;
 mod made;
 mod persons;
 mod prune;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::streaming::StreamingTable;
@@ -17,6 +17,7 @@ use pugmark_registry::{ColumnType, KindCounts, Registry};
 use pugmark_store::Timestamp;
 
 use super::events::external;
+use crate::columns::instant;
 use crate::engine::QuerySnapshot;
 use crate::error::Error;
 use crate::local::Local;
@@ -128,10 +129,6 @@ fn counted(snapshot: &QuerySnapshot) -> Result<&Arc<Registry>> {
         return Err(external(Error::unsupported(message).on("as_of")));
     }
     Ok(&snapshot.registry)
-}
-
-fn instant() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))
 }
 
 fn instants(instants: impl Iterator<Item = Timestamp>) -> ArrayRef {

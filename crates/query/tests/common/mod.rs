@@ -72,7 +72,7 @@ impl Db {
     }
 
     pub(crate) fn identify(&self, anonymous_id: &str, user_id: &str) {
-        let operation = Operation::Identify { anonymous_id: anonymous_id.to_owned(), user_id: user_id.to_owned() };
+        let operation = Operation::identify(anonymous_id, user_id);
         self.store.append(vec![Entry::from(operation)]).expect("it is decided");
     }
 

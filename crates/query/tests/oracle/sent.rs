@@ -56,11 +56,7 @@ pub(crate) fn question(case: &Case) -> serde_json::Value {
 pub(crate) fn link(unit: u32, from: u8) -> Entry {
     let (id, to) = (id_of(unit, from), id_of(unit, from + 1));
     // Only the last id of a unit is ever known, so that nothing is refused.
-    if becomes_known(unit, from + 1) {
-        Operation::Identify { anonymous_id: id, user_id: to }.into()
-    } else {
-        Operation::Alias { id, to }.into()
-    }
+    if becomes_known(unit, from + 1) { Operation::identify(id, to).into() } else { Operation::alias(id, to).into() }
 }
 
 /// A change of a trait, as it is sent.

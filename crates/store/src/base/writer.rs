@@ -89,7 +89,8 @@ impl<'a> BaseWriter<'a> {
                 | Record::Retraction(_)
                 | Record::Erasure { .. }
                 | Record::Expiry { .. }
-                | Record::Completion { .. } => {
+                | Record::Completion { .. }
+                | Record::Remark(_) => {
                     operations.push(record.clone());
                     sequences.push(sequence);
                 }

@@ -1,5 +1,6 @@
 //! Header of a frame, and the payload's envelope: docs/format.md, Frame.
 
+use super::FORMAT_VERSION;
 use super::payload::encode_payload_into;
 use super::segment::{put, take};
 use crate::limits::{FRAME_MAX_BYTES, FRAME_MAX_RECORDS};
@@ -20,7 +21,7 @@ const PAYLOAD_CRC: usize = SYNCED_THROUGH + 8;
 pub(crate) const FRAME_HEADER_BYTES: usize = PAYLOAD_CRC + 4;
 
 const FRAME_MAGIC: u32 = u32::from_le_bytes(*b"PUGF");
-const FRAME_VERSION: u8 = 1;
+const FRAME_VERSION: u8 = FORMAT_VERSION as u8;
 const FLAG_CLOSING: u16 = 1;
 
 /// An event of a few properties takes about as much; a batch of larger ones has its buffer moved a few times.
@@ -127,9 +128,9 @@ impl FrameHeader {
         let [codec] = take(bytes, CODEC);
         let [version] = take(bytes, VERSION);
         let flags = u16::from_le_bytes(take(bytes, FLAGS));
-        if version != FRAME_VERSION || codec > CODEC_ZSTD || flags & !FLAG_CLOSING != 0 {
+        if version == 0 || version > FRAME_VERSION || codec > CODEC_ZSTD || flags & !FLAG_CLOSING != 0 {
             return HeaderVerdict::Newer(format!(
-                "frame version {version}, codec {codec}, flags {flags:#06x}; this build reads version {FRAME_VERSION}, codecs 0 and 1, flag 1"
+                "frame version {version}, codec {codec}, flags {flags:#06x}; this build reads versions 1 to {FRAME_VERSION}, codecs 0 and 1, flag 1"
             ));
         }
         let header = Self {

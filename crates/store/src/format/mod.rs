@@ -14,4 +14,4 @@ pub(crate) use payload::{decode_base, decode_payload, encode_base, encode_payloa
 pub(crate) use segment::{FileHeader, FileKind, HEADER_BYTES, HeaderError};
 
 /// The version that this code writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;

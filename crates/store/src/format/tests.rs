@@ -113,14 +113,25 @@ fn one_of_each_record() -> Payload<'static> {
             Record::Settlement { sequence: 18, stored_as: None },
             Record::Expiry { before: 1_735_689_600_000_000 },
             Record::Completion { sequence: 17, records: 3 },
+            Record::Remark(Remark { sequence: 21, subjects: vec![1, 300], by: Some("ann"), why: None }),
         ],
     }
 }
 
-const PAYLOAD: &str = include_str!("../../fixtures/v1/payload.hex");
-const FRAME_RAW: &str = include_str!("../../fixtures/v1/frame_raw.hex");
-const SEGMENT_HEADER: &str = include_str!("../../fixtures/v1/segment_header.hex");
+const PAYLOAD: &str = include_str!("../../fixtures/v2/payload.hex");
+const FRAME_RAW: &str = include_str!("../../fixtures/v2/frame_raw.hex");
+const SEGMENT_HEADER: &str = include_str!("../../fixtures/v2/segment_header.hex");
 const BASE: &str = include_str!("../../fixtures/v1/base_sections.hex");
+/// What version 1 wrote.
+const PAYLOAD_1: &str = include_str!("../../fixtures/v1/payload.hex");
+const FRAME_RAW_1: &str = include_str!("../../fixtures/v1/frame_raw.hex");
+const SEGMENT_HEADER_1: &str = include_str!("../../fixtures/v1/segment_header.hex");
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<char> = text.trim().chars().collect();
+    let byte = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).expect("two digits");
+    digits.chunks(2).map(byte).collect()
+}
 
 fn base_sections() -> [BaseSection<'static>; 3] {
     [
@@ -195,6 +206,21 @@ fn segment_header_bytes_are_frozen() {
     assert_eq!(FileHeader::decode(FileKind::Segment, &header.encode()), Ok(header));
 }
 
+#[test]
+fn what_version_1_wrote_is_read() {
+    let mut payload = one_of_each_record();
+    payload.records.pop();
+    assert_eq!(decode_payload(&unhex(PAYLOAD_1)).expect("decodes"), payload);
+    let frame = unhex(FRAME_RAW_1);
+    let header = header_of(&frame);
+    assert_eq!((header.first_sequence, header.count, header.synced_through, header.closing), (5, 2, 4, true));
+    let stored = frame.get(FRAME_HEADER_BYTES..).expect("payload");
+    assert_eq!(decode_payload_bytes(&header, stored).expect("decodes").as_ref(), b"payload");
+    let header = unhex(SEGMENT_HEADER_1);
+    let header = FileHeader::decode(FileKind::Segment, header.first_chunk().expect("a header")).expect("decodes");
+    assert_eq!((header.first_sequence, header.store_id), (258, [3; 16]));
+}
+
 fn header_of(frame: &[u8]) -> FrameHeader {
     match FrameHeader::decode(frame.first_chunk::<FRAME_HEADER_BYTES>().expect("long enough"), seed()) {
         HeaderVerdict::Frame(header) => header,
@@ -256,13 +282,13 @@ fn every_flipped_bit_of_a_file_header_is_noticed() {
 fn newer_versions_are_refused_as_newer() {
     let header = FileHeader { kind: FileKind::Segment, store_id: [3; 16], first_sequence: 1, created_at: 0 };
     let mut bytes = header.encode();
-    super::segment::put(&mut bytes, 8, &2_u32.to_le_bytes());
+    super::segment::put(&mut bytes, 8, &3_u32.to_le_bytes());
     let crc = crc32fast::hash(bytes.split_at(HEADER_BYTES - 4).0);
     super::segment::put(&mut bytes, HEADER_BYTES - 4, &crc.to_le_bytes());
-    assert_eq!(FileHeader::decode(FileKind::Segment, &bytes), Err(HeaderError::Newer(2)));
+    assert_eq!(FileHeader::decode(FileKind::Segment, &bytes), Err(HeaderError::Newer(3)));
 
     let mut frame = encode(1, 0, 0, false, b"", None).expect("encodes");
-    super::segment::put(&mut frame, 17, &[2]);
+    super::segment::put(&mut frame, 17, &[3]);
     let crc = crc32fast::hash(&[[3; 16].as_slice(), frame.split_at(8).1].concat());
     super::segment::put(&mut frame, 4, &crc.to_le_bytes());
     assert!(matches!(FrameHeader::decode(frame.first_chunk().expect("long enough"), seed()), HeaderVerdict::Newer(_)));

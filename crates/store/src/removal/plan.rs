@@ -14,8 +14,8 @@ use crate::maintain::SEALED_LEVEL;
 use crate::quarantine::Aside;
 use crate::queue::lock;
 use crate::record::{
-    BaseRecord, BaseSection, EventRecord, Link, Merge, Payload, Profile, Record, Removal, RemovedMessage, Retraction,
-    Tombstone,
+    BaseRecord, BaseSection, EventRecord, Link, Merge, Payload, Profile, Record, Remark, Removal, RemovedMessage,
+    Retraction, Tombstone,
 };
 use crate::runs::{CONTENT_GONE, Fingerprint, FingerprintSet};
 use crate::state::State;
@@ -360,6 +360,7 @@ fn tombstone(hidden: &Hidden, aside: &Aside, sequence: u64, record: &Record<'_>)
         Record::Identify(Link { from, to, .. }) | Record::Alias(Link { from, to, .. }) => erased(from) || erased(to),
         Record::Merge(Merge { subjects, .. }) => subjects.iter().any(erased),
         Record::Split { subject } => erased(subject),
+        Record::Remark(Remark { subjects, .. }) => subjects.iter().any(erased),
         _ => false,
     };
     gone.then_some(Tombstone { why: Removal::Erased, message: None })

@@ -65,8 +65,7 @@ impl Storage for Disk {
                 file.set_len(0)?;
                 file.rewind()?;
                 write!(file, "{}", std::process::id())?;
-                // Closing the file releases the lock, also when the process is killed.
-                Ok(LockAttempt::Held(Box::new(file)))
+                Ok(LockAttempt::Held(Box::new(HeldLock(file))))
             }
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -76,6 +75,17 @@ impl Storage for Disk {
             }
             Err(TryLockError::Error(e)) => Err(e),
         }
+    }
+}
+
+/// The lock of a directory. Closing the file releases it, also when the process is killed.
+#[derive(Debug)]
+struct HeldLock(File);
+
+impl Drop for HeldLock {
+    fn drop(&mut self) {
+        // A child that was just forked has the file open, too, until it runs its program: without this the lock would stay with it. Where it fails, closing does it.
+        let _unlocked = self.0.unlock();
     }
 }
 

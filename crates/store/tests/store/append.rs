@@ -204,7 +204,7 @@ fn a_rejected_operation_leaves_no_gap_in_the_numbers_of_subjects() {
     let dir = tempfile::tempdir().unwrap();
     {
         let store = Store::open(dir.path(), Options::default(), Vec::new()).unwrap();
-        let identify = Operation::Identify { anonymous_id: "a".into(), user_id: "b".into() };
+        let identify = Operation::identify("a", "b");
         assert!(rejected(&store.append(vec![identify.into()]).unwrap()[0]).contains("without a fold"));
         store.append(vec![event("e", "c", "m1")]).unwrap();
     }

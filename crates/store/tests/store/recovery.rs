@@ -219,13 +219,13 @@ fn a_newer_format_is_refused_and_left_alone() {
     let dir = sealed();
     let path = segments(dir.path()).pop().unwrap();
     let mut bytes = fs::read(&path).unwrap();
-    bytes[8] = 2;
+    bytes[8] = 3;
     let crc = crc32fast::hash(&bytes[..60]);
     bytes[60..64].copy_from_slice(&crc.to_le_bytes());
     fs::write(&path, &bytes).unwrap();
     let error = open(dir.path()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("format version 2, but this build reads up to 1"), "{error}");
+    assert!(error.to_string().contains("format version 3, but this build reads up to 2"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 

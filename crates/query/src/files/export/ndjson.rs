@@ -4,7 +4,7 @@ use std::io::Write;
 
 use pugmark_store::{ProfileChange, ValueRef, limits};
 
-use super::rows::{EventRow, OperationRow, ProfileRow, Row};
+use super::rows::{EventRow, OperationField, OperationRow, ProfileRow, Row};
 use super::run::{RowWriter, write_failed};
 use crate::error::Result;
 use crate::files::ndjson::{compact, kind_name, put_string};
@@ -75,11 +75,21 @@ fn put_event(line: &mut Vec<u8>, event: &EventRow<'_>) -> Result<()> {
 fn put_operation(line: &mut Vec<u8>, operation: &OperationRow<'_>) {
     line.extend_from_slice(b"{\"type\":");
     put_string(line, operation.kind);
-    for (field, id) in operation.ids {
+    for (field, value) in &operation.fields {
         line.push(b',');
         put_string(line, field);
         line.push(b':');
-        put_string(line, id);
+        match value {
+            OperationField::Text(text) => put_string(line, text),
+            OperationField::Yes => line.extend_from_slice(b"true"),
+            OperationField::Ids(ids) => {
+                for (at, id) in ids.iter().enumerate() {
+                    line.push(if at == 0 { b'[' } else { b',' });
+                    put_string(line, id);
+                }
+                line.push(b']');
+            }
+        }
     }
     line.push(b'}');
 }

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use pugmark_identity::{Effect, History, Persons, Reason};
 use pugmark_store::{
     Committed, ErrorKind, EventRecord, Hidden, Link, MessageId, Payload, ProfileChange, Record, Sequence, Snapshot,
     Store, SubjectId, Subjects, Timestamp, ValueRef,
@@ -31,8 +32,24 @@ pub(super) struct EventRow<'a> {
 /// An operation, as its line names things.
 pub(super) struct OperationRow<'a> {
     pub(super) kind: &'static str,
-    /// Field and id.
-    pub(super) ids: [(&'static str, &'a str); 2],
+    pub(super) fields: Vec<(&'static str, OperationField<'a>)>,
+}
+
+impl<'a> OperationRow<'a> {
+    /// With what was said of it.
+    fn noted(mut self, reason: Option<&'a Reason>) -> Row<'a> {
+        let texts = reason.map(|reason| [("by", reason.by.as_deref()), ("why", reason.why.as_deref())]);
+        let texts = texts.into_iter().flatten().filter_map(|(field, text)| Some((field, OperationField::Text(text?))));
+        self.fields.extend(texts);
+        Row::Operation(self)
+    }
+}
+
+/// The value of a field of an operation.
+pub(super) enum OperationField<'a> {
+    Text(&'a str),
+    Ids(Vec<&'a str>),
+    Yes,
 }
 
 /// A change of traits.
@@ -76,21 +93,23 @@ pub(super) fn each_row(
     mut take: impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<()> {
     let hidden = snapshot.state::<Hidden>().unwrap_or_default();
+    let persons = snapshot.state::<Persons>().unwrap_or_default();
     store.replay(snapshot, from, |batch| {
-        each_row_of(batch, snapshot.subjects(), &hidden, from..=snapshot.sequence(), &mut take)
+        each_row_of(batch, (snapshot.subjects(), persons.history()), &hidden, from..=snapshot.sequence(), &mut take)
     })
 }
 
 fn each_row_of(
     batch: &Committed<'_>,
-    subjects: &Subjects,
+    (subjects, history): (&Subjects, &History),
     hidden: &Hidden,
     wanted: RangeInclusive<Sequence>,
     take: &mut impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<()> {
-    let ids = FrameIds::of(batch.payload, subjects)?;
+    let ids = FrameIds::of(batch.payload, subjects, history)?;
     for (record, place) in batch.payload.records.iter().zip(0..) {
-        if !wanted.contains(&batch.first_sequence.plus(place)) {
+        let sequence = batch.first_sequence.plus(place);
+        if !wanted.contains(&sequence) {
             continue;
         }
         let row = match record {
@@ -107,8 +126,16 @@ fn each_row_of(
             Record::Event(event) => {
                 ids.of_subject(event.subject).map(|id| event_row(event, id, batch.payload)).transpose()?
             }
-            Record::Identify(link) => ids.operation(link, "identify", ["anonymous_id", "user_id"]),
-            Record::Alias(link) => ids.operation(link, "alias", ["id", "to"]),
+            Record::Identify(link) => ids.link(link, "identify", ["anonymous_id", "user_id"]),
+            Record::Alias(link) => ids.link(link, "alias", ["id", "to"]),
+            Record::Merge(merge) => {
+                ids.several("merge", &merge.subjects).map(|row| row.noted(history.reason(sequence)))
+            }
+            Record::Split { subject } => ids.split(*subject).map(|row| row.noted(history.reason(sequence))),
+            Record::SplitLink { sequence: of } => {
+                let row = ids.several("split_link", &linked_at(history, *of));
+                row.map(|row| row.noted(history.reason(sequence)))
+            }
             Record::Profile(profile)
                 if hidden.hides(SubjectId::new(profile.subject), batch.first_sequence.plus(place)) =>
             {
@@ -133,14 +160,8 @@ fn each_row_of(
             | Record::Conflict(_)
             | Record::Settlement { .. }
             | Record::Expiry { .. }
-            | Record::Completion { .. } => None,
-            Record::Merge(_) | Record::Split { .. } | Record::SplitLink { .. } => {
-                let message = format!(
-                    "record {} is of a kind that this version does not export",
-                    batch.first_sequence.plus(place)
-                );
-                return Err(Error::unsupported(message));
-            }
+            | Record::Completion { .. }
+            | Record::Remark(_) => None,
         };
         if let Some(row) = row {
             take(&row)?;
@@ -170,13 +191,18 @@ struct FrameIds {
 }
 
 impl FrameIds {
-    fn of(payload: &Payload<'_>, known: &Subjects) -> Result<Self> {
+    fn of(payload: &Payload<'_>, known: &Subjects, history: &History) -> Result<Self> {
         let mut subjects = Vec::with_capacity(payload.records.len());
         for record in &payload.records {
             match record {
                 Record::Event(event) => subjects.push(SubjectId::new(event.subject)),
                 Record::Identify(link) | Record::Alias(link) => {
                     subjects.extend([SubjectId::new(link.from), SubjectId::new(link.to)]);
+                }
+                Record::Merge(merge) => subjects.extend(merge.subjects.iter().copied().map(SubjectId::new)),
+                Record::Split { subject } => subjects.push(SubjectId::new(*subject)),
+                Record::SplitLink { sequence } => {
+                    subjects.extend(linked_at(history, *sequence).into_iter().map(SubjectId::new));
                 }
                 Record::Profile(profile) => subjects.push(SubjectId::new(profile.subject)),
                 _ => {}
@@ -194,9 +220,36 @@ impl FrameIds {
         self.distinct_ids.get(place)?.as_deref()
     }
 
-    fn operation(&self, link: &Link, kind: &'static str, fields: [&'static str; 2]) -> Option<Row<'_>> {
+    fn link(&self, link: &Link, kind: &'static str, fields: [&'static str; 2]) -> Option<Row<'_>> {
         let [from, to] = fields;
-        let ids = [(from, self.of_subject(link.from)?), (to, self.of_subject(link.to)?)];
-        Some(Row::Operation(OperationRow { kind, ids }))
+        let id = |subject| Some(OperationField::Text(self.of_subject(subject)?));
+        let mut fields = vec![(from, id(link.from)?), (to, id(link.to)?)];
+        if link.force {
+            fields.push(("force", OperationField::Yes));
+        }
+        Some(Row::Operation(OperationRow { kind, fields }))
     }
+
+    fn several(&self, kind: &'static str, subjects: &[u32]) -> Option<OperationRow<'_>> {
+        let ids: Vec<&str> = subjects.iter().map(|subject| self.of_subject(*subject)).collect::<Option<_>>()?;
+        (ids.len() > 1).then(|| OperationRow { kind, fields: vec![("ids", OperationField::Ids(ids))] })
+    }
+
+    fn split(&self, subject: u32) -> Option<OperationRow<'_>> {
+        let id = OperationField::Text(self.of_subject(subject)?);
+        Some(OperationRow { kind: "split", fields: vec![("id", id)] })
+    }
+}
+
+/// The subjects that the operation at a sequence linked: another store gives it another sequence, so that a line names them.
+fn linked_at(history: &History, sequence: u64) -> Vec<u32> {
+    let mut subjects = Vec::new();
+    for operation in history.operations_at(Sequence::new(sequence)) {
+        if let Effect::Linked { from, to, .. } = operation.effect {
+            subjects.extend([from.number(), to.number()]);
+        }
+    }
+    subjects.sort_unstable();
+    subjects.dedup();
+    subjects
 }

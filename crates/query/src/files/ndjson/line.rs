@@ -3,7 +3,8 @@
 use std::fmt;
 
 use pugmark_store::{
-    Event, EventBlock, EventDraft, EventView, Operation, ProfileChange, ProfileUpdate, Timestamp, Value, ValueRef,
+    Event, EventBlock, EventDraft, EventView, Note, Operation, ProfileChange, ProfileUpdate, SplitOf, Timestamp, Value,
+    ValueRef,
 };
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
@@ -14,8 +15,8 @@ use crate::files::mapping::{Field, Mapping};
 use crate::files::pipeline::Reading;
 use crate::files::timestamp;
 
-/// Operations of the format that this version does not take.
-const LATER_OPERATIONS: [&str; 2] = ["merge", "split"];
+/// The types of operations of identity.
+const LINK_KINDS: &str = "identify, alias, merge, split, split_link";
 /// What can stand in a line of a profile.
 const PROFILE_FIELDS: &str = "type, distinct_id, traits, timestamp and message_id";
 
@@ -83,50 +84,81 @@ impl<'m> LineParser<'m> {
     /// The operation of a line without an event, if its type names one.
     fn operation(&self, line: EventView<'_>) -> Option<Result<Operation, String>> {
         let kind = kind_of(line)?;
-        let names = match kind {
-            "identify" => ["anonymous_id", "user_id"],
-            "alias" => ["id", "to"],
-            later if LATER_OPERATIONS.contains(&later) => {
-                return Some(Err(format!(
-                    "type: \"{later}\" is not taken by this version, expected identify, alias or a change of traits"
-                )));
-            }
+        let taken: &[&str] = match kind {
+            "identify" => &["anonymous_id", "user_id", "force"],
+            "alias" => &["id", "to", "force"],
+            "merge" | "split_link" => &["ids", "by", "why"],
+            "split" => &["id", "by", "why"],
             _ if self.reading.default_event.is_some() => return None,
             other => {
                 return Some(Err(format!(
-                    "type: \"{other}\" is not known and there is no event, expected identify, alias or a change of traits"
+                    "type: \"{other}\" is not known and there is no event, expected {LINK_KINDS} or a change of traits"
                 )));
             }
         };
-        Some(self.identity_operation(line, kind, names))
+        Some(self.identity_operation(line, kind, taken))
     }
 
-    fn identity_operation(&self, line: EventView<'_>, kind: &str, names: [&str; 2]) -> Result<Operation, String> {
+    fn identity_operation(&self, line: EventView<'_>, kind: &str, taken: &[&str]) -> Result<Operation, String> {
         // What an operation does not take is refused rather than lost. Its instant is its place in the log.
-        let taken = |name: &str| name == "type" || names.contains(&name);
-        if let Some((name, _)) = line.properties().find(|(name, _)| !taken(name)) {
-            return Err(format!("{name}: not taken with {kind} by this version"));
+        if let Some((name, _)) = line.properties().find(|(name, _)| *name != "type" && !taken.contains(name)) {
+            return Err(format!("{name}: not taken with {kind}"));
         }
-        let [first, second] = names.map(|name| {
+        let find = |name: &str| line.properties().find(|(property, _)| *property == name).map(|(_, value)| value);
+        let id = |name: &str| {
             let id = match self.reading.mapping.field_of(name) {
                 Some(Field::DistinctId) => Some(line.distinct_id.to_owned()),
                 Some(Field::MessageId) => line.message_id.map(str::to_owned),
                 Some(Field::SessionId) => line.session_id.map(str::to_owned),
                 Some(Field::Key) => line.key.map(str::to_owned),
-                _ => line.properties().find(|(property, _)| *property == name).and_then(|(_, value)| match value {
-                    ValueRef::Text(id) | ValueRef::Number(id) => Some(id.to_owned()),
-                    ValueRef::Int(id) => Some(id.to_string()),
-                    _ => None,
-                }),
+                _ => find(name).and_then(id_of),
             };
             id.filter(|id| !id.trim().is_empty()).ok_or_else(|| format!("{name}: missing, blank or no text"))
-        });
-        let (first, second) = (first?, second?);
-        Ok(match kind {
-            "identify" => Operation::Identify { anonymous_id: first, user_id: second },
-            _ => Operation::Alias { id: first, to: second },
-        })
+        };
+        let ids = || match find("ids") {
+            Some(ValueRef::Json(text)) => ids_in(text),
+            _ => Err("ids: missing or no list".to_owned()),
+        };
+        let text = |name: &str| match find(name) {
+            None => Ok(None),
+            Some(ValueRef::Text(text)) => Ok(Some(text.to_owned())),
+            Some(other) => Err(format!("{name}: {} is no text", other.to_json())),
+        };
+        let force = match find("force") {
+            None => false,
+            Some(ValueRef::Bool(force)) => force,
+            Some(other) => return Err(format!("force: {} is neither true nor false", other.to_json())),
+        };
+        let operation = match kind {
+            "identify" => Operation::identify(id("anonymous_id")?, id("user_id")?),
+            "alias" => Operation::alias(id("id")?, id("to")?),
+            "merge" => Operation::merge(ids()?),
+            "split" => Operation::split(id("id")?),
+            _ => Operation::split_link(SplitOf::Ids(ids()?)),
+        };
+        let operation = if force { operation.forced() } else { operation };
+        Ok(operation.noted(Note { by: text("by")?, why: text("why")? }))
     }
+}
+
+/// An id as text.
+fn id_of(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Text(id) | ValueRef::Number(id) => Some(id.to_owned()),
+        ValueRef::Int(id) => Some(id.to_string()),
+        _ => None,
+    }
+}
+
+/// The ids of a JSON list, as text.
+fn ids_in(list: &str) -> Result<Vec<String>, String> {
+    let values: Vec<serde_json::Value> = serde_json::from_str(list).map_err(|_| "ids: no list of ids".to_owned())?;
+    let id = |(at, value): (usize, &serde_json::Value)| match value {
+        serde_json::Value::String(id) => Ok(id.clone()),
+        serde_json::Value::Number(id) => Ok(id.to_string()),
+        other => Err(format!("ids[{at}]: {other} is no id")),
+    };
+    values.iter().enumerate().map(id).collect()
 }
 
 /// A line that was read as one that changes traits.

@@ -136,8 +136,8 @@ fn a_list_of_pairs_brings_back_what_an_object_would_not() {
 
 #[test]
 fn operations_are_read_and_an_event_may_have_a_type() {
-    let identify = Operation::Identify { anonymous_id: "a".into(), user_id: "7".into() };
-    let alias = Operation::Alias { id: "a".into(), to: "b".into() };
+    let identify = Operation::identify("a", "7");
+    let alias = Operation::alias("a", "b");
     assert_eq!(parse(r#"{"type":"identify","anonymous_id":"a","user_id":7}"#), Ok(Entry::Operation(identify.clone())));
     assert_eq!(parse(r#"{"to":"b","id":"a","type":"alias","timestamp":1}"#), Ok(Entry::Operation(alias)));
     let read = event(r#"{"type":"identify","event":"click","distinct_id":"u","id":"x"}"#);
@@ -252,13 +252,17 @@ fn every_bad_line_says_what_is_wrong() {
             "properties: a name of 256 bytes, at most 255 are allowed",
         ),
         (&format!(r#"{{"event":"e","distinct_id":"u",{}}}"#, many.join(",")), "properties: more than 1024"),
-        (r#"{"type":"merge","ids":["a","b"],"force":true}"#, "type: \"merge\" is not taken by this version"),
+        (r#"{"type":"merge","ids":["a","b"],"force":true}"#, "force: not taken with merge"),
         (r#"{"type":"set","distinct_id":"u","traits":5}"#, "traits: invalid type: integer `5`, expected an object or"),
         (r#"{"type":"set","distinct_id":"u","plan":1}"#, "plan: set takes type, distinct_id, traits, timestamp and"),
         (r#"{"type":"unset","distinct_id":"u","traits":[1]}"#, "traits: invalid type: integer `1`, expected the name"),
         (r#"{"type":"add","distinct_id":"u","traits":{},"key":"k"}"#, "type: add takes type, distinct_id, traits,"),
         (r#"{"type":"set","distinct_id":"u","properties":{}}"#, "properties: set takes type, distinct_id, traits,"),
-        (r#"{"type":"merge","ids":["a","b"]}"#, "type: \"merge\" is not taken by this version"),
+        (r#"{"type":"merge","ids":["a",true]}"#, "ids[1]: true is no id"),
+        (r#"{"type":"merge","ids":"a"}"#, "ids: missing or no list"),
+        (r#"{"type":"split_link","id":"a"}"#, "id: not taken with split_link"),
+        (r#"{"type":"split","id":"a","by":7}"#, "by: 7 is no text"),
+        (r#"{"type":"alias","id":"a","to":"b","force":1}"#, "force: 1 is neither true nor false"),
         (r#"{"type":"what","distinct_id":"u"}"#, "type: \"what\" is not known and there is no event"),
         (r#"{"type":"identify","anonymous_id":"a"}"#, "user_id: missing, blank or no text"),
         (r#"{"type":"alias","id":" ","to":"b"}"#, "id: missing, blank or no text"),

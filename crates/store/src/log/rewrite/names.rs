@@ -56,7 +56,8 @@ fn visit(records: &mut [Record<'_>], mut visit: impl FnMut(&mut u32) -> Result<(
             | Record::Erasure { .. }
             | Record::Settlement { .. }
             | Record::Expiry { .. }
-            | Record::Completion { .. } => {}
+            | Record::Completion { .. }
+            | Record::Remark(_) => {}
         }
     }
     Ok(())

@@ -146,14 +146,14 @@ fn a_base_in_the_place_of_a_segment_is_told() {
 fn a_sealed_segment_of_a_newer_format_is_refused_and_left_alone() {
     let storage = aged();
     let segment = sealed(&storage);
-    restamp(&storage, &segment, 8, &2_u32.to_le_bytes());
-    is_refused_as(&storage, &segment, ErrorKind::Unsupported, "format version 2, but this build reads up to 1");
+    restamp(&storage, &segment, 8, &3_u32.to_le_bytes());
+    is_refused_as(&storage, &segment, ErrorKind::Unsupported, "format version 3, but this build reads up to 2");
     assert_eq!(open(&storage).unwrap_err().kind(), ErrorKind::Unsupported);
 }
 
 #[test]
 fn a_frame_of_a_newer_format_is_refused_and_left_alone() {
-    for (at, byte, says) in [(17, 2, "frame version 2"), (16, 9, "codec 9"), (18, 6, "flags 0x0006")] {
+    for (at, byte, says) in [(17, 3, "frame version 3"), (16, 9, "codec 9"), (18, 6, "flags 0x0006")] {
         let storage = aged();
         let segment = sealed(&storage);
         restamp_frame(&storage, &segment, at, byte);

@@ -1,0 +1,155 @@
+//! Who is who: links between ids, their end, and what is known of one person.
+
+use pugmark_identity::IdentityFold;
+use pugmark_query::person::{Person, PersonEvent, PersonLink, Suspect, SuspectLimits};
+use pugmark_store::{Note, Operation, Outcome, Sequence, SplitOf, SubjectId};
+
+use crate::{Error, Pugmark, Result};
+
+/// What a split would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SplitPreview {
+    /// The ids of each person that there would be in place of the one that there is.
+    pub persons: Vec<Vec<String>>,
+    /// How many links would be revoked.
+    pub links: u64,
+}
+
+impl Pugmark {
+    /// Says that an anonymous id and a user id are one person: the past of the anonymous id becomes theirs.
+    ///
+    /// A shared device does not glue two people together: where the anonymous id's person is already known by another
+    /// user id, the answer is [`Outcome::Refused`] and nothing changes. The rules are in `docs/semantics.md`, Identity.
+    ///
+    /// # Errors
+    /// As [`track`](Self::track).
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Outcome, Pugmark};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// assert!(matches!(db.identify("anon-7", "ann")?, Outcome::Accepted(_)));
+    /// assert!(matches!(db.identify("anon-7", "ann")?, Outcome::Already(_)));
+    /// assert!(matches!(db.identify("anon-7", "bob")?, Outcome::Refused(..)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "login")]
+    pub fn identify(&self, anonymous_id: impl Into<String>, user_id: impl Into<String>) -> Result<Outcome> {
+        self.one(Operation::identify(anonymous_id, user_id).into())
+    }
+
+    /// Says that two ids are one person; refused where both are known, by different ids.
+    ///
+    /// # Errors
+    /// As [`track`](Self::track).
+    pub fn alias(&self, id: impl Into<String>, to: impl Into<String>) -> Result<Outcome> {
+        self.one(Operation::alias(id, to).into())
+    }
+
+    /// Makes one person of several ids, whoever they are known as and whatever was split before: somebody has looked, and says so in the note.
+    ///
+    /// Refused are well-known wrong ids and a person of more ids than [`IdentityOptions::ids_max`](crate::IdentityOptions).
+    ///
+    /// # Errors
+    /// As [`track`](Self::track). Fewer than 2 ids, or more than 32,768, are no error but [`Outcome::Rejected`].
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, Note, Outcome, Pugmark};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// db.identify("phone", "ann@home")?;
+    /// db.identify("laptop", "ann@work")?;
+    /// assert!(matches!(db.alias("ann@home", "ann@work")?, Outcome::Refused(..)));
+    /// db.merge(["ann@home", "ann@work"], Note::by("support").because("she asked"))?;
+    /// let ann = db.person("phone")?.expect("she was seen");
+    /// assert_eq!((ann.name.as_str(), ann.ids.len()), ("ann@home", 4));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn merge(&self, ids: impl IntoIterator<Item = impl Into<String>>, note: Note) -> Result<Outcome> {
+        self.one(Operation::merge(ids).noted(note).into())
+    }
+
+    /// Takes an id away from everybody else: revokes every operation that linked it. What the rest is still linked by stands, all answers are as if the links had never been, and
+    /// an identify or alias of the same pair is refused from now on, unless it is forced.
+    ///
+    /// [`Outcome::Already`] where no link of it stands; [`preview_split`](Self::preview_split) shows what would become of whom.
+    ///
+    /// # Errors
+    /// As [`track`](Self::track). An id never seen is no error but [`Outcome::Rejected`].
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, Note, Outcome, Pugmark, Trend};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// db.track_many(vec![Event::new("view", "tablet"), Event::new("view", "ann")])?;
+    /// db.identify("tablet", "ann")?;
+    /// let uniques = || db.blocking()?.trend(&Trend::uniques("view")).map(|answer| answer.series[0].total);
+    /// assert_eq!(uniques()?, 1);
+    /// db.split("tablet", Note::by("support").because("the tablet is shared"))?;
+    /// assert_eq!(uniques()?, 2);
+    /// assert!(matches!(db.identify("tablet", "ann")?, Outcome::Refused(..)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "unmerge")]
+    pub fn split(&self, id: impl Into<String>, note: Note) -> Result<Outcome> {
+        self.one(Operation::split(id).noted(note).into())
+    }
+
+    /// Revokes the links of one operation, by its sequence, as [`person_links`](Self::person_links) tells it.
+    ///
+    /// # Errors
+    /// As [`track`](Self::track). An operation without a link that stands is no error but [`Outcome::Rejected`].
+    pub fn split_link(&self, sequence: Sequence, note: Note) -> Result<Outcome> {
+        self.one(Operation::split_link(SplitOf::Sequence(sequence)).noted(note).into())
+    }
+
+    /// What a [`split`](Self::split) of this id would do; nothing changes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for an id that was never seen; errors of the index.
+    pub fn preview_split(&self, id: &str) -> Result<SplitPreview> {
+        let subject = self.query_snapshot()?.subject(id)?;
+        let subject = subject.ok_or_else(|| Error::invalid(format!("\"{id}\" was never seen")))?;
+        let (persons, links) = self.store.look(|fold: &IdentityFold| fold.preview_split(subject))?;
+        let snapshot = self.store.snapshot();
+        let ids = |members: Vec<SubjectId>| -> Result<Vec<String>> {
+            Ok(snapshot.subjects().distinct_ids(&members)?.into_iter().flatten().collect())
+        };
+        Ok(SplitPreview { persons: persons.into_iter().map(ids).collect::<Result<_>>()?, links })
+    }
+
+    /// Who has this id, and what else they are called; `None` for an id that was never seen or has been erased.
+    ///
+    /// # Errors
+    /// Errors of the index.
+    pub fn person(&self, distinct_id: &str) -> Result<Option<Person>> {
+        self.query_snapshot()?.person(distinct_id)
+    }
+
+    /// Every link that an id of this person has or had, with when, by whom and why, and what became of it.
+    ///
+    /// # Errors
+    /// Errors of the index.
+    pub fn person_links(&self, distinct_id: &str) -> Result<Vec<PersonLink>> {
+        self.query_snapshot()?.person_links(distinct_id)
+    }
+
+    /// Everything that was decided about the ids of this person, refusals and splits included, in order.
+    ///
+    /// # Errors
+    /// Errors of the index.
+    pub fn person_history(&self, distinct_id: &str) -> Result<Vec<PersonEvent>> {
+        self.query_snapshot()?.person_history(distinct_id)
+    }
+
+    /// The persons who may be several people: with many ids, several known ones, or many ids in use on one day.
+    ///
+    /// # Errors
+    /// As [`sql`](Self::sql).
+    pub async fn suspects(&self, limits: SuspectLimits) -> Result<Vec<Suspect>> {
+        self.engine().suspects(&self.query_snapshot()?, limits).await
+    }
+}
