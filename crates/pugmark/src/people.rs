@@ -86,7 +86,7 @@ impl Pugmark {
     /// let db = Pugmark::open(dir.path())?;
     /// db.track_many(vec![Event::new("view", "tablet"), Event::new("view", "ann")])?;
     /// db.identify("tablet", "ann")?;
-    /// let uniques = || db.blocking()?.trend(&Trend::uniques("view")).map(|answer| answer.series[0].total);
+    /// let uniques = || db.blocking()?.trend(&Trend::of("view").uniques()).map(|answer| answer.series[0].total);
     /// assert_eq!(uniques()?, 1);
     /// db.split("tablet", Note::by("support").because("the tablet is shared"))?;
     /// assert_eq!(uniques()?, 2);
