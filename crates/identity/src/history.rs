@@ -19,6 +19,9 @@ pub struct IdentityOperation {
     pub effect: Effect,
 }
 
+// The documents promise it.
+const _: () = assert!(size_of::<IdentityOperation>() == 32);
+
 /// What became of an identity operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
