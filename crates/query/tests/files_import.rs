@@ -278,9 +278,10 @@ fn links_are_counted_with_the_events_around_them() {
     let store = Store::open(dir.path(), Options { clock, ..Options::default() }, folds).unwrap();
     let input = b"{\"event\":\"a\",\"distinct_id\":\"anon\"}\n{\"type\":\"identify\",\"anonymous_id\":\"anon\",\"user_id\":\"u\"}\n\
         {\"type\":\"identify\",\"anonymous_id\":\"anon\",\"user_id\":\"u\"}\n{\"type\":\"identify\",\"anonymous_id\":\"anon\",\"user_id\":\"other\"}\n\
-        {\"type\":\"split\",\"id\":\"anon\"}\n";
+        {\"type\":\"split\",\"id\":\"anon\"}\n{\"type\":\"glue\",\"id\":\"anon\"}\n";
     let (summary, rejects) = import(&store, &Import::default(), "links.ndjson", input);
     assert_eq!((summary.accepted, summary.linked, summary.already, summary.refused), (1, 1, 1, 1));
+    assert_eq!((summary.split, summary.entries()), (1, 6));
     assert_eq!(rejects.len(), 1);
-    assert_eq!((rejects[0].line, rejects[0].text.as_str()), (5, "{\"type\":\"split\",\"id\":\"anon\"}"));
+    assert_eq!((rejects[0].line, rejects[0].text.as_str()), (6, "{\"type\":\"glue\",\"id\":\"anon\"}"));
 }
