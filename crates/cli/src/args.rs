@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::chart::Charting;
 use crate::commands::{
     answer, backup, compact, declare, demo, erase, expire, explain, export, funnel, import, info, journey, lifecycle,
-    paths, person, quarantine, query, retention, retract, save, saved, segment, sessions, sql, stickiness, trend,
-    verify,
+    paths, people, person, quarantine, query, retention, retract, save, saved, segment, sessions, sql, stickiness,
+    trend, verify,
 };
 use crate::output::Output;
 use crate::render::ColorChoice;
@@ -28,6 +28,7 @@ Examples:
   pugmark sessions shop --gap 1h --interval day
   pugmark paths shop signup --depth 4 --exclude ping
   pugmark segment shop --did purchase:5 --within 30d --did-not refund
+  pugmark people shop --search ann@ --show email
   pugmark person show shop ann
   pugmark sql shop \"SELECT country, count(*) FROM events GROUP BY country\"
   pugmark query shop < query.json
@@ -60,6 +61,7 @@ pub(crate) enum Command {
     Sessions(sessions::Args),
     Paths(paths::Args),
     Segment(segment::Args),
+    People(people::Args),
     Save(save::Args),
     Saved(saved::Args),
     Ask(answer::Args),
@@ -242,7 +244,7 @@ pub(crate) fn json_value(text: &str) -> Result<Value, serde_json::Error> {
 }
 
 /// What does not begin like an object or a list is a name.
-fn name_or_json(text: &str) -> Result<Value, serde_json::Error> {
+pub(crate) fn name_or_json(text: &str) -> Result<Value, serde_json::Error> {
     match text.trim_start().starts_with(['{', '[']) {
         true => json_value(text),
         false => Ok(Value::from(text)),
@@ -326,6 +328,20 @@ mod tests {
         let any = ["pugmark", "segment", "shop", "--any", "--did", "a:b", "--json", "\"payers\""];
         let Command::Segment(args) = Cli::parse_from(any).command else { panic!("not a segment") };
         assert_eq!(args.question(), json!({"segment": {"any": [{"did": {"event": "a:b"}}, "payers"]}}));
+    }
+
+    #[test]
+    fn people_on_the_command_line_are_those_of_the_json_form() {
+        let line = "pugmark people shop --sort events --ascending --limit 5 --cursor e1 --search ann@ --match prefix --trait email --show email,plan --segment payers --zone Asia/Kolkata";
+        let Command::People(args) = Cli::parse_from(line.split(' ')).command else { panic!("not people") };
+        let expected = json!({"people": {
+            "sort": "events", "order": "ascending", "limit": 5, "cursor": "e1",
+            "search": {"text": "ann@", "match": "prefix", "trait": "email"}, "traits": ["email", "plan"],
+            "segment": "payers", "time_zone": "Asia/Kolkata"}});
+        assert_eq!(args.question(), expected);
+        let line = "pugmark people shop --search ann --ids";
+        let Command::People(args) = Cli::parse_from(line.split(' ')).command else { panic!("not people") };
+        assert_eq!(args.question(), json!({"people": {"search": {"text": "ann", "in": "ids"}}}));
     }
 
     #[test]

@@ -54,6 +54,16 @@ pub enum Correction {
     Ancient,
 }
 
+impl Corrected {
+    /// As the sender says, or the instant of receipt where it says nothing.
+    pub fn as_given(timestamp: Option<i64>, received_at: i64) -> Self {
+        match timestamp {
+            Some(timestamp) => Self { timestamp, correction: Correction::None },
+            None => Self { timestamp: received_at, correction: Correction::Missing },
+        }
+    }
+}
+
 impl Clock {
     /// When an event happened that says `timestamp`, was sent when the sender's clock showed `sent_at`, and was received at `received_at` by ours:
     /// `received_at - (sent_at - timestamp)`. Without `sent_at` the sender's clock is taken to be right. What then lies in the future, or is older than allowed, is of the instant of receipt.

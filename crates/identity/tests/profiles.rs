@@ -188,6 +188,12 @@ fn assert_same(profiles: &Profiles, persons: &Persons, history: &[Said], through
             let last = now.last(person, &mut seen[0]).map(|at| now.with_value(at, |value| value.to_json()));
             let expected = model.value(number, subject, (i64::MAX, u64::MAX));
             assert_eq!(last.unwrap_or_default(), expected, "{name} of {subject} through {through}");
+            let own = profiles.value_of(of, person, (persons, Sequence::new(through)), |_, _| false);
+            assert_eq!(
+                own.map(|own| own.borrowed().to_json()).unwrap_or_default(),
+                expected,
+                "{name} of {subject} alone"
+            );
             for timestamp in 0..6 {
                 for sequence in [0, 2, through] {
                     let found = then.at(person, (timestamp, sequence), &mut seen[1]);

@@ -8,8 +8,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::arrow::array::RecordBatch;
 use crate::{
     Audience, AudienceResult, Funnel, FunnelResult, Journey, JourneyResult, Lifecycle, LifecycleResult, Paths,
-    PathsResult, Pugmark, Query, Receipt, Retention, RetentionResult, Sequence, Sessions, SessionsResult, Stickiness,
-    StickinessResult, Suspect, SuspectLimits, Trend, TrendResult,
+    PathsResult, People, PeopleResult, Pugmark, Query, Receipt, Retention, RetentionResult, Sequence, Sessions,
+    SessionsResult, Stickiness, StickinessResult, Suspect, SuspectLimits, Trend, TrendResult,
 };
 
 /// The runtime behind [`Blocking`], made when it is first needed.
@@ -123,6 +123,14 @@ impl<'a> Blocking<'a> {
     /// As [`Pugmark::query`].
     pub fn sessions(&self, sessions: &Sessions) -> Result<SessionsResult> {
         self.runtime.block_on(self.db.sessions(sessions))
+    }
+
+    /// As [`Pugmark::people`].
+    ///
+    /// # Errors
+    /// As [`Pugmark::query`].
+    pub fn people(&self, people: &People) -> Result<PeopleResult> {
+        self.runtime.block_on(self.db.people(people))
     }
 
     /// As [`Pugmark::suspects`].

@@ -34,6 +34,8 @@
 mod blocking;
 mod declare;
 mod definitions;
+#[cfg(feature = "enrich")]
+mod enriching;
 pub mod examples {
     #![doc = include_str!("examples.md")]
 }
@@ -55,6 +57,8 @@ pub use datafusion::arrow;
 pub use datafusion::parquet;
 
 #[cfg(feature = "enrich")]
+pub use enriching::enrich_event;
+#[cfg(feature = "enrich")]
 pub use pugmark_enrich as enrich;
 pub use pugmark_identity::IdentityOptions;
 pub use pugmark_query::audience::{Audience, AudienceResult};
@@ -70,6 +74,10 @@ pub use pugmark_query::funnel::{
 pub use pugmark_query::journey::{Cursor, Journey, JourneyEvent, JourneyResult, JourneySession, Order as JourneyOrder};
 pub use pugmark_query::lifecycle::{Lifecycle, LifecycleResult};
 pub use pugmark_query::paths::{Direction, PathCount, PathEdge, PathWithin, Paths, PathsResult, TravelledPath};
+pub use pugmark_query::people::{
+    Cursor as PeopleCursor, Direction as SortDirection, Found, Match, People, PeopleResult, PersonRow, Search,
+    SearchIn, SortBy, Totals,
+};
 pub use pugmark_query::person::{Person, PersonEvent, PersonEventKind, PersonId, PersonLink, Suspect, SuspectLimits};
 pub use pugmark_query::retention::{
     Cohort, Criterion, PeriodClock, PeriodZero, Retention, RetentionResult, ReturnMeasure, Returns, RoundTo,

@@ -1,10 +1,11 @@
-//! Who is who: links between ids, their end, and what is known of one person.
+//! Who is who: links between ids, their end, what is known of one person, and lists of people.
 
 use pugmark_identity::IdentityFold;
 use pugmark_query::person::{Person, PersonEvent, PersonLink, Suspect, SuspectLimits};
 use pugmark_store::{Note, Operation, Outcome, Sequence, SplitOf, SubjectId};
 
-use crate::{Error, Pugmark, Result};
+use crate::pugmark::mismatch;
+use crate::{Error, People, PeopleResult, Pugmark, Query, QueryResult, Result};
 
 /// What a split would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +130,35 @@ impl Pugmark {
         self.query_snapshot()?.person(distinct_id)
     }
 
+    /// The number of the person with this id, as in the column `person` of `events`; `None` for an id that was never seen or has been erased.
+    ///
+    /// # Errors
+    /// Errors of the index.
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, Pugmark};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// db.track_many(vec![Event::new("view", "phone"), Event::new("view", "ann")])?;
+    /// let kept = db.person_number("ann")?.expect("she was seen");
+    /// db.identify("phone", "ann")?;
+    /// // A number that was kept leads to the person of today.
+    /// assert_eq!(Some(db.present_person(kept)?), db.person_number("ann")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn person_number(&self, distinct_id: &str) -> Result<Option<u32>> {
+        self.query_snapshot()?.person_number(distinct_id)
+    }
+
+    /// The present number of whoever had this one before they were linked to somebody else, or have it now: numbers that are kept elsewhere stay good.
+    ///
+    /// # Errors
+    /// Errors of the index.
+    pub fn present_person(&self, number: u32) -> Result<u32> {
+        Ok(self.query_snapshot()?.present_person(number))
+    }
+
     /// Every link that an id of this person has or had, with when, by whom and why, and what became of it.
     ///
     /// # Errors
@@ -143,6 +173,41 @@ impl Pugmark {
     /// Errors of the index.
     pub fn person_history(&self, distinct_id: &str) -> Result<Vec<PersonEvent>> {
         self.query_snapshot()?.person_history(distinct_id)
+    }
+
+    /// Who people are and what they did in all, in pages: everybody, those in a segment, or those who are found by an id or a trait.
+    ///
+    /// What everybody did is counted at the first question, in about the time of reading all events once, and kept within [`EngineOptions::memory_bytes`](crate::EngineOptions);
+    /// after that only those are counted again of whom something is new.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, People, ProfileUpdate, Pugmark, Search, SortBy};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// db.track_many(vec![Event::new("view", "ann"), Event::new("buy", "ann"), Event::new("view", "bob")])?;
+    /// db.update_profile(ProfileUpdate::set("ann").with("email", "Ann@Example.org"))?;
+    ///
+    /// let page = db.blocking()?.people(&People::new().sort(SortBy::Events).limit(1))?;
+    /// assert_eq!((page.people[0].person.as_str(), page.people[0].totals.events), ("ann", 2));
+    /// let next = page.next.ok_or("there is more")?;
+    /// let page = db.blocking()?.people(&People::new().sort(SortBy::Events).limit(1).cursor(next))?;
+    /// assert_eq!((page.people[0].person.as_str(), page.next), ("bob", None));
+    ///
+    /// let found = db.blocking()?.people(&People::new().search(Search::prefix("ann@")).show("email"))?;
+    /// assert_eq!(found.people[0].traits["email"], "Ann@Example.org");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "users")]
+    #[doc(alias = "search")]
+    pub async fn people(&self, people: &People) -> Result<PeopleResult> {
+        match self.query(&Query::from(people.clone())).await? {
+            QueryResult::People(result) => Ok(result),
+            _ => Err(mismatch()),
+        }
     }
 
     /// The persons who may be several people: with many ids, several known ones, or many ids in use on one day.

@@ -694,7 +694,7 @@ impl Pugmark {
     }
 }
 
-fn mismatch() -> Error {
+pub(crate) fn mismatch() -> Error {
     Error::new(
         ErrorKind::Invalid,
         "several segments have several answers: ask them by query, which has them side by side",

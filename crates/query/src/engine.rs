@@ -245,6 +245,14 @@ pub struct Engine {
     cache: Arc<ColumnCache>,
     pool: Arc<dyn MemoryPool>,
     local_operators: bool,
+    anchor: Arc<Anchor>,
+}
+
+/// What is kept for the whole store and not for a part of it is kept with this, and made by one question at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Anchor {
+    pub(crate) counting: tokio::sync::Mutex<()>,
+    pub(crate) indexing: tokio::sync::Mutex<()>,
 }
 
 impl Engine {
@@ -287,7 +295,8 @@ impl Engine {
         let mut base =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         functions::register_common(&mut base)?;
-        Ok(Self { base, threads: options.threads, cache, pool, local_operators: options.local_operators })
+        let anchor = Arc::default();
+        Ok(Self { base, threads: options.threads, cache, pool, local_operators: options.local_operators, anchor })
     }
 
     /// The table `events` of `snapshot`, for sessions of DataFusion's own: what a [`PortablePlan`](crate::PortablePlan) reads.
@@ -301,6 +310,14 @@ impl Engine {
 
     pub(crate) fn takes_local_road(&self) -> bool {
         self.local_operators
+    }
+
+    pub(crate) fn cache(&self) -> &ColumnCache {
+        &self.cache
+    }
+
+    pub(crate) fn anchor(&self) -> &Arc<Anchor> {
+        &self.anchor
     }
 
     /// The pool that the memory of queries comes from.
@@ -326,7 +343,7 @@ impl Engine {
         schema.register_table("rollup_daily".to_owned(), Arc::new(DailyTable::new(self.local(snapshot))))?;
         schema.register_table("registry_events".to_owned(), registry::events(snapshot)?)?;
         schema.register_table("registry_properties".to_owned(), registry::properties(self.local(snapshot))?)?;
-        schema.register_table("persons".to_owned(), Arc::new(PersonsTable::new(snapshot.clone())))?;
+        schema.register_table("persons".to_owned(), Arc::new(PersonsTable::new(self, snapshot)))?;
         schema.register_table("identities".to_owned(), identities::identities(snapshot)?)?;
         schema.register_table("identity_refusals".to_owned(), identities::refusals(snapshot)?)?;
         let sessions = SessionsTable::new(self, snapshot, Sessions::new());

@@ -19,6 +19,7 @@ mod local;
 mod names;
 mod overflow;
 pub mod paths;
+pub mod people;
 pub mod person;
 pub mod retention;
 pub mod saved;

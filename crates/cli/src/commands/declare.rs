@@ -13,7 +13,7 @@ use crate::failure::{Failure, Result};
 /// Answers do not change, only how fast they come. It holds for what is stored already, too. One of the same name is replaced.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  pugmark declare shop sales --event purchase --by country --by plan --sum amount\n  pugmark declare shop\n  pugmark declare shop sales --drop"
+    after_help = "Examples:\n  pugmark declare shop sales --event purchase --by country --by plan --sum amount\n  pugmark declare shop income --event purchase --revenue amount\n  pugmark declare shop\n  pugmark declare shop sales --drop"
 )]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -30,8 +30,11 @@ pub(crate) struct Args {
     /// A property whose numbers are summed
     #[arg(long, value_name = "PROPERTY", requires = "name")]
     sum: Vec<String>,
+    /// A property that is summed and is revenue: who brought how much is then said of people
+    #[arg(long, value_name = "PROPERTY", requires = "name")]
+    revenue: Option<String>,
     /// Take it back
-    #[arg(long, requires = "name", conflicts_with_all = ["events", "by", "sum"])]
+    #[arg(long, requires = "name", conflicts_with_all = ["events", "by", "sum", "revenue"])]
     drop: bool,
 }
 
@@ -40,8 +43,8 @@ pub(crate) fn run(args: &Args) -> Result {
     match &args.name {
         None => {}
         Some(name) if args.drop => db.undeclare(name)?,
-        Some(name) if args.by.is_empty() && args.sum.is_empty() => {
-            let what = format!("what is \"{name}\" to be? give --by PROPERTY or --sum PROPERTY, or --drop");
+        Some(name) if args.by.is_empty() && args.sum.is_empty() && args.revenue.is_none() => {
+            let what = format!("what is \"{name}\" to be? give --by, --sum or --revenue PROPERTY, or --drop");
             return Err(Failure::Usage(what));
         }
         Some(name) => {
@@ -53,6 +56,9 @@ pub(crate) fn run(args: &Args) -> Result {
             let mut declaration = Declaration::new(name, events);
             declaration.dimensions.clone_from(&args.by);
             declaration.measures.clone_from(&args.sum);
+            if let Some(revenue) = &args.revenue {
+                declaration = declaration.revenue(revenue);
+            }
             db.declare(&declaration)?;
         }
     }
@@ -70,13 +76,16 @@ fn list(db: &Pugmark) -> Result {
     if declarations.is_empty() {
         writeln!(out, " nothing is declared")?;
     }
-    for Declaration { name, event, dimensions, measures } in declarations {
+    for Declaration { name, event, dimensions, measures, revenue } in declarations {
         write!(out, " {name}: {event}")?;
         if !dimensions.is_empty() {
             write!(out, " by {}", dimensions.join(", "))?;
         }
         if !measures.is_empty() {
             write!(out, ", sums of {}", measures.join(", "))?;
+        }
+        if let Some(revenue) = revenue {
+            write!(out, ", revenue is {revenue}")?;
         }
         writeln!(out)?;
     }

@@ -16,6 +16,7 @@ pub(crate) mod info;
 pub(crate) mod journey;
 pub(crate) mod lifecycle;
 pub(crate) mod paths;
+pub(crate) mod people;
 pub(crate) mod person;
 pub(crate) mod quarantine;
 pub(crate) mod query;
@@ -60,6 +61,9 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Sessions(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Paths(args) => ask::run(&args.store, &args.question, args.question(), color),
         Command::Segment(args) => {
+            ask::about(&args.store, &args.answering.output, &Charting::default(), &args.question(), color)
+        }
+        Command::People(args) => {
             ask::about(&args.store, &args.answering.output, &Charting::default(), &args.question(), color)
         }
         Command::Save(args) => save::run(&args),

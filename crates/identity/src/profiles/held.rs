@@ -128,6 +128,19 @@ impl Held {
         true
     }
 
+    /// What stands, by itself.
+    pub(super) fn value<'v>(&self, value: &impl Fn(u32) -> ValueRef<'v>) -> Option<Value> {
+        match &self.standing {
+            Standing::Nothing => None,
+            Standing::Given(number) => Some(value(*number).to_owned()),
+            Standing::Sum(sum) => Some(sum.value()),
+            Standing::List => {
+                let elements = self.lists.last().map(|list| list.join(",")).unwrap_or_default();
+                Some(Value::Json(format!("[{elements}]")))
+            }
+        }
+    }
+
     /// What stands becomes a list, if it is none.
     fn begin_list<'v>(&mut self, value: &impl Fn(u32) -> ValueRef<'v>) {
         let elements = match &self.standing {
@@ -152,6 +165,22 @@ impl Held {
             seen.insert(element.clone());
         }
         list.push(element);
+    }
+}
+
+/// Gives every text by which somebody would look for a value: that of the value, and those of the elements of a list.
+pub fn search_texts(value: ValueRef<'_>, mut take: impl FnMut(&str)) {
+    match value {
+        ValueRef::Text(text) | ValueRef::Number(text) => take(text),
+        ValueRef::Json(_) => {
+            for element in elements_of(value) {
+                match serde_json::from_str::<String>(&element) {
+                    Ok(text) => take(&text),
+                    Err(_) => take(&element),
+                }
+            }
+        }
+        other => take(&other.to_json().to_string()),
     }
 }
 
@@ -207,6 +236,21 @@ mod tests {
             Standing::Given(number) => elements_of(value(number)).pop(),
             Standing::Sum(sum) => elements_of(sum.value().borrowed()).pop(),
             Standing::List => Some(format!("[{}]", held.lists.last().map(|list| list.join(",")).unwrap_or_default())),
+        }
+    }
+
+    #[test]
+    fn a_value_is_looked_for_by_its_text_or_those_of_its_elements() {
+        let texts = |value: &Value| {
+            let mut texts = Vec::new();
+            search_texts(value.borrowed(), |text| texts.push(text.to_owned()));
+            texts
+        };
+        let list = Value::Json(r#"["Vip", 7, {"a": "b"}]"#.to_owned());
+        assert_eq!(texts(&list), ["Vip", "7", r#"{"a": "b"}"#]);
+        let others = [(Value::from("Ann"), "Ann"), (1.5.into(), "1.5"), (true.into(), "true")];
+        for (value, text) in others {
+            assert_eq!(texts(&value), [text]);
         }
     }
 

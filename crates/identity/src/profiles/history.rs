@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use pugmark_store::ProfileChange;
+use pugmark_store::{ProfileChange, SubjectId};
 
 /// One change of one trait of one subject; 24 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,11 +42,33 @@ impl Change {
     }
 }
 
+/// Some of the changes of one trait, by subject and time. It never changes, and is kept until it becomes part of a longer one.
+#[derive(Debug)]
+pub struct TraitRun(Vec<Change>);
+
+impl TraitRun {
+    /// The number of each value that was given, and to whom: ascending, each pair once.
+    pub fn by_value(&self) -> Vec<(u32, SubjectId)> {
+        let mut pairs: Vec<(u32, SubjectId)> =
+            self.0.iter().map(|change| (change.value, SubjectId::new(change.subject))).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        pairs
+    }
+
+    /// The changes of one subject.
+    fn of(&self, subject: u32) -> &[Change] {
+        let start = self.0.partition_point(|change| change.subject < subject);
+        let count = self.0[start..].partition_point(|change| change.subject == subject);
+        &self.0[start..start + count]
+    }
+}
+
 /// The changes of one trait. A clone shares its runs.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
-    /// Each sorted, each less than half as long as the one before.
-    runs: Vec<Arc<Vec<Change>>>,
+    /// Each less than half as long as the one before.
+    runs: Vec<Arc<TraitRun>>,
 }
 
 impl History {
@@ -54,22 +76,35 @@ impl History {
     pub(super) fn add(&mut self, mut changes: Vec<Change>) {
         changes.sort_by_key(Change::key);
         while let Some(last) = self.runs.last()
-            && last.len() <= 2 * changes.len()
+            && last.0.len() <= 2 * changes.len()
         {
-            changes = merged(&[last, &changes]);
+            changes = merged(&[&last.0, &changes]);
             self.runs.pop();
         }
-        self.runs.push(Arc::new(changes));
+        self.runs.push(Arc::new(TraitRun(changes)));
     }
 
     pub(super) fn len(&self) -> usize {
-        self.runs.iter().map(|run| run.len()).sum()
+        self.runs.iter().map(|run| run.0.len()).sum()
+    }
+
+    pub(super) fn runs(&self) -> &[Arc<TraitRun>] {
+        &self.runs
     }
 
     /// All changes, by subject, timestamp and sequence.
     pub(super) fn sorted(&self) -> Vec<Change> {
-        let runs: Vec<&[Change]> = self.runs.iter().map(|run| run.as_slice()).collect();
+        let runs: Vec<&[Change]> = self.runs.iter().map(|run| run.0.as_slice()).collect();
         merged(&runs)
+    }
+
+    /// The changes of these subjects, by timestamp and sequence.
+    pub(super) fn of(&self, subjects: impl Iterator<Item = u32>) -> Vec<Change> {
+        let mut own: Vec<Change> =
+            subjects.flat_map(|subject| self.runs.iter().flat_map(move |run| run.of(subject))).copied().collect();
+        // Those of one record stay in its order.
+        own.sort_by_key(|change| (change.timestamp, change.sequence()));
+        own
     }
 }
 
@@ -113,7 +148,22 @@ mod tests {
         }
         all.sort_by_key(Change::key);
         assert_eq!(history.sorted(), all);
-        assert!(history.runs.windows(2).all(|pair| pair[0].len() > 2 * pair[1].len()), "{history:?}");
+        for subject in [0, 5, 99] {
+            let mut own: Vec<Change> = all.iter().filter(|change| change.subject == subject).copied().collect();
+            assert_eq!(history.of([subject].into_iter()), own);
+            own.extend(all.iter().filter(|change| change.subject == 7));
+            own.sort_by_key(|change| (change.timestamp, change.sequence()));
+            assert_eq!(history.of([subject, 7].into_iter()), own);
+        }
+        let mut pairs: Vec<(u32, SubjectId)> = history.runs().iter().flat_map(|run| run.by_value()).collect();
+        let mut expected: Vec<(u32, SubjectId)> =
+            all.iter().map(|change| (change.value, SubjectId::new(change.subject))).collect();
+        for pairs in [&mut pairs, &mut expected] {
+            pairs.sort_unstable();
+            pairs.dedup();
+        }
+        assert_eq!(pairs, expected);
+        assert!(history.runs.windows(2).all(|pair| pair[0].0.len() > 2 * pair[1].0.len()), "{history:?}");
         for kind in (0..6).map_while(ProfileChange::from_code) {
             assert_eq!(Change::new(1, -5, 9, kind, 3).kind(), kind);
         }

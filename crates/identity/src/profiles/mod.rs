@@ -12,5 +12,7 @@ mod timeline;
 mod values;
 
 pub use fold::ProfileFold;
+pub use held::search_texts;
+pub use history::TraitRun;
 pub use state::{Profiles, Trait, TraitKind};
 pub use timeline::{Seen, Timeline, View};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pugmark_store::{ProfileChange, Sequence, ValueRef};
 
-use super::history::{Change, History};
+use super::history::{Change, History, TraitRun};
 use super::values::{Interner, Values};
 
 /// A kind of value.
@@ -67,13 +67,27 @@ impl Trait {
         self.last <= through.number()
     }
 
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// How many changes there are.
     pub fn change_count(&self) -> usize {
         self.history.len()
     }
 
+    /// Its changes in pieces, each of which stays what it is: what is made of one can be kept with it.
+    pub fn runs(&self) -> &[Arc<TraitRun>] {
+        self.history.runs()
+    }
+
     pub(super) fn sorted(&self) -> Vec<Change> {
         self.history.sorted()
+    }
+
+    pub(super) fn changes_of(&self, subjects: impl Iterator<Item = u32>) -> Vec<Change> {
+        self.history.of(subjects)
     }
 
     /// Takes in what came since, in the order of the log.
@@ -110,6 +124,24 @@ impl Profiles {
     pub fn of(&self, name: &str, through: Sequence) -> Option<&Arc<Trait>> {
         let found = self.numbers.get(name).map(|number| &self.traits[*number as usize]);
         found.filter(|found| found.since <= through.number())
+    }
+
+    /// How many different values there are, of all traits: each has a number below.
+    pub fn value_count(&self) -> u32 {
+        self.values.len()
+    }
+
+    /// Whether the values of `later` go on where these end, under the same numbers.
+    pub fn are_continued_by(&self, later: &Self) -> bool {
+        self.values.are_continued_by(&later.values)
+    }
+
+    /// The value under a number.
+    ///
+    /// # Panics
+    /// For a number that is not below [`value_count`](Self::value_count).
+    pub fn value(&self, number: u32) -> ValueRef<'_> {
+        self.values.value(number)
     }
 
     pub(super) fn values(&self) -> &Values {

@@ -87,6 +87,27 @@ impl Profiles {
     }
 }
 
+impl Profiles {
+    /// What a trait of these profiles is of one person; `hides` tells what is left out.
+    pub fn value_of(
+        &self,
+        of: &Trait,
+        person: PersonId,
+        (persons, through): (&Persons, Sequence),
+        hides: impl Fn(SubjectId, Sequence) -> bool,
+    ) -> Option<Value> {
+        let given = |number: u32| self.value(number);
+        let mut held = Held::new();
+        for change in of.changes_of(persons.ring(persons.root(person.number()))) {
+            let (subject, sequence) = (SubjectId::new(change.subject), Sequence::new(change.sequence()));
+            if sequence <= through && !hides(subject, sequence) {
+                held.apply(change.kind(), change.value, persons.is_known(subject), &given);
+            }
+        }
+        held.value(&given)
+    }
+}
+
 impl Timeline {
     /// Takes in the changes of one person.
     fn push(

@@ -14,9 +14,21 @@ const FIRST_CHUNK: usize = 256;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Values {
     chunks: Vec<Arc<[OnceLock<Value>]>>,
+    len: u32,
 }
 
 impl Values {
+    /// How many there were when this was cloned.
+    pub(super) fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether `later` has all of them under the same numbers, because it was cloned from the same.
+    pub(super) fn are_continued_by(&self, later: &Self) -> bool {
+        let is_same = |(own, other): (&Arc<_>, &Arc<_>)| Arc::ptr_eq(own, other);
+        self.len <= later.len && self.chunks.iter().zip(&later.chunks).all(is_same)
+    }
+
     /// The value under a number.
     ///
     /// # Panics
@@ -32,6 +44,7 @@ impl Values {
             self.chunks.push((0..FIRST_CHUNK << chunk).map(|_| OnceLock::new()).collect());
         }
         self.chunks[chunk][place].set(value).expect("invariant: a number is given once");
+        self.len = number + 1;
     }
 }
 
@@ -102,6 +115,7 @@ mod tests {
         let numbers = kinds.map(|value| interner.number(value));
         assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7]);
         let before = interner.values.clone();
+        assert!(!before.are_continued_by(&Interner::default().values));
         for n in 0..5_000 {
             assert_eq!(interner.number(ValueRef::Int(n + 10)), 8 + n as u32);
         }
@@ -110,5 +124,7 @@ mod tests {
             assert_eq!((before.value(number), interner.values.value(number)), (value, value));
         }
         assert_eq!(interner.values.value(5_007), ValueRef::Int(5_009));
+        assert_eq!((before.len(), interner.values.len()), (8, 5_008));
+        assert!(before.are_continued_by(&interner.values) && !interner.values.are_continued_by(&before));
     }
 }

@@ -1,7 +1,7 @@
 //! Lowering of the question of who is in a segment.
 
-use super::people::FoundPeople;
 use super::run::{Asked, resolved};
+use super::segment::FoundPeople;
 use crate::audience::{Audience, AudienceResult, MAX_NAMED};
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
@@ -72,11 +72,6 @@ pub(super) fn answered(
 
 /// The persons among them whom the snapshot knows, ascending; whoever has been erased is none.
 fn persons(snapshot: &QuerySnapshot, people: &People) -> Vec<u32> {
-    let (persons, hidden) = (&snapshot.persons, &snapshot.hidden);
-    let person = |subject: &u32| persons.person_of(SubjectId::new(*subject)).number() == *subject;
-    let known = |person: &u32| {
-        let person = SubjectId::new(*person);
-        !hidden.is_erased(person) || persons.members(persons.person_of(person)).iter().any(|id| !hidden.is_erased(*id))
-    };
-    (0..snapshot.subject_count).filter(|subject| people.contains(*subject)).filter(person).filter(known).collect()
+    let is_in = |subject: &u32| people.contains(*subject) && snapshot.is_somebody(*subject);
+    (0..snapshot.subject_count).filter(is_in).collect()
 }

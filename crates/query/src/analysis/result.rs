@@ -11,6 +11,7 @@ use crate::funnel::FunnelResult;
 use crate::journey::JourneyResult;
 use crate::lifecycle::LifecycleResult;
 use crate::paths::PathsResult;
+use crate::people::PeopleResult;
 use crate::retention::RetentionResult;
 use crate::sessions::SessionsResult;
 use crate::spec::Header;
@@ -39,6 +40,8 @@ pub enum QueryResult {
     Paths(PathsResult),
     /// How many people are in a segment.
     Audience(AudienceResult),
+    /// Who people are and what they did in all.
+    People(PeopleResult),
     /// The answers about several segments.
     SideBySide(SideBySide),
 }
@@ -56,6 +59,7 @@ impl QueryResult {
             Self::Sessions(result) => &result.header,
             Self::Paths(result) => &result.header,
             Self::Audience(result) => &result.header,
+            Self::People(result) => &result.header,
             Self::SideBySide(result) => &result.header,
         }
     }
@@ -72,6 +76,7 @@ impl QueryResult {
             Self::Sessions(result) => result.to_table(),
             Self::Paths(result) => result.to_table(),
             Self::Audience(result) => result.to_table(),
+            Self::People(result) => result.to_table(),
             Self::SideBySide(result) => result.to_table(),
         }
     }
@@ -89,6 +94,7 @@ impl fmt::Display for QueryResult {
             Self::Sessions(result) => result.fmt(f),
             Self::Paths(result) => result.fmt(f),
             Self::Audience(result) => result.fmt(f),
+            Self::People(result) => result.fmt(f),
             Self::SideBySide(result) => result.fmt(f),
         }
     }

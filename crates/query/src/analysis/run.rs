@@ -9,7 +9,7 @@ use tokio::task::JoinError;
 
 use super::explain::Explain;
 use super::lowering::Reading;
-use super::people::FoundPeople;
+use super::segment::FoundPeople;
 use super::unit_map::{Named, UnitMap};
 use super::{OfSegment, QueryResult, SideBySide};
 use crate::calendar::{ResolvedRange, TimeZone};
@@ -104,6 +104,7 @@ impl Engine {
             Analysis::Sessions(of) => QueryResult::Sessions(self.sessions(asked, of).await?),
             Analysis::Paths(of) => QueryResult::Paths(self.paths(asked, of).await?),
             Analysis::Audience(of) => QueryResult::Audience(self.audience(asked, of)?),
+            Analysis::People(of) => QueryResult::People(self.list_people(asked, of).await?),
         })
     }
 }
@@ -132,6 +133,7 @@ pub(crate) fn validate(query: &Query) -> Result<()> {
         Analysis::Sessions(sessions) => sessions.validate()?,
         Analysis::Paths(paths) => paths.validate()?,
         Analysis::Audience(audience) => audience.validate()?,
+        Analysis::People(people) => people.validate()?,
     }
     Ok(())
 }

@@ -31,6 +31,14 @@ pub(crate) enum Kept {
     Keys(usize),
     /// What a trait is of everybody, and whether what it was before is in it.
     Trait(bool),
+    /// Who was given which value of a trait, of some of its changes.
+    ByValue,
+    /// What everybody did in all.
+    Totals,
+    /// The ids by their texts.
+    Ids,
+    /// The values of traits by their texts.
+    Values,
 }
 
 /// The most recently used of what was decoded from files, or made of what else never changes.
@@ -129,29 +137,47 @@ impl ColumnCache {
         is_it: impl FnOnce(&T) -> bool,
         make: impl FnOnce() -> std::result::Result<(T, usize), E>,
     ) -> std::result::Result<Arc<T>, E> {
-        let key = (Arc::as_ptr(of).addr(), kept);
+        if let Some(value) = self.find(of, kept)
+            && is_it(&value)
         {
-            let mut state = self.lock();
-            state.clock += 1;
-            let now = state.clock;
-            if let Some(slot) = state.slots.get_mut(&key) {
-                let before = std::mem::replace(&mut slot.used, now);
-                let value = Arc::clone(&slot.value).downcast::<T>();
-                state.used.remove(&before);
-                state.used.insert(now, key);
-                if let Ok(value) = value
-                    && is_it(&value)
-                {
-                    return Ok(value);
-                }
-            }
+            return Ok(value);
         }
         // Two who miss the same both make it: rarer than what waiting for each other would cost.
         let (value, bytes) = make()?;
         let value = Arc::new(value);
-        let of: Weak<O> = Arc::downgrade(of);
-        self.insert(key, of, Arc::clone(&value) as Arc<dyn Any + Send + Sync>, bytes);
+        self.keep(of, kept, &value, bytes);
         Ok(value)
+    }
+
+    /// What is kept of `of`.
+    pub(crate) fn find<O: Send + Sync + 'static, T: Send + Sync + 'static>(
+        &self,
+        of: &Arc<O>,
+        kept: Kept,
+    ) -> Option<Arc<T>> {
+        let key = (Arc::as_ptr(of).addr(), kept);
+        let mut state = self.lock();
+        state.clock += 1;
+        let now = state.clock;
+        let slot = state.slots.get_mut(&key)?;
+        let before = std::mem::replace(&mut slot.used, now);
+        let value = Arc::clone(&slot.value).downcast::<T>();
+        state.used.remove(&before);
+        state.used.insert(now, key);
+        value.ok()
+    }
+
+    /// Keeps this of `of`, in place of what was.
+    pub(crate) fn keep<O: Send + Sync + 'static, T: Send + Sync + 'static>(
+        &self,
+        of: &Arc<O>,
+        kept: Kept,
+        value: &Arc<T>,
+        bytes: usize,
+    ) {
+        let weak: Weak<O> = Arc::downgrade(of);
+        let value = Arc::clone(value) as Arc<dyn Any + Send + Sync>;
+        self.insert((Arc::as_ptr(of).addr(), kept), weak, value, bytes);
     }
 
     /// Whether it is kept.

@@ -13,6 +13,7 @@ mod people;
 mod persons;
 mod predicate;
 mod run;
+mod since;
 mod sorted;
 mod united;
 mod units;

@@ -72,14 +72,27 @@ impl QuerySnapshot {
         let person = self.persons.person_of(subject);
         let members = self.persons.members(person);
         let ids = self.subjects.distinct_ids(&members)?;
-        let standing = self.persons.history().links(self.sequence).filter(|link| link.revoked_at.is_none());
-        let links = standing.filter(|link| members.binary_search(&link.from).is_ok()).count() as u64;
+        // A link is made between two persons only, so that those of one person make no ring.
+        let links = members.len() as u64 - 1;
         let ids = members
             .iter()
             .zip(ids)
             .filter_map(|(member, id)| Some(PersonId { id: id?, known: self.persons.is_known(*member) }));
         let name = self.subjects.distinct_id(self.persons.name_subject(person))?;
         Ok(Some(Person { person: person.number(), name: name.unwrap_or_default(), ids: ids.collect(), links }))
+    }
+
+    /// The number of the person with a distinct id, as in `events.person`; `None` for an id that was never seen or has been erased.
+    ///
+    /// # Errors
+    /// As [`person`](Self::person).
+    pub fn person_number(&self, distinct_id: &str) -> Result<Option<u32>> {
+        Ok(self.subject(distinct_id)?.map(|subject| self.persons.person_of(subject).number()))
+    }
+
+    /// The present number of whoever had this one before they were linked to somebody else, or have it now.
+    pub fn present_person(&self, number: u32) -> u32 {
+        self.persons.person_of(SubjectId::new(number)).number()
     }
 
     /// Every link that one of the ids of this person has or had, in the order in which they were made.

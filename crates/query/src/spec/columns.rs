@@ -1,6 +1,7 @@
 //! An answer as a table: its columns and their types, which follow from the question alone.
 
 use super::{Analysis, Breakdown};
+use crate::people::COLUMNS;
 use crate::trend::Measure;
 
 /// The type of a column of an answer.
@@ -69,6 +70,16 @@ impl Analysis {
             Self::Audience(audience) => vec![if audience.people { ("person", Text) } else { ("people", Count) }],
             Self::Paths(_) => {
                 vec![("position", Count), ("from", Text), ("to", Text), ("count", Count), ("mean_seconds", Number)]
+            }
+            Self::People(people) => {
+                let kind = |name| match name {
+                    "number" | "ids" | "events" | "sessions" | "days_active" => Count,
+                    "revenue" => Number,
+                    "known" => Bool,
+                    _ => Text,
+                };
+                let traits = people.traits.iter().map(|name| (name.as_str(), Text));
+                COLUMNS.iter().map(|name| (*name, kind(name))).chain(traits).collect()
             }
             // In SQL they are a table of their own, with a row for each.
             Self::Sessions(_) => Vec::new(),

@@ -11,6 +11,7 @@ use crate::{
     journey::Journey,
     lifecycle::Lifecycle,
     paths::{PathWithin, Paths},
+    people::People,
     retention::{Cohort, Retention},
     sessions::Sessions,
     stickiness::Stickiness,
@@ -28,6 +29,7 @@ pub(crate) const ANALYSES: &[&str] = &[
     Sessions::NAME,
     Paths::NAME,
     Audience::NAME,
+    People::NAME,
 ];
 
 /// The analysis that a query asks for.
@@ -53,6 +55,8 @@ pub enum Analysis {
     /// How many people are in a segment.
     #[serde(rename = "segment")]
     Audience(Audience),
+    /// Who people are and what they did in all.
+    People(People),
 }
 
 impl Analysis {
@@ -68,6 +72,7 @@ impl Analysis {
             Self::Sessions(sessions) => &sessions.scope,
             Self::Paths(paths) => &paths.scope,
             Self::Audience(audience) => &audience.scope,
+            Self::People(people) => &people.scope,
         }
     }
 }
@@ -84,6 +89,7 @@ impl Analysis {
             Self::Sessions(sessions) => &mut sessions.scope,
             Self::Paths(paths) => &mut paths.scope,
             Self::Audience(audience) => &mut audience.scope,
+            Self::People(people) => &mut people.scope,
         }
     }
 
@@ -102,7 +108,7 @@ impl Analysis {
             Self::Retention(retention) => !matches!(retention.cohort, Cohort::FirstInRange | Cohort::Recurring),
             Self::Paths(paths) => paths.within == PathWithin::Session,
             Self::Stickiness(_) | Self::Journey(_) => false,
-            Self::Lifecycle(_) | Self::Sessions(_) | Self::Audience(_) => true,
+            Self::Lifecycle(_) | Self::Sessions(_) | Self::Audience(_) | Self::People(_) => true,
         }
     }
 
@@ -114,7 +120,7 @@ impl Analysis {
             Self::Retention(retention) => (retention.interval, retention.week_start),
             Self::Stickiness(stickiness) => (stickiness.interval, stickiness.week_start),
             Self::Lifecycle(lifecycle) => (lifecycle.interval, lifecycle.week_start),
-            Self::Journey(_) | Self::Sessions(_) | Self::Paths(_) | Self::Audience(_) => {
+            Self::Journey(_) | Self::Sessions(_) | Self::Paths(_) | Self::Audience(_) | Self::People(_) => {
                 (Interval::default(), WeekStart::default())
             }
         }
@@ -194,6 +200,7 @@ impl Query {
             Sessions::NAME => Analysis::Sessions(Sessions::from_value(value)?),
             Paths::NAME => Analysis::Paths(Paths::from_value(value)?),
             Audience::NAME => Analysis::Audience(Audience::from_value(value)?),
+            People::NAME => Analysis::People(People::from_value(value)?),
             _ => Analysis::Retention(Retention::from_value(value)?),
         };
         Ok(Self {
@@ -263,6 +270,12 @@ impl From<Paths> for Query {
 impl From<Audience> for Query {
     fn from(audience: Audience) -> Self {
         Self::from(Analysis::Audience(audience))
+    }
+}
+
+impl From<People> for Query {
+    fn from(people: People) -> Self {
+        Self::from(Analysis::People(people))
     }
 }
 

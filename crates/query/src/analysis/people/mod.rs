@@ -1,186 +1,208 @@
-//! The people of a segment.
-//!
-//! What its traits and its questions say is known for everybody first. Then the events of those are read of whom that does not settle it, all in one reading.
+//! Lowering of the list of people.
 
-mod events;
-mod questions;
-mod traits;
+mod search;
+mod totals;
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use pugmark_identity::Trait;
+use pugmark_store::{SubjectId, Value};
+use serde_json::Map;
 
+pub(crate) use self::totals::AllTotals;
+use self::totals::revenue_of;
 use super::explain::Explain;
 use super::run::Asked;
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
-use crate::local::People;
-use crate::spec::{Leaf, Logic, Place, Segment};
-pub(super) use events::range;
-use events::{EventLeaf, EventLeaves};
+use crate::local::People as Subjects;
+use crate::names::never_seen;
+use crate::people::{Cursor, Found, People, PeopleResult, PersonRow, SearchIn, SortBy, Standing, Totals};
 
-/// The people that a question is about, and what the asker should know of how they were found.
-pub(super) struct FoundPeople {
-    pub(super) people: Arc<People>,
-    pub(super) warnings: Vec<String>,
-    pub(super) explain: Explain,
+/// Of no more people than this is counted what they did, where it is not known of everybody.
+const FEW_PEOPLE: usize = 1_000;
+/// Among as many it is looked at once who comes first.
+const AT_ONCE: usize = 1_024;
+
+/// Whoever is on a page.
+struct Page {
+    people: Vec<(Standing, Option<Found>)>,
+    /// Whether nobody comes after them.
+    is_last: bool,
 }
 
-/// Who is in a leaf.
-enum Said {
-    /// Everybody is one of these, or is not.
-    People(Arc<People>),
-    /// It is asked of the events of each, by this number among those that are; of who has none this is the answer.
-    Events(usize, bool),
+/// What is known of what people did.
+enum Known {
+    Everybody(Arc<AllTotals>),
+    /// Ascending.
+    Some(Vec<(u32, Totals)>),
 }
 
-/// The verdicts of which nothing is known yet are between these two: of 64 subjects.
-struct Bounds {
-    least: u64,
-    most: u64,
-}
-
-impl Logic for Bounds {
-    fn constant(is_true: bool) -> Self {
-        let word = u64::constant(is_true);
-        Self { least: word, most: word }
-    }
-
-    fn and(self, other: Self) -> Self {
-        Self { least: self.least & other.least, most: self.most & other.most }
-    }
-
-    fn or(self, other: Self) -> Self {
-        Self { least: self.least | other.least, most: self.most | other.most }
-    }
-
-    fn not(self) -> Self {
-        Self { least: !self.most, most: !self.least }
-    }
-}
-
-impl Logic for u64 {
-    fn constant(is_true: bool) -> Self {
-        if is_true { Self::MAX } else { 0 }
-    }
-
-    fn and(self, other: Self) -> Self {
-        self & other
-    }
-
-    fn or(self, other: Self) -> Self {
-        self | other
-    }
-
-    fn not(self) -> Self {
-        !self
+impl Known {
+    fn of(&self, person: u32) -> Totals {
+        match self {
+            Self::Everybody(all) => all.of(person),
+            Self::Some(some) => {
+                some.binary_search_by_key(&person, |(person, _)| *person).map_or(Totals::NONE, |at| some[at].1)
+            }
+        }
     }
 }
 
 impl Engine {
-    /// Finds the people of a segment; `place` is where it stands in the question.
-    pub(super) fn people<'a>(
-        &'a self,
-        asked: &'a Asked<'_>,
-        segment: &'a Segment,
-        place: Place,
-    ) -> BoxFuture<'a, Result<FoundPeople>> {
-        // The questions within it may have segments of their own.
-        Box::pin(async move {
-            let leaves = segment.leaves(&place);
-            let mut events = EventLeaves::default();
-            let mut said = Vec::with_capacity(leaves.len());
-            let mut found: Vec<FoundPeople> = Vec::new();
-            for (leaf, place) in &leaves {
-                let own = match leaf {
-                    Leaf::Did(did) => {
-                        let range = range(asked, &did.range, place)?;
-                        let leaf = EventLeaf::Did { times: did.times, range };
-                        said.push(events.add(leaf, &did.selector, &place.child("did")));
-                        continue;
-                    }
-                    Leaf::AtEnd(at_end) => {
-                        let range = range(asked, &at_end.range, place)?;
-                        let leaf = EventLeaf::AtEnd { end: at_end.end, range };
-                        said.push(events.add(leaf, &at_end.selector, &place.child(at_end.end.name())));
-                        continue;
-                    }
-                    Leaf::Cohort(name) => self.people_of_cohort(asked, name, place)?,
-                    Leaf::Named(name) => {
-                        let message = format!("the segment \"{name}\" was not put in the place of its name");
-                        return Err(Error::invalid(message).on(place.path()));
-                    }
-                    Leaf::Profile(sql) => self.people_by_traits(asked, sql, place.child("profile").path()).await?,
-                    Leaf::Funnel(of) => self.people_of_funnel(asked, of, place).await?,
-                    Leaf::Retention(of) => self.people_of_retention(asked, of, place).await?,
-                };
-                said.push(Said::People(Arc::clone(&own.people)));
-                found.push(own);
-            }
-            let base = judged(asked, &said, |leaves| segment.judge(&mut leaves.map(|(least, _)| least)));
-            let all = match events.is_empty() {
-                true => FoundPeople { people: Arc::new(base), warnings: Vec::new(), explain: self.nothing_read(asked) },
-                false => {
-                    let open = (!found.is_empty()).then(|| {
-                        judged(asked, &said, |leaves| {
-                            let bounds =
-                                leaves.map(|(least, open)| Bounds { least: least & !open, most: least | open });
-                            let Bounds { least, most } = segment.judge(&mut bounds.into_iter());
-                            most & !least
-                        })
-                    });
-                    self.people_by_events(asked, segment, (events, said), base, open).await?
-                }
-            };
-            Ok(found.into_iter().fold(all, |mut all, own| {
-                for warning in own.warnings {
-                    if !all.warnings.contains(&warning) {
-                        all.warnings.push(warning);
-                    }
-                }
-                FoundPeople { explain: all.explain.with(&own.explain), ..all }
-            }))
+    pub(super) async fn list_people(&self, asked: &Asked<'_>, people: &People) -> Result<PeopleResult> {
+        let snapshot = asked.snapshot;
+        let has_revenue = !revenue_of(snapshot).is_empty();
+        if people.sort == SortBy::Revenue && !has_revenue {
+            let message = "is by revenue, and nothing is declared as revenue: declare a measure that is";
+            return Err(Error::invalid(format!("sort {message}")).on("people.sort"));
+        }
+        let warnings = self.unknown_traits(asked, people)?;
+        let candidates = match &people.search {
+            Some(search) => Some(self.candidates(snapshot, search).await?),
+            None => None,
+        };
+        let segment = asked.people.as_ref().map(|found| &found.people);
+        let is_shown =
+            |person: &u32| segment.is_none_or(|segment| segment.contains(*person)) && snapshot.is_somebody(*person);
+        let shown: Vec<u32> = match &candidates {
+            Some(candidates) => candidates.persons().filter(is_shown).collect(),
+            None => (0..snapshot.subject_count).filter(is_shown).collect(),
+        };
+        let known = self.known(snapshot, &shown, candidates.is_some()).await?;
+        let standing = |person: &u32| Standing { key: people.sort.key(&known.of(*person)), person: *person };
+        let is_after = |standing: &Standing| people.cursor.is_none_or(|cursor| cursor.is_before(standing));
+        let mut standings: Vec<Standing> = shown.iter().map(standing).filter(is_after).collect();
+        let page = page(&mut standings, people, |person| match &candidates {
+            Some(candidates) => Ok(candidates.found(snapshot, person)?.map(Some)),
+            None => Ok(Some(None)),
+        })?;
+        let cursor_after = |last| Cursor::new(people.sort, people.direction, last);
+        let explain = || Explain::of_local(&self.local(snapshot), "LocalPeople");
+        Ok(PeopleResult {
+            header: asked.header(People::NAME, warnings, explain)?,
+            count: candidates.is_none().then_some(shown.len() as u64),
+            next: page.people.last().filter(|_| !page.is_last).map(|(last, _)| cursor_after(*last)),
+            people: rows(asked, people, &known, page.people)?,
+            has_revenue,
+            traits: people.traits.clone(),
         })
     }
 
-    /// The people of the segments that an answer is cut by.
-    pub(super) async fn cuts(&self, asked: &Asked<'_>) -> Result<Vec<(usize, FoundPeople)>> {
-        let mut cuts = Vec::new();
-        for (at, item) in asked.scope().breakdown.iter().enumerate() {
-            let Some(segment) = item.segment() else { continue };
-            let place = Place::root("").child("breakdown").item(at).child("segment");
-            cuts.push((at, self.people(asked, segment, place).await?));
+    /// What these people did.
+    async fn known(&self, snapshot: &QuerySnapshot, shown: &[u32], are_found: bool) -> Result<Known> {
+        if !are_found || shown.len() > FEW_PEOPLE || self.has_totals(snapshot) {
+            return Ok(Known::Everybody(self.totals(snapshot).await?));
         }
-        Ok(cuts)
+        let mut subjects = Subjects::new(snapshot.subject_count, false);
+        for person in shown {
+            let person = snapshot.persons.person_of(SubjectId::new(*person));
+            snapshot.persons.members(person).iter().for_each(|member| subjects.set(member.number(), true));
+        }
+        Ok(Known::Some(self.totals_of(snapshot, Arc::new(subjects)).await?))
     }
 
-    /// Everybody of whom one subject is in a cohort.
-    fn people_of_cohort(&self, asked: &Asked<'_>, name: &str, place: &Place) -> Result<FoundPeople> {
-        let QuerySnapshot { persons, hidden, subject_count, .. } = asked.snapshot;
-        let subjects = asked.snapshot.names().cohort(name).map_err(|error| error.on(place.child("cohort").path()))?;
-        let mut people = People::new(*subject_count, false);
-        for subject in subjects.into_iter().filter(|subject| !hidden.is_erased(*subject)) {
-            people.set(persons.person_of(subject).number(), true);
+    /// What is said of traits that were never seen.
+    fn unknown_traits(&self, asked: &Asked<'_>, people: &People) -> Result<Vec<String>> {
+        let vocabulary = asked.snapshot.vocabulary();
+        let searched = people.search.as_ref().and_then(|search| match &search.within {
+            SearchIn::Trait(name) => Some(("people.search.trait".to_owned(), name)),
+            SearchIn::Anywhere | SearchIn::Ids => None,
+        });
+        let shown = people.traits.iter().enumerate().map(|(at, name)| (format!("people.traits[{at}]"), name));
+        let mut warnings = Vec::new();
+        for (field, name) in searched.into_iter().chain(shown) {
+            if vocabulary.profiles.kinds(name, vocabulary.through).is_some() {
+                continue;
+            }
+            let nearest = pugmark_registry::nearest(name, vocabulary.profiles.names(vocabulary.through));
+            if asked.query.strict_names {
+                let error = Error::invalid(format!("the trait \"{name}\" was never seen"));
+                return Err(error.nearest_names(nearest).on(field));
+            }
+            warnings.push(never_seen(vocabulary, "trait", name, &nearest));
         }
-        let people = Arc::new(people.unite(persons));
-        Ok(FoundPeople { people, warnings: Vec::new(), explain: self.nothing_read(asked) })
-    }
-
-    fn nothing_read(&self, asked: &Asked<'_>) -> Explain {
-        Explain::of_local(&self.local(asked.snapshot), OPERATOR)
+        Ok(warnings)
     }
 }
 
-const OPERATOR: &str = "LocalSegment";
+/// Whoever is on the page, with what they were found by. Who is not found after all is passed over.
+fn page(
+    standings: &mut [Standing],
+    people: &People,
+    found: impl Fn(u32) -> Result<Option<Option<Found>>>,
+) -> Result<Page> {
+    let mut page = Page { people: Vec::new(), is_last: true };
+    let mut rest = standings;
+    let at_once = AT_ONCE.max(people.limit + 1);
+    while !rest.is_empty() {
+        let count = rest.len().min(at_once);
+        if count < rest.len() {
+            rest.select_nth_unstable_by(count - 1, |a, b| a.before(b, people.direction));
+        }
+        let (first, others) = rest.split_at_mut(count);
+        first.sort_unstable_by(|a, b| a.before(b, people.direction));
+        for standing in first.iter() {
+            let Some(found) = found(standing.person)? else { continue };
+            if page.people.len() == people.limit {
+                return Ok(Page { is_last: false, ..page });
+            }
+            page.people.push((*standing, found));
+        }
+        rest = others;
+    }
+    Ok(page)
+}
 
-/// Judges 64 subjects at a time: `judge` is given, of each leaf, what is said of those who have no events, and of whom events may say otherwise.
-fn judged(asked: &Asked<'_>, said: &[Said], judge: impl Fn(&mut dyn Iterator<Item = (u64, u64)>) -> u64) -> People {
-    let word = |at: usize| {
-        judge(&mut said.iter().map(|said| match said {
-            Said::People(people) => (people.word(at), 0),
-            Said::Events(_, nobody) => (u64::constant(*nobody), u64::MAX),
-        }))
+fn rows(
+    asked: &Asked<'_>,
+    people: &People,
+    known: &Known,
+    page: Vec<(Standing, Option<Found>)>,
+) -> Result<Vec<PersonRow>> {
+    let snapshot = asked.snapshot;
+    let persons: Vec<u32> = page.iter().map(|(standing, _)| standing.person).collect();
+    let names = asked.names(&persons)?;
+    let shown = people.traits.iter();
+    let shown: Vec<Option<&Arc<Trait>>> = shown.map(|name| snapshot.profiles.of(name, snapshot.sequence)).collect();
+    let row = |((standing, found), name): ((Standing, Option<Found>), Option<String>)| {
+        let number = standing.person;
+        let members = snapshot.persons.members(snapshot.persons.person_of(SubjectId::new(number)));
+        let ids = members.iter().filter(|member| !snapshot.hidden.is_erased(**member)).count();
+        let mut traits = Map::new();
+        for (name, of) in people.traits.iter().zip(&shown) {
+            if let Some(value) = of.and_then(|of| snapshot.trait_of(of, number)) {
+                traits.insert(name.clone(), value.borrowed().to_json());
+            }
+        }
+        PersonRow {
+            person: name.unwrap_or_default(),
+            number,
+            ids: u32::try_from(ids).unwrap_or(u32::MAX),
+            known: members.iter().any(|member| snapshot.persons.is_known(*member)),
+            totals: known.of(number),
+            traits,
+            found,
+        }
     };
-    let later = word(usize::MAX) & 1 == 1;
-    People::of_words(asked.snapshot.subject_count, later, word).unite(&asked.snapshot.persons)
+    Ok(page.into_iter().zip(names).map(row).collect())
+}
+
+impl QuerySnapshot {
+    /// Whether a subject is one whose number a person bears who has not been erased.
+    pub(crate) fn is_somebody(&self, subject: u32) -> bool {
+        let (persons, hidden) = (&self.persons, &self.hidden);
+        let person = persons.person_of(SubjectId::new(subject));
+        person.number() == subject
+            && (hidden.nobody_erased()
+                || !hidden.is_erased(SubjectId::new(subject))
+                || persons.members(person).iter().any(|member| !hidden.is_erased(*member)))
+    }
+
+    /// What a trait of a person is.
+    pub(crate) fn trait_of(&self, of: &Trait, person: u32) -> Option<Value> {
+        let person = self.persons.person_of(SubjectId::new(person));
+        let hides = |subject, sequence| self.hidden.is_erased(subject) || self.hidden.hides(subject, sequence);
+        self.profiles.value_of(of, person, (&self.persons, self.sequence), hides)
+    }
 }

@@ -109,6 +109,7 @@ impl Engine {
                 Analysis::Sessions(sessions) => self.sessions_plan(&asked, sessions)?,
                 Analysis::Paths(paths) => self.paths_plan(&asked, paths)?,
                 Analysis::Audience(audience) => self.audience_plan(&asked, audience)?,
+                Analysis::People(_) => return Err(no_plan_of_people()),
             };
             // A segment and its question may say the same of one name.
             let mut said = HashSet::new();
@@ -160,6 +161,7 @@ impl PortablePlan {
             Analysis::Sessions(of) => QueryResult::Sessions(sessions::answer(&asked, of, rows, warnings)?),
             Analysis::Paths(of) => QueryResult::Paths(paths::answer(&asked, of, rows, warnings)?),
             Analysis::Audience(of) => QueryResult::Audience(audience::answer(&asked, of, rows, warnings)?),
+            Analysis::People(_) => return Err(no_plan_of_people()),
         })
     }
 }
@@ -168,6 +170,10 @@ impl fmt::Debug for PortablePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PortablePlan").field("plan", &self.plan).finish_non_exhaustive()
     }
+}
+
+fn no_plan_of_people() -> Error {
+    Error::unsupported("a list of people is no plan: ask the engine, or the table persons").on("people")
 }
 
 /// An aggregate function of our own.

@@ -7,8 +7,8 @@ use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit, not, when};
 
 use super::super::lowering::{Reading, Wanted};
-use super::super::people::range;
 use super::super::run::{Asked, segment_place};
+use super::super::segment::range;
 use super::{aggregate, instant, join};
 use crate::calendar::ResolvedRange;
 use crate::engine::Engine;

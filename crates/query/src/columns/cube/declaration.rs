@@ -39,12 +39,15 @@ pub struct Declaration {
     pub dimensions: Vec<String>,
     /// The properties whose numbers are summed, at most [`MAX_MEASURES`].
     pub measures: Vec<String>,
+    /// That of the measures which is revenue: what a person brought is its sum, over all declarations that have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revenue: Option<String>,
 }
 
 impl Declaration {
     /// Of these events, without dimensions and measures so far.
     pub fn new(name: impl Into<String>, event: impl Into<EventNames>) -> Self {
-        Self { name: name.into(), event: event.into(), dimensions: Vec::new(), measures: Vec::new() }
+        Self { name: name.into(), event: event.into(), dimensions: Vec::new(), measures: Vec::new(), revenue: None }
     }
 
     /// Cut by one more property.
@@ -61,18 +64,30 @@ impl Declaration {
         self
     }
 
+    /// With sums of one more property, which is revenue.
+    #[must_use]
+    pub fn revenue(mut self, property: impl Into<String>) -> Self {
+        let property = property.into();
+        if !self.measures.contains(&property) {
+            self.measures.push(property.clone());
+        }
+        self.revenue = Some(property);
+        self
+    }
+
     /// Reads the JSON form of the declaration called `name`.
     ///
     /// # Errors
     /// `Invalid` for an unknown field, a missing or malformed value.
     pub fn from_value(name: impl Into<String>, value: &Value) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known { names: &[&["event", "dimensions", "measures"]] };
+        const KNOWN: Known = Known { names: &[&["event", "dimensions", "measures", "revenue"]] };
         let fields = Fields::open(value, &Place::root("declaration"), &KNOWN)?;
         let declaration = Self {
             name: name.into(),
             event: fields.require("event")?,
             dimensions: fields.read("dimensions")?.unwrap_or_default(),
             measures: fields.read("measures")?.unwrap_or_default(),
+            revenue: fields.read("revenue")?,
         };
         declaration.validate()?;
         Ok(declaration)
@@ -114,6 +129,9 @@ impl Declaration {
                     return Err(place.item(at).invalid(format_args!("names \"{property}\" twice")));
                 }
             }
+        }
+        if let Some(revenue) = self.revenue.as_ref().filter(|revenue| !self.measures.contains(revenue)) {
+            return Err(place.child("revenue").invalid(format_args!("is \"{revenue}\", which is no measure")));
         }
         if self.dimensions.is_empty() && self.measures.is_empty() {
             return Err(place.child("dimensions").invalid("must name a property, or measures one"));
