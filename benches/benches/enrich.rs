@@ -45,7 +45,7 @@ fn enrich(c: &mut Criterion) {
     let json = contexts();
     let contexts: Vec<Context<'_>> = json.iter().map(Context::of_json).collect();
     let now = 1_735_732_800_000_000;
-    let visitors = || Visitors::open(dir.path()).expect("opens");
+    let visitors = || Visitors::open(dir.path(), now).expect("opens");
     let sites = || Sites::new([Site::new("shop", "shop.example")]);
     let enrichers = [
         ("device", Enricher::new().devices(Devices::new())),

@@ -276,14 +276,14 @@ mod tests {
         assert_eq!(names(Enricher::new().keep_address(KeepAddress::Whole)).0, "ip=203.0.113.7");
         assert_eq!(names(Enricher::new().places(Places::default())).0, "");
         let dir = tempfile::tempdir().expect("a directory");
-        let (properties, visitor) = names(Enricher::new().visitors(Visitors::open(dir.path()).expect("opens")));
+        let (properties, visitor) = names(Enricher::new().visitors(Visitors::open(dir.path(), NOON).expect("opens")));
         assert_eq!((properties.as_str(), visitor.map(|id| id.len())), ("", Some(32)));
     }
 
     #[test]
     fn what_is_missing_is_no_visitor_and_a_clock_is_corrected_only_where_that_is_wanted() {
         let dir = tempfile::tempdir().expect("a directory");
-        let enricher = Enricher::new().visitors(Visitors::open(dir.path()).expect("opens"));
+        let enricher = Enricher::new().visitors(Visitors::open(dir.path(), NOON).expect("opens"));
         let late = Context { sent_at: Some(NOON + 60_000_000), ..Context::default() };
         let enriched = enricher.apply(&late, Some(NOON), NOON).expect("applies");
         assert_eq!((enriched.visitor, enriched.corrected.timestamp), (None, NOON));

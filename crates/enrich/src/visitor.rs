@@ -4,7 +4,7 @@
 //!
 //! A visitor is the SHA-256 of a random salt, the address, the user agent and the language, each with its length before it. Within a day of UTC that counts people who have said nothing of themselves,
 //! across all sites of a store. The salt is random, 32 bytes, and held in memory and in the file `salt` alone, which only its owner may read and which is in no backup. When the day is over it is overwritten, unlinked and
-//! forgotten: nothing that is left tells which visitor of yesterday is which of today, and whoever takes the store cannot try addresses to find out who yesterday's visitors were.
+//! forgotten, by the first event of another day, by [`Visitors::forget_before`] or when the store is opened again, whichever comes first: nothing that is left tells which visitor of yesterday is which of today, and whoever takes the store cannot try addresses to find out who yesterday's visitors were.
 //!
 //! It does not keep secrets while the day lasts: who can read the salt can try all addresses. It does not tell two people apart behind one address with the same browser, and takes one person for two whose
 //! address changes. A file system that keeps old blocks (snapshots, copy on write, wear levelling) may keep the salt longer than the file; keep the directory where that is not so, or encrypted under a key that goes with it.
@@ -47,7 +47,7 @@ pub struct Visitor<'a> {
 ///
 /// let (noon, day) = (1_735_732_800_000_000, 86_400_000_000);
 /// let dir = tempfile::tempdir()?;
-/// let visitors = Visitors::open(dir.path())?;
+/// let visitors = Visitors::open(dir.path(), noon)?;
 /// let ann = Visitor { ip: "203.0.113.7".parse()?, user_agent: "Firefox", language: "de" };
 /// let first = visitors.id(&ann, noon)?;
 /// assert_eq!(visitors.id(&ann, noon + day / 3)?, first);
@@ -76,28 +76,47 @@ impl std::fmt::Debug for Salt {
 }
 
 impl Visitors {
-    /// With the salt in this directory, that of the store, if it is there: it is read again when the program begins anew within the day.
+    /// With the salt in this directory, that of the store, if it is that of the day of `now_us`: it is read again when the program begins anew within the day. One of another day, or one that is not whole, as after a crash, is destroyed.
+    ///
+    /// There is to be one of these for a directory: each has the file to itself.
     ///
     /// # Errors
-    /// What reading the file meets. A file that is not whole, as after a crash, is no error: it is destroyed when the first id is asked for.
-    pub fn open(dir: impl Into<PathBuf>) -> io::Result<Self> {
+    /// What reading or destroying the file meets.
+    pub fn open(dir: impl Into<PathBuf>, now_us: i64) -> io::Result<Self> {
         let dir = dir.into();
-        let salt = read(&dir.join(SALT_FILE))?;
+        let path = dir.join(SALT_FILE);
+        let salt = read(&path)?.filter(|salt| salt.is_of(day_of(now_us)));
+        if salt.is_none() {
+            destroy(&path, &dir)?;
+        }
         Ok(Self { dir, salt: Mutex::new(salt) })
+    }
+
+    /// Destroys the salt if the day of `now_us` is another one: a program in which few events arrive calls it at midnight, so that the salt does not wait for the next of them.
+    ///
+    /// # Errors
+    /// What destroying the file meets.
+    pub fn forget_before(&self, now_us: i64) -> io::Result<()> {
+        let mut salt = self.salt.lock().unwrap_or_else(PoisonError::into_inner);
+        if salt.as_ref().is_some_and(|salt| !salt.is_of(day_of(now_us))) {
+            *salt = None;
+            destroy(&self.dir.join(SALT_FILE), &self.dir)?;
+        }
+        Ok(())
     }
 
     /// The id of a visitor on the day of UTC of `now_us`, the time of receipt in microseconds since 1970: 32 hexadecimal digits.
     ///
-    /// On the first event of a new day the salt of the day before is destroyed and another made. A clock that goes back does not bring it back: the later day's holds.
+    /// On the first event of a new day the salt of the day before is destroyed and another made. A clock that goes back by a day does not bring it back: the later day's holds. One that was further ahead was wrong, and its salt goes, too.
     ///
     /// # Errors
     /// What destroying the old salt or storing the new one meets; there is no id then, rather than one that could be made again later.
     pub fn id(&self, visitor: &Visitor<'_>, now_us: i64) -> io::Result<String> {
-        let day = now_us.div_euclid(DAY_US);
+        let day = day_of(now_us);
         let bytes = {
             let mut salt = self.salt.lock().unwrap_or_else(PoisonError::into_inner);
             match &*salt {
-                Some(salt) if salt.day >= day => salt.bytes,
+                Some(salt) if salt.is_of(day) => salt.bytes,
                 _ => {
                     // Gone from memory whatever becomes of the file.
                     *salt = None;
@@ -132,7 +151,16 @@ impl Visitors {
     }
 }
 
+fn day_of(now_us: i64) -> i64 {
+    now_us.div_euclid(DAY_US)
+}
+
 impl Salt {
+    /// Whether it holds on a day: its own, or the one before where a clock was set back over midnight.
+    fn is_of(&self, day: i64) -> bool {
+        (day..=day + 1).contains(&self.day)
+    }
+
     fn stored(&self) -> [u8; FILE_BYTES] {
         let mut stored = [0; FILE_BYTES];
         let (content, check) = stored.split_at_mut(FILE_BYTES - CHECK_BYTES);
@@ -224,7 +252,7 @@ mod tests {
     #[test]
     fn an_id_is_of_everything_that_is_known_and_of_nothing_else() {
         let dir = tempfile::tempdir().expect("a directory");
-        let visitors = Visitors::open(dir.path()).expect("opens");
+        let visitors = Visitors::open(dir.path(), NOON).expect("opens");
         let id = |visitor: &Visitor<'_>, now| visitors.id(visitor, now).expect("an id");
         let first = id(&ann(), NOON);
         assert!(first.len() == 32 && first.bytes().all(|byte| byte.is_ascii_hexdigit()), "{first}");
@@ -247,9 +275,9 @@ mod tests {
     fn a_salt_survives_a_restart_within_its_day_and_nothing_of_it_the_day() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join(SALT_FILE);
-        let before = Visitors::open(dir.path()).expect("opens").id(&ann(), NOON).expect("an id");
+        let before = Visitors::open(dir.path(), NOON).expect("opens").id(&ann(), NOON).expect("an id");
         let held = std::fs::read(&path).expect("a salt");
-        let visitors = Visitors::open(dir.path()).expect("opens again");
+        let visitors = Visitors::open(dir.path(), NOON).expect("opens again");
         assert_eq!(visitors.id(&ann(), NOON + 1).expect("an id"), before);
         // The file is kept open by its other name: what was in it is overwritten, not only without a name.
         let other_name = dir.path().join("other");
@@ -263,7 +291,7 @@ mod tests {
             assert!(!content.windows(8).any(|bytes| bytes == &salt[..8]));
         }
         // With all that is left, also with a clock set back, yesterday's id cannot be made again.
-        for visitors in [&visitors, &Visitors::open(dir.path()).expect("opens")] {
+        for visitors in [&visitors, &Visitors::open(dir.path(), NOON).expect("opens")] {
             assert_eq!(visitors.id(&ann(), NOON).expect("an id"), after);
         }
     }
@@ -274,7 +302,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join(SALT_FILE);
-        let id = || Visitors::open(dir.path()).expect("opens").id(&ann(), NOON).expect("an id");
+        let id = || Visitors::open(dir.path(), NOON).expect("opens").id(&ann(), NOON).expect("an id");
         let first = id();
         assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         let whole = std::fs::read(&path).expect("reads");
@@ -291,10 +319,30 @@ mod tests {
     #[test]
     fn where_the_old_one_cannot_be_destroyed_there_is_no_id() {
         let dir = tempfile::tempdir().expect("a directory");
-        let visitors = Visitors::open(dir.path()).expect("opens");
+        let visitors = Visitors::open(dir.path(), NOON).expect("opens");
         std::fs::create_dir(dir.path().join(SALT_FILE)).expect("makes");
         assert!(visitors.id(&ann(), NOON).is_err());
         std::fs::remove_dir(dir.path().join(SALT_FILE)).expect("removes");
         assert!(visitors.id(&ann(), NOON).is_ok());
+    }
+
+    #[test]
+    fn a_salt_does_not_wait_for_the_next_event_and_a_wrong_clock_does_not_keep_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join(SALT_FILE);
+        let visitors = Visitors::open(dir.path(), NOON).expect("opens");
+        let first = visitors.id(&ann(), NOON).expect("an id");
+        visitors.forget_before(NOON + 1).expect("it is of today");
+        assert_eq!(visitors.id(&ann(), NOON).expect("an id"), first);
+        visitors.forget_before(NOON + DAY_US).expect("destroys");
+        assert!(!path.exists());
+        visitors.id(&ann(), NOON).expect("an id");
+        Visitors::open(dir.path(), NOON + DAY_US).expect("opens");
+        assert!(!path.exists());
+        // Somebody's clock was a century ahead.
+        let wrong = visitors.id(&ann(), NOON + 36_500 * DAY_US).expect("an id");
+        assert_ne!(visitors.id(&ann(), NOON).expect("an id"), wrong);
+        let held = read(&path).expect("reads").expect("it is whole");
+        assert_eq!(held.day, day_of(NOON));
     }
 }

@@ -22,5 +22,5 @@ pub use history::{Effect, History, IdentityOperation, LinkMade, Reason};
 pub use past::Past;
 pub use person::{PersonId, Refusals};
 pub use persons::Persons;
-pub use profiles::{ProfileFold, Profiles, Seen, Timeline, Trait, TraitKind, TraitRun, View, search_texts};
+pub use profiles::{ProfileFold, Profiles, Seen, Timeline, Trait, TraitKind, TraitRun, ValuesMark, View, search_texts};
 pub use wrong_id::is_wrong_id;

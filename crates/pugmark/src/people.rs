@@ -1,11 +1,13 @@
 //! Who is who: links between ids, their end, what is known of one person, and lists of people.
 
-use pugmark_identity::IdentityFold;
+use std::io::Write;
+
+use pugmark_identity::{IdentityFold, Persons};
 use pugmark_query::person::{Person, PersonEvent, PersonLink, Suspect, SuspectLimits};
-use pugmark_store::{Note, Operation, Outcome, Sequence, SplitOf, SubjectId};
+use pugmark_store::{Hidden, Note, Operation, Outcome, Sequence, SplitOf, SubjectId};
 
 use crate::pugmark::mismatch;
-use crate::{Error, People, PeopleResult, Pugmark, Query, QueryResult, Result};
+use crate::{Error, Export, Exported, People, PeopleResult, Pugmark, Query, QueryResult, Result};
 
 /// What a split would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,7 +150,17 @@ impl Pugmark {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn person_number(&self, distinct_id: &str) -> Result<Option<u32>> {
-        self.query_snapshot()?.person_number(distinct_id)
+        // Without what questions need besides.
+        let snapshot = self.store.snapshot();
+        let subject = snapshot.subjects().resolve(distinct_id)?;
+        let subject = subject.filter(|subject| subject.number() < snapshot.subject_count());
+        let Some(subject) = subject else { return Ok(None) };
+        let hidden = snapshot.state::<Hidden>();
+        if hidden.is_some_and(|hidden| hidden.is_erased(subject)) {
+            return Ok(None);
+        }
+        let persons = snapshot.state::<Persons>();
+        Ok(Some(persons.map_or(subject.number(), |persons| persons.person_of(subject).number())))
     }
 
     /// The present number of whoever had this one before they were linked to somebody else, or have it now: numbers that are kept elsewhere stay good.
@@ -208,6 +220,37 @@ impl Pugmark {
             QueryResult::People(result) => Ok(result),
             _ => Err(mismatch()),
         }
+    }
+
+    /// Writes everything that is known of one person, as lines that [`import`](Self::import) reads: the events of all ids, every change of every trait, and the operations that made the ids one. What was
+    /// refused or revoked names other people and is left out, as are events that were [kept aside](Self::quarantine).
+    ///
+    /// It reads the whole log. [`erase`](Self::erase) is what takes the person away.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for an id that was never seen or has been erased; errors of reading the log and of writing to `out`.
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, ProfileUpdate, Pugmark};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// db.track_many(vec![Event::new("view", "phone"), Event::new("view", "ann"), Event::new("view", "bob")])?;
+    /// db.identify("phone", "ann")?;
+    /// db.update_profile(ProfileUpdate::set("ann").with("plan", "pro"))?;
+    /// let mut lines = Vec::new();
+    /// let exported = db.export_person("phone", &mut lines)?;
+    /// assert_eq!((exported.events, exported.operations), (2, 2));
+    /// assert!(!String::from_utf8(lines)?.contains("bob"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "gdpr")]
+    pub fn export_person<W: Write + Send>(&self, distinct_id: &str, out: W) -> Result<Exported> {
+        let person = self.person(distinct_id)?.ok_or_else(|| {
+            Error::invalid(format!("\"{distinct_id}\" was never seen in this store, or has been erased"))
+        })?;
+        let ids = person.ids.into_iter().map(|id| id.id).collect();
+        self.export(&Export { only_of: Some(ids), ..Export::default() }, out, |_| {})
     }
 
     /// The persons who may be several people: with many ids, several known ones, or many ids in use on one day.

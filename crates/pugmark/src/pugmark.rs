@@ -528,6 +528,7 @@ impl Pugmark {
         let receipt = self.store.finish_removals()?;
         // A file that was being written of what they had before it was removed.
         self.flusher.wait_for_present();
+        self.engine.forget_people(&self.query_snapshot()?);
         Ok(receipt)
     }
 

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use pugmark::arrow::array::{Array, AsArray};
 use pugmark::arrow::datatypes::{Float64Type, UInt32Type, UInt64Type};
 use pugmark::{
-    Declaration, Did, EngineOptions, Event, Found, ManualClock, Match, Note, Options, People, PersonRow, ProfileUpdate,
-    Pugmark, Query, QueryResult, Search, SearchIn, SortBy, SortDirection, StoreOptions, Timestamp,
+    Declaration, Did, EngineOptions, Event, Found, ManualClock, Match, Note, Options, Outcome, People, PersonRow,
+    ProfileUpdate, Pugmark, Query, QueryResult, Search, SearchIn, SortBy, SortDirection, StoreOptions, Timestamp,
 };
 
 const MINUTE_US: i64 = 60_000_000;
@@ -45,6 +45,10 @@ enum Step {
     Split(u8),
     Erase(u8),
     Set(u8, bool, usize),
+    /// What was sent in the session of this number.
+    Retract(u8),
+    /// What happened before this minute.
+    Expire(i64),
     Flush,
     Compact,
     Reopen,
@@ -67,6 +71,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..IDS).prop_map(Step::Split),
         1 => (0..IDS).prop_map(Step::Erase),
         3 => (0..IDS, any::<bool>(), 0..TEXTS.len()).prop_map(|(id, email, text)| Step::Set(id, email, text)),
+        1 => (0..3_u8).prop_map(Step::Retract),
+        1 => (0..1_500_i64).prop_map(Step::Expire),
         1 => Just(Step::Flush),
         1 => Just(Step::Compact),
         1 => Just(Step::Reopen),
@@ -283,6 +289,7 @@ proptest! {
         let mut db = open(dir.path(), local);
         let (mut events, mut seen): (Vec<Sent>, BTreeSet<String>) = Default::default();
         let mut then: Option<(u64, Vec<PersonRow>)> = None;
+        let mut horizon = i64::MIN;
         for (at, step) in steps.iter().chain([&Step::Ask]).enumerate() {
             if at == declared % steps.len() {
                 db.declare(&Declaration::new("income", "buy").revenue("amount")).unwrap();
@@ -294,9 +301,20 @@ proptest! {
                         let event = sent.session.into_iter().fold(event, |event, session| event.session(format!("s{session}")));
                         sent.amount.into_iter().fold(event, |event, amount| event.property("amount", f64::from(amount) / 4.0))
                     });
-                    db.track_many(made.collect()).unwrap();
-                    seen.extend(sent.iter().map(|sent| id(sent.id)));
-                    events.extend(sent.iter().cloned());
+                    let outcomes = db.track_many(made.collect()).unwrap();
+                    for (sent, outcome) in sent.iter().zip(outcomes) {
+                        let is_late = sent.minute < horizon;
+                        let is_right = match outcome {
+                            Outcome::Accepted(_) => !is_late,
+                            Outcome::Rejected(_) => is_late,
+                            _ => false,
+                        };
+                        prop_assert!(is_right);
+                        if !is_late {
+                            seen.insert(id(sent.id));
+                            events.push(sent.clone());
+                        }
+                    }
                 }
                 Step::Identify(a, b) => {
                     db.identify(id(*a), id(*b)).unwrap();
@@ -322,6 +340,17 @@ proptest! {
                     db.update_profile(ProfileUpdate::set(id(*a)).with(if *email { "email" } else { "note" }, TEXTS[*text])).unwrap();
                     seen.insert(id(*a));
                 }
+                Step::Retract(session) => {
+                    db.blocking().unwrap().retract(&format!("session_id = 's{session}'")).unwrap();
+                    events.retain(|event| event.session != Some(*session));
+                    then = None;
+                }
+                Step::Expire(minute) if *minute > horizon => {
+                    db.expire(Timestamp::from_microsecond(NOON + minute * MINUTE_US)).unwrap();
+                    horizon = *minute;
+                    events.retain(|event| event.minute >= horizon);
+                    then = None;
+                }
                 Step::Flush => db.flush().unwrap(),
                 Step::Compact => db.compact().unwrap(),
                 Step::Reopen => {
@@ -339,7 +368,7 @@ proptest! {
                         then = Some((sequence, pages(&db, &People::new().sort(SortBy::Sessions).limit(4), None)));
                     }
                 }
-                Step::Ask | Step::Merge(..) => {}
+                Step::Ask | Step::Merge(..) | Step::Expire(_) => {}
             }
         }
     }

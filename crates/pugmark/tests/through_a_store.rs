@@ -568,3 +568,104 @@ fn values_of_odd_types_stay_readable() {
         assert!(shown.contains(text), "{text} is missing:\n{shown}");
     }
 }
+
+/// The segment of a question of who is in one, as it is put to the store.
+fn segment_of(case: &Case) -> serde_json::Value {
+    let audience = Audience::from_value(&question(case)["segment"]).unwrap();
+    serde_json::to_value(audience.scope.segment.unwrap()).unwrap()
+}
+
+/// Without what is said of the question beside its answer: warnings are of what is asked together.
+fn bare(mut answer: serde_json::Value) -> serde_json::Value {
+    for beside in ["warnings", "explain", "history_from"] {
+        answer.as_object_mut().unwrap().remove(beside);
+    }
+    answer
+}
+
+/// A list of segments has the answers that each has by itself, and a breakdown by one the numbers of those in it and of the others.
+#[test]
+fn several_segments_and_breakdowns_by_one_are_each_by_itself() {
+    let config = ProptestConfig { cases: case_count(64), failure_persistence: None, ..ProptestConfig::default() };
+    let arrivals = prop::collection::vec(any::<u8>(), 40);
+    let kinds = prop_oneof![Just("trend"), Just("funnel"), Just("retention"), Just("stickiness")];
+    let asked = kinds.prop_flat_map(|kind| (Just(kind), cases(kind), cases("segment"), cases("segment")));
+    let seen = Cell::new([0_u32; 2]);
+    let checked = TestRunner::new(config).run(&(asked, arrivals), |((kind, case, one, other), arrival)| {
+        let (_dir, db, _) = stored(&case, &arrival);
+        let ask = |question: &serde_json::Value| {
+            serde_json::to_value(db.blocking().unwrap().query_json(&question.to_string()).unwrap()).unwrap()
+        };
+        let (one, other) = (segment_of(&one), segment_of(&other));
+        let with = |segment: serde_json::Value| {
+            let mut question = question(&case);
+            question[kind]["segment"] = segment;
+            question
+        };
+        let mut named = other.clone();
+        named["name"] = "the others".into();
+        let named = serde_json::json!([one, named]);
+        let both = ask(&with(named));
+        let titles: Vec<&str> =
+            both["segments"].as_array().unwrap().iter().map(|own| own["segment"].as_str().unwrap()).collect();
+        prop_assert_eq!(titles, ["1", "the others"]);
+        let alone = [ask(&with(one.clone())), ask(&with(other))];
+        for (own, alone) in both["segments"].as_array().unwrap().iter().zip(alone.clone()) {
+            prop_assert_eq!(bare(own["answer"].clone()), bare(alone));
+        }
+        if !matches!(kind, "trend" | "funnel") {
+            return Ok(());
+        }
+        let people = |segment: serde_json::Value| {
+            let mut question = with(segment);
+            let own = question[kind].as_object_mut().unwrap();
+            // A group of several people is in a segment by the row.
+            for other in ["unit", "breakdown", "compare", "limit", "at", "people", "trend"] {
+                own.remove(other);
+            }
+            question
+        };
+        let mut cut = people(serde_json::Value::Null);
+        cut[kind].as_object_mut().unwrap().remove("segment");
+        cut[kind]["breakdown"] = serde_json::json!([{"segment": one}]);
+        let cut = ask(&cut);
+        for (is_in, segment) in [(true, one.clone()), (false, serde_json::json!({"not": one}))] {
+            let alone = ask(&people(segment));
+            let numbers = |answer: &serde_json::Value, group: Option<bool>| -> Vec<serde_json::Value> {
+                let is_it =
+                    |own: &&serde_json::Value| group.is_none_or(|group| own["breakdown"] == serde_json::json!([group]));
+                match kind {
+                    "trend" => {
+                        let all = answer["series"].as_array().unwrap().iter().filter(is_it);
+                        all.map(|own| serde_json::json!([own["name"], own["values"], own["frequency"], own["total"]]))
+                            .collect()
+                    }
+                    _ => {
+                        let groups = answer["groups"].as_array().unwrap().iter().filter(is_it);
+                        groups.map(|own| own["steps"].clone()).collect()
+                    }
+                }
+            };
+            let (found, expected) = (numbers(&cut, Some(is_in)), numbers(&alone, None));
+            // A group that nobody is in does not appear.
+            if found.len() == expected.len() {
+                let mut counts = seen.get();
+                counts[usize::from(is_in)] += 1;
+                seen.set(counts);
+                prop_assert_eq!(found, expected, "{} of {}", is_in, people(one.clone()));
+            } else if found.is_empty() {
+                let counts = expected.iter().flat_map(|own| match kind {
+                    "trend" => vec![own[3].as_f64()],
+                    _ => own.as_array().unwrap().iter().map(|step| step["count"].as_f64()).collect(),
+                });
+                prop_assert!(counts.flatten().all(|count| count == 0.0), "{expected:?} of {}", people(one.clone()));
+            }
+        }
+        Ok(())
+    });
+    if let Err(failure) = checked {
+        panic!("{failure}");
+    }
+    let [others, own] = seen.get();
+    assert!(own.min(others) > case_count(64) / 16, "{own} and {others} of {} were compared", case_count(64));
+}

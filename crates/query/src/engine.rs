@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use datafusion::arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion::catalog::{
@@ -20,7 +20,7 @@ use pugmark_store::{Hidden, Sequence, Snapshot, Store, SubjectId, Subjects, Time
 use crate::columns::Columns;
 use crate::error::{Error, Result};
 use crate::functions;
-use crate::local::{ColumnCache, Local, YieldingPool};
+use crate::local::{ColumnCache, Kept, Local, YieldingPool};
 use crate::names::Vocabulary;
 use crate::saved::{Definition, Names};
 use crate::sessions::Sessions;
@@ -245,14 +245,14 @@ pub struct Engine {
     cache: Arc<ColumnCache>,
     pool: Arc<dyn MemoryPool>,
     local_operators: bool,
-    anchor: Arc<Anchor>,
+    turns: Arc<Turns>,
 }
 
-/// What is kept for the whole store and not for a part of it is kept with this, and made by one question at a time.
+/// What is kept of a whole store is made by one question at a time.
 #[derive(Debug, Default)]
-pub(crate) struct Anchor {
+pub(crate) struct Turns {
     pub(crate) counting: tokio::sync::Mutex<()>,
-    pub(crate) indexing: tokio::sync::Mutex<()>,
+    pub(crate) indexing: Mutex<()>,
 }
 
 impl Engine {
@@ -295,8 +295,8 @@ impl Engine {
         let mut base =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         functions::register_common(&mut base)?;
-        let anchor = Arc::default();
-        Ok(Self { base, threads: options.threads, cache, pool, local_operators: options.local_operators, anchor })
+        let turns = Arc::default();
+        Ok(Self { base, threads: options.threads, cache, pool, local_operators: options.local_operators, turns })
     }
 
     /// The table `events` of `snapshot`, for sessions of DataFusion's own: what a [`PortablePlan`](crate::PortablePlan) reads.
@@ -316,8 +316,15 @@ impl Engine {
         &self.cache
     }
 
-    pub(crate) fn anchor(&self) -> &Arc<Anchor> {
-        &self.anchor
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
+    /// Drops what is kept in memory of people of the store of `snapshot`: what they did, and by which texts they are found. After an erasure nothing of who is gone is left there, either.
+    pub fn forget_people(&self, snapshot: &QuerySnapshot) {
+        for kept in [Kept::Totals, Kept::Ids, Kept::Values] {
+            self.cache.forget(&snapshot.subjects, kept);
+        }
     }
 
     /// The pool that the memory of queries comes from.

@@ -209,7 +209,7 @@ fn an_export_of_a_range_holds_the_events_of_the_range_only() {
     let (_dir, store) = stored(mixed());
     let at = |seconds: i64| Some(Timestamp::from_microsecond(seconds * 1_000_000));
     for format in [ExportFormat::Ndjson, ExportFormat::Csv, ExportFormat::Parquet] {
-        let range = Export { format, from: at(2), to: at(4), since: None };
+        let range = Export { format, from: at(2), to: at(4), ..Export::default() };
         let mut out = Vec::new();
         let mut reported = None;
         let exported = range.run(&store, &mut out, |exported| reported = Some(*exported)).unwrap();

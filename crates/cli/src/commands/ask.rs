@@ -69,6 +69,9 @@ pub(crate) fn show(
             }
             let (headings, rows) = answer.to_table();
             output.write_batches(&[to_batch(&headings, &rows)?])?;
+            if let Some(next) = json["next"].as_str() {
+                writeln!(stderr, "more: --cursor {next}")?;
+            }
             if let Some(explanation) = explanation(&json) {
                 write!(stderr, "{explanation}")?;
             }
@@ -81,11 +84,13 @@ pub(crate) fn show(
 fn left_out(answer: &Value) -> Option<String> {
     let of_group =
         |name: &str| answer["groups"].as_array().is_some_and(|groups| groups.iter().any(|one| one.get(name).is_some()));
-    let is_segment = answer["kind"] == "segment";
+    let has_people = !matches!(answer["kind"].as_str(), Some("segment" | "people"));
+    // Those of a retention are its table.
+    let has_rows = answer["kind"] == "funnel";
     let parts = [
         ("the earlier range", answer.get("compare").is_some()),
-        ("the people", answer.get("people").is_some() && !is_segment),
-        ("the rows", of_group("rows")),
+        ("the people", answer.get("people").is_some() && has_people),
+        ("the rows", has_rows && of_group("rows")),
         ("the trend", of_group("trend")),
     ];
     let names: Vec<&str> = parts.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| *name).collect();

@@ -10,7 +10,7 @@ use crate::failure::{Failure, Result};
 
 /// Keeps counts, people and sums at hand by properties that trends are often cut by, or lists what is kept
 ///
-/// Answers do not change, only how fast they come. It holds for what is stored already, too. One of the same name is replaced.
+/// Answers do not change, only how fast they come, save what people brought. It holds for what is stored already, too. One of the same name is replaced.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  pugmark declare shop sales --event purchase --by country --by plan --sum amount\n  pugmark declare shop income --event purchase --revenue amount\n  pugmark declare shop\n  pugmark declare shop sales --drop"
@@ -44,7 +44,9 @@ pub(crate) fn run(args: &Args) -> Result {
         None => {}
         Some(name) if args.drop => db.undeclare(name)?,
         Some(name) if args.by.is_empty() && args.sum.is_empty() && args.revenue.is_none() => {
-            let what = format!("what is \"{name}\" to be? give --by, --sum or --revenue PROPERTY, or --drop");
+            let what = format!(
+                "what is \"{name}\" to be? give --by PROPERTY, --sum PROPERTY or --revenue PROPERTY, or --drop"
+            );
             return Err(Failure::Usage(what));
         }
         Some(name) => {

@@ -62,6 +62,7 @@ pub(crate) fn run(args: &Args) -> Result {
         from: moment(&args.from).map_err(pugmark::Error::from)?,
         to: moment(&args.to).map_err(pugmark::Error::from)?,
         since: args.since.map(Sequence::new),
+        only_of: None,
     };
     let db = open_existing(&args.store.dir)?;
     let mut exported = Exported::default();

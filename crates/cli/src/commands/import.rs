@@ -11,7 +11,7 @@ use pugmark::{Import, ImportFormat, Mapping, Options, Progress, Pugmark, Source,
 use super::rejects::Rejects;
 use crate::failure::{Failure, Result};
 use crate::output::outside_of_stores;
-use crate::render::{count, rate, seconds};
+use crate::render::{count, many, rate, seconds};
 
 /// Reads events from a file into a store, which is made if need be
 ///
@@ -102,6 +102,13 @@ pub(crate) fn run(args: &Args) -> Result {
     db.flush()?;
     let columnar = clock.seconds();
     tell(&mut io::stdout(), &name, &summary, durable, columnar)?;
+    if summary.untimed > 0 {
+        let untimed = many(summary.untimed, "event");
+        writeln!(
+            io::stderr(),
+            "warning: {untimed} came without a timestamp and are of the time of this import; name the field or column that has it: --map timestamp=NAME"
+        )?;
+    }
     db.close()?;
     rejects.finish(&mut io::stderr())?;
     if args.strict && summary.rejected + summary.conflicts + summary.refused > 0 {
@@ -137,7 +144,11 @@ fn tell(out: &mut impl Write, name: &str, summary: &Summary, durable: f64, colum
         rate(entries, columnar)
     )?;
     if summary.accepted + summary.profiles > 0 {
-        writeln!(out, " as import {}, which pugmark retract can undo", summary.import_id)?;
+        writeln!(
+            out,
+            " as import {id}, which pugmark retract DIR --import {id} --yes would undo",
+            id = summary.import_id
+        )?;
     }
     Ok(())
 }

@@ -1,22 +1,24 @@
 //! `pugmark person`: who somebody is, why, and what to do about a mistake.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use clap::{Args as Arguments, Subcommand};
-use pugmark::{Note, Outcome, Person, Pugmark, Sequence, SplitPreview, SuspectLimits};
+use pugmark::{Exported, Note, Outcome, Person, Pugmark, Sequence, SplitPreview, SuspectLimits};
 use serde_json::{Value, json};
 
-use super::open_existing;
+use super::{open_existing, tell_receipt};
 use crate::args::StoreDir;
 use crate::failure::{Failure, Result};
-use crate::output::{Format, Output, to_batch};
+use crate::output::{Format, Output, to_batch, write_to};
 use crate::render::{ColorChoice, Grid, Style, many};
 
 /// Shows who somebody is and why, and mends mistakes: links can be taken back
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pugmark person show shop ann\n  pugmark person links shop ann\n  \
     pugmark person split shop tablet-3 --dry-run\n  pugmark person split shop tablet-3 --by support --why \"shared tablet\"\n  \
-    pugmark person merge shop ann@home ann@work --by support --why \"she asked\"\n  pugmark person suspects shop")]
+    pugmark person merge shop ann@home ann@work --by support --why \"she asked\"\n  pugmark person export shop ann --out ann.ndjson\n  \
+    pugmark person erase shop ann --yes\n  pugmark person suspects shop")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -24,7 +26,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Shows who has an id: their name, all of their ids
+    /// Shows who has an id: all of their ids, and which of them names them
     Show(About),
     /// Lists every link that the person's ids have or had, by whom and why, and what became of it
     Links(About),
@@ -37,6 +39,9 @@ enum Action {
         /// The ids, at least two
         #[arg(value_name = "ID", required = true, num_args = 2..)]
         ids: Vec<String>,
+        /// Also ids that were never seen: without this they are taken for mistyped
+        #[arg(long)]
+        create: bool,
         #[command(flatten)]
         remark: RemarkArgs,
     },
@@ -55,6 +60,28 @@ enum Action {
         dry_run: bool,
         #[command(flatten)]
         remark: RemarkArgs,
+    },
+    /// Writes what is known of the person as NDJSON: events of all ids, changes of traits, the links that stand
+    Export {
+        #[command(flatten)]
+        store: StoreDir,
+        /// Any id of the person
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Write to a file instead of standard output
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Erases the person for good, as `pugmark erase` does: all ids, events, traits, links
+    Erase {
+        #[command(flatten)]
+        store: StoreDir,
+        /// Any id of the person
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Do it: without this nothing is erased
+        #[arg(long)]
+        yes: bool,
     },
     /// Lists the persons who may be several people: with many ids, several known ones, or many in use on one day
     Suspects {
@@ -116,8 +143,17 @@ pub(crate) fn run(args: &Args, color: ColorChoice) -> Result {
             let headings = ["sequence", "at", "what", "operation", "reason", "of", "ids", "by", "why"];
             list(&json!(db.person_history(&about.id)?), headings, &about.output, color)
         }),
-        Action::Merge { store, ids, remark } => {
+        Action::Merge { store, ids, create, remark } => {
             let db = open_existing(&store.dir)?;
+            if !create {
+                for id in ids {
+                    if db.person(id)?.is_none() {
+                        let what =
+                            format!("\"{id}\" was never seen in this store; say --create to merge it all the same");
+                        return Err(Failure::Usage(what));
+                    }
+                }
+            }
             tell(&db.merge(ids, remark.note())?, "they are one person", "they were one person already")?;
             Ok(db.close()?)
         }
@@ -132,6 +168,30 @@ pub(crate) fn run(args: &Args, color: ColorChoice) -> Result {
                 }
                 (None, None) => return Err(Failure::Usage("give an id, or --link SEQUENCE".to_owned())),
             }
+            Ok(db.close()?)
+        }
+        Action::Export { store, id, out } => {
+            let db = open_existing(&store.dir)?;
+            found(&db, id)?;
+            let mut exported = Exported::default();
+            write_to(out.as_deref(), |out| {
+                exported = db.export_person(id, out)?;
+                Ok(())
+            })?;
+            let (events, operations) = (many(exported.events, "event"), many(exported.operations, "operation"));
+            writeln!(io::stderr(), "{events} and {operations} written")?;
+            Ok(db.close()?)
+        }
+        Action::Erase { store, id, yes } => {
+            let db = open_existing(&store.dir)?;
+            let person = found(&db, id)?;
+            if !yes {
+                let ids = many(person.ids.len() as u64, "id");
+                let what =
+                    format!("{} has {ids}; what is erased cannot be brought back; say --yes to do it", person.name);
+                return Err(Failure::Usage(what));
+            }
+            tell_receipt(&mut io::stdout(), &db.erase(&[id])?)?;
             Ok(db.close()?)
         }
         Action::Suspects { store, ids, ids_in_a_day, known, output } => {

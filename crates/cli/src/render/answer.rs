@@ -7,6 +7,7 @@ use super::funnel::funnel;
 use super::journey::journey;
 use super::lifecycle::lifecycle;
 use super::paths::paths;
+use super::people::people;
 use super::retention::retention;
 use super::segment::segment;
 use super::sessions::sessions;
@@ -30,6 +31,7 @@ pub(crate) fn render(answer: &Value, titles: &[String], style: Style) -> String 
         "sessions" => sessions(answer, style),
         "paths" => paths(answer, style),
         "segment" => segment(answer, style),
+        "people" => return people(answer, style),
         _ => format!("{answer:#}\n"),
     };
     let shown = format!("{shown} {}\n", range(answer));

@@ -9,6 +9,7 @@ mod journey;
 mod lifecycle;
 mod line;
 mod paths;
+mod people;
 mod retention;
 mod segment;
 mod sessions;

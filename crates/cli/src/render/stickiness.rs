@@ -13,7 +13,7 @@ const COLUMNS_MOST: usize = 6;
 pub(crate) fn stickiness(answer: &Value, titles: &[String], style: Style) -> String {
     let intervals = items(&answer["intervals"]);
     match items(&answer["groups"]) {
-        [one] => bars(one, titles, intervals, style),
+        [one] => bars(one, titles, intervals, (answer["at_least"] == true, style)),
         groups if groups.len() <= COLUMNS_MOST => columns(groups, titles, intervals, style),
         groups => rows(groups, titles, style),
     }
@@ -44,9 +44,11 @@ fn left_out(intervals: &[Value], shown: usize) -> String {
     }
 }
 
-fn bars(part: &Value, titles: &[String], intervals: &[Value], style: Style) -> String {
+fn bars(part: &Value, titles: &[String], intervals: &[Value], (at_least, style): (bool, Style)) -> String {
     let values = numbers(part);
-    let (most, all) = (values.iter().copied().max().unwrap_or(0), values.iter().sum::<u64>());
+    let most = values.iter().copied().max().unwrap_or(0);
+    // Who was active in more is then in the first number, too.
+    let all = if at_least { most } else { values.iter().sum::<u64>() };
     let shown = reached(std::slice::from_ref(part));
     let mut grid = Grid::new(style, ["active in", heading(part, titles).as_str(), "of all", ""]).left(3);
     for (interval, people) in intervals.iter().zip(&values).take(shown) {
@@ -94,6 +96,14 @@ mod tests {
         assert!(lines[2].starts_with("         1      30  75.0 %  █"), "{shown}");
         assert!(lines[3].starts_with("         2      10  25.0 %  █"), "{shown}");
         assert_eq!(lines[4], " nobody was active in more, up to 4");
+    }
+
+    #[test]
+    fn shares_are_of_all_people_also_where_more_counts_as_fewer() {
+        let answer =
+            json!({"intervals": [1, 2], "at_least": true, "groups": [{"breakdown": null, "values": [40, 10]}]});
+        let shown = stickiness(&answer, &[], Style::plain());
+        assert!(shown.contains("100.0 %") && shown.contains("25.0 %"), "{shown}");
     }
 
     #[test]

@@ -194,8 +194,8 @@ fn names_itself(text: &str) -> bool {
         text.match_indices(word).any(|(at, _)| {
             let after = text[at + word.len()..].chars().next();
             let ends = after.is_none_or(|c| !c.is_ascii_alphabetic());
-            let start = text[..at].rfind(|c: char| !c.is_ascii_alphanumeric()).map_or(0, |before| before + 1);
-            ends && !NO_BOTS.contains(&&text[start..at + word.len()])
+            let begun = text[..at].rsplit(|c: char| !c.is_alphanumeric()).next().map_or(0, str::len);
+            ends && !NO_BOTS.contains(&&text[at - begun..at + word.len()])
         })
     })
 }

@@ -228,7 +228,20 @@ fn what_is_long_odd_or_missing_is_no_trouble() {
     assert_eq!(devices.of(&Agent::default()), Device::default());
     let long = "ä".repeat(100_000);
     let zeros = "\0".repeat(50);
-    for odd in ["", " ", "Mozilla/5.0", "Mozilla/5.0 (((((", &long, &zeros, "%s%n", "\u{202e}toB"] {
+    for odd in [
+        "",
+        " ",
+        "Mozilla/5.0",
+        "Mozilla/5.0 (((((",
+        &long,
+        &zeros,
+        "%s%n",
+        "\u{202e}toB",
+        "Verfügbarkeitsmonitoring/1.0",
+        "–validator",
+        "Prüfbot",
+        "ü".repeat(200).as_str(),
+    ] {
         devices.of(&Agent { user_agent: Some(odd), ..Agent::default() });
     }
     // What it says is the same however often it is asked, and whatever was forgotten in between.

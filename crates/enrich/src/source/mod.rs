@@ -106,9 +106,10 @@ impl TrafficSource {
     /// ```
     pub fn of(visit: &Visit<'_>) -> Self {
         let url = visit.url.and_then(parsed);
+        let pairs: Vec<_> = url.as_ref().map(|url| url.query_pairs().collect()).unwrap_or_default();
         let tag = |name: &str| {
-            let found = url.as_ref()?.query_pairs().find(|(key, _)| key.eq_ignore_ascii_case(name))?.1;
-            Some(found.trim().to_owned()).filter(|value| !value.is_empty())
+            let (_, found) = pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+            Some(found.trim()).filter(|value| !value.is_empty()).map(str::to_owned)
         };
         let given = |given: Option<&str>, name| match given.map(str::trim).filter(|value| !value.is_empty()) {
             Some(given) => Some(given.to_owned()),

@@ -16,3 +16,4 @@ pub use held::search_texts;
 pub use history::TraitRun;
 pub use state::{Profiles, Trait, TraitKind};
 pub use timeline::{Seen, Timeline, View};
+pub use values::ValuesMark;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pugmark_store::{ProfileChange, Sequence, ValueRef};
 
 use super::history::{Change, History, TraitRun};
-use super::values::{Interner, Values};
+use super::values::{Interner, Values, ValuesMark};
 
 /// A kind of value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,9 +131,14 @@ impl Profiles {
         self.values.len()
     }
 
-    /// Whether the values of `later` go on where these end, under the same numbers.
-    pub fn are_continued_by(&self, later: &Self) -> bool {
-        self.values.are_continued_by(&later.values)
+    /// Tells these values from others, and how many there are, without holding them.
+    pub fn mark(&self) -> ValuesMark {
+        self.values.mark()
+    }
+
+    /// Whether a mark is of these values, when there were fewer or more of them: those that both have are the same under the same numbers.
+    pub fn are_of(&self, mark: &ValuesMark) -> bool {
+        mark.is_of(&self.values)
     }
 
     /// The value under a number.

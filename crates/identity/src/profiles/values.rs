@@ -1,6 +1,6 @@
 //! Different values, each under a number for good.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -23,10 +23,9 @@ impl Values {
         self.len
     }
 
-    /// Whether `later` has all of them under the same numbers, because it was cloned from the same.
-    pub(super) fn are_continued_by(&self, later: &Self) -> bool {
-        let is_same = |(own, other): (&Arc<_>, &Arc<_>)| Arc::ptr_eq(own, other);
-        self.len <= later.len && self.chunks.iter().zip(&later.chunks).all(is_same)
+    /// Tells them from others without holding them.
+    pub(super) fn mark(&self) -> ValuesMark {
+        ValuesMark { first: self.chunks.first().map(Arc::downgrade), len: self.len }
     }
 
     /// The value under a number.
@@ -45,6 +44,26 @@ impl Values {
         }
         self.chunks[chunk][place].set(value).expect("invariant: a number is given once");
         self.len = number + 1;
+    }
+}
+
+/// Up to where values were seen, and of which: it holds none of them.
+#[derive(Debug, Clone)]
+pub struct ValuesMark {
+    first: Option<Weak<[OnceLock<Value>]>>,
+    len: u32,
+}
+
+impl ValuesMark {
+    /// How many there were.
+    pub fn seen(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether these are the same values, or fewer or more of them, under the same numbers.
+    pub(super) fn is_of(&self, values: &Values) -> bool {
+        let first = self.first.as_ref().zip(values.chunks.first());
+        first.is_some_and(|(own, other)| std::ptr::addr_eq(own.as_ptr(), Arc::as_ptr(other)))
     }
 }
 
@@ -115,7 +134,10 @@ mod tests {
         let numbers = kinds.map(|value| interner.number(value));
         assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7]);
         let before = interner.values.clone();
-        assert!(!before.are_continued_by(&Interner::default().values));
+        let mut others = Interner::default();
+        others.number(ValueRef::Bool(true));
+        assert!(before.mark().is_of(&before) && !before.mark().is_of(&others.values));
+        assert!(!Values::default().mark().is_of(&before) && !before.mark().is_of(&Values::default()));
         for n in 0..5_000 {
             assert_eq!(interner.number(ValueRef::Int(n + 10)), 8 + n as u32);
         }
@@ -125,6 +147,7 @@ mod tests {
         }
         assert_eq!(interner.values.value(5_007), ValueRef::Int(5_009));
         assert_eq!((before.len(), interner.values.len()), (8, 5_008));
-        assert!(before.are_continued_by(&interner.values) && !interner.values.are_continued_by(&before));
+        assert!(before.mark().is_of(&interner.values) && interner.values.mark().is_of(&before));
+        assert_eq!((before.mark().seen(), interner.values.mark().seen()), (8, 5_008));
     }
 }

@@ -68,6 +68,8 @@ pub enum Change {
     Import(u8, Vec<Given>),
     /// The first id, of which nothing else is known, and a user's.
     Link(String, String),
+    /// A linked id is taken away from the user again.
+    Split(String),
     /// Somebody gets seats more, or is said once more to have got them.
     Seats(Seats),
     /// Everybody known by the id.
@@ -95,6 +97,10 @@ pub struct State {
     pub aside: Vec<Given>,
     /// What was stored under each message id that is taken.
     contents: BTreeMap<String, Given>,
+    /// The imports that brought what is stored under a message id.
+    imports: BTreeMap<String, u8>,
+    /// Message ids of what had expired when its import was withdrawn: free, if it was still in the log.
+    perhaps_free: BTreeSet<String>,
     /// Before this hour everything has expired.
     pub horizon: i64,
     /// Who was erased and has not come back.
@@ -118,6 +124,11 @@ impl State {
         self.contents.get(id)
     }
 
+    /// Whether a message id may be free although something is stored under it: that has expired, and its import was withdrawn.
+    pub fn is_perhaps_free(&self, id: &str) -> bool {
+        self.perhaps_free.contains(id)
+    }
+
     pub fn after(&self, change: &Change) -> Self {
         let mut state = self.clone();
         match change {
@@ -125,6 +136,9 @@ impl State {
             Change::Import(import, given) => given.iter().for_each(|event| state.take(event, Some(*import))),
             Change::Link(id, user) => {
                 state.links.insert(id.clone(), user.clone());
+            }
+            Change::Split(id) => {
+                state.links.remove(id);
             }
             Change::Seats(seats) => {
                 if state.seated.insert(seats.id.clone()) {
@@ -143,7 +157,12 @@ impl State {
                 state.links.retain(|id, user| id != person && user != person);
             }
             Change::Retract(from, to) => state.withdraw(|event, _| (*from..*to).contains(&event.number)),
-            Change::RetractImport(import) => state.withdraw(|_, by| by == Some(*import)),
+            Change::RetractImport(import) => {
+                state.withdraw(|_, by| by == Some(*import));
+                let expired = state.contents.values().filter(|event| event.hour < state.horizon);
+                let of_import = expired.filter(|event| state.imports.get(&event.id) == Some(import));
+                state.perhaps_free.extend(of_import.map(|event| event.id.clone()).collect::<Vec<_>>());
+            }
             Change::Expire(hour) => {
                 state.horizon = state.horizon.max(*hour);
                 state.events.retain(|(event, _)| event.hour >= *hour);
@@ -165,6 +184,10 @@ impl State {
             None if event.hour < self.horizon => {}
             None => {
                 self.contents.insert(event.id.clone(), event.clone());
+                match import {
+                    Some(import) => self.imports.insert(event.id.clone(), import),
+                    None => self.imports.remove(&event.id),
+                };
                 self.events.push((event.clone(), import));
             }
         }

@@ -56,7 +56,7 @@ fn check(found: &SimulatedStorage, history: &History, known: Known, lost: bool, 
         let is_right = match outcome {
             Outcome::Duplicate => is_taken,
             Outcome::Accepted(_) => !is_taken,
-            Outcome::Rejected(_) => !is_taken && event.hour < state.horizon,
+            Outcome::Rejected(_) => (!is_taken || state.is_perhaps_free(&event.id)) && event.hour < state.horizon,
             // Of what has expired only a hash is left, in which somebody who was erased is another than who comes back.
             Outcome::Conflict(None) => is_taken && event.hour < state.horizon && was_erased(&event.who),
             _ => false,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pugmark::{
-    AppendOptions, Declaration, Durability, Entry, ImportId, ManualClock, Operation, Options, Outcome, Pugmark, Result,
-    Settle, SizeTiered,
+    AppendOptions, Declaration, Durability, Entry, ImportId, ManualClock, Note, Operation, Options, Outcome, Pugmark,
+    Result, Settle, SizeTiered,
 };
 use pugmark_store::{SeededEntropy, SimulatedStorage, Storage};
 
 use crate::answers::{answers, aside};
-use crate::history::{Change, Given, Seats, State, instant};
+use crate::history::{Change, Given, Seats, State, instant, secret_of};
 
 pub const DIR: &str = "/store";
 pub const COPIES: &str = "/copies";
@@ -168,7 +168,7 @@ impl Maker {
     }
 
     fn step(&mut self) -> Option<Step> {
-        match self.dice.below(43) {
+        match self.dice.below(46) {
             0..=9 => {
                 let given = self.events();
                 self.one(Change::Append(given))
@@ -228,6 +228,11 @@ impl Maker {
             39..=41 => {
                 let seats = self.seats();
                 self.one(Change::Seats(seats))
+            }
+            42..=44 => {
+                let linked: Vec<String> = self.state.links.keys().cloned().collect();
+                let id = self.dice.one(&linked)?.clone();
+                self.one(Change::Split(id))
             }
             _ => Some(Step::Reopen(true)),
         }
@@ -372,6 +377,10 @@ fn perform(db: &Pugmark, change: &Change) -> Result<()> {
         Change::Link(id, user) => {
             let outcome = db.append(vec![Operation::identify(id.clone(), user.clone()).into()])?;
             assert!(matches!(outcome[..], [Outcome::Accepted(_)]), "{change:?}: {outcome:?}");
+        }
+        Change::Split(id) => {
+            let outcome = db.split(id.clone(), Note::by("support").because(secret_of(id)))?;
+            assert!(matches!(outcome, Outcome::Accepted(_)), "{change:?}: {outcome:?}");
         }
         Change::Seats(seats) => {
             let outcome = db.update_profile(seats.to_update())?;

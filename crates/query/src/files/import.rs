@@ -97,6 +97,8 @@ pub struct Summary {
     pub import_id: ImportId,
     /// Events stored.
     pub accepted: u64,
+    /// Those of them that came without a timestamp: they are of the time of the import.
+    pub untimed: u64,
     /// Events and changes of traits that were stored already.
     pub duplicates: u64,
     /// Events and changes of traits whose message id is stored with other content; the first stands. They are also reported as rejects.
@@ -212,6 +214,8 @@ struct InFlight<P> {
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Event,
+    /// One without a timestamp.
+    Untimed,
     Profile,
     Link,
     Split,
@@ -220,6 +224,8 @@ enum Kind {
 impl Kind {
     fn of(entry: &Entry) -> Self {
         match entry {
+            Entry::Event(event) if event.timestamp.is_none() => Self::Untimed,
+            Entry::Packed(event) if event.view().timestamp.is_none() => Self::Untimed,
             Entry::Event(_) | Entry::Packed(_) => Self::Event,
             Entry::Operation(Operation::Profile(_)) => Self::Profile,
             Entry::Operation(Operation::Split { .. } | Operation::SplitLink { .. }) => Self::Split,
@@ -266,6 +272,7 @@ impl Begin<'_> {
                 split: 0,
                 already: 0,
                 refused: 0,
+                untimed: 0,
             },
             ordinals: Ordinals::default(),
             lines: 0,
@@ -377,6 +384,10 @@ where
             Outcome::Accepted(_) => {
                 return match kind {
                     Kind::Event => summary.accepted += 1,
+                    Kind::Untimed => {
+                        summary.accepted += 1;
+                        summary.untimed += 1;
+                    }
                     Kind::Profile => summary.profiles += 1,
                     Kind::Link => summary.linked += 1,
                     Kind::Split => summary.split += 1,

@@ -180,6 +180,11 @@ impl ColumnCache {
         self.insert((Arc::as_ptr(of).addr(), kept), weak, value, bytes);
     }
 
+    /// Keeps it no longer.
+    pub(crate) fn forget<O>(&self, of: &Arc<O>, kept: Kept) {
+        self.lock().remove((Arc::as_ptr(of).addr(), kept));
+    }
+
     /// Whether it is kept.
     pub(crate) fn has<O>(&self, of: &Arc<O>, kept: Kept) -> bool {
         self.lock().slots.contains_key(&(Arc::as_ptr(of).addr(), kept))
@@ -206,6 +211,10 @@ impl ColumnCache {
         let mut state = self.lock();
         state.remove(key);
         state.forget_gone();
+        // Nothing else is to go for what does not fit.
+        if bytes > state.limit {
+            return;
+        }
         let room = state.limit.saturating_sub(state.reservation.size());
         if bytes > room && state.yield_bytes(bytes - room) < bytes - room {
             return;

@@ -86,7 +86,7 @@ impl Word for Direction {
     const WORDS: &'static [(&'static str, Self)] = &[("descending", Self::Descending), ("ascending", Self::Ascending)];
 }
 
-/// Where somebody stands in a list: by what it is sorted by, those who have nothing of it last, then in the order in which the store came to know them.
+/// Where somebody stands in a list: by what it is sorted by, those who were never seen last where that is a time, then in the order in which the store came to know them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Standing {
     pub(crate) key: Option<u64>,

@@ -72,8 +72,8 @@ impl QuerySnapshot {
         let person = self.persons.person_of(subject);
         let members = self.persons.members(person);
         let ids = self.subjects.distinct_ids(&members)?;
-        // A link is made between two persons only, so that those of one person make no ring.
-        let links = members.len() as u64 - 1;
+        let standing = self.persons.history().links(self.sequence).filter(|link| link.revoked_at.is_none());
+        let links = standing.filter(|link| members.binary_search(&link.from).is_ok()).count() as u64;
         let ids = members
             .iter()
             .zip(ids)

@@ -27,6 +27,9 @@ pub struct StickinessResult {
     pub intervals: Vec<usize>,
     /// The numbers of each breakdown group; exactly one without a breakdown.
     pub groups: Vec<StickinessGroup>,
+    /// Whether whoever was active in more buckets counts in fewer, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub at_least: bool,
     /// The headings of the breakdown.
     #[serde(skip)]
     pub titles: Vec<String>,

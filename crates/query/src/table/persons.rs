@@ -130,7 +130,7 @@ impl PartitionStream for Lister {
         let lister = self.clone();
         let batches = async move {
             let totals = match lister.counts {
-                true => Some(lister.engine.totals(&lister.snapshot).await.map_err(external)?),
+                true => Some(lister.engine.totals(&lister.snapshot).await.map_err(external)?.0),
                 false => None,
             };
             let starts = (0..lister.snapshot.subject_count).step_by(BATCH_ROWS as usize);

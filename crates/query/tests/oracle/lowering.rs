@@ -337,7 +337,8 @@ impl<'a> Lowering<'a> {
         let intervals = tally.intervals();
         let header = self.header(Stickiness::NAME);
         let groups = tally.finish(self.split());
-        let result = StickinessResult { header, intervals, groups, titles: self.scope.titles() };
+        let result =
+            StickinessResult { header, intervals, groups, at_least: stickiness.at_least, titles: self.scope.titles() };
         check_forms(&result, result.to_table(), result.groups.len() * result.intervals.len())
     }
 

@@ -5,6 +5,7 @@ mod totals;
 
 use std::sync::Arc;
 
+use datafusion::execution::memory_pool::MemoryConsumer;
 use pugmark_identity::Trait;
 use pugmark_store::{SubjectId, Value};
 use serde_json::Map;
@@ -15,14 +16,32 @@ use super::explain::Explain;
 use super::run::Asked;
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
-use crate::local::People as Subjects;
 use crate::names::never_seen;
-use crate::people::{Cursor, Found, People, PeopleResult, PersonRow, SearchIn, SortBy, Standing, Totals};
+use crate::people::{Cursor, Direction, Found, People, PeopleResult, PersonRow, SearchIn, SortBy, Standing, Totals};
 
+/// What `explain` calls it.
+const OPERATOR: &str = "LocalPeople";
 /// Of no more people than this is counted what they did, where it is not known of everybody.
 const FEW_PEOPLE: usize = 1_000;
 /// Among as many it is looked at once who comes first.
 const AT_ONCE: usize = 1_024;
+
+/// Those who come first, as many as are asked for; twice as many are kept until it is looked who they are.
+struct First {
+    most: usize,
+    direction: Direction,
+    kept: Vec<Standing>,
+}
+
+impl First {
+    fn add(&mut self, standing: Standing) {
+        self.kept.push(standing);
+        if self.kept.len() / 2 >= self.most {
+            self.kept.select_nth_unstable_by(self.most, |a, b| a.before(b, self.direction));
+            self.kept.truncate(self.most);
+        }
+    }
+}
 
 /// Whoever is on a page.
 struct Page {
@@ -54,8 +73,9 @@ impl Engine {
         let snapshot = asked.snapshot;
         let has_revenue = !revenue_of(snapshot).is_empty();
         if people.sort == SortBy::Revenue && !has_revenue {
-            let message = "is by revenue, and nothing is declared as revenue: declare a measure that is";
-            return Err(Error::invalid(format!("sort {message}")).on("people.sort"));
+            let message = "nothing is declared as revenue: declare which property of which event is, as \
+                           `pugmark declare DIR income --event purchase --revenue amount` does";
+            return Err(Error::invalid(message).on("sort"));
         }
         let warnings = self.unknown_traits(asked, people)?;
         let candidates = match &people.search {
@@ -65,23 +85,42 @@ impl Engine {
         let segment = asked.people.as_ref().map(|found| &found.people);
         let is_shown =
             |person: &u32| segment.is_none_or(|segment| segment.contains(*person)) && snapshot.is_somebody(*person);
-        let shown: Vec<u32> = match &candidates {
-            Some(candidates) => candidates.persons().filter(is_shown).collect(),
-            None => (0..snapshot.subject_count).filter(is_shown).collect(),
+        // Of everybody those are kept who may be on the page, of those who were found all: some are not found after all.
+        let most = if candidates.is_some() { usize::MAX } else { people.limit + 1 };
+        let mut first = First { most, direction: people.direction, kept: Vec::new() };
+        let mut count = 0_u64;
+        let reservation = MemoryConsumer::new("people").register(self.pool());
+        let (known, explain) = match &candidates {
+            Some(candidates) => {
+                let found: Vec<u32> = candidates.persons().filter(is_shown).collect();
+                reservation.try_grow(found.len() * (size_of::<u32>() + size_of::<Standing>()))?;
+                self.known(snapshot, Some(&found)).await?
+            }
+            None => self.known(snapshot, None).await?,
         };
-        let known = self.known(snapshot, &shown, candidates.is_some()).await?;
-        let standing = |person: &u32| Standing { key: people.sort.key(&known.of(*person)), person: *person };
-        let is_after = |standing: &Standing| people.cursor.is_none_or(|cursor| cursor.is_before(standing));
-        let mut standings: Vec<Standing> = shown.iter().map(standing).filter(is_after).collect();
-        let page = page(&mut standings, people, |person| match &candidates {
+        let mut add = |person: u32| {
+            count += 1;
+            let standing = Standing { key: people.sort.key(&known.of(person)), person };
+            if people.cursor.is_none_or(|cursor| cursor.is_before(&standing)) {
+                first.add(standing);
+            }
+        };
+        match &candidates {
+            Some(candidates) => candidates.persons().filter(is_shown).for_each(&mut add),
+            None => {
+                let is_in = |person: &u32| segment.is_none_or(|segment| segment.contains(*person));
+                everybody(snapshot).filter(is_in).for_each(&mut add);
+            }
+        }
+        let page = page(&mut first.kept, people, |person| match &candidates {
             Some(candidates) => Ok(candidates.found(snapshot, person)?.map(Some)),
             None => Ok(Some(None)),
         })?;
         let cursor_after = |last| Cursor::new(people.sort, people.direction, last);
-        let explain = || Explain::of_local(&self.local(snapshot), "LocalPeople");
+        let explain = || explain.unwrap_or_else(|| Explain::of_local(&self.local(snapshot), OPERATOR));
         Ok(PeopleResult {
             header: asked.header(People::NAME, warnings, explain)?,
-            count: candidates.is_none().then_some(shown.len() as u64),
+            count: candidates.is_none().then_some(count),
             next: page.people.last().filter(|_| !page.is_last).map(|(last, _)| cursor_after(*last)),
             people: rows(asked, people, &known, page.people)?,
             has_revenue,
@@ -89,27 +128,28 @@ impl Engine {
         })
     }
 
-    /// What these people did.
-    async fn known(&self, snapshot: &QuerySnapshot, shown: &[u32], are_found: bool) -> Result<Known> {
-        if !are_found || shown.len() > FEW_PEOPLE || self.has_totals(snapshot) {
-            return Ok(Known::Everybody(self.totals(snapshot).await?));
+    /// What these people did, or everybody, and how that was found unless it was known.
+    async fn known(&self, snapshot: &QuerySnapshot, only: Option<&[u32]>) -> Result<(Known, Option<Explain>)> {
+        match only.filter(|only| only.len() <= FEW_PEOPLE) {
+            Some(few) => {
+                let (some, explain) = self.totals_of(snapshot, few).await?;
+                Ok((Known::Some(some), explain))
+            }
+            None => {
+                let (all, explain) = self.totals(snapshot).await?;
+                Ok((Known::Everybody(all), explain))
+            }
         }
-        let mut subjects = Subjects::new(snapshot.subject_count, false);
-        for person in shown {
-            let person = snapshot.persons.person_of(SubjectId::new(*person));
-            snapshot.persons.members(person).iter().for_each(|member| subjects.set(member.number(), true));
-        }
-        Ok(Known::Some(self.totals_of(snapshot, Arc::new(subjects)).await?))
     }
 
     /// What is said of traits that were never seen.
     fn unknown_traits(&self, asked: &Asked<'_>, people: &People) -> Result<Vec<String>> {
         let vocabulary = asked.snapshot.vocabulary();
         let searched = people.search.as_ref().and_then(|search| match &search.within {
-            SearchIn::Trait(name) => Some(("people.search.trait".to_owned(), name)),
+            SearchIn::Trait(name) => Some(("search.trait".to_owned(), name)),
             SearchIn::Anywhere | SearchIn::Ids => None,
         });
-        let shown = people.traits.iter().enumerate().map(|(at, name)| (format!("people.traits[{at}]"), name));
+        let shown = people.traits.iter().enumerate().map(|(at, name)| (format!("traits[{at}]"), name));
         let mut warnings = Vec::new();
         for (field, name) in searched.into_iter().chain(shown) {
             if vocabulary.profiles.kinds(name, vocabulary.through).is_some() {
@@ -124,6 +164,16 @@ impl Engine {
         }
         Ok(warnings)
     }
+}
+
+/// Everybody who has not been erased, ascending.
+fn everybody(snapshot: &QuerySnapshot) -> impl Iterator<Item = u32> {
+    // Those who are another person ascend, too: looking each of them up takes longer than going through both.
+    let mut others = snapshot.persons.merged_subjects().map(|(subject, _)| subject.number()).peekable();
+    let is_person = move |subject: &u32| others.next_if_eq(subject).is_none();
+    let nobody_erased = snapshot.hidden.nobody_erased();
+    let persons = (0..snapshot.subject_count).filter(is_person);
+    persons.filter(move |person| nobody_erased || snapshot.is_somebody(*person))
 }
 
 /// Whoever is on the page, with what they were found by. Who is not found after all is passed over.

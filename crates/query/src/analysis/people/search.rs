@@ -1,10 +1,12 @@
 //! Who is found by an id, or by what a trait of theirs is.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use pugmark_identity::{Profiles, Trait, TraitRun, search_texts};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use pugmark_identity::{Trait, TraitRun, ValuesMark, search_texts};
 use pugmark_store::{Hidden, SubjectId};
 
+use super::super::run::joined;
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::{Error, Result};
 use crate::local::Kept;
@@ -23,7 +25,8 @@ struct Ids {
 /// The values that traits were given.
 struct Values {
     index: TextIndex,
-    profiles: Arc<Profiles>,
+    /// Up to where they are in it.
+    mark: ValuesMark,
 }
 
 /// Somebody who may be found.
@@ -43,16 +46,25 @@ pub(super) struct Candidates {
     /// In lower case.
     text: String,
     by: Match,
+    // Held as long as what it is for.
+    _reservation: MemoryReservation,
 }
 
 impl Engine {
     /// Whoever may be found by this.
     pub(super) async fn candidates(&self, snapshot: &QuerySnapshot, search: &Search) -> Result<Candidates> {
+        let (engine, snapshot, search) = (self.clone(), snapshot.clone(), search.clone());
+        // The first search reads every text.
+        joined(tokio::task::spawn_blocking(move || engine.find_candidates(&snapshot, &search)).await)
+    }
+
+    fn find_candidates(&self, snapshot: &QuerySnapshot, search: &Search) -> Result<Candidates> {
         let Search { text, by, within } = search;
+        let reservation = MemoryConsumer::new("search").register(self.pool());
         let mut all: Vec<Candidate> = Vec::new();
         let person = |subject: SubjectId| snapshot.persons.person_of(subject).number();
         if !matches!(within, SearchIn::Trait(_)) {
-            let ids = self.ids(snapshot).await?;
+            let ids = self.ids(snapshot)?;
             ids.index.find(text, *by, |subject, _| {
                 let id = SubjectId::new(subject);
                 if subject < snapshot.subject_count && !snapshot.hidden.is_erased(id) {
@@ -71,31 +83,27 @@ impl Engine {
         };
         if !traits.is_empty() {
             let mut numbers: Vec<u32> = Vec::new();
-            self.values(snapshot).await?.index.find(text, *by, |number, _| numbers.push(number));
+            self.values(snapshot)?.index.find(text, *by, |number, _| numbers.push(number));
             numbers.sort_unstable();
             numbers.dedup();
             for (by, of) in (1..).zip(&traits) {
                 for run in of.runs() {
                     let pairs = self.by_value(run)?;
-                    let mut rest = pairs.as_slice();
-                    for number in &numbers {
-                        rest = &rest[rest.partition_point(|(other, _)| other < number)..];
-                        let own = rest.iter().take_while(|(other, _)| other == number);
-                        let own = own.filter(|(_, subject)| subject.number() < snapshot.subject_count);
-                        all.extend(own.map(|(_, subject)| Candidate { person: person(*subject), by, subject: 0 }));
-                    }
+                    let given = given_to(&pairs, &numbers).filter(|subject| subject.number() < snapshot.subject_count);
+                    all.extend(given.map(|subject| Candidate { person: person(subject), by, subject: 0 }));
+                    reservation.try_resize(all.capacity() * size_of::<Candidate>())?;
                 }
             }
         }
+        reservation.try_resize(all.capacity() * size_of::<Candidate>())?;
         all.sort_unstable();
         all.dedup();
-        Ok(Candidates { all, traits, text: folded(text), by: *by })
+        Ok(Candidates { all, traits, text: folded(text), by: *by, _reservation: reservation })
     }
 
-    async fn ids(&self, snapshot: &QuerySnapshot) -> Result<Arc<Ids>> {
-        let anchor = self.anchor();
-        let _turn = anchor.indexing.lock().await;
-        let before = self.cache().find::<_, Ids>(anchor, Kept::Ids);
+    fn ids(&self, snapshot: &QuerySnapshot) -> Result<Arc<Ids>> {
+        let _turn = self.turns().indexing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.cache().find::<_, Ids>(&snapshot.subjects, Kept::Ids);
         // What is erased is not to be found, and its text is not to stay.
         let before =
             before.filter(|before| Arc::ptr_eq(&before.hidden, &snapshot.hidden) || before.hidden == snapshot.hidden);
@@ -103,6 +111,7 @@ impl Engine {
             return Ok(Arc::clone(enough));
         }
         let (index, first) = before.map_or_else(Default::default, |before| (before.index.clone(), before.subjects));
+        let mut room = Room::of(self, &index)?;
         let mut adding = Adding::to(index);
         let mut at = first;
         while at < snapshot.subject_count {
@@ -111,6 +120,7 @@ impl Engine {
             let ids = snapshot.subjects.distinct_ids(&subjects)?;
             for (subject, id) in (at..end).zip(ids) {
                 if let Some(id) = id.filter(|_| !snapshot.hidden.is_erased(SubjectId::new(subject))) {
+                    room.take(id.len())?;
                     adding.add(subject, &id);
                 }
             }
@@ -118,29 +128,35 @@ impl Engine {
         }
         let hidden = Arc::clone(&snapshot.hidden);
         let ids = Arc::new(Ids { index: adding.done(), subjects: snapshot.subject_count, hidden });
-        self.cache().keep(anchor, Kept::Ids, &ids, ids.index.bytes());
+        drop(room);
+        self.cache().keep(&snapshot.subjects, Kept::Ids, &ids, ids.index.bytes());
         Ok(ids)
     }
 
-    async fn values(&self, snapshot: &QuerySnapshot) -> Result<Arc<Values>> {
+    fn values(&self, snapshot: &QuerySnapshot) -> Result<Arc<Values>> {
         let profiles = &snapshot.profiles;
-        let anchor = self.anchor();
-        let _turn = anchor.indexing.lock().await;
-        let before = self.cache().find::<_, Values>(anchor, Kept::Values);
-        if let Some(enough) = before.as_ref().filter(|before| profiles.are_continued_by(&before.profiles)) {
+        let _turn = self.turns().indexing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.cache().find::<_, Values>(&snapshot.subjects, Kept::Values);
+        let before = before.filter(|before| profiles.are_of(&before.mark));
+        if let Some(enough) = before.as_ref().filter(|before| before.mark.seen() >= profiles.value_count()) {
             return Ok(Arc::clone(enough));
         }
-        let before = before.filter(|before| before.profiles.are_continued_by(profiles));
-        let (index, first) = match &before {
-            Some(before) => (before.index.clone(), before.profiles.value_count()),
-            None => (TextIndex::default(), 0),
-        };
+        let (index, first) = before.map_or_else(Default::default, |before| (before.index.clone(), before.mark.seen()));
+        let mut room = Room::of(self, &index)?;
         let mut adding = Adding::to(index);
         for number in first..profiles.value_count() {
-            search_texts(profiles.value(number), |text| adding.add(number, text));
+            let mut full = Ok(());
+            search_texts(profiles.value(number), |text| {
+                if full.is_ok() {
+                    full = room.take(text.len());
+                    adding.add(number, text);
+                }
+            });
+            full?;
         }
-        let values = Arc::new(Values { index: adding.done(), profiles: Arc::clone(profiles) });
-        self.cache().keep(anchor, Kept::Values, &values, values.index.bytes());
+        let values = Arc::new(Values { index: adding.done(), mark: profiles.mark() });
+        drop(room);
+        self.cache().keep(&snapshot.subjects, Kept::Values, &values, values.index.bytes());
         Ok(values)
     }
 
@@ -152,6 +168,49 @@ impl Engine {
             Ok::<_, Error>((pairs, bytes))
         })
     }
+}
+
+/// Memory for texts on their way into an index: as they came, sorted, and merged with those that were in it.
+struct Room {
+    reservation: MemoryReservation,
+    /// Bytes that are reserved and not taken yet.
+    left: usize,
+}
+
+/// Bytes that are reserved at once.
+const ROOM_BYTES: usize = 1 << 20;
+/// What a text takes beside its bytes.
+const ENTRY_BYTES: usize = 8;
+/// How often a text is held at most.
+const COPIES: usize = 3;
+
+impl Room {
+    fn of(engine: &Engine, index: &TextIndex) -> Result<Self> {
+        let reservation = MemoryConsumer::new("texts to search").register(engine.pool());
+        reservation.try_grow(index.bytes())?;
+        Ok(Self { reservation, left: 0 })
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<()> {
+        let bytes = COPIES * (bytes + ENTRY_BYTES);
+        if self.left < bytes {
+            self.reservation.try_grow(ROOM_BYTES.max(bytes))?;
+            self.left += ROOM_BYTES.max(bytes);
+        }
+        self.left -= bytes;
+        Ok(())
+    }
+}
+
+/// Whom one of these values was given to; both ascend, and the shorter is gone through.
+fn given_to<'a>(pairs: &'a [(u32, SubjectId)], numbers: &'a [u32]) -> Box<dyn Iterator<Item = SubjectId> + 'a> {
+    if pairs.len() < numbers.len() {
+        return Box::new(pairs.iter().filter(|(value, _)| numbers.binary_search(value).is_ok()).map(|(_, by)| *by));
+    }
+    Box::new(numbers.iter().flat_map(move |number| {
+        let own = &pairs[pairs.partition_point(|(value, _)| value < number)..];
+        own.iter().take_while(move |(value, _)| value == number).map(|(_, by)| *by)
+    }))
 }
 
 impl Candidates {

@@ -1,16 +1,20 @@
 //! What everybody did in all: counted once, then again for those alone of whom something is new.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use pugmark_identity::{Effect, Persons};
 use pugmark_store::{Hidden, Sequence, SubjectId};
+use tokio::task::JoinSet;
 
 use super::super::by_unit::Needs;
+use super::super::explain::Explain;
 use super::super::lowering::{Reading, Wanted};
-use super::super::run::Asked;
+use super::super::run::{Asked, joined};
 use super::super::sessions::{Told, reading};
 use super::super::units::{Core, in_order};
+use super::OPERATOR;
 use crate::engine::{Engine, QuerySnapshot};
 use crate::error::Result;
 use crate::local::{Kept, People, Work};
@@ -21,6 +25,11 @@ use crate::trend::Sum;
 
 /// Of more than one in so many nothing is as it was: everybody is counted anew.
 const FEW: u64 = 4;
+/// What a person takes while they are counted, beside what is kept of them.
+const COUNTING_BYTES: usize = 2 * size_of::<(u32, Totals)>() + 2 * size_of::<(u32, Sum)>();
+
+/// The events of each property that is revenue.
+type Revenue = BTreeMap<String, EventNames>;
 
 /// What everybody did, by the number of the person.
 #[derive(Debug)]
@@ -28,8 +37,7 @@ pub(crate) struct AllTotals {
     sequence: Sequence,
     persons: Arc<Persons>,
     hidden: Arc<Hidden>,
-    /// The events whose property is revenue.
-    revenue: Vec<(EventNames, String)>,
+    revenue: Revenue,
     rows: Vec<Totals>,
     // Where no cache answers for the memory.
     _reservation: Option<MemoryReservation>,
@@ -46,10 +54,9 @@ impl AllTotals {
         !self.revenue.is_empty()
     }
 
-    /// Whether it can be made what it is for `snapshot` by counting some people again.
-    fn leads_to(&self, snapshot: &QuerySnapshot, revenue: &[(EventNames, String)]) -> bool {
-        let is_same_hidden = Arc::ptr_eq(&self.hidden, &snapshot.hidden) || self.hidden == snapshot.hidden;
-        self.sequence <= snapshot.sequence && is_same_hidden && self.revenue == revenue
+    /// Whether it can be made what it is for `snapshot` by counting some people again: nothing was removed in between, of which no trace may be left.
+    fn leads_to(&self, snapshot: &QuerySnapshot, revenue: &Revenue) -> bool {
+        self.sequence <= snapshot.sequence && Arc::ptr_eq(&self.hidden, &snapshot.hidden) && self.revenue == *revenue
     }
 
     fn is_of(&self, snapshot: &QuerySnapshot) -> bool {
@@ -57,57 +64,115 @@ impl AllTotals {
     }
 }
 
-/// What is declared as revenue.
-pub(super) fn revenue_of(snapshot: &QuerySnapshot) -> Vec<(EventNames, String)> {
-    let declared = snapshot.columns.declarations();
-    declared.filter_map(|own| Some((own.event.clone(), own.revenue.clone()?))).collect()
+/// What is declared as revenue: an event counts once for a property, however many declarations say so.
+pub(super) fn revenue_of(snapshot: &QuerySnapshot) -> Revenue {
+    let mut revenue = Revenue::new();
+    for declared in snapshot.columns.declarations() {
+        let Some(property) = &declared.revenue else { continue };
+        let names = match revenue.remove(property) {
+            None => declared.event.clone(),
+            Some(EventNames::Any) => EventNames::Any,
+            Some(_) if declared.event == EventNames::Any => EventNames::Any,
+            Some(others) => {
+                let mut names = [others.names(), declared.event.names()].concat();
+                names.sort_unstable();
+                names.dedup();
+                EventNames::Many(names)
+            }
+        };
+        revenue.insert(property.clone(), names);
+    }
+    revenue
 }
 
 impl Engine {
-    /// What everybody did by the sequence of the snapshot.
-    pub(crate) async fn totals(&self, snapshot: &QuerySnapshot) -> Result<Arc<AllTotals>> {
+    /// What everybody did by the sequence of the snapshot, and how that was found unless it was known.
+    pub(crate) async fn totals(&self, snapshot: &QuerySnapshot) -> Result<(Arc<AllTotals>, Option<Explain>)> {
         let revenue = revenue_of(snapshot);
         if !self.takes_local_road() || snapshot.is_past() {
-            let reservation = MemoryConsumer::new("what people did").register(self.pool());
-            reservation.try_grow(snapshot.subject_count as usize * size_of::<Totals>())?;
-            return Ok(Arc::new(self.count(snapshot, revenue, None, Some(reservation)).await?));
+            let reservation = self.reserved(snapshot)?;
+            let (totals, explain) = self.count(snapshot, revenue, None, Some(reservation)).await?;
+            return Ok((Arc::new(totals), Some(explain)));
         }
+        // A task of its own goes on to its end or is dropped: whoever waits for its turn never waits for somebody who does not go on.
+        let mut task = JoinSet::new();
+        let (engine, snapshot) = (self.clone(), snapshot.clone());
+        task.spawn(async move { engine.kept_totals(&snapshot, revenue).await });
+        joined(task.join_next().await.expect("invariant: one was spawned"))
+    }
+
+    async fn kept_totals(
+        &self,
+        snapshot: &QuerySnapshot,
+        revenue: Revenue,
+    ) -> Result<(Arc<AllTotals>, Option<Explain>)> {
         // Whoever else asks waits: it would count the same.
-        let anchor = self.anchor();
-        let _turn = anchor.counting.lock().await;
-        let before = self.cache().find::<_, AllTotals>(anchor, Kept::Totals);
+        let _turn = self.turns().counting.lock().await;
+        let before = self.cache().find::<_, AllTotals>(&snapshot.subjects, Kept::Totals);
         let before = before.filter(|before| before.leads_to(snapshot, &revenue));
         if let Some(same) = before.as_ref().filter(|before| before.is_of(snapshot)) {
-            return Ok(Arc::clone(same));
+            return Ok((Arc::clone(same), None));
         }
-        let bytes = snapshot.subject_count as usize * size_of::<Totals>();
-        let reservation = MemoryConsumer::new("what people did").register(self.pool());
-        reservation.try_grow(bytes)?;
-        let totals = Arc::new(self.count(snapshot, revenue, before, None).await?);
+        let reservation = self.reserved(snapshot)?;
+        let (totals, explain) = self.count(snapshot, revenue, before, None).await?;
+        let totals = Arc::new(totals);
         drop(reservation);
-        self.cache().keep(anchor, Kept::Totals, &totals, bytes);
-        Ok(totals)
+        let bytes = snapshot.subject_count as usize * size_of::<Totals>();
+        self.cache().keep(&snapshot.subjects, Kept::Totals, &totals, bytes);
+        Ok((totals, Some(explain)))
     }
 
-    /// Whether [`totals`](Self::totals) need not read anything.
-    pub(super) fn has_totals(&self, snapshot: &QuerySnapshot) -> bool {
-        let kept = self.cache().find::<_, AllTotals>(self.anchor(), Kept::Totals);
-        kept.is_some_and(|kept| kept.is_of(snapshot) && kept.leads_to(snapshot, &revenue_of(snapshot)))
+    /// Memory for counting everybody.
+    fn reserved(&self, snapshot: &QuerySnapshot) -> Result<MemoryReservation> {
+        let reservation = MemoryConsumer::new("what people did").register(self.pool());
+        reservation.try_grow(snapshot.subject_count as usize * (size_of::<Totals>() + COUNTING_BYTES))?;
+        Ok(reservation)
     }
 
-    /// What these people did, of whom everybody is told under all ids.
-    pub(super) async fn totals_of(&self, snapshot: &QuerySnapshot, people: Arc<People>) -> Result<Vec<(u32, Totals)>> {
-        self.counted(snapshot, &revenue_of(snapshot), Some(people)).await
+    /// What these few people did, ascending: of whom nothing is new it is known, if it was counted before; of the others events are read.
+    pub(super) async fn totals_of(
+        &self,
+        snapshot: &QuerySnapshot,
+        few: &[u32],
+    ) -> Result<(Vec<(u32, Totals)>, Option<Explain>)> {
+        let revenue = revenue_of(snapshot);
+        let before = self.takes_local_road() && !snapshot.is_past();
+        let before = before.then(|| self.cache().find::<_, AllTotals>(&snapshot.subjects, Kept::Totals)).flatten();
+        let before = before.filter(|before| before.leads_to(snapshot, &revenue));
+        let (mut known, unknown): (Vec<(u32, Totals)>, Vec<u32>) = match &before {
+            Some(before) => {
+                let others = match before.is_of(snapshot) {
+                    true => Vec::new(),
+                    false => self.changed_since(snapshot, before).await?,
+                };
+                let (changed, same): (Vec<u32>, Vec<u32>) =
+                    few.iter().partition(|person| others.binary_search(person).is_ok());
+                (same.into_iter().map(|person| (person, before.of(person))).collect(), changed)
+            }
+            None => (Vec::new(), few.to_vec()),
+        };
+        if unknown.is_empty() {
+            return Ok((known, None));
+        }
+        let mut people = People::new(snapshot.subject_count, false);
+        for person in unknown {
+            let person = snapshot.persons.person_of(SubjectId::new(person));
+            snapshot.persons.members(person).iter().for_each(|member| people.set(member.number(), true));
+        }
+        let (counted, explain) = self.counted(snapshot, &revenue, Some(Arc::new(people))).await?;
+        known.extend(counted);
+        known.sort_unstable_by_key(|(person, _)| *person);
+        Ok((known, Some(explain)))
     }
 
     /// What everybody did, of whom only those are counted who did something since `before`, or were other persons then.
     async fn count(
         &self,
         snapshot: &QuerySnapshot,
-        revenue: Vec<(EventNames, String)>,
+        revenue: Revenue,
         before: Option<Arc<AllTotals>>,
         reservation: Option<MemoryReservation>,
-    ) -> Result<AllTotals> {
+    ) -> Result<(AllTotals, Explain)> {
         let mut rows = Vec::new();
         let mut among = None;
         if let Some(before) = before {
@@ -125,19 +190,21 @@ impl Engine {
             }
         }
         rows.resize(snapshot.subject_count as usize, Totals::NONE);
-        for (person, totals) in self.counted(snapshot, &revenue, among).await? {
+        let (counted, explain) = self.counted(snapshot, &revenue, among).await?;
+        for (person, totals) in counted {
             if let Some(row) = rows.get_mut(person as usize) {
                 *row = totals;
             }
         }
-        Ok(AllTotals {
+        let totals = AllTotals {
             sequence: snapshot.sequence,
             persons: Arc::clone(&snapshot.persons),
             hidden: Arc::clone(&snapshot.hidden),
             revenue,
             rows,
             _reservation: reservation,
-        })
+        };
+        Ok((totals, explain))
     }
 
     /// Everybody of whom something happened since, and everybody who is somebody else since: all subjects of theirs, each once.
@@ -171,17 +238,17 @@ impl Engine {
     async fn counted(
         &self,
         snapshot: &QuerySnapshot,
-        revenue: &[(EventNames, String)],
+        revenue: &Revenue,
         among: Option<Arc<People>>,
-    ) -> Result<Vec<(u32, Totals)>> {
+    ) -> Result<(Vec<(u32, Totals)>, Explain)> {
         let sessions = Sessions::new();
         let query = Query::from(sessions.clone());
         let asked = self.asked(snapshot, &query).await?;
         let any = Selector::any();
         let reading = Reading { among: among.clone(), ..reading(&asked, &sessions, &any) };
         let needs = Needs { bits: 1, sequences: false };
-        let make = |_: &_| Counting::default();
-        let found = self.by_unit(&asked, &reading, needs, "LocalPeople", make).await?;
+        let found = self.by_unit(&asked, &reading, needs, OPERATOR, |_| Counting::default()).await?;
+        let explain = found.explain();
         let mut all: Vec<(u32, Totals)> = found.cores.into_iter().flat_map(|core| core.found).collect();
         all.sort_unstable_by_key(|(person, _)| *person);
         for (person, sum) in self.revenue_by_person(&asked, revenue, among).await? {
@@ -189,17 +256,17 @@ impl Engine {
                 all[at].1.revenue = sum.value();
             }
         }
-        Ok(all)
+        Ok((all, explain))
     }
 
     async fn revenue_by_person(
         &self,
         asked: &Asked<'_>,
-        revenue: &[(EventNames, String)],
+        revenue: &Revenue,
         among: Option<Arc<People>>,
     ) -> Result<Vec<(u32, Sum)>> {
         let mut all: Vec<(u32, Sum)> = Vec::new();
-        for (event, property) in revenue {
+        for (property, event) in revenue {
             let selector = Selector { event: event.clone(), filter: None };
             let wanted = Wanted { selector: &selector, path: "revenue".to_owned(), since_us: i64::MIN };
             let reading = Reading {
@@ -208,7 +275,7 @@ impl Engine {
                 ..Reading::new(vec![wanted], asked.scope(), i64::MAX)
             };
             let needs = Needs { bits: 1, sequences: false };
-            let found = self.by_unit(asked, &reading, needs, "LocalPeople", |_| Summing::default()).await?;
+            let found = self.by_unit(asked, &reading, needs, OPERATOR, |_| Summing::default()).await?;
             all.extend(found.cores.into_iter().flat_map(|core| core.found));
         }
         all.sort_by_key(|(person, _)| *person);

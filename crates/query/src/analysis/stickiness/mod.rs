@@ -12,7 +12,7 @@ use super::units::{Core, in_order};
 use crate::calendar::Buckets;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::spec::{Groups, Header, Hit};
+use crate::spec::{Analysis, Groups, Header, Hit};
 use crate::stickiness::{Stickiness, StickinessResult, Tally};
 
 impl Engine {
@@ -57,7 +57,8 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, stickiness: &'a Stickiness) -> Read
 /// The answer that a tally makes.
 pub(super) fn result(asked: &Asked<'_>, tally: Tally, header: Header, groups: &Groups) -> StickinessResult {
     let intervals = tally.intervals();
-    StickinessResult { header, intervals, groups: tally.finish(asked.split(groups)), titles: asked.titles() }
+    let at_least = matches!(&asked.query.analysis, Analysis::Stickiness(of) if of.at_least);
+    StickinessResult { header, intervals, groups: tally.finish(asked.split(groups)), at_least, titles: asked.titles() }
 }
 
 impl Core for Tally {

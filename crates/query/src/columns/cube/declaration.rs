@@ -15,7 +15,7 @@ pub(crate) const SETTING_PREFIX: &str = "rollup.";
 
 /// Properties by which trends are often cut, and those that are often summed: columnar files keep counts, people and sums for each combination of values and day.
 ///
-/// It changes no answer, only how fast it comes. It may be declared at any time: for what is stored already it is made in the background. A file with more than 1,000
+/// It changes no answer, only how fast it comes, save that what is revenue is said of people. It may be declared at any time: for what is stored already it is made in the background. A file with more than 1,000
 /// values of a dimension, or 10,000 combinations, goes without.
 ///
 /// ```
@@ -39,7 +39,7 @@ pub struct Declaration {
     pub dimensions: Vec<String>,
     /// The properties whose numbers are summed, at most [`MAX_MEASURES`].
     pub measures: Vec<String>,
-    /// That of the measures which is revenue: what a person brought is its sum, over all declarations that have one.
+    /// That of the measures which is revenue: what a person brought is its sum, over all declarations that have one, of each event once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revenue: Option<String>,
 }

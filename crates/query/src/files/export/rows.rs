@@ -1,5 +1,6 @@
 //! The log, row by row.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use pugmark_identity::{Effect, History, Persons, Reason};
@@ -15,6 +16,23 @@ pub(super) enum Row<'a> {
     Event(EventRow<'a>),
     Operation(OperationRow<'a>),
     Profile(ProfileRow<'a>),
+}
+
+impl Row<'_> {
+    /// Whether it is of one of these ids, and names no other.
+    pub(super) fn is_of(&self, ids: &BTreeSet<String>) -> bool {
+        match self {
+            Self::Event(event) => ids.contains(event.distinct_id),
+            Self::Profile(profile) => ids.contains(profile.distinct_id),
+            Self::Operation(operation) => operation.fields.iter().all(|(name, field)| match field {
+                // Who asked for it, and why.
+                OperationField::Text(_) if matches!(*name, "by" | "why") => true,
+                OperationField::Text(id) => ids.contains(*id),
+                OperationField::Ids(own) => own.iter().all(|id| ids.contains(*id)),
+                OperationField::Yes => true,
+            }),
+        }
+    }
 }
 
 /// An event.

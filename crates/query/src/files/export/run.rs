@@ -1,5 +1,6 @@
 //! The whole way out.
 
+use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
 
 use pugmark_store::{ErrorKind, Sequence, Snapshot, Store, Timestamp};
@@ -50,7 +51,7 @@ pub enum ExportFormat {
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Export {
     /// The form of the output.
     pub format: ExportFormat,
@@ -60,6 +61,8 @@ pub struct Export {
     pub to: Option<Timestamp>,
     /// Only what was stored after this sequence: with [`Exported::through`] of the export before, what is new. What was removed since is not told.
     pub since: Option<Sequence>,
+    /// Only what is of these distinct ids, such as those of one person: their events, changes of their traits, and operations that name no other id.
+    pub only_of: Option<BTreeSet<String>>,
 }
 
 /// What an export has written.
@@ -121,6 +124,9 @@ impl Export {
     }
 
     fn takes(&self, row: &Row<'_>) -> bool {
+        if self.only_of.as_ref().is_some_and(|ids| !row.is_of(ids)) {
+            return false;
+        }
         match row {
             Row::Event(event) => {
                 self.from.is_none_or(|from| event.timestamp >= from) && self.to.is_none_or(|to| event.timestamp < to)
