@@ -300,7 +300,7 @@ impl Engine {
         for (selector, path) in selectors {
             for name in selector.event.names() {
                 let warning = unknown_event(known, name, path, asked.query.strict_names)?;
-                warnings.extend(warning.filter(|warning| !warnings.contains(warning)));
+                warnings.extend(warning);
             }
         }
         Ok(warnings)

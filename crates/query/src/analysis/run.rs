@@ -198,13 +198,8 @@ impl<'a> Asked<'a> {
             || Explain { segment: self.people.as_ref().map(|found| found.explain.clone().into()), ..explain() };
         let before = self.people.iter().chain(self.cuts.iter().map(|(_, found)| found));
         let before = before.flat_map(|found| found.warnings.clone());
-        let before: Vec<String> = before.chain(self.units.iter().flat_map(|units| units.warnings.clone())).collect();
-        let mut all: Vec<String> = Vec::new();
-        for warning in before.into_iter().chain(warnings) {
-            if !all.contains(&warning) {
-                all.push(warning);
-            }
-        }
+        let before = before.chain(self.units.iter().flat_map(|units| units.warnings.clone()));
+        let all = before.chain(warnings).collect();
         let explain = match self.query.explain {
             true => Some(serde_json::to_value(explain()).map_err(|error| Error::invalid(error.to_string()))?),
             false => None,
@@ -219,8 +214,10 @@ impl<'a> Asked<'a> {
         looks_back.then_some(from_us)
     }
 
-    /// Without a word on how the answer was found.
-    pub(super) fn plain_header(&self, kind: &'static str, warnings: Vec<String>) -> Header {
+    /// Without a word on how the answer was found. Whichever way it was found, its warnings are each once and in their own order.
+    pub(super) fn plain_header(&self, kind: &'static str, mut warnings: Vec<String>) -> Header {
+        warnings.sort_unstable();
+        warnings.dedup();
         Header {
             kind,
             as_of: self.snapshot.sequence.number(),

@@ -32,11 +32,12 @@ impl SideBySide {
     pub(super) fn of(segments: Vec<OfSegment>) -> Self {
         let mut headers = segments.iter().map(|of| of.answer.header().clone());
         let first = headers.next().expect("invariant: a list of segments is not empty");
-        let header = headers.fold(Header { explain: None, ..first }, |mut all, one| {
-            let more = one.warnings.into_iter().filter(|warning| !all.warnings.contains(warning)).collect::<Vec<_>>();
-            all.warnings.extend(more);
+        let mut header = headers.fold(Header { explain: None, ..first }, |mut all, one| {
+            all.warnings.extend(one.warnings);
             all
         });
+        header.warnings.sort_unstable();
+        header.warnings.dedup();
         Self { header, segments }
     }
 

@@ -33,7 +33,7 @@ pub struct Header {
         serialize_with = "serialize_some_instant"
     )]
     pub history_from_us: Option<i64>,
-    /// What the asker should know, such as a name never seen.
+    /// What the asker should know, such as a name never seen: each once, sorted.
     pub warnings: Vec<String>,
     /// How the answer was found, when asked.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -68,7 +68,6 @@ pub(super) async fn count(
         grid.add_cohort(group, row, size, cells);
     }
     let mut warnings = found.warnings.clone();
-    let names = engine.names_of(asked, &[(&retention.returning, "return")])?;
-    warnings.extend(names.into_iter().filter(|warning| !found.warnings.contains(warning)));
+    warnings.extend(engine.names_of(asked, &[(&retention.returning, "return")])?);
     Ok(Some(Counted { grid, warnings, explain: found.explain(), groups: found.groups }))
 }

@@ -133,11 +133,7 @@ impl Engine {
                 }
             };
             Ok(found.into_iter().fold(all, |mut all, own| {
-                for warning in own.warnings {
-                    if !all.warnings.contains(&warning) {
-                        all.warnings.push(warning);
-                    }
-                }
+                all.warnings.extend(own.warnings);
                 FoundPeople { explain: all.explain.with(&own.explain), ..all }
             }))
         })
