@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from kit import days, funnels, sequences
+from kit import days, funnels, journeys, segments, sequences
 from kit.batch import Batch, Peers, instant
 from kit.differences import BY_DESIGN, SAME
 from kit.flips import FLIPS
@@ -25,17 +25,19 @@ ROOT = Path(__file__).resolve().parents[2]
 SHOWN = 3
 
 FUNNELS = (funnels.random_events, funnels.KINDS + sequences.KINDS)
-PERSONS = (days.random_events, [days.Conditions(10), days.Retention(14)])
+PERSONS = (days.random_events, [days.Conditions(10), days.Retention(20), segments.Segments(20)])
 GROUPED = (
     days.random_events,
     [
         days.Trend(24, list(days.MEASURES), "duckdb"),
         days.Trend(8, ["uniques", "distinct"], "clickhouse"),
+        days.TrendOfPeople(16),
         days.Stickiness(8),
         days.Lifecycle(4, 40),
     ],
 )
-PLANS = {"funnels": FUNNELS, "persons": PERSONS, "groups": GROUPED}
+WALKS = (journeys.random_events, [journeys.Sessions(8), journeys.Paths(8, 40)])
+PLANS = {"funnels": FUNNELS, "persons": PERSONS, "groups": GROUPED, "walks": WALKS}
 # Event sets of each change that is to be noticed, and the least questions about them.
 FLIPPED = 400
 FLIPPED_QUESTIONS = 12
@@ -96,7 +98,8 @@ def show(peers, kind, left, batch):
         print(f"\n{kind.name}: {question}\n  pugmark says {ours}, the other {theirs}")
         for member, events in people.items():
             for event in events:
-                print(f"  {member} {event.name} {instant(event.at)} {'' if event.number is None else event.number}")
+                more = [str(value) for value in event[2:] if value is not None]
+                print(f"  {member} {event.name} {instant(event.at)} {' '.join(more)}")
 
 
 def table(kinds, numbers):

@@ -7,8 +7,8 @@ import shutil
 import subprocess
 from collections import namedtuple
 
-# What happened, when (seconds since 1970), and a number or None.
-Event = namedtuple("Event", "name at number")
+# What happened, when (seconds since 1970), a number or None; and where it has one the session that its sender names and its page.
+Event = namedtuple("Event", "name at number session url", defaults=(None, None))
 
 FIELDS = "message_id String, event String, distinct_id String, timestamp String, t UInt32, place UInt32, grp String, number Nullable(Float64)"
 
@@ -68,6 +68,8 @@ class Batch:
                         "number": event.number,
                         "part": number % 5,
                     }
+                    line |= {"session_id": event.session} if event.session else {}
+                    line |= {"url": event.url} if event.url else {}
                     line |= (marks or {}).get((who, place), {})
                     out.write(json.dumps(line) + "\n")
         if not only_peers:
@@ -84,6 +86,8 @@ class Batch:
             "place": "BIGINT",
             "grp": "VARCHAR",
             "number": "DOUBLE",
+            "session_id": "VARCHAR",
+            "url": "VARCHAR",
         }
         peers.duckdb.execute(
             f"create table {self.name} as select * from read_json('{file}', format = 'nd', columns = {columns})"

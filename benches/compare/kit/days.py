@@ -87,10 +87,12 @@ class Kind:
 
 
 def same(ours, theirs):
+    if ours is None or theirs is None:
+        return ours is theirs
     if isinstance(ours, (list, tuple)):
         return len(ours) == len(theirs) and all(map(same, ours, theirs))
     if isinstance(ours, float) or isinstance(theirs, float):
-        return ours is not None and theirs is not None and math.isclose(ours, theirs, rel_tol=1e-12, abs_tol=1e-12)
+        return math.isclose(ours, theirs, rel_tol=1e-12, abs_tol=1e-12)
     return ours == theirs
 
 
@@ -120,65 +122,131 @@ class Conditions(Kind):
             yield {who: (ours[who], theirs[who]) for who in batch.people}
 
 
+COHORTS = ["first_time", "first_of_event", "first_ever", "first_in_range", "recurring"]
+
+
 class Retention(Kind):
-    """A group for each person: by cohort in which periods it came back."""
+    """A group for each person: by cohort in which periods it came back, or how much."""
 
     name = "DuckDB self-join, retention"
 
     def questions(self, random):
-        return [
-            {
-                "range": random_range(random),
-                "start": random.choice("ab"),
-                "return": random.choice(["a", "b", "*"]),
-                "cohort": random.choice(["first_time", "recurring"]),
-                "period_zero": random.choice(["cohort_size", "returned"]),
-                "min_occurrences": random.choice([1, 1, 2]),
-                "periods": random.choice([None, 1, 3, 6]),
-            }
-            for _ in range(self.many)
-        ]
+        return [self.question(random) for _ in range(self.many)]
+
+    def question(self, random):
+        question = {
+            "range": random_range(random),
+            "start": random.choice("ab"),
+            "filter": random.choice([None, None, "number > 2"]),
+            "return": random.choice(["a", "b", "*"]),
+            "cohort": random.choice(COHORTS),
+            "clock": random.choice(["calendar", "calendar", "rolling"]),
+            "round_to": None,
+            "period_zero": random.choice(["cohort_size", "returned"]),
+            "criterion": random.choice(["on", "on", "on_or_after", "on_or_before", "streak"]),
+            "brackets": None,
+            "min_occurrences": random.choice([1, 1, 2]),
+            "measure": random.choice([None, None, "sum", "avg"]),
+            "periods": random.choice([None, 1, 3, 6]),
+        }
+        if question["clock"] == "rolling":
+            question["round_to"] = random.choice([None, "hour"])
+        if random.random() < 0.25:
+            brackets = random.choice([[0, 1, 3], [1, 3, 7], [1], [0, 2, 4, 5]])
+            question |= {"criterion": "on", "periods": None, "brackets": brackets}
+        question["returns"] = random.choice(["in_range", "open"]) if question["periods"] else "in_range"
+        return question
 
     def answers(self, batch, questions):
         for question in questions:
             between = question["range"]
-            fields = {name: question[name] for name in ["cohort", "period_zero", "min_occurrences"]}
+            same = ["cohort", "clock", "round_to", "period_zero", "criterion", "brackets", "min_occurrences", "periods", "returns"]
+            fields = {name: question[name] for name in same if question[name] is not None}
             fields |= {"start": {"event": question["start"]}, "return": {"event": question["return"]}}
-            if question["periods"]:
-                fields["periods"] = question["periods"]
+            if question["filter"]:
+                fields["start"]["filter"] = question["filter"]
+            if question["measure"]:
+                fields |= {"measure": question["measure"], "property": "number"}
             ours = {}
             for part in range(PARTS):
                 more = {"breakdown": [{"property": "grp"}], "limit": GROUPS, "filter": f"part = {part}"}
                 for group in batch.ask({"retention": asked(between, **fields, **more)})["groups"]:
                     if group["breakdown"]:
                         ours[group["breakdown"][0]] = [[row["size"], *row["values"]] for row in group["rows"]]
-            back = "true" if question["return"] == "*" else f"r.event = '{question['return']}'"
-            partition = "distinct_id" if question["cohort"] == "first_time" else "distinct_id, k"
-            within = "true" if question["cohort"] == "first_time" else inside("t", between)
-            rows = batch.duckdb(
-                f"""with starts as (
-                        select distinct_id, t, place, {bucket("t", between)} as k from {{table}}
-                        where event = '{question["start"]}' and {within}
-                        qualify row_number() over (partition by {partition} order by t, place) = 1),
-                    cohorts as (select * from starts where {inside("t", between)}),
-                    returns as (
-                        select c.distinct_id, c.k, {bucket("r.t", between)} - c.k as period from cohorts c
-                        join {{table}} r on r.distinct_id = c.distinct_id and {back} and (r.t, r.place) > (c.t, c.place) and {inside("r.t", between)}
-                        group by all having count(*) >= {question["min_occurrences"]})
-                    select distinct_id, k, (select list(period) from returns r where r.distinct_id = c.distinct_id and r.k = c.k) from cohorts c"""
-            )
             many = buckets(between)
-            nobody = [[0] * (1 + min(question["periods"] or many, many - row)) for row in range(many)]
+            columns = [self.columns(question, many - row) for row in range(many)]
+            empty = None if question["measure"] == "avg" else 0
+            nobody = [[0] + [empty] * len(of) for of in columns]
             theirs = {}
-            for who, cohort, periods in rows:
+            for who, cohort, periods in self.rows(batch, question):
                 grid = theirs.setdefault(who, [list(row) for row in nobody])
-                grid[cohort][0] = 1
-                for period in periods or []:
-                    if period + 1 < len(grid[cohort]):
-                        grid[cohort][period + 1] = 1
-                if question["period_zero"] == "cohort_size":
-                    grid[cohort][1] = 1
+                grid[cohort] = [1, *(self.cell(question, *looked_at, periods or {}) for looked_at in columns[cohort])]
             yield {who: (ours.get(who, nobody), theirs.get(who, nobody)) for who in batch.people}
+
+    def columns(self, question, left):
+        """The first and the last period of each column of a row that has so many calendar periods left."""
+        if question["brackets"]:
+            ends = [*question["brackets"][1:], math.inf]
+            return [(first, end - 1) for first, end in zip(question["brackets"], ends) if first < left]
+        many = left if question["periods"] is None else question["periods"]
+        return [(k, k) for k in range(many if question["returns"] == "open" else min(many, left))]
+
+    def cell(self, question, first, last, periods):
+        """What one person is in a column; `periods` tells of each how many return events, how many numbers, and their sum."""
+        if first == 0 and question["period_zero"] == "cohort_size" and not question["measure"]:
+            return 1
+        if question["criterion"] == "on_or_after":
+            last = math.inf
+        elif question["criterion"] in ("on_or_before", "streak"):
+            first = min(first, 1)
+        looked_at = {k: found for k, found in periods.items() if first <= k <= last}
+        least = question["min_occurrences"]
+        if question["brackets"]:
+            counts = sum(events for events, _, _ in looked_at.values()) >= least
+        else:
+            held = sum(events >= least for events, _, _ in looked_at.values())
+            counts = held == last - first + 1 if question["criterion"] == "streak" else held > 0
+        if question["measure"] is None:
+            return int(counts)
+        numbers = sum(numbers for _, numbers, _ in looked_at.values()) if counts else 0
+        if numbers == 0:
+            return None if question["measure"] == "avg" else 0
+        total = sum(total or 0 for _, _, total in looked_at.values())
+        return total / numbers if question["measure"] == "avg" else total
+
+    def rows(self, batch, question):
+        """(person, cohort, {period: (events, numbers, sum)}) of each cohort in which a person is."""
+        between, cohort = question["range"], question["cohort"]
+        inside_range = inside("t", between)
+        holds = f"event = '{question['start']}' and coalesce({question['filter'] or 'true'}, false)"
+        # Among which events the first is looked for, of whom or of when.
+        among = {"first_of_event": f"event = '{question['start']}'", "first_ever": "true"}.get(cohort, holds)
+        among += f" and {inside_range}" if cohort in ("first_in_range", "recurring") else ""
+        of = "distinct_id, k" if cohort == "recurring" else "distinct_id"
+        first = f"qualify row_number() over (partition by {of} order by t, place) = 1"
+        if cohort == "recurring" and question["clock"] == "rolling":
+            first = ""
+        back = "true" if question["return"] == "*" else f"r.event = '{question['return']}'"
+        read = inside("r.t", between) if question["returns"] == "in_range" else "true"
+        period = f"{bucket('r.t', between)} - c.k"
+        if question["clock"] == "rolling":
+            floor = (lambda t: f"({t} // 3600 * 3600)") if question["round_to"] else (lambda t: t)
+            period = f"({floor('r.t')} - {floor('c.t')}) // {DAY * (1 if between.interval == 'day' else 7)}"
+        found = {}
+        for who, k, period, *numbers in batch.duckdb(
+            f"""with starts as (select distinct_id, t, place, {bucket("t", between)} as k, {holds} as holds from {{table}} where {among} {first}),
+                cohorts as (select * from starts where holds and {inside_range}),
+                returns as (
+                    select distinct c.distinct_id, c.k, {period} as period, r.place, r.number from cohorts c
+                    join {{table}} r on r.distinct_id = c.distinct_id and {back} and (r.t, r.place) > (c.t, c.place) and {read}),
+                counted as (select distinct_id, k, period, count(*) as n, count(number) as numbers, sum(number) as total from returns group by all)
+                select c.distinct_id, c.k, r.period, n, numbers, total from (select distinct distinct_id, k from cohorts) c
+                left join counted r using (distinct_id, k)"""
+        ):
+            periods = found.setdefault((who, k), {})
+            if period is not None:
+                periods[period] = numbers
+        return [(who, k, periods) for (who, k), periods in found.items()]
 
 
 class Grouped(Kind):
@@ -270,6 +338,80 @@ class Trend(Grouped):
             (grp, None if whole else (datetime.date.fromisoformat(d) - first).days // long, value)
             for grp, d, whole, value in rows
         ]
+
+
+class TrendOfPeople(Grouped):
+    """Who is new, who was there lately or so far, and how often people did it."""
+
+    name = "DuckDB trend: first_time, rolling, cumulative, frequency"
+
+    def questions(self, random):
+        return [
+            {
+                "range": random_range(random),
+                "event": random.choice(["a", "b", "*"]),
+                "filter": random.choice([None, "number > 2"]),
+                "form": random.choice(["first_time", "rolling", "cumulative", "frequency"]),
+                "over": random.randint(2, 5),
+            }
+            for _ in range(self.many)
+        ]
+
+    def answers(self, batch, questions):
+        for question in questions:
+            between, form = question["range"], question["form"]
+            series = {"event": question["event"]} | ({"filter": question["filter"]} if question["filter"] else {})
+            if form == "rolling":
+                series |= {"measure": "uniques", "rolling": question["over"]}
+            elif form == "cumulative":
+                series |= {"measure": "uniques", "cumulative": True}
+            else:
+                series["measure"] = form
+            answer = batch.ask(
+                {"trend": asked(between, series=[series], breakdown=[{"property": "grp"}], limit=GROUPS)}
+            )
+            field = "frequency" if form == "frequency" else "values"
+            ours = {made["breakdown"][0]: [made[field], made["total"]] for made in answer["series"] if made["breakdown"]}
+            many = buckets(between)
+            none = [{"times": [], "people": []} if form == "frequency" else [0] * many, 0]
+            theirs = self.theirs(batch, question, many)
+            groups = sorted(set(self.groups(batch.people).values()))
+            yield {group: (ours.get(group, none), theirs.get(group, none)) for group in groups}
+
+    def theirs(self, batch, question, many):
+        between = question["range"]
+        holds = "true" if question["event"] == "*" else f"event = '{question['event']}'"
+        holds += f" and coalesce({question['filter'] or 'true'}, false)"
+        until = f"{local('t', between)} < '{day(between.last)}'"
+        rows = f"""with rows as (select grp, distinct_id, t, place, {bucket("t", between)} as k, {inside("t", between)} as inside from {{table}}
+                where {holds} and {until})"""
+        found = {}
+        if question["form"] == "frequency":
+            counted = f"{rows}, often as (select grp, distinct_id, count(*) as n from rows where inside group by all)"
+            for group, times, people in batch.duckdb(f"{counted} select grp, n, count(*) from often group by all order by n"):
+                made = found.setdefault(group, [{"times": [], "people": []}, 0])
+                made[0]["times"].append(times)
+                made[0]["people"].append(people)
+                made[1] += people
+            return found
+        of = {
+            "first_time": "k = b.k and inside",
+            "rolling": f"r.k between b.k - {question['over'] - 1} and b.k",
+            "cumulative": "r.k <= b.k and inside",
+        }[question["form"]]
+        if question["form"] == "first_time":
+            rows += ", r as (select * from rows qualify row_number() over (partition by distinct_id order by t, place) = 1)"
+            of = "r.k = b.k and inside"
+        else:
+            rows += ", r as (select * from rows)"
+        buckets_of = f"b as (select unnest(range({many})) as k)"
+        for group, k, people in batch.duckdb(
+            f"{rows}, {buckets_of} select grp, b.k, count(distinct distinct_id) from r join b on {of} group by all"
+        ):
+            found.setdefault(group, [[0] * many, 0])[0][k] = people
+        for group, people in batch.duckdb(f"{rows} select grp, count(distinct distinct_id) from r where inside group by all"):
+            found.setdefault(group, [[0] * many, 0])[1] = people
+        return found
 
 
 class Stickiness(Grouped):

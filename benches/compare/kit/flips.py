@@ -5,6 +5,10 @@ def longer(found):
     return f'"window": "{int(found[1]) + 1}s"'
 
 
+def once_more(found):
+    return f'"at_least": {int(found[1]) + 1}'
+
+
 BERLIN = ("the zone is UTC", "Europe/Berlin", "UTC")
 WINDOW = ("the window is a second longer", r'"window": "(\d+)s"', longer)
 
@@ -49,7 +53,7 @@ FLIPS = [
     ("DuckDB self-join, retention", "period 0 is the size", '"returned"', '"cohort_size"'),
     ("DuckDB self-join, retention", "once is enough", '"min_occurrences": 2', '"min_occurrences": 1'),
     ("DuckDB trend: count, uniques, sums, percentiles, …", *BERLIN),
-    ("DuckDB trend: count, uniques, sums, percentiles, …", "people are events", '"uniques"', '"count"'),
+    ("DuckDB trend: count, uniques, sums, percentiles, …", "people are events", '"(uniques|count_per_user)"', '"count"'),
     ("DuckDB trend: count, uniques, sums, percentiles, …", "another percentile", '"p(75|90|95|99)"', '"median"'),
     ("ClickHouse uniqExact by day and week", *BERLIN),
     ("ClickHouse uniqExact by day and week", "people are events", '"uniques"', '"count"'),
@@ -57,4 +61,33 @@ FLIPS = [
     ("DuckDB stickiness", "exactly so many", '"at_least": true', '"at_least": false'),
     ("DuckDB stickiness", "once is enough", '"min_occurrences": 2', '"min_occurrences": 1'),
     ("DuckDB lifecycle", *BERLIN),
+    ("DuckDB self-join, retention", "the first of any name", "first_ever", "first_time"),
+    ("DuckDB self-join, retention", "the first in the range", "first_in_range", "first_time"),
+    ("DuckDB self-join, retention", "a filter looks for the first", "first_of_event", "first_time"),
+    ("DuckDB self-join, retention", "periods of the calendar", '"clock": "rolling"(, "round_to": "hour")?', '"clock": "calendar"'),
+    ("DuckDB self-join, retention", "times to the microsecond", '"round_to": "hour", ', ""),
+    ("DuckDB self-join, retention", "in that period alone", "on_or_(after|before)", "on"),
+    ("DuckDB self-join, retention", "once so far is a streak", "streak", "on_or_before"),
+    ("DuckDB self-join, retention", "returns end with the range", '"returns": "open"', '"returns": "in_range"'),
+    ("DuckDB self-join, retention", "a sum is a mean", '"measure": "sum"', '"measure": "avg"'),
+    ("DuckDB segments", "any is all", '"any"', '"all"'),
+    ("DuckDB segments", "the last is the first", '"last"', '"first"'),
+    ("DuckDB segments", "once more", r'"at_least": (\d)', once_more),
+    ("DuckDB segments", "all of time", r', "range": \{[^}]*\}', ""),
+    ("DuckDB sessions", *BERLIN),
+    ("DuckDB sessions", "exactly the gap does not cut", '"new"', '"same"'),
+    ("DuckDB sessions", "midnight does not cut", '"midnight": true', '"midnight": false'),
+    ("DuckDB sessions", "ids do not count", '"by": "session_id"', '"by": null'),
+    ("DuckDB sessions", "pages do not cut", r'"split_on": \["url"\]', '"split_on": []'),
+    ("DuckDB sessions", "no longest time", r', "max": "\d+m"', ""),
+    ("DuckDB paths", "the other way", '"before"', '"after"'),
+    ("DuckDB paths", "neighbours are not joined", '"collapse": true', '"collapse": false'),
+    ("DuckDB paths", "people are paths", '"count": "units"', '"count": "occurrences"'),
+    ("DuckDB paths", "nothing is excluded", r'"exclude": \[[^\]]*\]', '"exclude": []'),
+    ("DuckDB paths", "no end", r', "end": \{[^}]*\}', ""),
+    ("DuckDB paths", "a session is all", '"within": "session"', '"within": "all"'),
+    ("DuckDB trend: first_time, rolling, cumulative, frequency", *BERLIN),
+    ("DuckDB trend: first_time, rolling, cumulative, frequency", "one bucket more", '"rolling": 3', '"rolling": 4'),
+    ("DuckDB trend: first_time, rolling, cumulative, frequency", "who is new is who is there", "first_time", "uniques"),
+    ("DuckDB trend: first_time, rolling, cumulative, frequency", "not so far", ', "cumulative": true', ""),
 ]
