@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::chart::Charting;
 use crate::commands::{
-    answer, backup, compact, declare, demo, erase, expire, explain, export, funnel, import, info, journey, lifecycle,
-    paths, people, person, quarantine, query, retention, retract, save, saved, segment, sessions, sql, stickiness,
-    trend, verify,
+    answer, backup, compact, declare, demo, erase, expire, explain, export, funnel, group, import, info, journey,
+    lifecycle, paths, people, person, quarantine, query, retention, retract, save, saved, segment, sessions, sql,
+    stickiness, trend, verify,
 };
 use crate::output::Output;
 use crate::render::ColorChoice;
@@ -70,6 +70,7 @@ pub(crate) enum Command {
     Sql(sql::Args),
     Info(info::Args),
     Person(person::Args),
+    Group(group::Args),
     Quarantine(quarantine::Args),
     Erase(erase::Args),
     Retract(retract::Args),

@@ -139,7 +139,7 @@ impl Enricher {
         self
     }
 
-    /// Says where visitors came from; these hosts are one's own, beside that of the page.
+    /// Says where visitors came from; these hosts are one's own, beside that of the page. Of an event whose context names no page, referrer or tag nothing is said: it is no visit.
     #[must_use]
     pub fn sources(mut self, own_hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.own_hosts = Some(own_hosts.into_iter().map(Into::into).collect());
@@ -196,7 +196,7 @@ impl Enricher {
         if let Some(devices) = &self.devices {
             devices.of(&context.agent).properties().for_each(|(name, value)| add(name, value));
         }
-        if let Some(own) = &self.own_hosts {
+        if let Some(own) = self.own_hosts.as_ref().filter(|_| context.visit.says_anything()) {
             let own_hosts: Vec<&str> = own.iter().map(String::as_str).collect();
             let source = TrafficSource::of(&Visit { own_hosts: &own_hosts, ..context.visit });
             source.properties().for_each(|(name, value)| add(name, value));
@@ -275,6 +275,9 @@ mod tests {
         assert_eq!(names(Enricher::new().keep_address(KeepAddress::Network)).0, "ip=203.0.113.0");
         assert_eq!(names(Enricher::new().keep_address(KeepAddress::Whole)).0, "ip=203.0.113.7");
         assert_eq!(names(Enricher::new().places(Places::default())).0, "");
+        let nothing = Context::default();
+        let sources = Enricher::new().sources(["shop.example"]);
+        assert_eq!(sources.apply(&nothing, Some(NOON), NOON).expect("applies").properties, []);
         let dir = tempfile::tempdir().expect("a directory");
         let (properties, visitor) = names(Enricher::new().visitors(Visitors::open(dir.path(), NOON).expect("opens")));
         assert_eq!((properties.as_str(), visitor.map(|id| id.len())), ("", Some(32)));

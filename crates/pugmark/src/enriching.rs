@@ -1,9 +1,14 @@
 //! Events with what their context says of their sender.
 
+use std::sync::Arc;
+
 use pugmark_enrich::{Context, Correction, Enricher, KeepAddress};
+use pugmark_query::files::Prepare;
 use pugmark_query::{Error, ErrorKind, Result};
 use pugmark_store::{Event, Timestamp};
 use serde_json::Value;
+
+use crate::Pugmark;
 
 /// Headers in which proxies name the address that an event came from.
 const ADDRESS_HEADERS: [&str; 6] =
@@ -71,6 +76,28 @@ pub fn enrich_event(mut event: Event, enricher: &Enricher, received_at: Timestam
         }
     }
     Ok(event)
+}
+
+impl Pugmark {
+    /// Enriches every event of an [import](crate::Import) as [`enrich_event`] does, with the time of the import as that of receipt.
+    ///
+    /// ```
+    /// use pugmark::enrich::{Enricher, device::Devices};
+    /// use pugmark::{Import, Pugmark, Source};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// let line = r#"{"event":"view","distinct_id":"ann","timestamp":"2025-01-01","context":{"userAgent":"curl/8.0"}}"#;
+    /// let import = Import { prepare: Some(db.enriching(Enricher::new().devices(Devices::new()))), ..Import::default() };
+    /// db.import(&import, Source::from_reader("a.ndjson", line.as_bytes())?, |_| {}, |_| {})?;
+    /// let rows = pugmark::arrow::util::pretty::pretty_format_batches(&db.blocking()?.sql("SELECT device_type FROM events")?)?;
+    /// assert!(rows.to_string().contains("| bot"), "{rows}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn enriching(&self, enricher: Enricher) -> Prepare {
+        // The store itself would then not be closed as long as the import is there.
+        let clock = Arc::clone(self.store.clock());
+        Prepare::new(move |event| enrich_event(event, &enricher, clock.now()))
+    }
 }
 
 /// Takes everything out of a context that names the address; whether there was anything.

@@ -39,6 +39,7 @@ mod enriching;
 pub mod examples {
     #![doc = include_str!("examples.md")]
 }
+mod groups;
 mod info;
 mod options;
 mod people;
@@ -65,7 +66,7 @@ pub use pugmark_query::audience::{Audience, AudienceResult};
 pub use pugmark_query::calendar::{Interval, Moment, Range, Span, WeekStart, days, hours, minutes, weeks};
 pub use pugmark_query::columns::{Declaration, FileSize, MAX_DECLARATIONS, MergePolicy, SizeTiered};
 pub use pugmark_query::files::{
-    Export, ExportFormat, Exported, Field, Import, ImportFormat, Mapping, Progress, Reject, Source, Summary,
+    Export, ExportFormat, Exported, Field, Import, ImportFormat, Mapping, Prepare, Progress, Reject, Source, Summary,
 };
 pub use pugmark_query::funnel::{
     After, BreakdownAt, Completion, Exclusion, ExclusionOutcome, Funnel, FunnelEntry, FunnelResult, HistogramOf, Like,
@@ -89,8 +90,8 @@ pub use pugmark_query::spec::{
     OfRetention, Query, Segment, Selector, SpecError, Times, Unit,
 };
 pub use pugmark_query::stickiness::{Stickiness, StickinessResult};
-pub use pugmark_query::trend::{Measure, Number, Series, Trend, TrendResult};
-pub use pugmark_query::{EngineOptions, Error, OfSegment, QueryResult, Result, SideBySide};
+pub use pugmark_query::trend::{Attribution, AttributionModel, Measure, Number, Series, Trend, TrendResult};
+pub use pugmark_query::{EngineOptions, Error, Group, OfSegment, QueryResult, Result, SideBySide};
 pub use pugmark_registry::{DefinitionKind, RegistryOptions};
 pub use pugmark_store::{
     AppendOptions, BackupReport, Clock, Durability, Entry, ErrorKind, Event, EventBlock, EventDraft, EventView,

@@ -211,6 +211,11 @@ fn trend_through_a_store_agrees_with_the_oracle() {
 }
 
 #[test]
+fn attribution_through_a_store_agrees_with_the_oracle() {
+    agrees("attribution");
+}
+
+#[test]
 fn every_measure_through_a_store_agrees_with_the_oracle() {
     agrees("measures");
 }
@@ -462,7 +467,8 @@ fn as_of(case: &Case, log: &[(Sequence, Timestamp, Said)], sequence: Sequence) -
 fn answers_as_of_any_sequence_are_those_of_then() {
     let same = ["trend", "funnel", "retention", "stickiness", "lifecycle", "sessions", "paths", "segment"]
         .map(|kind| (kind, kind));
-    for (kind, cases) in same.into_iter().chain([("trend", "profile"), ("trend", "measures")]) {
+    for (kind, cases) in same.into_iter().chain([("trend", "profile"), ("trend", "measures"), ("trend", "attribution")])
+    {
         let cases = cases::cases(cases);
         let config = ProptestConfig { cases: case_count(64), failure_persistence: None, ..ProptestConfig::default() };
         let arrivals = prop::collection::vec(any::<u8>(), 40);

@@ -25,7 +25,9 @@ use crate::names::Vocabulary;
 use crate::saved::{Definition, Names};
 use crate::sessions::Sessions;
 use crate::spec::{ANALYSES, Query};
-use crate::table::{AnswerFunction, DailyTable, EventsTable, PersonsTable, SessionsTable, identities, registry};
+use crate::table::{
+    AnswerFunction, DailyTable, EventsTable, PersonsTable, SessionsTable, groups, identities, registry,
+};
 
 /// Names that every session uses; nobody sees them but in a plan.
 pub(crate) const CATALOG: &str = "pugmark";
@@ -352,6 +354,7 @@ impl Engine {
         schema.register_table("registry_properties".to_owned(), registry::properties(self.local(snapshot))?)?;
         schema.register_table("persons".to_owned(), Arc::new(PersonsTable::new(self, snapshot)))?;
         schema.register_table("identities".to_owned(), identities::identities(snapshot)?)?;
+        schema.register_table("groups".to_owned(), groups::groups(snapshot)?)?;
         schema.register_table("identity_refusals".to_owned(), identities::refusals(snapshot)?)?;
         let sessions = SessionsTable::new(self, snapshot, Sessions::new());
         schema.register_table("sessions".to_owned(), Arc::new(sessions))?;

@@ -13,6 +13,7 @@ mod functions;
 pub mod funnel;
 #[doc(hidden)]
 pub mod fuzzing;
+mod group;
 pub mod journey;
 pub mod lifecycle;
 mod local;
@@ -35,4 +36,5 @@ pub use analysis::{Explain, OfSegment, PortablePlan, QueryResult, SideBySide};
 pub use engine::{Engine, EngineOptions, QuerySnapshot};
 pub use error::{Error, ErrorKind, Result};
 pub use functions::register_functions;
+pub use group::{Group, change_group};
 pub use text::{SQL_MAX_BYTES, SQL_MAX_DEPTH, SQL_MAX_OPERATORS};

@@ -14,7 +14,7 @@ use pugmark_store::Sequence;
 
 use crate::columns::system;
 use crate::error::{Error, Result};
-use crate::functions::{PROFILE, PROFILE_AT, PROP};
+use crate::functions::{GROUP_PROFILE, PROFILE, PROFILE_AT, PROP};
 use crate::table::PERSON;
 use crate::text::Text;
 
@@ -167,6 +167,25 @@ impl<'a> Names<'a> {
         Ok(())
     }
 
+    /// `group_profile('property', 'name')` with the value of the property.
+    fn group_profile(&mut self, function: &mut Function) -> std::result::Result<(), Error> {
+        let at = function.name.span().start;
+        let refuse = || {
+            let message = "group_profile takes the name of a property and that of a trait in single quotes, as in group_profile('company', 'plan')";
+            Error::invalid(message)
+        };
+        let FunctionArguments::List(list) = &mut function.args else { return Err(self.text.placed(refuse(), at)) };
+        let property = list.args.first().and_then(|first| only_name(std::slice::from_ref(first)));
+        let (Some((property, _)), 2) = (property, list.args.len()) else {
+            return Err(self.text.placed(refuse(), at));
+        };
+        if self.known.registry.schema().property(&property).is_none() && self.unknown != Unknown::Keep {
+            self.never_seen(&property, at)?;
+        }
+        list.args.push(unnamed(self.prop_call(&property)));
+        Ok(())
+    }
+
     /// What `profile('…')` and `profile_at('…')` become: a call with the columns that they read, NULL for a trait that was never seen. A call that names its
     /// columns stays as it is.
     fn profile(&mut self, function: &mut Function, columns: &[&str]) -> std::result::Result<Option<Expr>, Error> {
@@ -219,7 +238,7 @@ impl<'a> Names<'a> {
                     *expr = nothing;
                 }
             }
-            Expr::Function(function) if is_call(function, PROP) || is_call(function, PROFILE_AT) => {
+            Expr::Function(function) if [PROP, PROFILE_AT, GROUP_PROFILE].iter().any(|own| is_call(function, own)) => {
                 let refusal = Error::invalid(format!(
                     "{} is of events: an expression over traits names them, as in country = 'US'",
                     function.name
@@ -270,6 +289,7 @@ impl<'a> Names<'a> {
                 }
             }
             Expr::Function(function) if is_call(function, PROP) => self.prop(function)?,
+            Expr::Function(function) if is_call(function, GROUP_PROFILE) => self.group_profile(function)?,
             Expr::Function(function) if is_call(function, PROFILE) => {
                 if let Some(nothing) = self.profile(function, &[PERSON])? {
                     *expr = nothing;

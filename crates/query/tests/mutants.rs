@@ -34,6 +34,7 @@ fn every_flipped_rule_differs_in_a_twentieth_of_the_cases() {
     for name in [
         "trend",
         "measures",
+        "attribution",
         "funnel",
         "funnel_order",
         "funnel_steps",

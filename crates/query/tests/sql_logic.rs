@@ -8,6 +8,7 @@ use common::Db;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use pugmark_query::change_group;
 use pugmark_query::saved::Definition;
 use pugmark_query::spec::Did;
 use pugmark_store::Event;
@@ -38,6 +39,9 @@ fn shop() -> Db {
     db.track(events);
     db.identify("anon-1", "ann");
     db.define(&Definition::segment("buyers", Did::event("purchase")));
+    let currency = serde_json::json!({"currency": "EUR", "vat": 0.19});
+    let germany = change_group("country", "DE", currency.as_object().expect("an object")).expect("it is valid");
+    db.store.append(vec![germany.into()]).expect("it is stored");
     db
 }
 

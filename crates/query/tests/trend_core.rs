@@ -25,6 +25,11 @@ fn trend_agrees_with_the_oracle() {
 }
 
 #[test]
+fn attribution_agrees_with_the_oracle() {
+    agrees("attribution");
+}
+
+#[test]
 fn every_measure_agrees_with_the_oracle() {
     agrees("measures");
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
+use pugmark::enrich::{Enricher, KeepAddress, Places, Site, Sites, device::Devices};
 use pugmark::{Import, ImportFormat, Mapping, Options, Progress, Pugmark, Source, Summary};
 
 use super::rejects::Rejects;
@@ -23,6 +24,7 @@ Examples:
   pugmark import shop events.ndjson.gz
   pugmark import shop orders.csv --map distinct_id=customer_id,timestamp=date --event purchase
   zcat events.gz | pugmark import shop -
+  pugmark import shop events.ndjson --enrich device,source --own-host shop.example
 
 A line of NDJSON is an event,
   {\"event\":\"purchase\",\"distinct_id\":\"user-42\",\"timestamp\":\"2025-01-01T10:00:00Z\",\"properties\":{\"amount\":19.9}}
@@ -52,6 +54,76 @@ pub(crate) struct Args {
     /// Exit with 1 if a line was not taken or a link refused
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    enrich: Enrich,
+}
+
+/// What is added to events of what their context says of their sender
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Enriching")]
+struct Enrich {
+    /// Add properties by the context of each event: device (browser, os, device_type, from userAgent and hints) and source (traffic_class,
+    /// traffic_source, utm_*, from page.url, page.referrer and campaign)
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PART,…")]
+    enrich: Vec<Part>,
+    /// A host of one's own: who comes from there comes from nowhere else
+    #[arg(long, value_name = "HOST", requires = "enrich")]
+    own_host: Vec<String>,
+    /// Add the property site by the headers origin, referer and host of the context; *.HOST takes in all below it
+    #[arg(long, value_name = "NAME=HOST")]
+    site: Vec<String>,
+    /// Add country, region and city by the ip of the context, from a database in MaxMind's format
+    #[arg(long, value_name = "FILE.mmdb")]
+    places: Option<PathBuf>,
+    /// What is kept of the ip of the context where something is added: no, network or whole
+    #[arg(long, value_enum, value_name = "HOW MUCH", default_value = "no")]
+    keep_address: Keep,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Device,
+    Source,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Keep {
+    No,
+    Network,
+    Whole,
+}
+
+impl Enrich {
+    /// Nothing where nothing is asked for.
+    fn enricher(&self) -> Result<Option<Enricher>> {
+        if self.enrich.is_empty() && self.site.is_empty() && self.places.is_none() {
+            return Ok(None);
+        }
+        let mut enricher = Enricher::new();
+        if self.enrich.contains(&Part::Device) {
+            enricher = enricher.devices(Devices::new());
+        }
+        if self.enrich.contains(&Part::Source) {
+            enricher = enricher.sources(&self.own_host);
+        }
+        if !self.site.is_empty() {
+            let site = |named: &String| match named.split_once('=') {
+                Some((name, host)) if !name.is_empty() && !host.is_empty() => Ok(Site::new(name, host)),
+                _ => Err(Failure::Usage(format!("--site: \"{named}\" is not NAME=HOST"))),
+            };
+            enricher = enricher.sites(Sites::new(self.site.iter().map(site).collect::<Result<Vec<Site>>>()?));
+        }
+        if let Some(path) = &self.places {
+            let places = Places::open(path).map_err(|error| Failure::Usage(format!("--places: {error}")))?;
+            enricher = enricher.places(places);
+        }
+        let keep = match self.keep_address {
+            Keep::No => KeepAddress::No,
+            Keep::Network => KeepAddress::Network,
+            Keep::Whole => KeepAddress::Whole,
+        };
+        Ok(Some(enricher.keep_address(keep)))
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -71,7 +143,7 @@ pub(crate) fn run(args: &Args) -> Result {
         FileFormat::Parquet => ImportFormat::Parquet,
     };
     let parsers = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
-    let import = Import { mapping, event: args.event.clone(), format, import_id: None, parsers };
+    let enricher = args.enrich.enricher()?;
     // The input first: a mistyped file name must not leave a new store behind.
     if let Some(path) = &args.rejects {
         outside_of_stores(path)?;
@@ -85,6 +157,8 @@ pub(crate) fn run(args: &Args) -> Result {
     let source = Source::open(&args.file)?;
     let name = source.name().to_owned();
     let db = Pugmark::open_with(&args.dir, Options::default())?;
+    let prepare = enricher.map(|enricher| db.enriching(enricher));
+    let import = Import { mapping, event: args.event.clone(), format, import_id: None, parsers, prepare };
     let mut rejects = Rejects::of(&args.file, args.rejects.as_deref());
     let bar = progress_bar(source.total_bytes());
     let clock = Stopwatch::start();

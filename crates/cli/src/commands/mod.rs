@@ -11,6 +11,7 @@ pub(crate) mod expire;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod funnel;
+pub(crate) mod group;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod journey;
@@ -74,6 +75,7 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Sql(args) => sql::run(&args, color),
         Command::Info(args) => info::run(&args, color),
         Command::Person(args) => person::run(&args, color),
+        Command::Group(args) => group::run(&args, color),
         Command::Quarantine(args) => quarantine::run(&args, color),
         Command::Erase(args) => erase::run(&args),
         Command::Retract(args) => retract::run(&args),

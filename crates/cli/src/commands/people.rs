@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Show these traits, too
     #[arg(long, value_name = "TRAIT", value_delimiter = ',', help_heading = "Page")]
     show: Vec<String>,
+    /// Show what the first and the last event with any of these properties says of them
+    #[arg(long, value_name = "PROPERTY", value_delimiter = ',', help_heading = "Page")]
+    touch: Vec<String>,
     /// Look for this text in ids and traits
     #[arg(long, value_name = "TEXT", help_heading = "Who")]
     search: Option<String>,
@@ -66,6 +69,7 @@ impl Args {
         set("cursor", self.cursor.as_deref().map(Value::from));
         set("search", self.search.as_ref().map(|text| self.search(text)));
         set("traits", (!self.show.is_empty()).then(|| json!(self.show)));
+        set("touch", (!self.touch.is_empty()).then(|| json!(self.touch)));
         set("segment", self.segment.clone());
         set("time_zone", self.zone.as_deref().map(Value::from));
         self.answering.to_json("people", Value::Object(own))

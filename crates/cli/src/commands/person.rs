@@ -229,7 +229,7 @@ fn show(person: &Person, output: &Output, color: ColorChoice) -> Result {
 }
 
 /// Rows of an answer under the names of their fields.
-fn list<const N: usize>(rows: &Value, headings: [&str; N], output: &Output, color: ColorChoice) -> Result {
+pub(super) fn list<const N: usize>(rows: &Value, headings: [&str; N], output: &Output, color: ColorChoice) -> Result {
     let rows: Vec<Vec<Value>> = rows
         .as_array()
         .into_iter()
@@ -253,7 +253,7 @@ fn list<const N: usize>(rows: &Value, headings: [&str; N], output: &Output, colo
 }
 
 fn is_count(heading: &str) -> bool {
-    matches!(heading, "sequence" | "revoked" | "of" | "person" | "ids_in_a_day")
+    matches!(heading, "sequence" | "revoked" | "of" | "person" | "ids_in_a_day" | "changes")
 }
 
 fn text(value: &Value) -> String {

@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// The property that names the page of an event; by default the first that it has of url, page.url and $current_url
     #[arg(long, value_name = "PROPERTY")]
     page: Option<String>,
+    /// Say in each row what the first and the last event with any of these properties says of them
+    #[arg(long, value_name = "PROPERTY", value_delimiter = ',', requires = "rows")]
+    touch: Vec<String>,
     /// List the sessions, at most 100000
     #[arg(long)]
     rows: bool,
@@ -69,6 +72,9 @@ impl Args {
         }
         if !self.split_on.is_empty() {
             own.insert("split_on".to_owned(), json!(self.split_on));
+        }
+        if !self.touch.is_empty() {
+            own.insert("touch".to_owned(), json!(self.touch));
         }
         self.question.to_json("sessions", Value::Object(own))
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Style;
 use super::grid::Grid;
-use super::words::{amount, count, items, text};
+use super::words::{amount, count, items, text, touch};
 
 pub(crate) fn people(answer: &Value, style: Style) -> String {
     let zone = TimeZone::get(text(&answer["time_zone"])).unwrap_or(TimeZone::UTC);
@@ -24,9 +24,12 @@ pub(crate) fn people(answer: &Value, style: Style) -> String {
     }
     let has_revenue = rows.iter().any(|row| !row["revenue"].is_null());
     let is_found = rows.iter().any(|row| !row["found"].is_null());
+    let has_touches = rows.iter().any(|row| row["first_touch"].is_object());
     let fixed = ["person", "last seen", "first seen", "events", "sessions", "days"];
     let revenue = has_revenue.then_some("revenue");
-    let headings = fixed.into_iter().chain(revenue).chain(traits.iter().copied()).chain(is_found.then_some("found"));
+    let touches = ["first touch", "last touch"].into_iter().filter(|_| has_touches);
+    let headings = fixed.into_iter().chain(revenue).chain(traits.iter().copied()).chain(touches);
+    let headings = headings.chain(is_found.then_some("found"));
     let mut grid = Grid::new(style, headings).left(0);
     for row in rows {
         let number = |name: &str| count(row[name].as_u64().unwrap_or(0));
@@ -34,6 +37,7 @@ pub(crate) fn people(answer: &Value, style: Style) -> String {
         cells.extend([number("events"), number("sessions"), number("days_active")]);
         cells.extend(has_revenue.then(|| amount(row["revenue"].as_f64())));
         cells.extend(traits.iter().map(|name| plain(&row["traits"][*name])));
+        cells.extend(["first_touch", "last_touch"].into_iter().filter(|_| has_touches).map(|end| touch(&row[end])));
         cells.extend(is_found.then(|| found(&row["found"])));
         grid.row(cells);
     }

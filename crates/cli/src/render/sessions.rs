@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Style;
 use super::bars::bar;
 use super::grid::Grid;
-use super::words::{count, items, percent, seconds, text};
+use super::words::{count, items, percent, seconds, text, touch};
 
 pub(crate) fn sessions(answer: &Value, style: Style) -> String {
     let of = |part: &str| seconds(answer["seconds"][part].as_f64());
@@ -35,9 +35,14 @@ fn buckets(answer: &Value, style: Style) -> Grid {
 
 fn rows(rows: &[Value], style: Style) -> Grid {
     let headings = ["person", "from", "took", "events", "entry", "exit", "session"];
-    let mut grid = Grid::new(style, headings).left(0).left(1).left(4).left(5).left(6);
+    let has_touches = rows.iter().any(|row| row["first_touch"].is_object());
+    let touches = ["first touch", "last touch"].into_iter().filter(|_| has_touches);
+    let mut grid = Grid::new(style, headings.into_iter().chain(touches)).left(0).left(1).left(4).left(5).left(6);
+    if has_touches {
+        grid = grid.left(7).left(8);
+    }
     for row in rows {
-        grid.row([
+        let mut cells = vec![
             text(&row["person"]).to_owned(),
             text(&row["from"]).to_owned(),
             seconds(row["seconds"].as_f64()),
@@ -45,7 +50,9 @@ fn rows(rows: &[Value], style: Style) -> Grid {
             text(&row["entry"]).to_owned(),
             text(&row["exit"]).to_owned(),
             row["session"].as_str().unwrap_or("-").to_owned(),
-        ]);
+        ];
+        cells.extend(["first_touch", "last_touch"].into_iter().filter(|_| has_touches).map(|end| touch(&row[end])));
+        grid.row(cells);
     }
     grid
 }

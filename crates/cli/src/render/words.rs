@@ -15,6 +15,13 @@ pub(crate) fn count(number: u64) -> String {
     out
 }
 
+/// What a touch says, `name=value` each; a dash for nothing.
+pub(crate) fn touch(touch: &Value) -> String {
+    let said = touch.as_object().into_iter().flatten();
+    let said: Vec<String> = said.map(|(name, value)| format!("{name}={}", text(value))).collect();
+    if said.is_empty() { "-".to_owned() } else { said.join(" ") }
+}
+
 /// A count of things by their name: `1 file`, `2 files`.
 pub(crate) fn many(number: u64, thing: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };

@@ -388,3 +388,49 @@ fn paths_are_shown_and_followed_back() {
     let back = bench.run(&["paths", "s", "purchase", "-b", "-w", "7d", "-d", "2"]).ok();
     assert!(back.contains("purchase  cart") && back.contains("purchase → cart"), "{back}");
 }
+
+#[test]
+fn an_import_says_what_events_were_sent_with_and_a_trend_what_led_to_a_purchase() {
+    let bench = Bench::new();
+    let view = |id: &str, day: u32, page: &str| {
+        let context = json!({"userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+            "ip": "203.0.113.7", "page": {"url": page}, "headers": {"origin": "https://shop.example"}});
+        json!({"event": "view", "distinct_id": id, "timestamp": format!("2025-01-0{day}"), "context": context})
+            .to_string()
+    };
+    let buys = r#"{"event":"purchase","distinct_id":"ann","timestamp":"2025-01-05","amount":30}
+{"event":"purchase","distinct_id":"bob","timestamp":"2025-01-05","amount":5}"#;
+    let lines = [
+        view("ann", 1, "https://shop.example/?utm_source=news&utm_medium=email"),
+        view("ann", 2, "https://shop.example/tea"),
+        view("ann", 3, "https://shop.example/?gclid=1"),
+        buys.to_owned(),
+    ];
+    fs::write(bench.path("visits.ndjson"), lines.join("\n")).unwrap();
+    let import = ["import", "s", "visits.ndjson", "--enrich", "device,source", "--site", "shop=shop.example"];
+    assert!(bench.run(&import).ok().contains("5 accepted"));
+    assert!(bench.run(&import).ok().contains("0 accepted, 5 duplicate"));
+    let told =
+        bench.run(&["sql", "s", "SELECT DISTINCT browser, site FROM events WHERE event = 'view'", "--format", "csv"]);
+    assert_eq!(told.ok(), "browser,site\nFirefox,shop\n");
+    let kept = bench.run(&[
+        "sql",
+        "s",
+        "SELECT count(*) AS n FROM events WHERE context LIKE '%203.0.113%'",
+        "--format",
+        "csv",
+    ]);
+    assert_eq!(kept.ok(), "n\n0\n");
+    let shared = ["trend", "s", "purchase", "--measure", "sum:amount", "--attribute", "first", "--attribute", "linear"];
+    let answer = bench.run(&[&shared[..], &["--by", "traffic_class", "--format", "json"]].concat()).json();
+    let of = |name: &str, class: Value| {
+        let all = answer["series"].as_array().unwrap();
+        let own = all.iter().find(|one| one["name"] == name && one["breakdown"][0] == class).unwrap();
+        own["total"].as_f64().unwrap()
+    };
+    // The page in between was reached from nowhere else.
+    assert_eq!(["email", "direct", "paid"].map(|class| of("purchase linear", class.into())), [10.0; 3]);
+    assert_eq!((of("purchase first", "email".into()), of("purchase first", Value::Null)), (30.0, 5.0));
+    let bad = bench.run(&["trend", "s", "purchase", "--measure", "avg:amount", "--attribute", "first"]).error(1);
+    assert!(bad.contains("belongs to the measures count and sum"), "{bad}");
+}

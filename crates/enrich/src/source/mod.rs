@@ -65,6 +65,13 @@ pub struct Visit<'a> {
     pub own_hosts: &'a [&'a str],
 }
 
+impl Visit<'_> {
+    /// Whether anything is known of it: an event that a server sent is no visit.
+    pub(crate) fn says_anything(&self) -> bool {
+        [self.url, self.referrer, self.medium, self.source, self.campaign].iter().any(Option::is_some)
+    }
+}
+
 /// Where a visitor came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrafficSource {

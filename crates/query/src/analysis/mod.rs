@@ -25,6 +25,7 @@ mod side;
 mod stickiness;
 mod texts;
 mod time;
+mod touch;
 mod trend;
 mod unit_map;
 mod units;

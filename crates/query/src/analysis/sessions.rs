@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::by_unit::Needs;
 use super::lowering::{ReadItem, Reading, Wanted};
 use super::run::{Asked, resolved};
+use super::touch::{has_any, prop};
 use super::units::{Core, in_order};
 use crate::calendar::{Buckets, Interval};
 use crate::columns::system;
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::sessions::{
     By, Counted, Counter, MAX_SPLITS, Mark, Session, SessionEvent, SessionRow, Sessions, SessionsResult,
 };
-use crate::spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, Query, Selector, SessionKey};
+use crate::spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, Query, Selector, SessionKey, Touches};
 
 /// The properties that name the page of an event where the question names none, the first that it has.
 const PAGES: [&str; 3] = ["url", "page.url", "$current_url"];
@@ -25,8 +26,30 @@ impl Engine {
         let pages = pages(asked, sessions);
         let empty = Counter::new(sessions, Arc::clone(&buckets), &asked.zone);
         let (counted, header) = self.count_sessions(asked, sessions, &pages, empty).await?;
-        let said = self.said(asked, sessions, &pages, counted.rows.as_deref().unwrap_or_default()).await?;
-        answered(asked, sessions, header, &buckets, counted, |sequence| said.get(&sequence).cloned())
+        let rows = counted.rows.as_deref().unwrap_or_default();
+        let said = self.said(asked, sessions, &pages, rows).await?;
+        let touches = self.session_touches(asked, sessions, rows).await?;
+        let mut result = answered(asked, sessions, header, &buckets, counted, |sequence| said.get(&sequence).cloned())?;
+        result.touch.clone_from(&sessions.touch);
+        for (row, touches) in result.rows.iter_mut().flatten().zip(touches) {
+            row.touches = Some(touches);
+        }
+        Ok(result)
+    }
+
+    /// Where each of the sessions came from; nothing where that was not asked.
+    async fn session_touches(&self, asked: &Asked<'_>, sessions: &Sessions, rows: &[Session]) -> Result<Vec<Touches>> {
+        if sessions.touch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sequences = rows.iter().filter_map(|session| session.touches).flatten().collect();
+        let said = self.touches_of(asked, sequences, &sessions.touch).await?;
+        let said = |sequence: u64| said.get(&sequence).cloned().unwrap_or_default();
+        let touches = |session: &Session| match session.touches {
+            Some([first, last]) => Touches { first: said(first), last: said(last) },
+            None => Touches::default(),
+        };
+        Ok(rows.iter().map(touches).collect())
     }
 
     /// Every session that begins in the range, in order, and what is said of its events where `texts` are wanted.
@@ -64,6 +87,7 @@ impl Engine {
         let mut reading = reading(asked, sessions, &any);
         let has_page = pages.iter().map(|page| format!("{page} IS NOT NULL")).collect::<Vec<_>>().join(" OR ");
         reading.items.extend((!pages.is_empty()).then(|| expression(has_page, "page")));
+        reading.items.extend((!sessions.touch.is_empty()).then(|| expression(has_any(&sessions.touch), "touch")));
         let told = OnceLock::new();
         let make = |groups: &Groups| Counting {
             counter: empty.clone(),
@@ -117,7 +141,6 @@ pub(super) fn buckets(asked: &Asked<'_>, sessions: &Sessions) -> Result<Arc<Buck
 
 /// What may be the page of an event as SQL expressions, the first that is not NULL is; none where no rows are asked for, or no event can have one.
 pub(super) fn pages(asked: &Asked<'_>, sessions: &Sessions) -> Vec<String> {
-    let prop = |name: &str| format!("prop('{}')", name.replace('\'', "''"));
     let known = |name: &&&str| asked.snapshot.registry.property(name).is_some();
     match &sessions.page {
         _ if !sessions.rows => Vec::new(),
@@ -147,10 +170,11 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, sessions: &'a Sessions, any: &'a Se
 pub(super) struct Told {
     split: [u32; MAX_SPLITS],
     has_page: bool,
+    has_touch: bool,
 }
 
 impl Told {
-    /// Of each number: the values are those of `split_on`, then what tells whether there is a page.
+    /// Of each number: the values are those of `split_on`, then what tells whether there is a page, then whether there is a touch.
     pub(super) fn of(groups: &Groups, sessions: &Sessions, pages: bool) -> Vec<Self> {
         let mut numbers: HashMap<&GroupValue, u32> = HashMap::new();
         let mut number = |value| {
@@ -163,7 +187,9 @@ impl Told {
             for (split, value) in told.split.iter_mut().zip(values.by_ref().take(sessions.split_on.len())) {
                 *split = number(value);
             }
-            told.has_page = pages && !matches!(values.next(), None | Some(GroupValue::Null | GroupValue::Bool(false)));
+            let mut holds = || !matches!(values.next(), None | Some(GroupValue::Null | GroupValue::Bool(false)));
+            told.has_page = pages && holds();
+            told.has_touch = !sessions.touch.is_empty() && holds();
             told
         };
         (0_u32..).take(groups.len()).map(tell).collect()
@@ -171,11 +197,12 @@ impl Told {
 
     /// The event of a hit.
     pub(super) fn event(of: &[Self], hit: &Hit<SessionKey>) -> SessionEvent {
-        let Self { split, has_page } = of.get(hit.group as usize).copied().unwrap_or_default();
+        let Self { split, has_page, has_touch } = of.get(hit.group as usize).copied().unwrap_or_default();
         SessionEvent {
             mark: Mark { timestamp: hit.timestamp, key: hit.value.get(), split },
             sequence: hit.sequence,
             has_page,
+            has_touch,
         }
     }
 }

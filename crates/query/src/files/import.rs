@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use pugmark_store::{AppendOptions, Entry, ImportId, Operation, Outcome, Pending, Store, Timestamp, limits};
+use pugmark_store::{AppendOptions, Entry, Event, ImportId, Operation, Outcome, Pending, Store, Timestamp, limits};
 
 use super::csv::CsvReader;
 use super::mapping::Mapping;
@@ -40,6 +40,25 @@ pub enum ImportFormat {
     Parquet,
 }
 
+/// What becomes of an event of an input before it is stored, such as what its context says of its sender being added.
+///
+/// A row without a message id gets that of the row as it was read: read again and prepared otherwise, it is a conflict.
+#[derive(Clone)]
+pub struct Prepare(Arc<dyn Fn(Event) -> Result<Event> + Send + Sync>);
+
+impl Prepare {
+    /// Puts in the place of every event what `prepare` makes of it. An error of it ends the import.
+    pub fn new(prepare: impl Fn(Event) -> Result<Event> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(prepare))
+    }
+}
+
+impl std::fmt::Debug for Prepare {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Prepare")
+    }
+}
+
 /// Reads files of events into a store.
 ///
 /// # Example
@@ -55,7 +74,7 @@ pub enum ImportFormat {
 /// assert_eq!(run()?.duplicates, 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Import {
     /// Which field of the input is which field of an event.
     pub mapping: Mapping,
@@ -67,11 +86,14 @@ pub struct Import {
     pub import_id: Option<ImportId>,
     /// Threads that parse, at least one. Results do not depend on it.
     pub parsers: usize,
+    /// What becomes of each event before it is stored; nothing by default.
+    pub prepare: Option<Prepare>,
 }
 
 impl Default for Import {
     fn default() -> Self {
-        Self { mapping: Mapping::default(), event: None, format: ImportFormat::Auto, import_id: None, parsers: 1 }
+        let (mapping, format) = (Mapping::default(), ImportFormat::Auto);
+        Self { mapping, event: None, format, import_id: None, parsers: 1, prepare: None }
     }
 }
 
@@ -150,6 +172,7 @@ impl Import {
             store,
             reading: &reading,
             parsers: self.parsers,
+            prepare: self.prepare.as_ref(),
             import_id,
             read_bytes: source.byte_count(),
             bytes_total: source.total_bytes(),
@@ -227,7 +250,7 @@ impl Kind {
             Entry::Event(event) if event.timestamp.is_none() => Self::Untimed,
             Entry::Packed(event) if event.view().timestamp.is_none() => Self::Untimed,
             Entry::Event(_) | Entry::Packed(_) => Self::Event,
-            Entry::Operation(Operation::Profile(_)) => Self::Profile,
+            Entry::Operation(Operation::Profile(_) | Operation::Define { .. }) => Self::Profile,
             Entry::Operation(Operation::Split { .. } | Operation::SplitLink { .. }) => Self::Split,
             Entry::Operation(_) => Self::Link,
         }
@@ -239,6 +262,7 @@ struct Begin<'s> {
     store: &'s Store,
     reading: &'s Reading,
     parsers: usize,
+    prepare: Option<&'s Prepare>,
     import_id: ImportId,
     read_bytes: ByteCount,
     bytes_total: Option<u64>,
@@ -253,6 +277,7 @@ impl Begin<'_> {
     ) -> Result<Summary> {
         let mut run = Run {
             store: self.store,
+            prepare: self.prepare,
             read_bytes: self.read_bytes,
             progress: Progress {
                 bytes_read: 0,
@@ -292,6 +317,7 @@ impl Begin<'_> {
 
 struct Run<'s, P, OnProgress, OnReject> {
     store: &'s Store,
+    prepare: Option<&'s Prepare>,
     read_bytes: ByteCount,
     progress: Progress,
     summary: Summary,
@@ -339,6 +365,7 @@ where
                 Row::Packed(_) => Entry::Packed(packed.next().expect("invariant: a row for each event of the block")),
                 Row::Entry(entry) => *entry,
             };
+            let entry = self.prepared(entry)?;
             bytes += entry.size();
             places.push((place, Kind::of(&entry)));
             batch.push(entry);
@@ -351,6 +378,15 @@ where
         self.lines += parsed.lines;
         self.report();
         Ok(())
+    }
+
+    fn prepared(&self, entry: Entry) -> Result<Entry> {
+        let Some(Prepare(prepare)) = self.prepare else { return Ok(entry) };
+        Ok(match entry {
+            Entry::Event(event) => prepare(event)?.into(),
+            Entry::Packed(event) => prepare(event.view().to_event())?.into(),
+            Entry::Operation(_) => entry,
+        })
     }
 
     fn submit(&mut self, batch: Vec<Entry>, entries: Vec<(Place, Kind)>, piece: &Arc<P>) -> Result<()> {

@@ -40,7 +40,7 @@ mod source;
 mod timestamp;
 
 pub use export::{Export, ExportFormat, Exported};
-pub use import::{Import, ImportFormat, Progress, Summary};
+pub use import::{Import, ImportFormat, Prepare, Progress, Summary};
 pub use mapping::{Field, Mapping};
 pub use pipeline::Reject;
 pub use source::Source;

@@ -4,6 +4,7 @@ mod at_end;
 mod bitmap;
 mod calendar;
 mod funnel;
+mod group_profile;
 mod history;
 mod in_segment;
 mod last;
@@ -25,6 +26,7 @@ pub(crate) use at_end::{FIRST_HOLDS, LAST_HOLDS};
 pub(crate) use bitmap::serialized;
 pub(crate) use calendar::{CALENDAR_BUCKET, word_of};
 pub(crate) use funnel::{FUNNEL_ATTEMPTS, question as funnel_question};
+pub(crate) use group_profile::GROUP_PROFILE;
 pub(crate) use in_segment::{IN_SEGMENT, in_segment};
 pub(crate) use paths::{UNIT_PATHS, question as paths_question};
 pub(crate) use profile::{PROFILE, PROFILE_AT};
@@ -48,7 +50,7 @@ pub fn register_functions(with: &mut dyn FunctionRegistry, snapshot: &QuerySnaps
     register_profiles(with, snapshot, &pool, None)
 }
 
-/// Registers the functions over the traits of a snapshot. What they make of them is of `pool`, where `cache` does not keep it.
+/// Registers the functions over the traits of people and groups of a snapshot. What they make of them is of `pool`, where `cache` does not keep it.
 pub(crate) fn register_profiles(
     with: &mut dyn FunctionRegistry,
     snapshot: &QuerySnapshot,
@@ -58,6 +60,7 @@ pub(crate) fn register_profiles(
     for function in profile::scalars(snapshot, pool, cache) {
         with.register_udf(Arc::new(function))?;
     }
+    with.register_udf(Arc::new(group_profile::scalar(snapshot)))?;
     Ok(())
 }
 

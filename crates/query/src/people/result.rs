@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Cursor, Totals};
 use crate::calendar::instant_text;
-use crate::spec::{Header, Listing};
+use crate::spec::{Header, Listing, Touches};
 
 /// One of the people of a page.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,8 @@ pub struct PersonRow {
     pub totals: Totals,
     /// Of what is shown, the traits that they have.
     pub traits: Map<String, Value>,
+    /// Where they came from, where that was asked.
+    pub touches: Option<Touches>,
     /// What they were found by, where that was asked.
     pub found: Option<Found>,
 }
@@ -60,6 +62,8 @@ pub struct PeopleResult {
     pub has_revenue: bool,
     /// The traits that are shown.
     pub traits: Vec<String>,
+    /// The properties that touches have.
+    pub touch: Vec<String>,
 }
 
 impl PeopleResult {
@@ -81,6 +85,10 @@ impl PeopleResult {
         if !self.traits.is_empty() {
             told["traits"] = Value::Object(row.traits.clone());
         }
+        if let Some(touches) = &row.touches {
+            told["first_touch"] = Value::Object(touches.first.clone());
+            told["last_touch"] = Value::Object(touches.last.clone());
+        }
         if let Some(found) = &row.found {
             told["found"] = json!(found);
         }
@@ -90,12 +98,14 @@ impl PeopleResult {
     /// Flat rows, one for each of the people; a trait that is a list is JSON text.
     pub fn to_table(&self) -> (Vec<String>, Vec<Vec<Value>>) {
         let traits = self.traits.iter().map(String::as_str);
-        let headings: Vec<String> = COLUMNS.iter().copied().chain(traits).map(str::to_owned).collect();
+        let headings = COLUMNS.iter().copied().chain(traits).map(str::to_owned);
+        let headings = headings.chain(Touches::headings(&self.touch)).collect();
+        let none = Touches::default();
         let rows = self.people.iter().map(|row| {
             let told = self.row(row);
             let own = COLUMNS.iter().map(|column| told[*column].clone());
             let traits = self.traits.iter().map(|name| row.traits.get(name).map_or(Value::Null, as_text));
-            own.chain(traits).collect()
+            own.chain(traits).chain(row.touches.as_ref().unwrap_or(&none).cells(&self.touch)).collect()
         });
         (headings, rows.collect())
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Cursor, Direction, SortBy};
-use crate::spec::{Fields, FromJson, Known, Place, Scope, Segment, SpecError, Word, json_form};
+use crate::spec::{Fields, FromJson, Known, Place, Scope, Segment, SpecError, Touches, Word, json_form};
 
 /// How many people a page shows unless the question says otherwise.
 pub const DEFAULT_PEOPLE: usize = 50;
@@ -182,6 +182,8 @@ pub struct People {
     pub search: Option<Search>,
     /// The traits that are shown, at most [`MAX_TRAITS`].
     pub traits: Vec<String>,
+    /// Properties that say where somebody came from, at most [`MAX_TOUCH`](crate::spec::MAX_TOUCH): what the first and the last event with any of them says is shown.
+    pub touch: Vec<String>,
     /// What analyses share, of which this has the segment and the zone that its dates are of.
     pub scope: Scope,
 }
@@ -205,6 +207,7 @@ impl People {
             cursor: None,
             search: None,
             traits: Vec::new(),
+            touch: Vec::new(),
             scope: Scope::default(),
         }
     }
@@ -263,6 +266,13 @@ impl People {
         self
     }
 
+    /// Shows what the first and the last event with any such property says of it.
+    #[must_use]
+    pub fn touch(mut self, property: impl Into<String>) -> Self {
+        self.touch.push(property.into());
+        self
+    }
+
     /// Takes dates of the segment for those of this IANA zone.
     #[must_use]
     pub fn time_zone(mut self, name: impl Into<String>) -> Self {
@@ -307,6 +317,7 @@ impl People {
                 return Err(place.child("traits").item(at).invalid(format_args!("names \"{name}\" twice")));
             }
         }
+        Touches::check(&self.touch, &place.child("touch"))?;
         self.scope.check(place)
     }
 }
@@ -327,6 +338,7 @@ impl Serialize for People {
         add("cursor", self.cursor.is_some(), serde_json::to_value(self.cursor))?;
         add("search", self.search.is_some(), serde_json::to_value(&self.search))?;
         add("traits", !self.traits.is_empty(), serde_json::to_value(&self.traits))?;
+        add("touch", !self.touch.is_empty(), serde_json::to_value(&self.touch))?;
         add("segment", self.scope.segment.is_some(), serde_json::to_value(&self.scope.segment))?;
         add("time_zone", self.scope.time_zone.is_some(), serde_json::to_value(&self.scope.time_zone))?;
         fields.serialize(serializer)
@@ -335,8 +347,9 @@ impl Serialize for People {
 
 impl FromJson for People {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known =
-            Known { names: &[&["sort", "order", "limit", "cursor", "search", "traits"], &["segment", "time_zone"]] };
+        const KNOWN: Known = Known {
+            names: &[&["sort", "order", "limit", "cursor", "search", "traits", "touch"], &["segment", "time_zone"]],
+        };
         let fields = Fields::open(value, place, &KNOWN)?;
         let (segment, segments) = Scope::read_segments(fields.value("segment"))?;
         let people = Self {
@@ -346,6 +359,7 @@ impl FromJson for People {
             cursor: fields.read("cursor")?,
             search: fields.read("search")?,
             traits: fields.read("traits")?.unwrap_or_default(),
+            touch: fields.read("touch")?.unwrap_or_default(),
             scope: Scope { segment, segments, time_zone: fields.read("time_zone")?, ..Scope::default() },
         };
         people.check(place)?;
@@ -374,6 +388,8 @@ mod tests {
             (r#"{"search":{"text":"a","in":"ids","trait":"b"}}"#, "search.in"),
             (r#"{"search":{"match":"exact"}}"#, "search.text"),
             (r#"{"traits":["a","a"]}"#, "traits[1]"),
+            (r#"{"touch":["a",""]}"#, "touch[1]"),
+            (r#"{"touch":["a","b","c","d","e","f","g","h","i"]}"#, "touch"),
             (r#"{"segment":["a","b"]}"#, "segment"),
             (r#"{"range":{"last":"1d"}}"#, "range"),
         ];

@@ -21,6 +21,8 @@ pub struct SessionEvent {
     pub sequence: u64,
     /// Whether it has a page.
     pub has_page: bool,
+    /// Whether it has a property that says where it came from.
+    pub has_touch: bool,
 }
 
 /// One session of a unit.
@@ -40,6 +42,8 @@ pub struct Session {
     pub entry: u64,
     /// That of the last of its events that has a page, or of the last.
     pub exit: u64,
+    /// Those of the first and the last of its events that say where they came from.
+    pub touches: Option<[u64; 2]>,
     has_page: bool,
 }
 
@@ -72,6 +76,7 @@ pub struct Counted {
 ///     mark: Mark { timestamp: minutes * 60_000_000, ..Mark::default() },
 ///     sequence,
 ///     has_page: false,
+///     has_touch: false,
 /// };
 /// counter.add_unit(1, &[at(0, 1), at(30, 2), at(40, 3), at(71, 5)]);
 /// counter.add_unit(2, &[at(60, 4)]);
@@ -126,7 +131,7 @@ impl Counter {
         self.cutter.cut(events.iter().map(|event| event.mark), &mut self.numbers);
         self.own.clear();
         for (event, number) in events.iter().zip(&self.numbers) {
-            let SessionEvent { mark: Mark { timestamp, .. }, sequence, has_page } = *event;
+            let SessionEvent { mark: Mark { timestamp, .. }, sequence, has_page, has_touch } = *event;
             match self.own.get_mut(*number as usize) {
                 Some(session) => {
                     session.to_us = timestamp;
@@ -138,6 +143,9 @@ impl Counter {
                         session.exit = sequence;
                     }
                     session.has_page |= has_page;
+                    if has_touch {
+                        session.touches.get_or_insert([sequence; 2])[1] = sequence;
+                    }
                 }
                 // Numbers come in the order of first events.
                 None => self.own.push(Session {
@@ -148,6 +156,7 @@ impl Counter {
                     first: sequence,
                     entry: sequence,
                     exit: sequence,
+                    touches: has_touch.then_some([sequence; 2]),
                     has_page,
                 }),
             }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Counted, Session};
 use crate::calendar::serialize_instant;
 use crate::funnel::Seconds;
-use crate::spec::{Header, Listing, human_seconds, percent};
+use crate::spec::{Header, Listing, Touches, human_seconds, percent};
 
 /// One session.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -31,6 +31,9 @@ pub struct SessionRow {
     pub entry: String,
     /// The page of the last event that has one, or the name of the last event where none has.
     pub exit: String,
+    /// Where it came from, where that was asked.
+    #[serde(flatten)]
+    pub touches: Option<Touches>,
 }
 
 impl SessionRow {
@@ -39,7 +42,7 @@ impl SessionRow {
     pub fn new(of: &Session, person: String, session: Option<String>, entry: String, exit: String) -> Self {
         let seconds = (of.to_us - of.from_us) as f64 / 1e6;
         let (from_us, to_us, events) = (of.from_us, of.to_us, of.events);
-        Self { person, session, from_us, to_us, seconds, events, entry, exit }
+        Self { person, session, from_us, to_us, seconds, events, entry, exit, touches: None }
     }
 }
 
@@ -64,6 +67,9 @@ pub struct SessionsResult {
     /// The sessions, in the order of their first events, where they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<Vec<SessionRow>>,
+    /// The properties that touches have.
+    #[serde(skip)]
+    pub touch: Vec<String>,
 }
 
 impl SessionsResult {
@@ -72,7 +78,16 @@ impl SessionsResult {
     pub fn new(header: Header, counted: Counted, buckets: Option<Vec<String>>, rows: Option<Vec<SessionRow>>) -> Self {
         let Counted { count, bounces, seconds, counts, .. } = counted;
         let bounce_rate = (count > 0).then(|| bounces as f64 / count as f64);
-        Self { header, count, bounce_rate, seconds, counts: buckets.is_some().then_some(counts), buckets, rows }
+        Self {
+            header,
+            count,
+            bounce_rate,
+            seconds,
+            counts: buckets.is_some().then_some(counts),
+            buckets,
+            rows,
+            touch: Vec::new(),
+        }
     }
 
     /// Flat rows: the sessions where they were asked for, else a row for each bucket where there are some, else one.
@@ -80,11 +95,14 @@ impl SessionsResult {
         let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         if let Some(rows) = &self.rows {
             let names = ["person", "session", "from", "to", "seconds", "events", "entry", "exit"];
+            let none = Touches::default();
             let row = |row: &SessionRow| {
-                let row = serde_json::to_value(row).unwrap_or_default();
-                names.iter().map(|name| row[*name].clone()).collect()
+                let told = serde_json::to_value(row).unwrap_or_default();
+                let touches = row.touches.as_ref().unwrap_or(&none).cells(&self.touch);
+                names.iter().map(|name| told[*name].clone()).chain(touches).collect()
             };
-            return (named(&names), rows.iter().map(row).collect());
+            let headings = named(&names).into_iter().chain(Touches::headings(&self.touch)).collect();
+            return (headings, rows.iter().map(row).collect());
         }
         if let (Some(buckets), Some(counts)) = (&self.buckets, &self.counts) {
             let rows = buckets.iter().zip(counts).map(|(bucket, count)| vec![json!(bucket), json!(count)]);

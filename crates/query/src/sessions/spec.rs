@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{GapAt, MAX_SPLITS, Rule};
 use crate::{
     calendar::{Interval, Span, TimeZone, WeekStart, minutes},
-    spec::{Fields, FromJson, Known, Place, SCOPE_FIELDS, Scope, SpecError, Unit, Word, scope_builders},
+    spec::{Fields, FromJson, Known, Place, SCOPE_FIELDS, Scope, SpecError, Touches, Unit, Word, scope_builders},
 };
 
 /// What tells sessions apart before the gap between events does.
@@ -77,6 +77,9 @@ pub struct Sessions {
     /// The property that names the page of an event; by default the first that it has of `url`, `page.url` and `$current_url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<String>,
+    /// Properties that say where a session came from, at most [`MAX_TOUCH`](crate::spec::MAX_TOUCH): each row says what the first and the last of its events with any of them says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub touch: Vec<String>,
     /// Whether the answer lists the sessions.
     #[serde(skip_serializing_if = "is_default")]
     pub rows: bool,
@@ -115,6 +118,7 @@ impl Sessions {
             by: By::default(),
             split_on: Vec::new(),
             page: None,
+            touch: Vec::new(),
             rows: false,
             interval: None,
             week_start: WeekStart::default(),
@@ -171,6 +175,13 @@ impl Sessions {
         self
     }
 
+    /// Says in each row what the first and the last event with any such property says of it.
+    #[must_use]
+    pub fn touch(mut self, property: impl Into<String>) -> Self {
+        self.touch.push(property.into());
+        self
+    }
+
     /// Lists the sessions.
     #[must_use]
     pub fn rows(mut self) -> Self {
@@ -208,6 +219,10 @@ impl Sessions {
             let complaint = format_args!("takes at most {MAX_SPLITS} properties, found {found}").to_string();
             return Err(place.child("split_on").invalid(complaint));
         }
+        Touches::check(&self.touch, &place.child("touch"))?;
+        if !self.touch.is_empty() && !self.rows {
+            return Err(place.child("touch").invalid("belongs to rows, which are not asked for"));
+        }
         if !self.scope.breakdown.is_empty() {
             let complaint = "is not for sessions, which have no one value: ask with a filter for each";
             return Err(place.child("breakdown").invalid(complaint));
@@ -224,7 +239,19 @@ impl FromJson for Sessions {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known {
             names: &[
-                &["gap", "gap_at", "max", "midnight", "by", "split_on", "page", "rows", "interval", "week_start"],
+                &[
+                    "gap",
+                    "gap_at",
+                    "max",
+                    "midnight",
+                    "by",
+                    "split_on",
+                    "page",
+                    "touch",
+                    "rows",
+                    "interval",
+                    "week_start",
+                ],
                 SCOPE_FIELDS,
             ],
         };
@@ -241,6 +268,7 @@ impl FromJson for Sessions {
             by,
             split_on: fields.read("split_on")?.unwrap_or_default(),
             page: fields.read("page")?,
+            touch: fields.read("touch")?.unwrap_or_default(),
             rows: fields.read("rows")?.unwrap_or(false),
             interval: fields.word("interval")?,
             week_start: fields.word("week_start")?.unwrap_or_default(),

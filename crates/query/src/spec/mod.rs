@@ -16,6 +16,7 @@ mod reader;
 mod scope;
 mod segment;
 mod selector;
+mod touch;
 
 pub use breakdown::{Breakdown, InSegment, Unit};
 pub use error::{SpecError, SpecErrorKind};
@@ -28,6 +29,7 @@ pub use query::{Analysis, Query};
 pub use scope::{DEFAULT_LIMIT, MAX_BREAKDOWNS, MAX_SEGMENTS, Scope};
 pub use segment::{AtEnd, Did, End, MAX_SEGMENT_SELECTORS, NamedSegment, OfFunnel, OfRetention, Segment, Times};
 pub use selector::{EventNames, Selector};
+pub use touch::{MAX_TOUCH, Touches};
 
 pub(crate) use columns::ColumnKind;
 pub(crate) use listing::{Listing, human_seconds, percent};

@@ -5,6 +5,7 @@ mod daily;
 mod events;
 mod exec;
 mod few;
+pub(crate) mod groups;
 pub(crate) mod identities;
 mod made;
 mod persons;

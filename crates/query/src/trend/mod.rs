@@ -4,6 +4,7 @@
 //! [`TrendResult`] the answer.
 
 mod aggregate;
+mod attribution;
 mod cell;
 mod formula;
 mod measure;
@@ -14,6 +15,8 @@ pub(crate) mod rolling;
 mod spec;
 
 pub use aggregate::Aggregate;
+pub(crate) use attribution::bits_of;
+pub use attribution::{Attribution, AttributionModel, Credits, MAX_ATTRIBUTED};
 pub use formula::{Formula, MAX_FORMULA_BYTES};
 pub use measure::Measure;
 pub use number::{Number, Sum};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Formula, Measure, Number, SeriesResult};
+use super::{Attribution, Formula, MAX_ATTRIBUTED, Measure, Number, SeriesResult};
 use crate::{
     calendar::{Interval, WeekStart},
     spec::{EventNames, Fields, FromJson, Known, Place, SCOPE_FIELDS, Scope, Selector, SpecError, scope_builders},
@@ -31,6 +31,9 @@ pub struct Series {
     /// Whether each bucket counts with all before it in the range.
     #[serde(skip_serializing_if = "is_false")]
     pub cumulative: bool,
+    /// That it is shared out among what led to its events; all series of a trend are, or none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attribution: Option<Attribution>,
     /// The name in the answer; by default that of the events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -45,6 +48,7 @@ impl Series {
             property: None,
             rolling: None,
             cumulative: false,
+            attribution: None,
             name: None,
         }
     }
@@ -84,6 +88,13 @@ impl Series {
             }
             _ => {}
         }
+        if let Some(attribution) = &self.attribution {
+            attribution.check(*measure, &place.child("attribution"))?;
+            let beside = [(rolling.is_some(), "rolling"), (self.cumulative, "cumulative")];
+            if let Some((_, field)) = beside.into_iter().find(|(is_said, _)| *is_said) {
+                return Err(place.child(field).invalid("does not go with attribution"));
+            }
+        }
         if self.cumulative && !measure.takes_cumulative() {
             let complaint = format!("belongs to the measures count, uniques, sum and first_time, found {word}");
             return Err(place.child("cumulative").invalid(complaint));
@@ -100,8 +111,9 @@ struct Said {
 
 impl FromJson for Said {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known =
-            Known { names: &[&["event", "filter", "measure", "property", "rolling", "cumulative", "name"]] };
+        const KNOWN: Known = Known {
+            names: &[&["event", "filter", "measure", "property", "rolling", "cumulative", "attribution", "name"]],
+        };
         let fields = Fields::open(value, place, &KNOWN)?;
         let cumulative = fields.read("cumulative")?;
         let series = Series {
@@ -110,6 +122,7 @@ impl FromJson for Said {
             property: fields.read("property")?,
             rolling: fields.read("rolling")?,
             cumulative: cumulative.unwrap_or(false),
+            attribution: fields.read("attribution")?,
             name: fields.read("name")?,
         };
         Ok(Self { series, cumulative })
@@ -231,6 +244,12 @@ impl Trend {
         self.latest(|series| series.cumulative = true)
     }
 
+    /// Shares the latest series out among what led to its events.
+    #[must_use]
+    pub fn attributed(self, attribution: Attribution) -> Self {
+        self.latest(|series| series.attribution = Some(attribution))
+    }
+
     /// Adds one more series, made of the others by their letters, such as `A / B * 100`; see [`Formula`].
     #[must_use]
     pub fn formula(mut self, formula: impl Into<String>) -> Self {
@@ -285,6 +304,11 @@ impl Trend {
         self.series.iter().any(|one| one.measure == Measure::Frequency)
     }
 
+    /// Whether the series are shared out among what led to their events.
+    pub fn is_attributed(&self) -> bool {
+        self.series.iter().any(|one| one.attribution.is_some())
+    }
+
     /// Adds what the formula makes of the series, which come by series and then by breakdown group.
     ///
     /// # Errors
@@ -332,6 +356,9 @@ impl Trend {
             let complaint = format!("must be frequency as those beside it are, found {found}");
             return Err(series.item(other).child("measure").invalid(complaint));
         }
+        if self.is_attributed() {
+            self.check_attributed(&series)?;
+        }
         let formula = place.child("formula");
         match (&self.formula, &self.name) {
             (Some(_), _) if self.has_frequencies() => {
@@ -344,6 +371,28 @@ impl Trend {
             (None, None) => {}
         }
         self.scope.check(place)
+    }
+
+    fn check_attributed(&self, place: &Place) -> Result<(), SpecError> {
+        let count = self.series.len();
+        if count > MAX_ATTRIBUTED {
+            return Err(place.invalid(format_args!("takes at most {MAX_ATTRIBUTED} with attribution, found {count}")));
+        }
+        if let Some(plain) = self.series.iter().position(|one| one.attribution.is_none()) {
+            let complaint = "must have an attribution as those beside it have";
+            return Err(place.item(plain).child("attribution").invalid(complaint));
+        }
+        // The events of a unit are read with one number each.
+        let properties = self.series.iter().enumerate().filter_map(|(at, one)| Some((at, one.property.as_ref()?)));
+        let mut properties = properties.peekable();
+        let first = properties.peek().map(|(_, name)| *name);
+        if let Some((at, other)) = properties.find(|(_, name)| Some(*name) != first) {
+            let first = first.map_or("", String::as_str);
+            let complaint =
+                format!("must be \"{first}\" as in the series before it, found \"{other}\": ask for one by itself");
+            return Err(place.item(at).child("property").invalid(complaint));
+        }
+        Ok(())
     }
 }
 
@@ -366,7 +415,8 @@ impl FromJson for Trend {
                 series.rolling = series.rolling.or(Some(buckets));
                 rolls = true;
             }
-            if cumulative && own.is_none() && series.measure.takes_cumulative() && series.rolling.is_none() {
+            let takes = series.measure.takes_cumulative() && series.attribution.is_none();
+            if cumulative && own.is_none() && takes && series.rolling.is_none() {
                 series.cumulative = true;
             }
             cumulates |= series.cumulative;

@@ -13,9 +13,12 @@ use pugmark_query::{
     paths::{Paths, PathsResult, Tally as PathsTally, Walker},
     retention::{Cohort, Grid, Retention, RetentionResult, ReturnMeasure, ReturnValue},
     sessions::{By, Counter, MAX_SPLITS, Mark, Session, SessionEvent, SessionRow, Sessions, SessionsResult},
-    spec::{Analysis, Breakdown, GroupValue, Groups, Header, Hit, HitValue, Query, Scope, Selector, SessionKey, Split},
+    spec::{
+        Analysis, Breakdown, GroupValue, Groups, Header, Hit, HitValue, Query, Scope, Selector, SessionKey, Split,
+        Touches,
+    },
     stickiness::{Stickiness, StickinessResult, Tally},
-    trend::{self, Measure, SeriesResult, Trend, TrendResult},
+    trend::{self, Credits, Measure, SeriesResult, Trend, TrendResult},
 };
 use serde_json::{Value, json};
 
@@ -134,6 +137,26 @@ impl<'a> Lowering<'a> {
         self.groups.intern(&values)
     }
 
+    /// Two parts merged, as those of threads are.
+    fn attributed(&mut self, trend: &Trend, buckets: &Buckets) -> Vec<SeriesResult> {
+        let any = Selector::any();
+        let mut selectors = Vec::new();
+        for series in &trend.series {
+            let touch = series.attribution.as_ref().and_then(|attribution| attribution.touch.as_ref());
+            selectors.extend([&series.selector, touch.unwrap_or(&any)]);
+        }
+        let property = trend.series.iter().find_map(|series| series.property.clone());
+        let units = self.units::<f64>(&selectors, property.as_deref());
+        let empty = Credits::new(trend, Arc::new(buckets.clone()), &self.groups);
+        let mut parts = [empty.clone(), empty];
+        for (unit, hits) in units {
+            parts[unit as usize % 2].add_unit(&hits);
+        }
+        let [mut credits, other] = parts;
+        credits.merge(&other);
+        credits.finish(&self.groups, self.scope.limit)
+    }
+
     fn trend(&mut self, trend: &Trend) -> Value {
         let buckets = self.buckets(trend.interval, trend.week_start);
         let measures: Vec<_> = trend.series.iter().map(|series| series.measure).collect();
@@ -184,7 +207,10 @@ impl<'a> Lowering<'a> {
         let [mut here, there] = keys;
         let keys = here.absorb(&there);
         aggregate.merge(&other, &self.identity(), &vec![keys.as_slice(); measures.len()]);
-        let series = aggregate.finish(&trend.names(), self.split());
+        let series = match trend.is_attributed() {
+            true => self.attributed(trend, &buckets),
+            false => aggregate.finish(&trend.names(), self.split()),
+        };
         let is_frequency = trend.has_frequencies();
         let result = TrendResult {
             header: self.header(Trend::NAME),
@@ -372,7 +398,8 @@ impl<'a> Lowering<'a> {
             // The ids of a unit are told apart by their texts.
             let key = id(event).map(|id| id.bytes().fold(0, |key, byte| key << 8 | u128::from(byte)));
             let mark = Mark { timestamp: event.timestamp_us, key, split };
-            let own = SessionEvent { mark, sequence: event.sequence, has_page: page(event).is_some() };
+            let has_touch = sessions.touch.iter().any(|name| event.properties.get(name).cloned().flatten().is_some());
+            let own = SessionEvent { mark, sequence: event.sequence, has_page: page(event).is_some(), has_touch };
             units.entry(event.unit).or_default().push(own);
         }
         let empty = Counter::new(sessions, Arc::clone(&buckets), &self.zone);
@@ -387,7 +414,14 @@ impl<'a> Lowering<'a> {
         let shown = |sequence| page(of(sequence)).unwrap_or_else(|| of(sequence).event.clone());
         let row = |session: &Session| {
             let person = session.unit.to_string();
-            SessionRow::new(session, person, id(of(session.first)), shown(session.entry), shown(session.exit))
+            let mut row =
+                SessionRow::new(session, person, id(of(session.first)), shown(session.entry), shown(session.exit));
+            let touch = |at: usize| match session.touches {
+                Some(ends) => touch_of(of(ends[at]), &sessions.touch),
+                None => serde_json::Map::new(),
+            };
+            row.touches = (!sessions.touch.is_empty()).then(|| Touches { first: touch(0), last: touch(1) });
+            row
         };
         let rows = counted.rows.as_ref().map(|rows| rows.iter().map(row).collect::<Vec<_>>());
         let labels = sessions.interval.map(|_| buckets.labels().to_vec());
@@ -483,6 +517,15 @@ fn value_of(event: &OracleEvent, name: &str) -> GroupValue {
         Some(Scalar::Text(text)) => text.as_str().into(),
         Some(Scalar::Number(number)) => number.into(),
     }
+}
+
+/// What an event has of these properties, as texts.
+fn touch_of(event: &OracleEvent, properties: &[String]) -> serde_json::Map<String, Value> {
+    let text = |name: &String| match event.properties.get(name).cloned().flatten()? {
+        Scalar::Text(text) => Some((name.clone(), text.into())),
+        Scalar::Number(number) => Some((name.clone(), number.to_string().into())),
+    };
+    properties.iter().filter_map(text).collect()
 }
 
 fn matches(selector: &Selector, event: &OracleEvent) -> bool {

@@ -4,6 +4,7 @@
 //! no code with the engine. Each rule can be flipped, which makes a mutant: a test that cannot tell the mutant from the
 //! oracle does not test the rule.
 
+mod attribution;
 mod audience;
 mod breakdown;
 mod calendar;
@@ -85,6 +86,9 @@ pub(crate) fn answer(query: &Value, events: &[OracleEvent], around: Surroundings
     let owned = units::counted(analysis, &sorted, &time, rules);
     let sorted: Vec<&OracleEvent> = owned.iter().collect();
     match kind.as_str() {
+        "trend" if analysis["series"][0].get("attribution").is_some() => {
+            attribution::answer(analysis, &sorted, &time, rules)
+        }
         "trend" => trend::answer(analysis, &sorted, &time, rules),
         "funnel" => funnel::answer(analysis, &sorted, &time, rules),
         "retention" => retention::answer(analysis, &sorted, &time, rules),
@@ -120,4 +124,12 @@ fn by_unit<'a>(events: &[&'a OracleEvent]) -> Vec<Vec<&'a OracleEvent>> {
         units.entry(event.unit).or_default().push(event);
     }
     units.into_values().collect()
+}
+
+/// The number that an event has for a property.
+fn number_of(event: &OracleEvent, property: &str) -> Option<f64> {
+    match event.properties.get(property).cloned().flatten() {
+        Some(Scalar::Number(number)) => Some(number),
+        Some(Scalar::Text(_)) | None => None,
+    }
 }

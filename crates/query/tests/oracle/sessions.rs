@@ -153,11 +153,31 @@ fn row(sessions: &Value, session: &[&OracleEvent], rules: Rules) -> Value {
     let named = first_only || !has_page(session);
     let or_name = |page: Option<String>, event: &OracleEvent| page.or_else(|| named.then(|| event.event.clone()));
     let by_id = sessions.get("by") != Some(&Value::Null) || rules.flip(Flip::ByIgnored);
-    json!({
+    let mut row = json!({
         "session": id_of(first).filter(|_| by_id && !rules.flip(Flip::IdsIgnored)),
         "seconds": seconds_of(session),
         "events": session.len(),
         "entry": or_name(entry, first),
         "exit": or_name(exit, end),
-    })
+    });
+    if let Some(names) = sessions["touch"].as_array() {
+        let names: Vec<&str> = names.iter().map(|name| name.as_str().expect("a name")).collect();
+        let touches: Vec<Value> = session.iter().filter_map(|event| touch_of(event, &names, rules)).collect();
+        let first = if rules.flip(Flip::FirstTouchIsLast) { touches.last() } else { touches.first() };
+        let last = if rules.flip(Flip::LastTouchIsFirst) { touches.first() } else { touches.last() };
+        row["first_touch"] = first.cloned().unwrap_or(json!({}));
+        row["last_touch"] = last.cloned().unwrap_or(json!({}));
+    }
+    row
+}
+
+/// What an event says of where it came from; `None` where it has none of the properties.
+fn touch_of(event: &OracleEvent, names: &[&str], rules: Rules) -> Option<Value> {
+    let text = |name: &&str| match event.properties.get(*name).cloned().flatten()? {
+        Scalar::Text(text) => Some(((*name).to_owned(), Value::from(text))),
+        Scalar::Number(number) => Some(((*name).to_owned(), Value::from(number.to_string()))),
+    };
+    let told: serde_json::Map<String, Value> = names.iter().filter_map(text).collect();
+    let is_one = if rules.flip(Flip::TouchNeedsNoValue) { true } else { !told.is_empty() };
+    is_one.then_some(Value::Object(told))
 }

@@ -1,6 +1,7 @@
 //! Definitions as a fold of the log.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pugmark_store::redb::{ReadTransaction, WriteTransaction};
@@ -97,6 +98,10 @@ impl Fold for DefinitionFold {
     }
 }
 
+fn versions_of(state: &Definitions) -> BTreeMap<&str, &[Version]> {
+    state.everything().map(|(name, versions)| (&**name, versions)).collect()
+}
+
 /// Compares definitions with what the log alone says.
 struct DefinitionVerifier<'a> {
     live: &'a DefinitionFold,
@@ -111,13 +116,14 @@ impl Verifier for DefinitionVerifier<'_> {
     }
 
     fn finish(&mut self, found: &mut Findings<'_>) -> Result<()> {
-        let expected = &self.replayed.state.by_name;
+        let expected: BTreeMap<&str, &[Version]> = versions_of(&self.replayed.state);
         for (place, state) in [("in memory", Some(self.live)), ("index.redb", self.stored.as_ref())] {
             let Some(DefinitionFold { state, .. }) = state else { continue };
-            let names = state.by_name.keys().chain(expected.keys().filter(|name| !state.by_name.contains_key(*name)));
-            for name in names.filter(|name| state.by_name.get(*name) != expected.get(*name)) {
-                let count = |versions: Option<&Vec<Version>>| versions.map_or(0, Vec::len);
-                let (held, logged) = (count(state.by_name.get(name)), count(expected.get(name)));
+            let held = versions_of(state);
+            let names = held.keys().chain(expected.keys().filter(|name| !held.contains_key(*name)));
+            for name in names.filter(|name| held.get(*name) != expected.get(*name)) {
+                let count = |versions: Option<&&[Version]>| versions.map_or(0, |versions| versions.len());
+                let (held, logged) = (count(held.get(name)), count(expected.get(name)));
                 found.add(match held == logged {
                     true => format!("{place}: a version of the definition \"{name}\" is another than the log says"),
                     false => {

@@ -15,6 +15,8 @@ pub enum DefinitionKind {
     Cohort,
     /// A question.
     Question,
+    /// A change of the profile of a group, such as a company: its name is that of the property, `=`, and the value.
+    Group,
 }
 
 impl DefinitionKind {
@@ -24,12 +26,13 @@ impl DefinitionKind {
             Self::Segment => "segment",
             Self::Cohort => "cohort",
             Self::Question => "question",
+            Self::Group => "group",
         }
     }
 
     /// The kind that a word stands for; `None` for one of a later version.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Segment, Self::Cohort, Self::Question].into_iter().find(|kind| kind.name() == name)
+        [Self::Segment, Self::Cohort, Self::Question, Self::Group].into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -79,10 +82,19 @@ pub struct Version {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Definitions {
     pub(super) by_name: BTreeMap<Arc<str>, Vec<Version>>,
+    /// The changes of profiles of groups, whose names stand for nothing else.
+    pub(super) groups: BTreeMap<Arc<str>, Arc<Vec<Version>>>,
 }
 
 impl Definitions {
     pub(super) fn add(&mut self, name: &str, version: Version) {
+        if version.kind == DefinitionKind::Group {
+            match self.groups.get_mut(name) {
+                Some(changes) => Arc::make_mut(changes).push(version),
+                None => drop(self.groups.insert(name.into(), Arc::new(vec![version]))),
+            }
+            return;
+        }
         match self.by_name.get_mut(name) {
             Some(versions) => versions.push(version),
             None => drop(self.by_name.insert(name.into(), vec![version])),
@@ -101,8 +113,45 @@ impl Definitions {
         self.last(name, through).filter(|version| version.body.is_some())
     }
 
+    /// Every name, also of groups, with its versions.
+    pub(super) fn everything(&self) -> impl Iterator<Item = (&Arc<str>, &[Version])> {
+        let groups = self.groups.iter().map(|(name, changes)| (name, changes.as_slice()));
+        self.by_name.iter().map(|(name, versions)| (name, versions.as_slice())).chain(groups)
+    }
+
+    /// The changes of a group's profile as of a sequence, in order; none of a group that has no profile.
+    pub fn group(&self, property: &str, value: &str, through: Sequence) -> &[Version] {
+        let changes = self.groups.get(group_name(property, value).as_str());
+        changes.map_or(&[], |changes| known(changes, through))
+    }
+
+    /// The groups with a profile as of a sequence: those of a property, or of all, ascending by the property and the value, with the changes of each.
+    pub fn groups<'a>(
+        &'a self,
+        property: Option<&str>,
+        through: Sequence,
+    ) -> impl Iterator<Item = (&'a str, &'a str, &'a [Version])> + 'a {
+        let prefix = property.map(|property| group_name(property, "")).unwrap_or_default();
+        let from: Arc<str> = prefix.as_str().into();
+        let all = self.groups.range(from..).take_while(move |(name, _)| name.starts_with(&prefix));
+        all.filter_map(move |(name, changes)| {
+            let (property, value) = name.split_once('=')?;
+            let changes = known(changes, through);
+            (!changes.is_empty()).then_some((property, value, changes))
+        })
+    }
+
     /// Every name that stands for something as of a sequence, ascending, and for what.
     pub fn all(&self, through: Sequence) -> impl Iterator<Item = (&str, &Version)> {
         self.by_name.keys().filter_map(move |name| Some((&**name, self.find(name, through)?)))
     }
+}
+
+fn known(versions: &[Version], through: Sequence) -> &[Version] {
+    versions.get(..versions.partition_point(|version| version.sequence <= through)).unwrap_or_default()
+}
+
+/// The name under which the profile of a group is kept. The property has no `=` in its name.
+pub fn group_name(property: &str, value: &str) -> String {
+    format!("{property}={value}")
 }

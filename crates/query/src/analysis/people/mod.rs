@@ -122,9 +122,10 @@ impl Engine {
             header: asked.header(People::NAME, warnings, explain)?,
             count: candidates.is_none().then_some(count),
             next: page.people.last().filter(|_| !page.is_last).map(|(last, _)| cursor_after(*last)),
-            people: rows(asked, people, &known, page.people)?,
+            people: self.with_touches(asked, people, rows(asked, people, &known, page.people)?).await?,
             has_revenue,
             traits: people.traits.clone(),
+            touch: people.touch.clone(),
         })
     }
 
@@ -140,6 +141,22 @@ impl Engine {
                 Ok((Known::Everybody(all), explain))
             }
         }
+    }
+
+    async fn with_touches(
+        &self,
+        asked: &Asked<'_>,
+        people: &People,
+        mut rows: Vec<PersonRow>,
+    ) -> Result<Vec<PersonRow>> {
+        if !people.touch.is_empty() {
+            let persons: Vec<u32> = rows.iter().map(|row| row.number).collect();
+            let touches = self.touches_of_people(asked, &persons, &people.touch).await?;
+            for (row, touches) in rows.iter_mut().zip(touches) {
+                row.touches = Some(touches);
+            }
+        }
+        Ok(rows)
     }
 
     /// What is said of traits that were never seen.
@@ -161,6 +178,16 @@ impl Engine {
                 return Err(error.nearest_names(nearest).on(field));
             }
             warnings.push(never_seen(vocabulary, "trait", name, &nearest));
+        }
+        for (at, name) in people.touch.iter().enumerate() {
+            if asked.snapshot.registry.property(name).is_none() {
+                let nearest = asked.snapshot.registry.nearest_properties(name);
+                if asked.query.strict_names {
+                    let error = Error::invalid(format!("the property \"{name}\" was never seen"));
+                    return Err(error.nearest_names(nearest).on(format!("touch[{at}]")));
+                }
+                warnings.push(never_seen(vocabulary, "property", name, &nearest));
+            }
         }
         Ok(warnings)
     }
@@ -232,6 +259,7 @@ fn rows(
             known: members.iter().any(|member| snapshot.persons.is_known(*member)),
             totals: known.of(number),
             traits,
+            touches: None,
             found,
         }
     };

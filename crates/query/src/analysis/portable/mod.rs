@@ -12,7 +12,7 @@ mod stickiness;
 mod trend;
 pub(super) mod units;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
@@ -85,6 +85,14 @@ impl Engine {
                 let message = "a plan answers over one range: plan the earlier one by itself";
                 return Err(Error::unsupported(message).on("compare"));
             }
+            if matches!(&query.analysis, Analysis::Trend(trend) if trend.is_attributed()) {
+                let message = "a plan shares nothing out among what led to an event: ask the engine";
+                return Err(Error::unsupported(message).on("series[0].attribution"));
+            }
+            if matches!(&query.analysis, Analysis::Sessions(sessions) if !sessions.touch.is_empty()) {
+                let message = "a plan does not say where sessions came from: ask the engine";
+                return Err(Error::unsupported(message).on("touch"));
+            }
             let named = match &query.analysis {
                 Analysis::Funnel(funnel) if funnel.people.is_some() => Some("people"),
                 Analysis::Sessions(sessions) if sessions.rows => Some("rows"),
@@ -111,9 +119,6 @@ impl Engine {
                 Analysis::Audience(audience) => self.audience_plan(&asked, audience)?,
                 Analysis::People(_) => return Err(no_plan_of_people()),
             };
-            // A segment and its question may say the same of one name.
-            let mut said = HashSet::new();
-            let warnings = warnings.into_iter().filter(|warning| said.insert(warning.clone())).collect();
             let Asked { zone, range, .. } = asked;
             Ok(PortablePlan { plan, snapshot: snapshot.clone(), zone, range, warnings, query })
         });

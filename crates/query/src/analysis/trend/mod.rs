@@ -3,6 +3,7 @@
 //! A series that rollups cover is answered by them, as far as its buckets consist of whole days; the rest of it, and every other series, from decoded columns.
 //! What only a scan makes is counted row by row from a plan of standard operators.
 
+mod attributed;
 mod cells;
 mod cubes;
 mod frequency;
@@ -48,9 +49,29 @@ pub(super) fn reading<'a>(asked: &Asked<'a>, trend: &'a Trend, shape: &Shape) ->
     }
 }
 
+/// The answer of what the series came to.
+fn answered(
+    asked: &Asked<'_>,
+    trend: &Trend,
+    shape: &Shape,
+    (series, warnings, explain): (Vec<SeriesResult>, Vec<String>, Explain),
+) -> Result<TrendResult> {
+    Ok(TrendResult {
+        header: asked.header(Trend::NAME, warnings, || explain)?,
+        buckets: shape.labels(),
+        series: trend.with_formula(series)?,
+        compare: None,
+        titles: asked.titles(),
+    })
+}
+
 impl Engine {
     pub(super) async fn trend(&self, asked: &Asked<'_>, trend: &Trend) -> Result<TrendResult> {
         let shape = Arc::new(Shape::new(trend, asked.range, &asked.zone)?);
+        if trend.is_attributed() {
+            let (series, warnings, explain) = self.attributed(asked, trend, &shape.buckets).await?;
+            return answered(asked, trend, &shape, (series, warnings, explain));
+        }
         let reading = reading(asked, trend, &shape);
         let portable = shape.any_asks_before() && !rollups::cover_all(trend, &shape);
         let Lowered { road, warnings } = asked.lower(self, &reading, portable).await?;
@@ -58,13 +79,7 @@ impl Engine {
             Road::Local(wants) => self.local_trend(asked, trend, &shape, wants).await?,
             Road::Scan(scan) => (scanned::count(&scan, trend, &shape, asked).await?, scan.explain()),
         };
-        Ok(TrendResult {
-            header: asked.header(Trend::NAME, warnings, || explain)?,
-            buckets: shape.labels(),
-            series: trend.with_formula(series)?,
-            compare: None,
-            titles: asked.titles(),
-        })
+        answered(asked, trend, &shape, (series, warnings, explain))
     }
 
     async fn local_trend(

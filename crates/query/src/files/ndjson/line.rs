@@ -14,9 +14,10 @@ use super::properties::{NamesSeed, PassOver, PropertiesSeed, PropertySeed, Scrat
 use crate::files::mapping::{Field, Mapping};
 use crate::files::pipeline::Reading;
 use crate::files::timestamp;
+use crate::group::change_group;
 
 /// The types of operations of identity.
-const LINK_KINDS: &str = "identify, alias, merge, split, split_link";
+const LINK_KINDS: &str = "identify, alias, merge, split, split_link, group";
 /// What can stand in a line of a profile.
 const PROFILE_FIELDS: &str = "type, distinct_id, traits, timestamp and message_id";
 
@@ -89,6 +90,7 @@ impl<'m> LineParser<'m> {
             "alias" => &["id", "to", "force"],
             "merge" | "split_link" => &["ids", "by", "why"],
             "split" => &["id", "by", "why"],
+            "group" => return Some(group(line)),
             _ if self.reading.default_event.is_some() => return None,
             other => {
                 return Some(Err(format!(
@@ -139,6 +141,31 @@ impl<'m> LineParser<'m> {
         let operation = if force { operation.forced() } else { operation };
         Ok(operation.noted(Note { by: text("by")?, why: text("why")? }))
     }
+}
+
+/// A change of the profile of a group: `traits` are set, those in `unset` taken away.
+fn group(line: EventView<'_>) -> Result<Operation, String> {
+    let (mut property, mut id, mut traits) = (None, None, serde_json::Map::new());
+    for (name, value) in line.properties() {
+        match (name, value) {
+            // An object without members is a value by itself.
+            ("type", _) | ("traits", ValueRef::Json("{}")) => {}
+            ("group", ValueRef::Text(name)) => property = Some(name.to_owned()),
+            ("id", value) => id = id_of(value),
+            ("unset", ValueRef::Json(list)) => {
+                let names: Vec<String> =
+                    serde_json::from_str(list).map_err(|_| "unset: no list of names".to_owned())?;
+                traits.extend(names.into_iter().map(|name| (name, serde_json::Value::Null)));
+            }
+            _ => match name.strip_prefix("traits.") {
+                Some(name) => drop(traits.insert(name.to_owned(), value.to_json())),
+                None => return Err(format!("{name}: not taken with group, expected group, id, traits and unset")),
+            },
+        }
+    }
+    let property = property.ok_or("group: missing, expected the name of a property")?;
+    let id = id.ok_or("id: missing or no text")?;
+    change_group(&property, &id, &traits).map_err(|error| error.to_string())
 }
 
 /// An id as text.

@@ -1,5 +1,6 @@
 //! Generated cases: a query and the events of a few units, crowded around everything that a rule turns on.
 
+mod attribution;
 mod funnel;
 mod journey;
 mod paths;
@@ -121,7 +122,7 @@ impl Builder {
         };
         let asked = kind;
         let kind = match kind {
-            "profile" | "measures" => "trend",
+            "profile" | "measures" | "attribution" => "trend",
             _ if kind.starts_with("funnel") => "funnel",
             _ if kind.starts_with("paths") => "paths",
             _ => kind,
@@ -181,10 +182,11 @@ impl Builder {
         let steps_us = match kind {
             "trend" => {
                 match asked {
+                    "attribution" => self.attribution(&mut analysis, interval),
                     "measures" => self.measures(&mut analysis, interval),
                     _ => self.trend(&mut analysis, interval),
                 }
-                vec![0]
+                if asked == "attribution" { attribution::STEPS_US.to_vec() } else { vec![0] }
             }
             "funnel" => {
                 let window_us = self.funnel(asked, &mut analysis);
@@ -224,7 +226,7 @@ impl Builder {
         // What a segment is shows in trends; elsewhere it only leaves fewer people.
         let percent = match asked {
             "trend" | "profile" | "stickiness" | "lifecycle" => 45,
-            "measures" => 8,
+            "measures" | "attribution" => 8,
             "journey" | "segment" => 0,
             _ => 20,
         };
@@ -302,6 +304,7 @@ impl Builder {
             "funnel" => &[1, 1, 3, 1, 2, 1, 1, 4],
             "retention" => &[0, 1, 3, 1, 2, 0, 1, 4],
             "measures" => &[0, 1, 0, 2, 1, 0, 3, 1],
+            "attribution" => &[1, 2, 1, 1, 3, 1, 0],
             "stickiness" => &[1, 0, 1, 3, 1, 2, 1],
             _ => &[0, 1, 3, 1, 2, 1, 2, 4],
         };
@@ -336,6 +339,7 @@ fn push_burst(events: &mut Vec<OracleEvent>, raw: &[u8; 6], kind: &str, anchors:
         "sessions" | "journey" => (sessions::BURSTS, sessions::JITTERS_US),
         "stickiness" | "lifecycle" => (stickiness::BURSTS, trend::JITTERS_US),
         "segment" => (segment::BURSTS, trend::JITTERS_US),
+        "attribution" => (attribution::BURSTS, trend::JITTERS_US),
         _ => (trend::BURSTS, trend::JITTERS_US),
     };
     let has_sessions = matches!(kind, "sessions" | "journey") || kind.starts_with("paths");

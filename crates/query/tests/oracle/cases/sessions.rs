@@ -62,6 +62,10 @@ impl Builder {
         if self.chance(70) {
             analysis.insert("rows".to_owned(), json!(true));
         }
+        if analysis.get("rows").is_some() && self.chance(75) {
+            let names = [json!(["url"]), json!(["url", "page.url"]), json!(["page.url", "plan"]), json!(["page.url"])];
+            analysis.insert("touch".to_owned(), self.pick(&names));
+        }
         if self.chance(40) {
             analysis.insert("page".to_owned(), json!(self.pick(&["plan", "page.url"])));
         }
