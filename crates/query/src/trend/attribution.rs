@@ -159,7 +159,8 @@ impl Credits {
         };
         let lines: Vec<Line> = trend.series.iter().enumerate().filter_map(line).collect();
         let items = trend.scope.breakdown.len();
-        let nobody = if items == 0 { 0 } else { groups.clone().intern(&vec![GroupValue::Null; items]) };
+        let next = u32::try_from(groups.len()).unwrap_or(u32::MAX);
+        let nobody = if items == 0 { 0 } else { groups.find(&vec![GroupValue::Null; items]).unwrap_or(next) };
         let got = vec![HashMap::default(); lines.len()];
         Self { lines, buckets, items, nobody, got, touches: Touches::default() }
     }
