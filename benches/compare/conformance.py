@@ -119,7 +119,8 @@ def batch_of(peers, kinds, people, asked):
     for kind, questions in asked:
         for at, more in kind.marks(questions, people).items():
             marks.setdefault(at, {}).update(more)
-    return Batch(peers, people, groups_of(kinds[0], people), marks)
+    grouped = next((kind for kind in kinds if hasattr(kind, "groups")), kinds[0])
+    return Batch(peers, people, groups_of(grouped, people), marks)
 
 
 def flipped(peers, seed, only):

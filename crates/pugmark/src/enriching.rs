@@ -79,7 +79,7 @@ pub fn enrich_event(mut event: Event, enricher: &Enricher, received_at: Timestam
 }
 
 impl Pugmark {
-    /// Enriches every event of an [import](crate::Import) as [`enrich_event`] does, with the time of the import as that of receipt.
+    /// Enriches every event of an [import](crate::Import) as [`enrich_event`] does, with the time of the import as that of receipt; a row without a distinct id is rejected all the same.
     ///
     /// ```
     /// use pugmark::enrich::{Enricher, device::Devices};

@@ -1,6 +1,6 @@
 //! Groups of people and their profiles, and where people came from.
 
-use pugmark::{Breakdown, Event, Import, People, Pugmark, Query, Sequence, Sessions, Source, Timestamp, Trend};
+use pugmark::{Breakdown, Event, Export, Import, People, Pugmark, Query, Sequence, Sessions, Source, Timestamp, Trend};
 use serde_json::{Map, Value, json};
 
 fn object(value: Value) -> Map<String, Value> {
@@ -15,9 +15,10 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn shop(dir: &std::path::Path) -> Pugmark {
-    let db = Pugmark::open(dir).unwrap();
+    let db = Pugmark::open(dir).expect("opens");
     let seen = |who: &str, company: &str| Event::new("view", who).at(at("2025-01-01")).property("company", company);
-    db.track_many(vec![seen("ann", "acme"), seen("bob", "acme"), seen("cid", "tiny"), seen("dan", "none")]).unwrap();
+    db.track_many(vec![seen("ann", "acme"), seen("bob", "acme"), seen("cid", "tiny"), seen("dan", "none")])
+        .expect("is stored");
     db
 }
 
@@ -26,8 +27,8 @@ fn by_plan(db: &Pugmark, as_of: Option<u64>) -> Vec<(Value, Value)> {
         Trend::of("view").uniques().breakdown(Breakdown::Expression("group_profile('company', 'plan')".to_owned()));
     let mut query = Query::from(trend);
     query.as_of = as_of;
-    let answer = serde_json::to_value(db.blocking().unwrap().query(&query).unwrap()).unwrap();
-    let series = answer["series"].as_array().unwrap().iter();
+    let answer = serde_json::to_value(db.blocking().expect("runs").query(&query).expect("answers")).expect("is JSON");
+    let series = answer["series"].as_array().expect("series").iter();
     series.map(|one| (one["breakdown"][0].clone(), one["total"].clone())).collect()
 }
 
@@ -85,6 +86,15 @@ fn numbers_compare_as_numbers_and_names_are_checked() {
         let refused = db.set_group(property, id, &object(traits)).unwrap_err();
         assert_eq!(refused.kind(), pugmark::ErrorKind::Invalid, "{refused}");
     }
+    let near = Trend::of("view").filter("group_profile('company', 'seat') = '10'");
+    let warnings = db.blocking().unwrap().trend(&near).unwrap().header.warnings;
+    assert!(warnings[0].contains("the trait \"seat\" was never seen; nearest: \"seats\""), "{warnings:?}");
+    let number = |account: f64| Event::new("pay", "ann").property("account", account);
+    db.track(Event::new("pay", "ann").property("account", 42)).unwrap();
+    db.set_group("account", "42", &object(json!({"plan": "pro"}))).unwrap();
+    db.track_many(vec![number(42.0), number(1.5)]).unwrap();
+    let pro = Trend::of("pay").filter("group_profile('account', 'plan') = 'pro'");
+    assert_eq!(db.blocking().unwrap().trend(&pro).unwrap().series[0].total, 2);
     let error = db.blocking().unwrap().sql("SELECT group_profile('company') FROM events").unwrap_err();
     assert!(error.to_string().contains("group_profile('company', 'plan')"), "{error}");
 }
@@ -94,9 +104,9 @@ fn lines_of_a_file_change_groups() {
     let dir = tempfile::tempdir().unwrap();
     let db = shop(dir.path());
     let lines = concat!(
-        r#"{"type":"group","group":"company","id":"acme","traits":{"plan":"pro","address":{"city":"Ulm"},"seats":2}}"#,
+        r#"{"type":"group","group":"company","id":"acme","traits":{"plan":"pro","address":{"city":"Ulm"},"seats":2,"trial":true}}"#,
         "\n",
-        r#"{"type":"group","group":"company","id":"acme","traits":{},"unset":["seats"]}"#,
+        r#"{"type":"group","group":"company","id":"acme","traits":{"trial":null},"unset":["seats"]}"#,
         "\n",
         r#"{"type":"group","group":"company","traits":{"plan":"pro"}}"#,
         "\n",
@@ -106,9 +116,16 @@ fn lines_of_a_file_change_groups() {
     let source = Source::from_reader("groups.ndjson", lines.as_bytes()).unwrap();
     let summary = db.import(&Import::default(), source, |_| {}, |reject| rejects.push(reject.reason)).unwrap();
     assert_eq!((summary.profiles, summary.rejected), (2, 2));
-    assert_eq!(rejects, ["id: missing or no text", "plan: not taken with group, expected group, id, traits and unset"]);
+    assert_eq!(rejects, ["id: missing", "plan: not taken with group, expected group, id, traits and unset"]);
     let acme = db.group("company", "acme", None).unwrap().unwrap();
-    assert_eq!(acme.traits, object(json!({"plan": "pro", "address.city": "Ulm"})));
+    assert_eq!(acme.traits, object(json!({"plan": "pro", "address": {"city": "Ulm"}})));
+    // What is written out says the same of them.
+    let (mut out, other) = (Vec::new(), tempfile::tempdir().unwrap());
+    db.export(&Export::default(), &mut out, |_| {}).unwrap();
+    let copy = Pugmark::open(other.path()).unwrap();
+    let source = Source::from_reader("all.ndjson", std::io::Cursor::new(out)).unwrap();
+    copy.import(&Import::default(), source, |_| {}, |reject| panic!("{reject:?}")).unwrap();
+    assert_eq!(copy.group("company", "acme", None).unwrap().unwrap().traits, acme.traits);
 }
 
 #[test]

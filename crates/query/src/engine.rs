@@ -217,7 +217,13 @@ impl QuerySnapshot {
     }
 
     pub(crate) fn vocabulary(&self) -> Vocabulary<'_> {
-        Vocabulary { registry: &self.registry, profiles: &self.profiles, through: self.sequence, dated: self.dated }
+        Vocabulary {
+            registry: &self.registry,
+            profiles: &self.profiles,
+            definitions: &self.definitions,
+            through: self.sequence,
+            dated: self.dated,
+        }
     }
 
     /// What queries take for now.

@@ -1,6 +1,6 @@
 //! Names in SQL: properties by the names that senders gave them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -9,12 +9,13 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use pugmark_identity::Profiles;
-use pugmark_registry::{Registry, SYSTEM_COLUMNS};
+use pugmark_registry::{Definitions, Registry, SYSTEM_COLUMNS};
 use pugmark_store::Sequence;
 
 use crate::columns::system;
 use crate::error::{Error, Result};
 use crate::functions::{GROUP_PROFILE, PROFILE, PROFILE_AT, PROP};
+use crate::group::traits_of;
 use crate::table::PERSON;
 use crate::text::Text;
 
@@ -37,6 +38,7 @@ pub(crate) enum Unknown {
 pub(crate) struct Vocabulary<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) profiles: &'a Profiles,
+    pub(crate) definitions: &'a Definitions,
     /// Traits that were seen later are not in it.
     pub(crate) through: Sequence,
     /// Whether it is told when something was last seen: of an earlier sequence that is not known.
@@ -167,7 +169,7 @@ impl<'a> Names<'a> {
         Ok(())
     }
 
-    /// `group_profile('property', 'name')` with the value of the property.
+    /// `group_profile('property', 'name')` with the columns that it reads.
     fn group_profile(&mut self, function: &mut Function) -> std::result::Result<(), Error> {
         let at = function.name.span().start;
         let refuse = || {
@@ -176,13 +178,25 @@ impl<'a> Names<'a> {
         };
         let FunctionArguments::List(list) = &mut function.args else { return Err(self.text.placed(refuse(), at)) };
         let property = list.args.first().and_then(|first| only_name(std::slice::from_ref(first)));
-        let (Some((property, _)), 2) = (property, list.args.len()) else {
+        let name = list.args.get(1).and_then(|second| only_name(std::slice::from_ref(second)));
+        let (Some((property, argument)), Some((name, _)), 2) = (property, name, list.args.len()) else {
             return Err(self.text.placed(refuse(), at));
         };
-        if self.known.registry.schema().property(&property).is_none() && self.unknown != Unknown::Keep {
-            self.never_seen(&property, at)?;
+        if self.unknown != Unknown::Keep {
+            if self.known.registry.schema().property(&property).is_none() {
+                self.never_seen(&property, at)?;
+            }
+            let Vocabulary { definitions, through, .. } = self.known;
+            let traits: BTreeSet<String> = definitions
+                .groups(Some(&property), through)
+                .flat_map(|(_, _, changes)| traits_of(changes).into_iter().map(|(name, _)| name))
+                .collect();
+            if !traits.contains(&name) {
+                let nearest = pugmark_registry::nearest(&name, traits.iter().map(String::as_str));
+                self.tell("trait", &name, nearest, at)?;
+            }
         }
-        list.args.push(unnamed(self.prop_call(&property)));
+        list.args.extend(self.prop_arguments(&property, argument).into_iter().skip(1));
         Ok(())
     }
 

@@ -100,7 +100,7 @@ fn named(text: &str) -> Result<(String, Value)> {
     let value = match value {
         "" => Value::Null,
         value => match serde_json::from_str(value) {
-            Ok(Value::String(_)) | Err(_) => value.into(),
+            Ok(Value::String(_) | Value::Null) | Err(_) => value.into(),
             Ok(other) => other,
         },
     };

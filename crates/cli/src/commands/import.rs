@@ -75,9 +75,9 @@ struct Enrich {
     /// Add country, region and city by the ip of the context, from a database in MaxMind's format
     #[arg(long, value_name = "FILE.mmdb")]
     places: Option<PathBuf>,
-    /// What is kept of the ip of the context where something is added: no, network or whole
-    #[arg(long, value_enum, value_name = "HOW MUCH", default_value = "no")]
-    keep_address: Keep,
+    /// What is kept of the ip of the context: no, network or whole; no by default where something is added
+    #[arg(long, value_enum, value_name = "HOW MUCH")]
+    keep_address: Option<Keep>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -96,8 +96,11 @@ enum Keep {
 impl Enrich {
     /// Nothing where nothing is asked for.
     fn enricher(&self) -> Result<Option<Enricher>> {
-        if self.enrich.is_empty() && self.site.is_empty() && self.places.is_none() {
+        if self.enrich.is_empty() && self.site.is_empty() && self.places.is_none() && self.keep_address.is_none() {
             return Ok(None);
+        }
+        if !self.own_host.is_empty() && !self.enrich.contains(&Part::Source) {
+            return Err(Failure::Usage("--own-host belongs to --enrich source".to_owned()));
         }
         let mut enricher = Enricher::new();
         if self.enrich.contains(&Part::Device) {
@@ -118,9 +121,9 @@ impl Enrich {
             enricher = enricher.places(places);
         }
         let keep = match self.keep_address {
-            Keep::No => KeepAddress::No,
-            Keep::Network => KeepAddress::Network,
-            Keep::Whole => KeepAddress::Whole,
+            None | Some(Keep::No) => KeepAddress::No,
+            Some(Keep::Network) => KeepAddress::Network,
+            Some(Keep::Whole) => KeepAddress::Whole,
         };
         Ok(Some(enricher.keep_address(keep)))
     }

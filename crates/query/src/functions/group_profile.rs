@@ -16,6 +16,7 @@ use pugmark_registry::Definitions;
 use pugmark_store::Sequence;
 use serde_json::Value;
 
+use super::prop::texts;
 use crate::engine::QuerySnapshot;
 use crate::group::traits_of;
 
@@ -72,7 +73,7 @@ fn kind_of(values: &HashMap<String, Value>) -> DataType {
     }
 }
 
-/// `group_profile(property, name, value)`: the syntax tree's `group_profile('property', 'name')` gets the value before planning.
+/// `group_profile(property, name, overflow [, column])`: the syntax tree's `group_profile('property', 'name')` gets the columns before planning.
 #[derive(Debug)]
 struct GroupProfile {
     groups: Arc<Groups>,
@@ -110,7 +111,7 @@ impl ScalarUDFImpl for GroupProfile {
         let text =
             |at: usize| args.scalar_arguments.get(at).copied().flatten().and_then(ScalarValue::try_as_str).flatten();
         match (text(0), text(1), args.arg_fields.len()) {
-            (Some(property), Some(name), 3) => {
+            (Some(property), Some(name), 3 | 4) => {
                 let kind = kind_of(&self.groups.of(property, name));
                 Ok(Arc::new(Field::new(GROUP_PROFILE, kind, true)))
             }
@@ -121,16 +122,26 @@ impl ScalarUDFImpl for GroupProfile {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [ColumnarValue::Scalar(property), ColumnarValue::Scalar(name), ids] = args.args.as_slice() else {
-            return exec_err!("{GROUP_PROFILE} takes two names and a value");
+        let [ColumnarValue::Scalar(property), ColumnarValue::Scalar(name), overflow, column @ ..] =
+            args.args.as_slice()
+        else {
+            return exec_err!("{GROUP_PROFILE} takes two names and the value of a property");
         };
         let (Some(Some(property)), Some(Some(name))) = (property.try_as_str(), name.try_as_str()) else {
             return exec_err!("{GROUP_PROFILE} takes two names");
         };
         let values = self.groups.of(property, name);
-        let ids = cast(&ids.to_array(args.number_rows)?, &DataType::Utf8)?;
+        let overflow = cast(&overflow.to_array(args.number_rows)?, &DataType::Utf8)?;
+        let column = column.first().map(|column| column.to_array(args.number_rows)).transpose()?;
+        let ids = texts(property, &overflow, column.as_ref())?;
         let ids = ids.as_string::<i32>();
-        let found = (0..ids.len()).map(|row| ids.is_valid(row).then(|| values.get(ids.value(row))).flatten());
+        // A whole number is the same group in a column that has fractions, too.
+        let doubles = column.is_some_and(|column| column.data_type() == &DataType::Float64);
+        let id = |row: usize| {
+            let id = ids.value(row);
+            if doubles { id.strip_suffix(".0").unwrap_or(id) } else { id }
+        };
+        let found = (0..ids.len()).map(|row| ids.is_valid(row).then(|| values.get(id(row))).flatten());
         let array: ArrayRef = match kind_of(&values) {
             DataType::Float64 => Arc::new(found.map(|value| value?.as_f64()).collect::<Float64Array>()),
             DataType::Boolean => Arc::new(found.map(|value| value?.as_bool()).collect::<BooleanArray>()),

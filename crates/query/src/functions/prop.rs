@@ -58,7 +58,7 @@ impl ScalarUDFImpl for Prop {
     }
 }
 
-fn texts(name: &str, overflow: &ArrayRef, column: Option<&ArrayRef>) -> Result<ArrayRef> {
+pub(super) fn texts(name: &str, overflow: &ArrayRef, column: Option<&ArrayRef>) -> Result<ArrayRef> {
     let as_text = match column {
         Some(column) => Some(cast(column, &DataType::Utf8)?),
         None => None,

@@ -102,7 +102,8 @@ impl Analysis {
         }
         match self {
             Self::Trend(trend) => {
-                trend.series.iter().any(|series| series.measure == Measure::FirstTime || series.rolling.is_some())
+                let first_times = trend.series.iter().any(|series| series.measure == Measure::FirstTime);
+                first_times || trend.is_attributed() || trend.series.iter().any(|series| series.rolling.is_some())
             }
             Self::Funnel(funnel) => funnel.window == Window::Session,
             Self::Retention(retention) => !matches!(retention.cohort, Cohort::FirstInRange | Cohort::Recurring),

@@ -18,6 +18,8 @@ use crate::{
 
 /// How many attributed series a trend may have: each takes two selectors.
 pub const MAX_ATTRIBUTED: usize = 16;
+/// Values of a breakdown in buckets that a series may have on one thread: more would take memory without end.
+const MAX_CELLS: usize = 4_000_000;
 /// What the first and the last touch get each where the position decides and others lie between them.
 const OF_AN_END: f64 = 0.4;
 /// What the touches between the first and the last share.
@@ -139,6 +141,8 @@ pub struct Credits {
     /// Of each line, what its groups got in each bucket.
     got: Vec<HashMap<(u32, u32), Sum, foldhash::fast::RandomState>>,
     touches: Touches,
+    /// Whether a series had more cells than it may have, and some were left out.
+    is_full: bool,
 }
 
 impl Credits {
@@ -162,7 +166,7 @@ impl Credits {
         let next = u32::try_from(groups.len()).unwrap_or(u32::MAX);
         let nobody = if items == 0 { 0 } else { groups.find(&vec![GroupValue::Null; items]).unwrap_or(next) };
         let got = vec![HashMap::default(); lines.len()];
-        Self { lines, buckets, items, nobody, got, touches: Touches::default() }
+        Self { lines, buckets, items, nobody, got, touches: Touches::default(), is_full: false }
     }
 
     /// Takes in the events of one unit, by (timestamp, sequence).
@@ -184,7 +188,11 @@ impl Credits {
                 let bucket = u32::try_from(bucket).unwrap_or(u32::MAX);
                 self.touches.forget_before(hit.timestamp.saturating_sub(line.window_us));
                 self.touches.share(line.model, self.nobody, |group, share| {
-                    got.entry((group, bucket)).or_default().add(worth * share);
+                    if got.len() < MAX_CELLS || got.contains_key(&(group, bucket)) {
+                        got.entry((group, bucket)).or_default().add(worth * share);
+                    } else {
+                        self.is_full = true;
+                    }
                 });
             }
         }
@@ -192,6 +200,7 @@ impl Credits {
 
     /// Takes over what another part got, whose groups have the same numbers.
     pub fn merge(&mut self, other: &Self) {
+        self.is_full |= other.is_full;
         for (here, there) in self.got.iter_mut().zip(&other.got) {
             for (cell, sum) in there {
                 *here.entry(*cell).or_default() += *sum;
@@ -200,7 +209,16 @@ impl Credits {
     }
 
     /// What each series came to, by series and then by group.
-    pub fn finish(&self, groups: &Groups, limit: usize) -> Vec<SeriesResult> {
+    ///
+    /// # Errors
+    /// `Invalid` where a series has more values in buckets than memory should be taken for.
+    pub fn finish(&self, groups: &Groups, limit: usize) -> Result<Vec<SeriesResult>, SpecError> {
+        if self.is_full {
+            let message = format!(
+                "the breakdown has more than {MAX_CELLS} values in buckets: take a longer interval, a shorter range or fewer values"
+            );
+            return Err(SpecError::invalid(message).on("breakdown"));
+        }
         let mut known = groups.clone();
         let mut of_group: Vec<Option<usize>> = vec![Some(0)];
         let mut labels: Vec<Option<GroupLabel>> = vec![None];
@@ -250,7 +268,7 @@ impl Credits {
                 });
             }
         }
-        results
+        Ok(results)
     }
 }
 

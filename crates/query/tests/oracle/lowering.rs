@@ -154,7 +154,7 @@ impl<'a> Lowering<'a> {
         }
         let [mut credits, other] = parts;
         credits.merge(&other);
-        credits.finish(&self.groups, self.scope.limit)
+        credits.finish(&self.groups, self.scope.limit).expect("generated questions are small")
     }
 
     fn trend(&mut self, trend: &Trend) -> Value {

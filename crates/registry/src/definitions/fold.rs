@@ -98,8 +98,10 @@ impl Fold for DefinitionFold {
     }
 }
 
-fn versions_of(state: &Definitions) -> BTreeMap<&str, &[Version]> {
-    state.everything().map(|(name, versions)| (&**name, versions)).collect()
+/// By name; a group and something else may have one name.
+fn versions_of(state: &Definitions) -> BTreeMap<(bool, &str), &[Version]> {
+    let is_group = |versions: &[Version]| versions.first().is_some_and(|first| first.kind == DefinitionKind::Group);
+    state.everything().map(|(name, versions)| ((is_group(versions), &**name), versions)).collect()
 }
 
 /// Compares definitions with what the log alone says.
@@ -116,14 +118,14 @@ impl Verifier for DefinitionVerifier<'_> {
     }
 
     fn finish(&mut self, found: &mut Findings<'_>) -> Result<()> {
-        let expected: BTreeMap<&str, &[Version]> = versions_of(&self.replayed.state);
+        let expected = versions_of(&self.replayed.state);
         for (place, state) in [("in memory", Some(self.live)), ("index.redb", self.stored.as_ref())] {
             let Some(DefinitionFold { state, .. }) = state else { continue };
             let held = versions_of(state);
             let names = held.keys().chain(expected.keys().filter(|name| !held.contains_key(*name)));
             for name in names.filter(|name| held.get(*name) != expected.get(*name)) {
                 let count = |versions: Option<&&[Version]>| versions.map_or(0, |versions| versions.len());
-                let (held, logged) = (count(held.get(name)), count(expected.get(name)));
+                let (held, logged, (_, name)) = (count(held.get(name)), count(expected.get(name)), name);
                 found.add(match held == logged {
                     true => format!("{place}: a version of the definition \"{name}\" is another than the log says"),
                     false => {

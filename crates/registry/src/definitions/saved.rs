@@ -1,10 +1,9 @@
 //! The table of definitions in the index: `definitions.versions`, in the order of the log.
 
-use std::fmt;
 use std::sync::Arc;
 
 use pugmark_store::redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, TableHandle, WriteTransaction};
-use pugmark_store::{Error, ErrorKind, Result, Sequence, Timestamp, copy_table};
+use pugmark_store::{Error, Result, Sequence, Timestamp, copy_table};
 
 use super::state::{DefinitionKind, Version};
 
@@ -36,9 +35,8 @@ pub(super) fn read(txn: &ReadTransaction, mut add: impl FnMut(&str, Version)) ->
     for row in table.iter().map_err(|e| Error::index(VERSIONS.name(), e))? {
         let (sequence, row) = row.map_err(|e| Error::index(VERSIONS.name(), e))?;
         let (received_at, kind, name, version, body) = row.value();
-        let Some(kind) = DefinitionKind::named(kind) else {
-            return Err(corrupt(sequence.value(), &format_args!("\"{kind}\" is no kind of definition")));
-        };
+        // One of a later version is passed over, as it is in the log.
+        let Some(kind) = DefinitionKind::named(kind) else { continue };
         let (sequence, received_at) = (Sequence::new(sequence.value()), Timestamp::from_microsecond(received_at));
         add(name, Version { sequence, received_at, kind, version, body: body.map(Arc::from) });
     }
@@ -52,8 +50,4 @@ pub(super) fn copy(from: &ReadTransaction, to: &WriteTransaction) -> Result<()> 
 pub(super) fn delete(txn: &WriteTransaction) -> Result<()> {
     txn.delete_table(VERSIONS).map_err(|e| Error::index(VERSIONS.name(), e))?;
     Ok(())
-}
-
-fn corrupt(sequence: u64, what: &dyn fmt::Display) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("index.redb: {}: sequence {sequence}: {what}", VERSIONS.name()))
 }

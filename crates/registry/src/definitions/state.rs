@@ -121,11 +121,12 @@ impl Definitions {
 
     /// The changes of a group's profile as of a sequence, in order; none of a group that has no profile.
     pub fn group(&self, property: &str, value: &str, through: Sequence) -> &[Version] {
-        let changes = self.groups.get(group_name(property, value).as_str());
+        let is_one = !property.contains('=');
+        let changes = self.groups.get(group_name(property, value).as_str()).filter(|_| is_one);
         changes.map_or(&[], |changes| known(changes, through))
     }
 
-    /// The groups with a profile as of a sequence: those of a property, or of all, ascending by the property and the value, with the changes of each.
+    /// The groups with a profile as of a sequence: those of a property, or of all, each property's together and ascending, with the changes of each.
     pub fn groups<'a>(
         &'a self,
         property: Option<&str>,
@@ -133,9 +134,13 @@ impl Definitions {
     ) -> impl Iterator<Item = (&'a str, &'a str, &'a [Version])> + 'a {
         let prefix = property.map(|property| group_name(property, "")).unwrap_or_default();
         let from: Arc<str> = prefix.as_str().into();
+        let asked = property.map(str::to_owned);
         let all = self.groups.range(from..).take_while(move |(name, _)| name.starts_with(&prefix));
         all.filter_map(move |(name, changes)| {
             let (property, value) = name.split_once('=')?;
+            if asked.as_ref().is_some_and(|asked| asked != property) {
+                return None;
+            }
             let changes = known(changes, through);
             (!changes.is_empty()).then_some((property, value, changes))
         })

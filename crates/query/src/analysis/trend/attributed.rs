@@ -27,11 +27,11 @@ impl Engine {
         match reading.numbers.is_empty() {
             true => {
                 let make = |groups: &Groups| Sharing::<()>::new(trend, &buckets, groups);
-                Ok(shared(self.by_unit(asked, &reading, needs, OPERATOR, make).await?, asked, trend, &buckets))
+                shared(self.by_unit(asked, &reading, needs, OPERATOR, make).await?, asked, trend, &buckets)
             }
             false => {
                 let make = |groups: &Groups| Sharing::<f64>::new(trend, &buckets, groups);
-                Ok(shared(self.by_unit(asked, &reading, needs, OPERATOR, make).await?, asked, trend, &buckets))
+                shared(self.by_unit(asked, &reading, needs, OPERATOR, make).await?, asked, trend, &buckets)
             }
         }
     }
@@ -59,13 +59,13 @@ fn reading<'a>(asked: &Asked<'a>, trend: &'a Trend, any: &'a Selector) -> Readin
     }
 }
 
-fn shared<V>(found: ByUnit<Sharing<V>>, asked: &Asked<'_>, trend: &Trend, buckets: &Arc<Buckets>) -> Shared {
+fn shared<V>(found: ByUnit<Sharing<V>>, asked: &Asked<'_>, trend: &Trend, buckets: &Arc<Buckets>) -> Result<Shared> {
     let explain = found.explain();
     let mut all = Credits::new(trend, Arc::clone(buckets), &found.groups);
     for part in &found.cores {
         all.merge(&part.credits);
     }
-    (all.finish(&found.groups, asked.scope().limit), found.warnings, explain)
+    Ok((all.finish(&found.groups, asked.scope().limit)?, found.warnings, explain))
 }
 
 /// Shares out the conversions of the units that one thread is given, of whose events `V` is wanted besides.

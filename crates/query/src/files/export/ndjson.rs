@@ -82,6 +82,7 @@ fn put_operation(line: &mut Vec<u8>, operation: &OperationRow<'_>) {
         match value {
             OperationField::Text(text) => put_string(line, text),
             OperationField::Yes => line.extend_from_slice(b"true"),
+            OperationField::Json(text) => line.extend_from_slice(text.as_bytes()),
             OperationField::Ids(ids) => {
                 for (at, id) in ids.iter().enumerate() {
                     line.push(if at == 0 { b'[' } else { b',' });

@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use pugmark_identity::{Effect, History, Persons, Reason};
+use pugmark_registry::DefinitionKind;
 use pugmark_store::{
-    Committed, ErrorKind, EventRecord, Hidden, Link, MessageId, Payload, ProfileChange, Record, Sequence, Snapshot,
-    Store, SubjectId, Subjects, Timestamp, ValueRef,
+    Committed, Definition, ErrorKind, EventRecord, Hidden, Link, MessageId, Payload, ProfileChange, Record, Sequence,
+    Snapshot, Store, SubjectId, Subjects, Timestamp, ValueRef,
 };
 
 use crate::error::{Error, Result};
+
+/// The type of lines that change the profile of a group.
+const GROUP: &str = "group";
 
 /// What an export writes for one record.
 pub(super) enum Row<'a> {
@@ -24,12 +28,13 @@ impl Row<'_> {
         match self {
             Self::Event(event) => ids.contains(event.distinct_id),
             Self::Profile(profile) => ids.contains(profile.distinct_id),
+            Self::Operation(operation) if operation.kind == GROUP => false,
             Self::Operation(operation) => operation.fields.iter().all(|(name, field)| match field {
                 // Who asked for it, and why.
                 OperationField::Text(_) if matches!(*name, "by" | "why") => true,
                 OperationField::Text(id) => ids.contains(*id),
                 OperationField::Ids(own) => own.iter().all(|id| ids.contains(*id)),
-                OperationField::Yes => true,
+                OperationField::Yes | OperationField::Json(_) => true,
             }),
         }
     }
@@ -68,6 +73,8 @@ pub(super) enum OperationField<'a> {
     Text(&'a str),
     Ids(Vec<&'a str>),
     Yes,
+    /// As it is, an object.
+    Json(&'a str),
 }
 
 /// A change of traits.
@@ -169,7 +176,14 @@ fn each_row_of(
                     traits: &profile.traits,
                 })
             }),
-            // Done, or about what is no event. Settings and definitions change no answer about what is exported.
+            Record::Definition(Definition { kind, name, body, .. }) if *kind == DefinitionKind::Group.name() => {
+                name.split_once('=').zip(*body).map(|((property, id), traits)| {
+                    let (property, id) = (OperationField::Text(property), OperationField::Text(id));
+                    let fields = vec![("group", property), ("id", id), ("traits", OperationField::Json(traits))];
+                    Row::Operation(OperationRow { kind: GROUP, fields })
+                })
+            }
+            // Done, or about what is no event. Settings and other definitions change no answer about what is exported.
             Record::Tombstone(_)
             | Record::Definition(_)
             | Record::Setting { .. }

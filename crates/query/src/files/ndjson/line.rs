@@ -15,6 +15,7 @@ use crate::files::mapping::{Field, Mapping};
 use crate::files::pipeline::Reading;
 use crate::files::timestamp;
 use crate::group::change_group;
+use crate::spec::GroupValue;
 
 /// The types of operations of identity.
 const LINK_KINDS: &str = "identify, alias, merge, split, split_link, group";
@@ -60,7 +61,7 @@ impl<'m> LineParser<'m> {
                 (Traits::PassedOver, None) => Traits::Property,
                 _ => {
                     if event.name().is_empty()
-                        && let Some(operation) = self.operation(event.view())
+                        && let Some(operation) = self.operation(event.view(), line)
                     {
                         return operation.map(Line::Operation);
                     }
@@ -83,14 +84,14 @@ impl<'m> LineParser<'m> {
     }
 
     /// The operation of a line without an event, if its type names one.
-    fn operation(&self, line: EventView<'_>) -> Option<Result<Operation, String>> {
+    fn operation(&self, line: EventView<'_>, text: &str) -> Option<Result<Operation, String>> {
         let kind = kind_of(line)?;
         let taken: &[&str] = match kind {
             "identify" => &["anonymous_id", "user_id", "force"],
             "alias" => &["id", "to", "force"],
             "merge" | "split_link" => &["ids", "by", "why"],
             "split" => &["id", "by", "why"],
-            "group" => return Some(group(line)),
+            "group" => return Some(group(text)),
             _ if self.reading.default_event.is_some() => return None,
             other => {
                 return Some(Err(format!(
@@ -143,28 +144,41 @@ impl<'m> LineParser<'m> {
     }
 }
 
-/// A change of the profile of a group: `traits` are set, those in `unset` taken away.
-fn group(line: EventView<'_>) -> Result<Operation, String> {
-    let (mut property, mut id, mut traits) = (None, None, serde_json::Map::new());
-    for (name, value) in line.properties() {
-        match (name, value) {
-            // An object without members is a value by itself.
-            ("type", _) | ("traits", ValueRef::Json("{}")) => {}
-            ("group", ValueRef::Text(name)) => property = Some(name.to_owned()),
-            ("id", value) => id = id_of(value),
-            ("unset", ValueRef::Json(list)) => {
-                let names: Vec<String> =
-                    serde_json::from_str(list).map_err(|_| "unset: no list of names".to_owned())?;
-                traits.extend(names.into_iter().map(|name| (name, serde_json::Value::Null)));
+/// A change of the profile of a group, read from the whole line: `traits` are set, those that are null or in `unset` taken away.
+fn group(line: &str) -> Result<Operation, String> {
+    use serde_json::Value;
+
+    let Ok(Value::Object(mut fields)) = serde_json::from_str(line) else { return Err("no JSON object".to_owned()) };
+    fields.remove("type");
+    let property = match fields.remove("group") {
+        Some(Value::String(name)) => name,
+        Some(other) => return Err(format!("group: {other} is no name of a property")),
+        None => return Err("group: missing, expected the name of a property".to_owned()),
+    };
+    let id = match fields.remove("id") {
+        Some(Value::String(id)) => id,
+        Some(Value::Number(id)) => GroupValue::from(id.as_f64().unwrap_or(f64::NAN)).text(),
+        Some(other) => return Err(format!("id: {other} is no text or number")),
+        None => return Err("id: missing".to_owned()),
+    };
+    let mut traits = match fields.remove("traits") {
+        Some(Value::Object(traits)) => traits,
+        Some(other) => return Err(format!("traits: {other} is no object")),
+        None => serde_json::Map::new(),
+    };
+    match fields.remove("unset") {
+        Some(Value::Array(names)) => {
+            for name in names {
+                let Value::String(name) = name else { return Err(format!("unset: {name} is no name of a trait")) };
+                traits.insert(name, Value::Null);
             }
-            _ => match name.strip_prefix("traits.") {
-                Some(name) => drop(traits.insert(name.to_owned(), value.to_json())),
-                None => return Err(format!("{name}: not taken with group, expected group, id, traits and unset")),
-            },
         }
+        Some(other) => return Err(format!("unset: {other} is no list of names")),
+        None => {}
     }
-    let property = property.ok_or("group: missing, expected the name of a property")?;
-    let id = id.ok_or("id: missing or no text")?;
+    if let Some(name) = fields.keys().next() {
+        return Err(format!("{name}: not taken with group, expected group, id, traits and unset"));
+    }
     change_group(&property, &id, &traits).map_err(|error| error.to_string())
 }
 
