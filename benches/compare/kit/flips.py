@@ -9,6 +9,10 @@ def once_more(found):
     return f'"at_least": {int(found[1]) + 1}'
 
 
+def one_more(found):
+    return f'"rolling": {int(found[1]) + 1}'
+
+
 BERLIN = ("the zone is UTC", "Europe/Berlin", "UTC")
 WINDOW = ("the window is a second longer", r'"window": "(\d+)s"', longer)
 
@@ -87,7 +91,7 @@ FLIPS = [
     ("DuckDB paths", "no end", r', "end": \{[^}]*\}', ""),
     ("DuckDB paths", "a session is all", '"within": "session"', '"within": "all"'),
     ("DuckDB trend: first_time, rolling, cumulative, frequency", *BERLIN),
-    ("DuckDB trend: first_time, rolling, cumulative, frequency", "one bucket more", '"rolling": 3', '"rolling": 4'),
+    ("DuckDB trend: first_time, rolling, cumulative, frequency", "one bucket more", r'"rolling": (\d)', one_more),
     ("DuckDB trend: first_time, rolling, cumulative, frequency", "who is new is who is there", "first_time", "uniques"),
     ("DuckDB trend: first_time, rolling, cumulative, frequency", "not so far", ', "cumulative": true', ""),
 ]
