@@ -30,13 +30,7 @@ enum Action {
     /// Sets traits of a group, and takes away those without a value
     Set {
         #[command(flatten)]
-        store: StoreDir,
-        /// The property whose values are groups
-        #[arg(value_name = "PROPERTY")]
-        property: String,
-        /// The value: which group
-        #[arg(value_name = "VALUE")]
-        id: String,
+        about: About,
         /// Traits; a value that is a number, true, false, a list or an object in JSON is that, any other is text
         #[arg(value_name = "TRAIT=VALUE", required = true)]
         traits: Vec<String>,
@@ -44,13 +38,7 @@ enum Action {
     /// Shows what is known of a group
     Show {
         #[command(flatten)]
-        store: StoreDir,
-        /// The property whose values are groups
-        #[arg(value_name = "PROPERTY")]
-        property: String,
-        /// The value: which group
-        #[arg(value_name = "VALUE")]
-        id: String,
+        about: About,
         #[command(flatten)]
         output: Output,
     },
@@ -66,15 +54,28 @@ enum Action {
     },
 }
 
+/// One group.
+#[derive(Debug, clap::Args)]
+struct About {
+    #[command(flatten)]
+    store: StoreDir,
+    /// The property whose values are groups
+    #[arg(value_name = "PROPERTY")]
+    property: String,
+    /// The value: which group
+    #[arg(value_name = "VALUE")]
+    id: String,
+}
+
 pub(crate) fn run(args: &Args, color: ColorChoice) -> Result {
     match &args.action {
-        Action::Set { store, property, id, traits } => {
+        Action::Set { about: About { store, property, id }, traits } => {
             let traits = traits.iter().map(|one| named(one)).collect::<Result<Map<String, Value>>>()?;
             let db = open_existing(&store.dir)?;
             db.set_group(property, id, &traits)?;
             Ok(db.close()?)
         }
-        Action::Show { store, property, id, output } => {
+        Action::Show { about: About { store, property, id }, output } => {
             output.check()?;
             let db = open_existing(&store.dir)?;
             let group = db.group(property, id, None)?;

@@ -131,13 +131,13 @@ fn counted(snapshot: &QuerySnapshot) -> Result<&Arc<Registry>> {
     Ok(&snapshot.registry)
 }
 
-fn instants(instants: impl Iterator<Item = Timestamp>) -> ArrayRef {
+pub(super) fn instants(instants: impl Iterator<Item = Timestamp>) -> ArrayRef {
     let instants = instants.map(|instant| Some(instant.as_microsecond()));
     Arc::new(instants.collect::<TimestampMicrosecondArray>().with_timezone("+00:00"))
 }
 
 /// A table of one batch, which is made when it is asked for.
-fn table(
+pub(super) fn table(
     schema: SchemaRef,
     make: impl Fn() -> Result<RecordBatch> + Send + Sync + 'static,
 ) -> Result<Arc<dyn TableProvider>> {
