@@ -5,6 +5,7 @@
 mod cases;
 mod oracle;
 
+use std::cell::OnceCell;
 use std::io::Write;
 
 use cases::{Case, case_count, cases};
@@ -29,6 +30,7 @@ fn generated(kind: &'static str, count: u32) -> Vec<Case> {
 fn every_flipped_rule_differs_in_a_twentieth_of_the_cases() {
     // A thousand cases tell a rate to two thirds of a percent, two thousand to half of one; more would only take longer.
     let count = case_count(1_000).clamp(1_000, 2_000);
+    let least = (f64::from(count) * LEAST_RATE).ceil() as u32;
     let mut table = String::from("analysis       | rule | rate\n");
     let mut hidden = Vec::new();
     for name in [
@@ -59,18 +61,25 @@ fn every_flipped_rule_differs_in_a_twentieth_of_the_cases() {
         "segment",
     ] {
         let cases = generated(name, count);
-        let truth: Vec<_> =
-            cases.iter().map(|case| answer(&case.query, &case.told(Rules::TRUE), case.around, Rules::TRUE)).collect();
+        let truth: Vec<OnceCell<_>> = cases.iter().map(|_| OnceCell::new()).collect();
         for (flip, _, rule) in FLIPS.iter().filter(|(_, kinds, _)| kinds.split(' ').any(|kind| kind == name)) {
-            let differs = cases.iter().zip(&truth).filter(|(case, truth)| {
+            let (mut seen, mut differ) = (0, 0);
+            for (case, truth) in cases.iter().zip(&truth) {
+                let truth =
+                    truth.get_or_init(|| answer(&case.query, &case.told(Rules::TRUE), case.around, Rules::TRUE));
                 let rules = Rules::flipping(*flip);
                 let mutant = answer(&case.query, &case.told(rules), case.around, rules);
-                difference(&mutant, truth).is_some()
-            });
-            let rate = differs.count() as f64 / f64::from(count);
-            table.push_str(&format!("{name:16} | {rule} | {:.1} %\n", rate * 100.0));
-            if rate < LEAST_RATE {
-                hidden.push(format!("{name}: {rule} ({:.1} %)", rate * 100.0));
+                seen += 1;
+                differ += u32::from(difference(&mutant, truth).is_some());
+                // As many as all of the cases need: whatever the others say, it shows.
+                if differ >= least {
+                    break;
+                }
+            }
+            let rate = 100.0 * f64::from(differ) / f64::from(seen);
+            table.push_str(&format!("{name:16} | {rule} | {rate:.1} % of {seen}\n"));
+            if differ < least {
+                hidden.push(format!("{name}: {rule} ({rate:.1} %)"));
             }
         }
     }
