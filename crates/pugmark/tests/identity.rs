@@ -12,6 +12,7 @@ use pugmark::{
     Entry, Event, Funnel, Interval, ManualClock, Note, Operation, Options, Outcome, Pugmark, Query, QueryResult,
     Refusal, Sequence, SplitOf, StoreOptions, SuspectLimits, Timestamp, Trend,
 };
+use pugmark_store::{SimulatedStorage, Storage};
 
 const DAY_US: i64 = 86_400_000_000;
 const NOON: i64 = 1_735_732_800_000_000;
@@ -222,7 +223,7 @@ fn a_remark_goes_with_the_one_it_is_about() {
     }
 }
 
-/// One entry of a random history.
+/// One step of a random history.
 #[derive(Debug, Clone)]
 enum Step {
     Event(u8, u8, i64),
@@ -232,15 +233,19 @@ enum Step {
     Merge(Vec<u8>),
     Split(u8),
     SplitLink(u64),
+    Erase(u8),
 }
+
+const IDS: u8 = 7;
 
 fn name(id: &u8) -> String {
     format!("u{id}")
 }
 
 impl Step {
-    fn entry(&self, place: usize) -> Entry {
-        match self {
+    /// What is appended; an erasure is not.
+    fn entry(&self, place: usize) -> Option<Entry> {
+        Some(match self {
             Self::Event(id, event, at) => {
                 let event = Event::new(["view", "buy"][usize::from(*event)], name(id)).message_id(format!("m{place}"));
                 event.at(Timestamp::from_microsecond(NOON + at * DAY_US / 4)).into()
@@ -251,60 +256,117 @@ impl Step {
             Self::Merge(ids) => Operation::merge(ids.iter().map(name)).into(),
             Self::Split(id) => Operation::split(name(id)).into(),
             Self::SplitLink(of) => Operation::split_link(SplitOf::Sequence(Sequence::new(*of))).into(),
-        }
+            Self::Erase(_) => return None,
+        })
     }
 
-    /// The ids of an operation that links.
-    fn links(&self) -> Option<Vec<u8>> {
+    /// The ids that it names, but for those of a split.
+    fn names(&self) -> BTreeSet<u8> {
         match self {
-            Self::Identify(a, b) | Self::Alias(a, b) | Self::Force(a, b) => Some(vec![*a, *b]),
-            Self::Merge(ids) => Some(ids.clone()),
-            Self::Event(..) | Self::Split(_) | Self::SplitLink(_) => None,
+            Self::Event(id, ..) => BTreeSet::from([*id]),
+            Self::Identify(a, b) | Self::Alias(a, b) | Self::Force(a, b) => BTreeSet::from([*a, *b]),
+            Self::Merge(ids) => ids.iter().copied().collect(),
+            Self::Split(_) | Self::SplitLink(_) | Self::Erase(_) => BTreeSet::new(),
         }
     }
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let id = || 0..7_u8;
+    let id = || 0..IDS;
     let step = prop_oneof![
-        6 => (id(), 0..2_u8, 0..12_i64).prop_map(|(id, event, at)| Step::Event(id, event, at)),
-        4 => (id(), id()).prop_map(|(a, b)| Step::Identify(a, b)),
-        3 => (id(), id()).prop_map(|(a, b)| Step::Alias(a, b)),
-        1 => (id(), id()).prop_map(|(a, b)| Step::Force(a, b)),
-        2 => prop::collection::vec(id(), 2..4).prop_map(Step::Merge),
-        3 => id().prop_map(Step::Split),
-        2 => (1..40_u64).prop_map(Step::SplitLink),
+        12 => (id(), 0..2_u8, 0..12_i64).prop_map(|(id, event, at)| Step::Event(id, event, at)),
+        8 => (id(), id()).prop_map(|(a, b)| Step::Identify(a, b)),
+        6 => (id(), id()).prop_map(|(a, b)| Step::Alias(a, b)),
+        2 => (id(), id()).prop_map(|(a, b)| Step::Force(a, b)),
+        4 => prop::collection::vec(id(), 2..4).prop_map(Step::Merge),
+        6 => id().prop_map(Step::Split),
+        4 => (1..40_u64).prop_map(Step::SplitLink),
+        1 => id().prop_map(Step::Erase),
     ];
     prop::collection::vec(step, 1..40)
 }
 
-/// What became of each step, and the sequence that it has.
-type Log = Vec<(Step, Outcome)>;
+/// What became of a step.
+#[derive(Debug, Clone)]
+enum Told {
+    Outcome(Outcome),
+    /// These ids were erased.
+    Gone(BTreeSet<u8>),
+}
+
+type Log = Vec<(Step, Told)>;
 
 fn append(db: &Pugmark, steps: &[(usize, Step)], log: &mut Log) {
-    let entries = steps.iter().map(|(place, step)| step.entry(*place)).collect();
-    let outcomes = db.append(entries).unwrap();
+    let entries = steps.iter().filter_map(|(place, step)| step.entry(*place)).collect();
+    let outcomes = db.append(entries).unwrap().into_iter().map(Told::Outcome);
     log.extend(steps.iter().map(|(_, step)| step.clone()).zip(outcomes));
 }
 
-/// The places of the operations whose links stand at the end.
-fn standing(log: &Log) -> BTreeSet<usize> {
-    let mut links: Vec<(usize, u64, Vec<u8>)> = Vec::new();
-    for (place, (step, outcome)) in log.iter().enumerate() {
-        let Outcome::Accepted(sequence) = outcome else { continue };
+/// The ids that erasures took of the log from a place on.
+fn gone_from(log: &Log, place: usize) -> BTreeSet<u8> {
+    let gone = log[place..].iter().filter_map(|(_, told)| if let Told::Gone(ids) = told { Some(ids) } else { None });
+    gone.flatten().copied().collect()
+}
+
+/// Whether nothing of a step is left, because somebody whom it names was erased after it.
+fn is_forgotten(log: &Log, place: usize) -> bool {
+    !log[place].0.names().is_disjoint(&gone_from(log, place + 1))
+}
+
+/// The places before `end` of the operations whose links stand there.
+fn standing(log: &Log, end: usize) -> BTreeSet<usize> {
+    let mut links: Vec<(usize, u64, BTreeSet<u8>)> = Vec::new();
+    for (place, (step, told)) in log[..end].iter().enumerate() {
+        let sequence = match told {
+            Told::Outcome(Outcome::Accepted(sequence)) => sequence.number(),
+            Told::Outcome(_) => continue,
+            Told::Gone(_) => 0,
+        };
         match step {
             Step::Split(id) => links.retain(|(_, _, ids)| !ids.contains(id)),
             Step::SplitLink(of) => links.retain(|(_, sequence, _)| sequence != of),
-            other => links.extend(other.links().map(|ids| (place, sequence.number(), ids))),
+            Step::Event(..) | Step::Erase(_) => {}
+            other => links.push((place, sequence, other.names())),
         }
     }
-    links.into_iter().map(|(place, ..)| place).collect()
+    links.into_iter().map(|(place, ..)| place).filter(|place| !is_forgotten(log, *place)).collect()
+}
+
+/// The ids of everybody, by the words of the definition.
+fn persons(log: &Log) -> BTreeSet<BTreeSet<u8>> {
+    let mut seen = BTreeSet::new();
+    for (step, told) in log {
+        match told {
+            Told::Outcome(Outcome::Rejected(_)) => {}
+            Told::Outcome(_) => seen.extend(step.names()),
+            Told::Gone(ids) => seen.retain(|id| !ids.contains(id)),
+        }
+    }
+    let mut persons: BTreeSet<BTreeSet<u8>> = seen.into_iter().map(|id| BTreeSet::from([id])).collect();
+    for place in standing(log, log.len()) {
+        let ids = log[place].0.names();
+        let joined: Vec<BTreeSet<u8>> = persons.extract_if(.., |person| !person.is_disjoint(&ids)).collect();
+        persons.insert(joined.into_iter().flatten().collect());
+    }
+    persons
+}
+
+fn persons_of(db: &Pugmark) -> BTreeSet<BTreeSet<u8>> {
+    let ids = |person: pugmark::Person| person.ids.iter().map(|id| id.id[1..].parse().unwrap()).collect();
+    (0..IDS).filter_map(|id| db.person(&name(&id)).unwrap()).map(ids).collect()
 }
 
 const LINKS: &str = "SELECT * FROM identities ORDER BY sequence, other_id";
 
 /// Answers that turn on who is who.
 fn answers(db: &Pugmark, as_of: Option<Sequence>) -> String {
+    answers_of(db, as_of, "true")
+}
+
+/// Whom an erased operation alone brought is there later, as of a sequence: people without events and links are left out.
+const SOMEBODY: &str = "events > 0 OR distinct_ids LIKE '%,%'";
+
+fn answers_of(db: &Pugmark, as_of: Option<Sequence>, people: &str) -> String {
     let blocking = db.blocking().unwrap();
     let ask = |query: Query| {
         let query = Query { as_of: as_of.map(Sequence::number), ..query };
@@ -316,16 +378,73 @@ fn answers(db: &Pugmark, as_of: Option<Sequence>) -> String {
     };
     let uniques = ask(Trend::of("view").uniques().interval(Interval::Day).from("2024-12-30").to("2025-01-10").into());
     let funnel = ask(Funnel::steps(["view", "buy"]).from("2024-12-30").to("2025-01-10").into());
-    let statement = "SELECT person, name, distinct_ids, known, events FROM persons ORDER BY person";
+    let statement =
+        format!("SELECT person, name, distinct_ids, known, events FROM persons WHERE {people} ORDER BY person");
     let persons = match as_of {
-        Some(sequence) => blocking.sql_as_of(statement, sequence),
-        None => blocking.sql(statement),
+        Some(sequence) => blocking.sql_as_of(&statement, sequence),
+        None => blocking.sql(&statement),
     };
     format!("{uniques}\n{funnel}\n{}", pretty_format_batches(&persons.unwrap()).unwrap())
 }
 
+/// A disk in memory: a case opens many stores.
+fn disk() -> SimulatedStorage {
+    let disk = SimulatedStorage::new();
+    disk.create_dir_all(Path::new(DIR)).unwrap();
+    disk
+}
+
+const DIR: &str = "/store";
+const COPY: &str = "/copy";
+
+fn open_on(disk: &SimulatedStorage, dir: &str) -> Pugmark {
+    let mut options = options();
+    options.store.storage = Arc::new(disk.clone());
+    options.store.index_cache_bytes = 1 << 20;
+    Pugmark::open_with(dir, options).unwrap()
+}
+
+/// A store of the log before `end` in which the links that were revoked never were, and nobody whom any of the log erases.
+fn plain(log: &Log, end: usize) -> Pugmark {
+    let db = open_on(&disk(), DIR);
+    let stands = standing(log, end);
+    let mut entries = Vec::new();
+    for (place, (step, told)) in log[..end].iter().enumerate() {
+        if let Told::Gone(ids) = told {
+            db.append(std::mem::take(&mut entries)).unwrap();
+            db.erase(&ids.iter().map(name).collect::<Vec<_>>()).unwrap();
+            continue;
+        }
+        if let Step::Event(..) = step {
+            entries.extend(step.entry(place));
+            continue;
+        }
+        // Everybody becomes known in the same order.
+        let ids = step.names();
+        entries.extend(ids_in_order(step).iter().map(|id| Entry::from(Operation::merge([name(id), name(id)]))));
+        if let (Step::Identify(_, to), false) = (step, is_forgotten(log, place)) {
+            entries.push(Operation::identify(name(to), name(to)).into());
+        }
+        if stands.contains(&place) && ids.len() > 1 {
+            entries.push(Operation::merge(ids.iter().map(name)).into());
+        }
+    }
+    db.append(entries).unwrap();
+    let later: Vec<String> = gone_from(log, end).iter().map(name).collect();
+    db.erase(&later).unwrap();
+    db
+}
+
+fn ids_in_order(step: &Step) -> Vec<u8> {
+    match step {
+        Step::Identify(a, b) | Step::Alias(a, b) | Step::Force(a, b) => vec![*a, *b],
+        Step::Merge(ids) => ids.clone(),
+        _ => vec![],
+    }
+}
+
 fn cases() -> ProptestConfig {
-    let cases = std::env::var("PUGMARK_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256);
+    let cases = std::env::var("PUGMARK_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64);
     // A case opens many stores.
     ProptestConfig { cases: u32::max(cases / 4, 8), failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -339,10 +458,18 @@ proptest! {
         cuts in any::<u64>(),
         upkeep in any::<u64>(),
     ) {
-        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let mut db = open(dir.path());
+        let disk = disk();
+        let mut db = open_on(&disk, DIR);
         let (mut log, mut batch) = (Log::new(), Vec::new());
         for (place, step) in steps.iter().cloned().enumerate() {
+            if let Step::Erase(id) = step {
+                append(&db, &std::mem::take(&mut batch), &mut log);
+                let own = persons_of(&db).into_iter().find(|ids| ids.contains(&id)).unwrap_or_default();
+                let erased = db.erase(&[name(&id)]).unwrap().subjects;
+                prop_assert_eq!(erased, own.len() as u64);
+                log.push((step, Told::Gone(own)));
+                continue;
+            }
             batch.push((place, step));
             if cuts >> (place % 64) & 1 == 1 {
                 append(&db, &std::mem::take(&mut batch), &mut log);
@@ -350,64 +477,51 @@ proptest! {
                     0 => db.flush().unwrap(),
                     1 => {
                         db.close().unwrap();
-                        db = open(dir.path());
+                        db = open_on(&disk, DIR);
                     }
                     _ => {}
                 }
             }
         }
         append(&db, &batch, &mut log);
+        prop_assert_eq!(log.len(), steps.len());
+        prop_assert_eq!(persons_of(&db), persons(&log), "{:?}", log);
         let found = answers(&db, None);
-
-        // A store in which the revoked links never were and what was refused stayed refused.
-        let plain = open(other.path());
-        let stands = standing(&log);
-        for (place, (step, _)) in log.iter().enumerate() {
-            let mut entries = vec![];
-            match step {
-                Step::Event(..) => entries.push(step.entry(place)),
-                other => {
-                    let ids = other.links().unwrap_or_default();
-                    entries.extend(ids.iter().map(|id| Entry::from(Operation::merge([name(id), name(id)]))));
-                    if let Step::Identify(_, to) = other {
-                        entries.push(Operation::identify(name(to), name(to)).into());
-                    }
-                    if stands.contains(&place) {
-                        entries.push(Operation::merge(ids.iter().map(name)).into());
-                    }
-                }
-            }
-            plain.append(entries).unwrap();
-        }
-        prop_assert_eq!(&found, &answers(&plain, None), "{:?}", log);
+        prop_assert_eq!(&found, &answers(&plain(&log, log.len()), None), "{:?}", log);
 
         // Every sequence answers as a store that stopped there.
-        let sequence = |outcome: &Outcome| match outcome {
-            Outcome::Accepted(sequence) | Outcome::Already(sequence) | Outcome::Refused(sequence, _) => Some(*sequence),
+        let sequence = |told: &Told| match told {
+            Told::Outcome(Outcome::Accepted(sequence) | Outcome::Already(sequence) | Outcome::Refused(sequence, _)) => {
+                Some(*sequence)
+            }
             _ => None,
         };
         let kept: Vec<(usize, Sequence)> =
-            log.iter().enumerate().filter_map(|(place, (_, outcome))| Some((place, sequence(outcome)?))).collect();
+            log.iter().enumerate().filter_map(|(place, (_, told))| Some((place, sequence(told)?))).collect();
+        let nobody_gone = gone_from(&log, 0).is_empty();
         for (place, last) in kept.iter().step_by(7) {
-            let then = tempfile::tempdir().unwrap();
-            let stopped = open(then.path());
-            let before: Vec<(usize, Step)> =
-                kept.iter().filter(|(at, _)| at <= place).map(|(at, _)| (*at, log[*at].0.clone())).collect();
-            append(&stopped, &before, &mut Log::new());
-            let now = answers(&stopped, None);
-            prop_assert_eq!(answers(&db, Some(*last)), now, "as of {}: {:?}", last, log);
-            let links = db.blocking().unwrap().sql_as_of(LINKS, *last).unwrap();
-            prop_assert_eq!(pretty_format_batches(&links).unwrap().to_string(), table(&stopped, LINKS));
+            let people = if nobody_gone { "true" } else { SOMEBODY };
+            let then = answers_of(&db, Some(*last), people);
+            let expected = answers_of(&plain(&log, place + 1), None, people);
+            prop_assert_eq!(&then, &expected, "as of {}: {:?}", last, log);
+            if nobody_gone {
+                let stopped = open_on(&self::disk(), DIR);
+                let before: Vec<(usize, Step)> =
+                    kept.iter().filter(|(at, _)| at <= place).map(|(at, _)| (*at, log[*at].0.clone())).collect();
+                append(&stopped, &before, &mut Log::new());
+                prop_assert_eq!(&then, &answers(&stopped, None), "as of {}: {:?}", last, log);
+                let links = db.blocking().unwrap().sql_as_of(LINKS, *last).unwrap();
+                prop_assert_eq!(pretty_format_batches(&links).unwrap().to_string(), table(&stopped, LINKS));
+            }
         }
 
         // A rebuild of everything that is derived, and a backup, say the same.
         let links = table(&db, LINKS);
-        let copy = other.path().join("copy");
-        db.backup(&copy).unwrap();
+        db.backup(COPY).unwrap();
         db.close().unwrap();
-        std::fs::remove_file(dir.path().join("index.redb")).unwrap();
-        for path in [dir.path(), copy.as_path()] {
-            let again = open(path);
+        disk.lose(&Path::new(DIR).join("index.redb")).unwrap();
+        for dir in [DIR, COPY] {
+            let again = open_on(&disk, dir);
             prop_assert_eq!(&answers(&again, None), &found);
             prop_assert_eq!(&table(&again, LINKS), &links);
             let verified = again.verify(false, |_| {}).unwrap();

@@ -297,3 +297,121 @@ fn an_expiry_that_fails_half_way_is_gone_on_with_and_then_nothing_lags_behind() 
     assert_eq!(info.events, info.columns.rows + info.columns.tail_rows);
     assert!((EVENTS - 2_500..EVENTS - 2_000).contains(&info.events), "{}", info.events);
 }
+
+/// Where any of the words stand in the files of a closed store, file by file and batch by batch: it may be large.
+fn stands(dir: &Path, words: &[String]) -> Vec<String> {
+    let mut found = std::collections::BTreeSet::new();
+    let mut look = |name: &str, bytes: &[u8]| {
+        for word in words {
+            let fingerprint = Sha256::digest(word.as_bytes())[..16].to_vec();
+            if [word.as_bytes(), &fingerprint].iter().any(|wanted| memchr::memmem::find(bytes, wanted).is_some()) {
+                found.insert(format!("{word}: {name}"));
+            }
+        }
+    };
+    for path in files(dir) {
+        let name = path.strip_prefix(dir).unwrap().display().to_string();
+        look(&format!("{name}, raw"), &std::fs::read(&path).unwrap());
+        if name.ends_with(".parquet") {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&path).unwrap()).unwrap();
+            look(&format!("{name}, metadata"), format!("{:?}", reader.metadata()).as_bytes());
+            for batch in reader.build().unwrap() {
+                let rows = pretty_format_batches(&[batch.unwrap()]).unwrap().to_string();
+                look(&format!("{name}, rows"), rows.as_bytes());
+            }
+        }
+    }
+    let copy = tempfile::tempdir().unwrap();
+    for part in ["log", "base"].into_iter().filter(|part| dir.join(part).is_dir()) {
+        copy_dir(&dir.join(part), &copy.path().join(part));
+    }
+    let store = Store::open(copy.path(), pugmark::StoreOptions::default(), Vec::new()).unwrap();
+    let noted: pugmark_store::Result<()> = store.replay(&store.snapshot(), Sequence::FIRST, |batch| {
+        look("log, decoded", format!("{:?}", batch.payload).as_bytes());
+        Ok(())
+    });
+    noted.unwrap();
+    found.into_iter().collect()
+}
+
+/// `PUGMARK_PEOPLE=1000000 cargo test --release -p pugmark --test removal one_of_many -- --nocapture` is of a million.
+#[test]
+#[expect(clippy::print_stdout, clippy::disallowed_methods, reason = "of a million the times are of interest")]
+fn one_of_many_people_is_exported_whole_and_erased_without_a_trace() {
+    let people: u64 = std::env::var("PUGMARK_PEOPLE").ok().and_then(|count| count.parse().ok()).unwrap_or(2_000);
+    let dir = tempfile::tempdir().unwrap();
+    let db = Pugmark::open(dir.path()).unwrap();
+    let id = |person: u64| format!("user-{person:07}");
+    let words = |person: u64| {
+        [id(person), format!("device-{person:07}"), format!("mail-{person:07}@x.org"), format!("said-by-{person:07}")]
+    };
+    let at = |number: u64| Timestamp::from_microsecond(1_735_689_600_000_000 + number as i64 * 1_000_000);
+    for first in (0..people).step_by(2_000) {
+        let mut entries: Vec<pugmark::Entry> = Vec::new();
+        for person in first..people.min(first + 2_000) {
+            let [user, device, mail, said] = words(person);
+            for number in 0..5 {
+                let sender = if number == 0 { &device } else { &user };
+                let event =
+                    Event::new(["view", "buy"][(number % 2) as usize], sender.as_str()).at(at(person * 5 + number));
+                entries.push(event.property("said", said.as_str()).property("number", number as i64).into());
+            }
+            entries.push(pugmark::Operation::identify(device, user.clone()).into());
+            entries.push(pugmark::Operation::Profile(ProfileUpdate::set(user).with("mail", mail)).into());
+        }
+        db.append(entries).unwrap();
+    }
+    db.compact().unwrap();
+    let one = people / 3;
+    let answers = |db: &Pugmark| {
+        let ask = |statement: &str| answer(db, statement);
+        let totals = ask(
+            "SELECT event, count(*) AS n, sum(number) AS total, count(DISTINCT person) AS people FROM events GROUP BY event ORDER BY event",
+        );
+        let others = ask(&format!(
+            "SELECT said, count(*) AS n FROM events WHERE said IN ('said-by-{:07}', 'said-by-{:07}') GROUP BY said ORDER BY said",
+            one - 1,
+            one + 1
+        ));
+        let found = db
+            .blocking()
+            .unwrap()
+            .people(&pugmark::People::new().search(pugmark::Search::exact(words(one)[2].as_str())))
+            .unwrap();
+        (totals, others, found.people.len(), db.info().unwrap().people)
+    };
+    let before = answers(&db);
+    assert_eq!((before.2, before.3), (1, people));
+    assert!(before.0.contains(&format!("| view  | {} |", people * 3)), "{}", before.0);
+
+    let begun = std::time::Instant::now();
+    let mut lines = Vec::new();
+    let exported = db.export_person(&words(one)[1], &mut lines).unwrap();
+    println!("{people} people: exported in {:.2} s", begun.elapsed().as_secs_f64());
+    let lines = String::from_utf8(lines).unwrap();
+    assert_eq!((exported.events, exported.operations), (5, 2));
+    assert!(words(one).iter().all(|word| lines.contains(word)), "{lines}");
+    assert!([one - 1, one + 1].iter().all(|other| words(*other).iter().all(|word| !lines.contains(word))), "{lines}");
+    db.close().unwrap();
+    let own: Vec<String> = words(one).to_vec();
+    let there = stands(dir.path(), &own);
+    assert!(own.iter().all(|word| there.iter().any(|place| place.starts_with(word.as_str()))), "{there:?}");
+    println!("before: in {} places, such as {}", there.len(), there[0]);
+
+    let db = Pugmark::open(dir.path()).unwrap();
+    let begun = std::time::Instant::now();
+    let receipt = db.erase(&[&words(one)[1]]).unwrap();
+    println!("erased in {:.2} s: {receipt:?}", begun.elapsed().as_secs_f64());
+    assert_eq!(receipt.subjects, 2);
+    let after = answers(&db);
+    assert_eq!((after.2, after.3, &after.1), (0, people - 1, &before.1));
+    assert!(after.0.contains(&format!("| view  | {} |", people * 3 - 3)), "{}", after.0);
+    assert!(after.0.contains(&format!("| buy   | {} |", people * 2 - 2)), "{}", after.0);
+    assert_eq!(db.person(&words(one)[0]).unwrap(), None);
+    db.close().unwrap();
+    assert_eq!(stands(dir.path(), &own), [] as [String; 0]);
+    let others: Vec<String> = words(one + 1).to_vec();
+    assert!(!stands(dir.path(), &others).is_empty());
+    let verified = Pugmark::open(dir.path()).unwrap().verify(false, |_| {}).unwrap();
+    assert!(verified.is_clean(), "{verified:?}");
+}

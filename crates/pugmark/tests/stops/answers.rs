@@ -19,11 +19,11 @@ pub struct Answers {
 pub type Aside = (i64, String, i64);
 
 const QUESTION: &str = "SELECT message_id, event, distinct_id, arrow_cast(timestamp, 'Int64') AS at, number, profile('seats') AS seats, \
-    profile_at('seats') AS seats_then, note, person \
+    profile_at('seats') AS seats_then, group_profile('team', 'plan') AS plan, note, person \
     FROM events ORDER BY sequence";
 
 pub fn answers(db: &Pugmark) -> Result<Answers> {
-    let (mut events, mut people) = (Vec::new(), BTreeMap::<String, Vec<String>>::new());
+    let (mut events, mut persons) = (Vec::new(), Vec::new());
     // Without an event there are no columns to ask for.
     let batches = if db.info()?.events == 0 { Vec::new() } else { db.blocking()?.sql(QUESTION)? };
     for batch in batches {
@@ -31,12 +31,18 @@ pub fn answers(db: &Pugmark) -> Result<Answers> {
             let shown =
                 batch.columns().iter().map(|column| array_value_to_string(column, row).expect("a value has a text"));
             let mut shown: Vec<String> = shown.collect();
-            people.entry(shown.pop().expect("a column for the person")).or_default().push(shown[2].clone());
+            persons.push(shown.pop().expect("a column for the person"));
             events.push(shown);
         }
     }
     if !events.is_empty() {
         assert_eq!(notes_of_a_trend(db)?, notes_of(&events), "the notes of a trend and those of the events");
+        let (found, expected) = (first_notes_of_a_trend(db)?, first_notes_of(&events, &persons));
+        assert_eq!(found, expected, "the first notes of a trend and those of the events");
+    }
+    let mut people = BTreeMap::<String, Vec<String>>::new();
+    for (event, person) in events.iter().zip(persons) {
+        people.entry(person).or_default().push(event[2].clone());
     }
     let aside = aside(db)?.into_iter().map(|(what, _)| what).collect();
     Ok(Answers { events, people: sorted(people), aside })
@@ -44,14 +50,26 @@ pub fn answers(db: &Pugmark) -> Result<Answers> {
 
 /// How many events have which note, as a trend says that may be answered by what is declared.
 fn notes_of_a_trend(db: &Pugmark) -> Result<BTreeMap<String, u64>> {
-    let question = r#"{"trend": {"series": [{"event": "*"}], "interval": "year", "limit": 100000,
-        "range": {"from": "1970-01-01", "to": "2100-01-01"}, "breakdown": [{"property": "note"}]}}"#;
-    let answer = serde_json::to_value(db.blocking()?.query_json(question)?).expect("an answer can be written");
+    totals(db, r#"{"event": "*"}"#)
+}
+
+/// How many purchases have which note by the first event of whoever made them.
+fn first_notes_of_a_trend(db: &Pugmark) -> Result<BTreeMap<String, u64>> {
+    totals(db, r#"{"event": "purchase", "attribution": {"model": "first", "window": "3000d"}}"#)
+}
+
+/// The totals of a series by the notes of its events.
+fn totals(db: &Pugmark, series: &str) -> Result<BTreeMap<String, u64>> {
+    let question = format!(
+        r#"{{"trend": {{"series": [{series}], "interval": "year", "limit": 100000,
+        "range": {{"from": "1970-01-01", "to": "2100-01-01"}}, "breakdown": [{{"property": "note"}}]}}}}"#
+    );
+    let answer = serde_json::to_value(db.blocking()?.query_json(&question)?).expect("an answer can be written");
     let series = answer["series"].as_array().expect("a trend has series").iter();
     Ok(series
         .map(|series| {
             let note = series["breakdown"][0].as_str().unwrap_or_default().to_owned();
-            (note, series["total"].as_u64().expect("a count"))
+            (note, series["total"].as_f64().expect("a count") as u64)
         })
         .collect())
 }
@@ -60,6 +78,19 @@ fn notes_of(events: &[Vec<String>]) -> BTreeMap<String, u64> {
     let mut notes = BTreeMap::new();
     for event in events {
         *notes.entry(event.last().expect("the note comes last").clone()).or_default() += 1;
+    }
+    notes
+}
+
+/// The events are in the order of their sequences, each beside its person.
+fn first_notes_of(events: &[Vec<String>], persons: &[String]) -> BTreeMap<String, u64> {
+    let mut notes = BTreeMap::new();
+    let all = || events.iter().zip(persons).enumerate();
+    let moment = |at: usize, event: &[String]| (event[3].parse::<i64>().expect("microseconds"), at);
+    for (at, (purchase, person)) in all().filter(|(_, (event, _))| event[1] == "purchase") {
+        let own = all().filter(|(of, (event, by))| *by == person && moment(*of, event) <= moment(at, purchase));
+        let first = own.min_by_key(|(of, (event, _))| moment(*of, event)).expect("the purchase itself is one");
+        *notes.entry(first.1.0.last().expect("the note comes last").clone()).or_default() += 1;
     }
     notes
 }
@@ -105,6 +136,7 @@ impl State {
                 event.number.to_string(),
                 as_text(self.seats_of(&event.who, i64::MAX)),
                 as_text(self.seats_of(&event.who, event.timestamp())),
+                self.plans.get(&event.team()).cloned().unwrap_or_default(),
                 crate::history::secret_of(&event.who),
             ]);
         }

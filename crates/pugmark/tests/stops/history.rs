@@ -22,11 +22,17 @@ impl Given {
         START + self.hour * HOUR
     }
 
+    /// The group that it is of.
+    pub fn team(&self) -> String {
+        team(self.number % 3)
+    }
+
     pub fn to_event(&self) -> Event {
         Event::new(self.event, self.who.as_str())
             .message_id(self.id.as_str())
             .at(Timestamp::from_microsecond(self.timestamp()))
             .property("number", self.number)
+            .property("team", self.team())
             .property("note", secret_of(&self.who))
     }
 }
@@ -56,6 +62,10 @@ pub fn secret_of(who: &str) -> String {
     format!("secret-of-{who}-alone")
 }
 
+pub fn team(number: i64) -> String {
+    format!("team-{number}")
+}
+
 pub fn instant(hour: i64) -> Timestamp {
     Timestamp::from_microsecond(START + hour * HOUR)
 }
@@ -72,6 +82,8 @@ pub enum Change {
     Split(String),
     /// Somebody gets seats more, or is said once more to have got them.
     Seats(Seats),
+    /// A team gets a plan, in the place of the one that it has.
+    Plan(String, String),
     /// Everybody known by the id.
     Erase(String),
     /// Those whose number is in the range.
@@ -91,6 +103,8 @@ pub struct State {
     /// To each linked id, the user's.
     pub links: BTreeMap<String, String>,
     pub seats: Vec<Seats>,
+    /// The plan of each team.
+    pub plans: BTreeMap<String, String>,
     /// The message ids of seats that are taken.
     seated: BTreeSet<String>,
     /// What is kept aside.
@@ -145,6 +159,9 @@ impl State {
                     state.erased.remove(&seats.who);
                     state.seats.push(seats.clone());
                 }
+            }
+            Change::Plan(team, plan) => {
+                state.plans.insert(team.clone(), plan.clone());
             }
             Change::Erase(id) => {
                 let person = self.person(id);

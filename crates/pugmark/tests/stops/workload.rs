@@ -11,7 +11,7 @@ use pugmark::{
 use pugmark_store::{SeededEntropy, SimulatedStorage, Storage};
 
 use crate::answers::{answers, aside};
-use crate::history::{Change, Given, Seats, State, instant, secret_of};
+use crate::history::{Change, Given, Seats, State, instant, secret_of, team};
 
 pub const DIR: &str = "/store";
 pub const COPIES: &str = "/copies";
@@ -168,7 +168,7 @@ impl Maker {
     }
 
     fn step(&mut self) -> Option<Step> {
-        match self.dice.below(46) {
+        match self.dice.below(48) {
             0..=9 => {
                 let given = self.events();
                 self.one(Change::Append(given))
@@ -233,6 +233,10 @@ impl Maker {
                 let linked: Vec<String> = self.state.links.keys().cloned().collect();
                 let id = self.dice.one(&linked)?.clone();
                 self.one(Change::Split(id))
+            }
+            45 | 46 => {
+                let (of, plan) = (self.dice.below(3), self.dice.below(4));
+                self.one(Change::Plan(team(i64::try_from(of).unwrap()), format!("plan-{plan}")))
             }
             _ => Some(Step::Reopen(true)),
         }
@@ -385,6 +389,10 @@ fn perform(db: &Pugmark, change: &Change) -> Result<()> {
         Change::Seats(seats) => {
             let outcome = db.update_profile(seats.to_update())?;
             assert!(matches!(outcome, Outcome::Accepted(_) | Outcome::Duplicate), "{change:?}: {outcome:?}");
+        }
+        Change::Plan(team, plan) => {
+            let traits = [("plan".to_owned(), plan.as_str().into())].into_iter().collect();
+            db.set_group("team", team, &traits)?;
         }
         Change::Erase(id) => {
             db.erase(&[id])?;
