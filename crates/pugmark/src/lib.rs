@@ -66,7 +66,8 @@ pub use pugmark_query::audience::{Audience, AudienceResult};
 pub use pugmark_query::calendar::{Interval, Moment, Range, Span, WeekStart, days, hours, minutes, weeks};
 pub use pugmark_query::columns::{Declaration, FileSize, MAX_DECLARATIONS, MergePolicy, SizeTiered};
 pub use pugmark_query::files::{
-    Export, ExportFormat, Exported, Field, Import, ImportFormat, Mapping, Prepare, Progress, Reject, Source, Summary,
+    Batch, Export, ExportFormat, Exported, Field, Import, ImportFormat, Mapping, Prepare, Progress, Reject, Source,
+    Summary,
 };
 pub use pugmark_query::funnel::{
     After, BreakdownAt, Completion, Exclusion, ExclusionOutcome, Funnel, FunnelEntry, FunnelResult, HistogramOf, Like,
@@ -91,7 +92,9 @@ pub use pugmark_query::spec::{
 };
 pub use pugmark_query::stickiness::{Stickiness, StickinessResult};
 pub use pugmark_query::trend::{Attribution, AttributionModel, Measure, Number, Series, Trend, TrendResult};
-pub use pugmark_query::{EngineOptions, Error, Group, OfSegment, QueryResult, Result, SideBySide};
+pub use pugmark_query::{
+    EngineOptions, Error, Group, OfSegment, QueryResult, Result, SideBySide, change_group, check_filter,
+};
 pub use pugmark_registry::{DefinitionKind, RegistryOptions};
 pub use pugmark_store::{
     AppendOptions, BackupReport, Clock, Durability, Entry, ErrorKind, Event, EventBlock, EventDraft, EventView,

@@ -676,6 +676,25 @@ impl Pugmark {
         info(&self.store)
     }
 
+    /// The last sequence that answers see.
+    ///
+    /// ```
+    /// use pugmark::{Event, Pugmark, Sequence};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// db.track(Event::new("view", "ann"))?;
+    /// assert_eq!(db.sequence(), Sequence::new(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn sequence(&self) -> Sequence {
+        self.store.snapshot().sequence()
+    }
+
+    /// The time by the clock that the store was opened with.
+    pub fn now(&self) -> Timestamp {
+        self.store.clock().now()
+    }
+
     /// The directory.
     pub fn dir(&self) -> &Path {
         self.store.dir()

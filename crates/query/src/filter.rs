@@ -14,6 +14,20 @@ use crate::functions::PROP;
 use crate::names::{Names, Unknown, Vocabulary};
 use crate::text::Text;
 
+/// Checks that a text is one SQL expression and nothing more, so that it can stand in parentheses, on lines of its own, within a statement. Names and types are not looked at.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for anything else, and for a text of more than 64 KiB, with the place.
+///
+/// ```
+/// use pugmark_query::check_filter;
+/// assert!(check_filter("country = 'US' -- and no other").is_ok());
+/// assert!(check_filter("true) UNION SELECT (1").is_err());
+/// ```
+pub fn check_filter(text: &str) -> Result<()> {
+    Text::new(text, "filter").expression().map(drop)
+}
+
 /// Reads SQL expressions over the columns of one snapshot and gathers what the asker should know.
 pub(crate) struct Expressions<'a> {
     state: &'a SessionState,

@@ -35,6 +35,7 @@ pub mod trend;
 pub use analysis::{Explain, OfSegment, PortablePlan, QueryResult, SideBySide};
 pub use engine::{Engine, EngineOptions, QuerySnapshot};
 pub use error::{Error, ErrorKind, Result};
+pub use filter::check_filter;
 pub use functions::register_functions;
 pub use group::{Group, change_group};
 pub use text::{SQL_MAX_BYTES, SQL_MAX_DEPTH, SQL_MAX_OPERATORS};

@@ -27,9 +27,9 @@
 //! An event without a `message_id` and without a `key` gets a hash of its name, distinct id, timestamp and properties, and its ordinal
 //! among equal rows of the same input: importing a file twice adds nothing, and real repeats within it stay.
 
+mod batch;
 mod csv;
 mod export;
-
 mod import;
 mod mapping;
 mod message_id;
@@ -39,6 +39,7 @@ mod pipeline;
 mod source;
 mod timestamp;
 
+pub use batch::Batch;
 pub use export::{Export, ExportFormat, Exported};
 pub use import::{Import, ImportFormat, Prepare, Progress, Summary};
 pub use mapping::{Field, Mapping};

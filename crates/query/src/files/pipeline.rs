@@ -32,7 +32,7 @@ pub struct Reject {
 pub(super) const REJECT_TEXT_MAX_BYTES: usize = 64 << 10;
 
 /// How rows become entries.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Reading {
     pub(super) mapping: Mapping,
     pub(super) default_event: Option<String>,

@@ -75,6 +75,22 @@ impl Analysis {
             Self::People(people) => &people.scope,
         }
     }
+
+    /// Its name, by which the JSON form calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Trend(_) => Trend::NAME,
+            Self::Funnel(_) => Funnel::NAME,
+            Self::Retention(_) => Retention::NAME,
+            Self::Stickiness(_) => Stickiness::NAME,
+            Self::Lifecycle(_) => Lifecycle::NAME,
+            Self::Journey(_) => Journey::NAME,
+            Self::Sessions(_) => Sessions::NAME,
+            Self::Paths(_) => Paths::NAME,
+            Self::Audience(_) => Audience::NAME,
+            Self::People(_) => People::NAME,
+        }
+    }
 }
 
 impl Analysis {

@@ -24,25 +24,25 @@ const PROFILE_FIELDS: &str = "type, distinct_id, traits, timestamp and message_i
 
 /// What a line holds.
 #[derive(Debug, PartialEq)]
-pub(super) enum Line {
+pub(in crate::files) enum Line {
     /// An event, which is now the last of the block.
     Event,
     Operation(Operation),
 }
 
 /// Reads lines and keeps its buffers between them.
-pub(super) struct LineParser<'m> {
+pub(in crate::files) struct LineParser<'m> {
     reading: &'m Reading,
     scratch: Scratch,
 }
 
 impl<'m> LineParser<'m> {
-    pub(super) fn new(reading: &'m Reading) -> Self {
+    pub(in crate::files) fn new(reading: &'m Reading) -> Self {
         Self { reading, scratch: Scratch::default() }
     }
 
     /// Reads one line; an event becomes the last of `block`. The error is the reason why it is refused.
-    pub(super) fn parse(&mut self, line: &str, block: &mut EventBlock) -> Result<Line, String> {
+    pub(in crate::files) fn parse(&mut self, line: &str, block: &mut EventBlock) -> Result<Line, String> {
         (self.scratch.traits, self.scratch.numbers) = (Traits::default(), Numbers::default());
         loop {
             let event = self.read(line, block.begin())?;

@@ -8,7 +8,7 @@ mod properties;
 
 pub(super) use chunk::{LINE_MAX_BYTES, LineReader};
 pub(super) use json::{compact, put_string};
-pub(super) use line::{kind_name, read_properties};
+pub(super) use line::{Line, LineParser, kind_name, read_properties};
 
 #[cfg(test)]
 mod tests;
