@@ -11,6 +11,8 @@ use crate::commands::{
     lifecycle, paths, people, person, quarantine, query, retention, retract, save, saved, segment, sessions, sql,
     stickiness, trend, verify,
 };
+#[cfg(feature = "serve")]
+use crate::commands::{health, key, serve};
 use crate::output::Output;
 use crate::render::ColorChoice;
 
@@ -32,6 +34,7 @@ Examples:
   pugmark person show shop ann
   pugmark sql shop \"SELECT country, count(*) FROM events GROUP BY country\"
   pugmark query shop < query.json
+  pugmark serve stores
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
@@ -79,6 +82,12 @@ pub(crate) enum Command {
     Compact(compact::Args),
     Declare(declare::Args),
     Backup(backup::Args),
+    #[cfg(feature = "serve")]
+    Key(key::Args),
+    #[cfg(feature = "serve")]
+    Health(health::Args),
+    #[cfg(feature = "serve")]
+    Serve(serve::Args),
 }
 
 /// A store that is there already.

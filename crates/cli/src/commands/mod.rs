@@ -12,9 +12,13 @@ pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod funnel;
 pub(crate) mod group;
+#[cfg(feature = "serve")]
+pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod journey;
+#[cfg(feature = "serve")]
+pub(crate) mod key;
 pub(crate) mod lifecycle;
 pub(crate) mod paths;
 pub(crate) mod people;
@@ -27,6 +31,8 @@ pub(crate) mod retract;
 pub(crate) mod save;
 pub(crate) mod saved;
 pub(crate) mod segment;
+#[cfg(feature = "serve")]
+pub(crate) mod serve;
 pub(crate) mod sessions;
 pub(crate) mod sql;
 pub(crate) mod stickiness;
@@ -84,6 +90,12 @@ pub(crate) fn run(cli: Cli) -> Result {
         Command::Compact(args) => compact::run(&args),
         Command::Declare(args) => declare::run(&args),
         Command::Backup(args) => backup::run(&args),
+        #[cfg(feature = "serve")]
+        Command::Key(args) => key::run(&args, color),
+        #[cfg(feature = "serve")]
+        Command::Health(args) => health::run(&args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(&args),
     }
 }
 

@@ -8,4 +8,6 @@ mod bench;
 mod demo;
 mod person;
 mod quarantine;
+#[cfg(feature = "serve")]
+mod serve;
 mod verify;

@@ -1,0 +1,85 @@
+//! `pugmark serve`: a directory of projects over HTTP.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use pugmark_server::{Config, Server, serve};
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::{Failure, Result};
+
+/// Serves the projects under a directory over HTTP: SDKs send, and programs ask
+///
+/// Settings come from a file in TOML, over it from variables such as `PUGMARK_SERVE_LISTEN`, over those from `--set`; `docs/server.md` lists them. It ends at SIGTERM and SIGINT: requests
+/// under way are finished and stores closed. What was acknowledged is on disk however it ends.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  pugmark key create stores --project shop --scope write\n  pugmark serve stores\n  pugmark serve stores --set listen=0.0.0.0:7450 --set enrich.device=true\n  pugmark serve stores --config pugmark.toml --check-config"
+)]
+pub(crate) struct Args {
+    /// The directory of the projects, each a store in PROJECT/ENVIRONMENT
+    #[arg(value_name = "DIR")]
+    root: PathBuf,
+    /// Settings, in TOML
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting, over those of the file and of the environment
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Show the settings and end
+    #[arg(long)]
+    check_config: bool,
+    /// Write the log as JSON
+    #[arg(long)]
+    log_json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    let config = Config::load_file(args.config.as_deref(), &args.set).map_err(Failure::Usage)?;
+    if args.check_config {
+        write!(io::stdout(), "{}", toml::to_string(&config)?)?;
+        return Ok(());
+    }
+    // What is wanted of the log is said as RUST_LOG has it.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    if args.log_json {
+        log.json().init()
+    } else {
+        log.init()
+    }
+    let server = Server::open(&args.root, config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(async {
+        let ends = ended()?;
+        let told = |address| {
+            // Standard output may be closed, and it goes on all the same.
+            let _told = writeln!(io::stdout(), " listening on {address}").and_then(|()| io::stdout().flush());
+        };
+        serve(server, told, ends).await
+    });
+    Ok(served?)
+}
+
+/// Is there once the process is told to end.
+fn ended() -> io::Result<impl Future<Output = ()> + Send> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(async move {
+            tokio::select! {
+                _ = terminated.recv() => {}
+                _ = interrupted.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    Ok(async {
+        // Without a signal to wait for it runs until it is killed.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}

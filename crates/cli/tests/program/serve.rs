@@ -1,0 +1,181 @@
+//! `pugmark serve` from outside: what is acknowledged is there, however it ends.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+fn pugmark() -> Command {
+    Command::new(assert_cmd::cargo::cargo_bin!("pugmark"))
+}
+
+fn said(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(root: &std::path::Path) -> Self {
+        let mut serve = pugmark();
+        serve.args(["serve", root.to_str().unwrap(), "--set", "listen=127.0.0.1:0", "--set", "requests_per_second=0"]);
+        let mut child = serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().rsplit(' ').next().unwrap().to_owned();
+        Self { child, address }
+    }
+
+    fn ask(&self, method: &str, path: &str, key: &str, body: &str) -> Option<(u16, Value)> {
+        ask(&self.address, method, path, key, body)
+    }
+}
+
+/// One request over a connection of its own; `None` where nobody answered.
+fn ask(address: &str, method: &str, path: &str, key: &str, body: &str) -> Option<(u16, Value)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {key}\r\ncontent-length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(body.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    Some((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+}
+
+fn events(first: u64) -> String {
+    let one = |number: u64| json!({"event": "view", "distinct_id": format!("u{}", number % 97), "message_id": format!("m{number}")});
+    Value::Array((first..first + 20).map(one).collect()).to_string()
+}
+
+/// Sends from some threads until it is told to stop: the first numbers of the batches that were acknowledged, and of those that nobody answered.
+fn load(address: &str, key: &str, next: &Arc<AtomicU64>, meanwhile: impl FnOnce()) -> (Vec<u64>, Vec<u64>) {
+    let stop = AtomicBool::new(false);
+    let told = Mutex::new((Vec::new(), Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let first = next.fetch_add(20, Ordering::Relaxed);
+                    let answered = ask(address, "POST", "/v1/events", key, &events(first));
+                    let mut told = told.lock().unwrap();
+                    match answered {
+                        Some((202, _)) => told.0.push(first),
+                        _ => told.1.push(first),
+                    }
+                }
+            });
+        }
+        meanwhile();
+        stop.store(true, Ordering::Relaxed);
+    });
+    told.into_inner().unwrap()
+}
+
+/// How many events there are, and how many different message ids.
+fn counts(server: &Server, key: &str) -> (u64, u64) {
+    let statement = json!({"sql": "SELECT count(*) AS n, count(DISTINCT message_id) AS ids FROM events"}).to_string();
+    let (status, rows) = server.ask("POST", "/v1/sql", key, &statement).unwrap();
+    assert_eq!(status, 200, "{rows}");
+    (rows[0]["n"].as_u64().unwrap(), rows[0]["ids"].as_u64().unwrap())
+}
+
+/// `PUGMARK_KILLS` says how often; five times without it.
+#[test]
+#[cfg(unix)]
+fn what_was_acknowledged_is_there_once_however_often_it_is_killed() {
+    let kills: u64 = std::env::var("PUGMARK_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(5);
+    let root = tempfile::tempdir().unwrap();
+    let key =
+        said(pugmark().args(["key", "create", root.path().to_str().unwrap(), "--project", "shop", "--scope", "admin"]));
+    let next = Arc::new(AtomicU64::new(0));
+    let mut known = 0;
+    for kill in 0..kills {
+        let mut server = Server::start(root.path());
+        let (acknowledged, lost) = load(&server.address.clone(), &key, &next, || {
+            thread::sleep(Duration::from_millis(60 + 37 * (kill % 7)));
+            server.child.kill().unwrap();
+            server.child.wait().unwrap();
+        });
+        let mut server = Server::start(root.path());
+        let outcomes = |first: u64| {
+            let (status, told) = server.ask("POST", "/v1/events", &key, &events(first)).unwrap();
+            assert_eq!(status, 202, "{told}");
+            told["outcomes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one["outcome"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        for first in &acknowledged {
+            assert!(outcomes(*first).iter().all(|outcome| outcome == "duplicate"), "{first} was acknowledged");
+        }
+        for first in &lost {
+            outcomes(*first);
+            assert!(outcomes(*first).iter().all(|outcome| outcome == "duplicate"), "{first} was sent again");
+        }
+        known += 20 * (acknowledged.len() + lost.len()) as u64;
+        assert_eq!(counts(&server, &key), (known, known), "after kill {kill}");
+        server.child.kill().unwrap();
+        server.child.wait().unwrap();
+    }
+    assert!(known > 0);
+}
+
+#[test]
+#[cfg(unix)]
+fn told_to_end_it_finishes_what_is_under_way_and_ends() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().to_str().unwrap();
+    let key = said(pugmark().args(["key", "create", dir, "--project", "shop", "--scope", "admin"]));
+    let mut server = Server::start(root.path());
+    let next = Arc::new(AtomicU64::new(0));
+    let (acknowledged, _) = load(&server.address.clone(), &key, &next, || {
+        thread::sleep(Duration::from_millis(300));
+        let pid = server.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(server.child.wait().unwrap().success());
+    });
+    let again = Server::start(root.path());
+    let (count, ids) = counts(&again, &key);
+    assert!(count >= 20 * acknowledged.len() as u64 && count == ids, "{count} of {}", acknowledged.len());
+    // The keys cannot be made anew while it runs, and it says what can be done.
+    let locked = pugmark().args(["key", "list", dir]).output().unwrap();
+    assert_eq!(locked.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&locked.stderr).contains("a server runs on"), "{locked:?}");
+    assert_eq!(said(pugmark().args(["health", &again.address])), "ready");
+    let mut again = again;
+    again.child.kill().unwrap();
+    again.child.wait().unwrap();
+    let listed = said(pugmark().args(["key", "list", dir]));
+    assert!(listed.contains("admin") && !listed.contains(&key[16..]), "{listed}");
+}
+
+#[test]
+fn settings_that_are_wrong_are_told_before_anything_is_opened() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("stores");
+    let check =
+        |set: &str| pugmark().args(["serve", dir.to_str().unwrap(), "--check-config", "--set", set]).output().unwrap();
+    assert!(String::from_utf8(check("rows_max=7").stdout).unwrap().contains("rows_max = 7\n"));
+    let wrong = check("rows=7");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("unknown field `rows`"), "{wrong:?}");
+    assert!(!dir.exists());
+}

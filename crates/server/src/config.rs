@@ -1,0 +1,301 @@
+//! How the server is set up: a file, then the environment, then flags, each over the one before.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+/// Everything that can be said of a server. What is not said has the default that stands beside it.
+///
+/// ```
+/// use pugmark_server::Config;
+/// let config = Config::load(Some("body_max_bytes = 1000"), [("PUGMARK_SERVE_LISTEN", "127.0.0.1:9000")], &["query_timeout_ms=5"]).unwrap();
+/// assert_eq!((config.body_max_bytes, config.listen.port(), config.query_timeout_ms), (1000, 9000, 5));
+/// assert!(Config::load(Some("body_max = 1"), [], &[]).is_err());
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where it listens: `127.0.0.1:7450`.
+    pub listen: SocketAddr,
+    /// The longest body, before and after it is decompressed: 4 MiB.
+    pub body_max_bytes: usize,
+    /// The most events in a body: 10,000.
+    pub batch_max_events: usize,
+    /// Bytes of bodies that may be under way at once; past half of it callers get 429, past all of it 503: 64 MiB. What is made of a body takes about three times its bytes.
+    pub queue_max_bytes: usize,
+    /// Events that a key may send in a second, in the long run; 0 for no bound: 0.
+    pub events_per_second: u32,
+    /// Events that a key may send at once, where there is a bound: 10,000.
+    pub events_burst: u32,
+    /// Requests other than those that bring events which a key may make in a second; 0 for no bound: 50.
+    pub requests_per_second: u32,
+    /// How long a question may take, in milliseconds: 30,000.
+    pub query_timeout_ms: u64,
+    /// Questions that are answered at once; others wait: 4.
+    pub queries_at_once: usize,
+    /// Threads that answer questions: 2.
+    pub query_threads: usize,
+    /// Rows of an answer to SQL; more is an error: 100,000.
+    pub rows_max: usize,
+    /// Memory of all questions together, in bytes: 1 GiB, which the stores that may be open share.
+    pub query_memory_bytes: usize,
+    /// Stores that are open at once: 4.
+    pub stores_open_max: usize,
+    /// Connections at once; more wait to be accepted: 10,000.
+    pub connections_max: usize,
+    /// How long a caller may take for the head of a request, in milliseconds: 10,000. An idle connection is closed after as long.
+    pub header_timeout_ms: u64,
+    /// How long a caller may take for a body, in milliseconds: 30,000.
+    pub body_timeout_ms: u64,
+    /// How long a shutdown may take, in milliseconds: 10,000.
+    pub shutdown_ms: u64,
+    /// Proxies whose `X-Forwarded-For` is believed, as networks: none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Origins whose pages may send events, beside those of a key; `*` for all: none.
+    pub origins: Vec<String>,
+    /// What is found out about whoever sends an event.
+    pub enrich: Enrich,
+    /// The certificate; without one it is plain HTTP.
+    pub tls: Option<Tls>,
+}
+
+/// What is found out about whoever sends an event, before it is stored.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Enrich {
+    /// Browser, system and kind of device.
+    pub device: bool,
+    /// Where the visit came from.
+    pub source: bool,
+    /// Hosts of one's own, from which no visit comes.
+    pub own_hosts: Vec<String>,
+    /// Ids for visitors without any, by a salt of the day.
+    pub visitor: bool,
+    /// A database of places in the form of MaxMind.
+    pub places: Option<PathBuf>,
+    /// How much of the address is kept: `none`, `truncated` or `whole`.
+    pub keep_address: KeepAddress,
+}
+
+/// How much of an address is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeepAddress {
+    /// Nothing.
+    #[default]
+    None,
+    /// The network that it is of.
+    Truncated,
+    /// All of it.
+    Whole,
+}
+
+/// What TLS needs, as PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate and those that it hangs from.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7450)),
+            body_max_bytes: 4 << 20,
+            batch_max_events: 10_000,
+            queue_max_bytes: 64 << 20,
+            events_per_second: 0,
+            events_burst: 10_000,
+            requests_per_second: 50,
+            query_timeout_ms: 30_000,
+            queries_at_once: 4,
+            query_threads: 2,
+            rows_max: 100_000,
+            query_memory_bytes: 1 << 30,
+            stores_open_max: 4,
+            connections_max: 10_000,
+            header_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
+            shutdown_ms: 10_000,
+            trusted_proxies: Vec::new(),
+            origins: Vec::new(),
+            enrich: Enrich::default(),
+            tls: None,
+        }
+    }
+}
+
+/// What variables of the environment begin with; `PUGMARK_SERVE_ENRICH__DEVICE` is the field `device` of `enrich`.
+const VARIABLES: &str = "PUGMARK_SERVE_";
+
+impl Config {
+    /// The defaults, over them a file in TOML, over it the variables of an environment that begin with `PUGMARK_SERVE_`, over them `name=value` as flags have it. A value is
+    /// read as TOML, and as text where it is none; a dot, and in a variable two underscores, leads into a table.
+    ///
+    /// # Errors
+    /// What is not TOML, a field that there is not, a value of another type, and numbers out of their range, with where it was said.
+    pub fn load<'v>(
+        file: Option<&str>,
+        variables: impl IntoIterator<Item = (&'v str, &'v str)>,
+        flags: &[impl AsRef<str>],
+    ) -> Result<Self, String> {
+        let mut table: Table = file.unwrap_or_default().parse().map_err(|e| format!("the file: {e}"))?;
+        check(&table, "the file")?;
+        let mut variables: Vec<_> =
+            variables.into_iter().filter_map(|(name, value)| Some((name.strip_prefix(VARIABLES)?, value))).collect();
+        variables.sort_unstable();
+        for (name, value) in variables {
+            set(&mut table, &name.to_lowercase().replace("__", "."), value);
+            check(&table, &format!("{VARIABLES}{name}"))?;
+        }
+        for flag in flags {
+            let flag = flag.as_ref();
+            let (name, value) = flag.split_once('=').ok_or_else(|| format!("\"{flag}\": expected name=value"))?;
+            set(&mut table, name.trim(), value.trim());
+            check(&table, &format!("\"{flag}\""))?;
+        }
+        let config = check(&table, "the settings")?;
+        config.check_ranges()?;
+        Ok(config)
+    }
+
+    /// Reads the file at a path as [`load`](Self::load) does, under the environment of this process.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and a file that cannot be read.
+    pub fn load_file(path: Option<&Path>, flags: &[impl AsRef<str>]) -> Result<Self, String> {
+        let file =
+            path.map(|path| std::fs::read_to_string(path).map_err(|e| format!("reading {}: {e}", path.display())));
+        let file = file.transpose()?;
+        let variables: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self::load(file.as_deref(), variables.iter().map(|(name, value)| (name.as_str(), value.as_str())), flags)
+    }
+
+    fn check_ranges(&self) -> Result<(), String> {
+        let at_least_one = [
+            ("body_max_bytes", self.body_max_bytes as u64),
+            ("batch_max_events", self.batch_max_events as u64),
+            ("queue_max_bytes", self.queue_max_bytes as u64),
+            ("events_burst", self.events_burst.into()),
+            ("query_timeout_ms", self.query_timeout_ms),
+            ("queries_at_once", self.queries_at_once as u64),
+            ("query_threads", self.query_threads as u64),
+            ("rows_max", self.rows_max as u64),
+            ("stores_open_max", self.stores_open_max as u64),
+            ("connections_max", self.connections_max as u64),
+            ("header_timeout_ms", self.header_timeout_ms),
+            ("body_timeout_ms", self.body_timeout_ms),
+            ("shutdown_ms", self.shutdown_ms),
+        ];
+        if let Some((name, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
+            return Err(format!("{name}: 0, expected at least 1"));
+        }
+        if self.batch_max_events > 65_536 {
+            return Err(format!(
+                "batch_max_events: {}, expected at most 65536, which a store takes at once",
+                self.batch_max_events
+            ));
+        }
+        if self.body_max_bytes > 15 << 20 {
+            return Err(format!(
+                "body_max_bytes: {}, expected at most {}, which a store takes at once",
+                self.body_max_bytes,
+                15 << 20
+            ));
+        }
+        if self.queue_max_bytes < 2 * self.body_max_bytes {
+            return Err(format!(
+                "queue_max_bytes: {}, expected at least twice body_max_bytes, {}",
+                self.queue_max_bytes, self.body_max_bytes
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn query_timeout(&self) -> Duration {
+        Duration::from_millis(self.query_timeout_ms)
+    }
+
+    pub(crate) fn body_timeout(&self) -> Duration {
+        Duration::from_millis(self.body_timeout_ms)
+    }
+}
+
+/// The settings so far; who said what is wrong with them stands in the error.
+fn check(table: &Table, said_by: &str) -> Result<Config, String> {
+    table.clone().try_into().map_err(|e: toml::de::Error| format!("{said_by}: {}", e.message()))
+}
+
+fn set(table: &mut Table, path: &str, text: &str) {
+    let value = format!("value = {text}").parse::<Table>().ok().and_then(|mut read| read.remove("value"));
+    let value = value.unwrap_or_else(|| Value::String(text.to_owned()));
+    let mut parts: Vec<&str> = path.split('.').collect();
+    let Some(last) = parts.pop() else { return };
+    let mut table = table;
+    for part in parts {
+        let inner = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        if !inner.is_table() {
+            *inner = Value::Table(Table::new());
+        }
+        let Value::Table(inner) = inner else { return };
+        table = inner;
+    }
+    table.insert(last.to_owned(), value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_stand_over_variables_and_those_over_the_file() {
+        let file = "listen = '0.0.0.0:1'\nrows_max = 1\nqueries_at_once = 1\n[enrich]\ndevice = true\nown_hosts = ['a.example']";
+        let variables = [
+            ("PUGMARK_SERVE_ROWS_MAX", "2"),
+            ("PUGMARK_SERVE_QUERIES_AT_ONCE", "2"),
+            ("PUGMARK_SERVE_ENRICH__SOURCE", "true"),
+            ("PUGMARK_SERVE_TRUSTED_PROXIES", "['10.0.0.0/8']"),
+            ("HOME", "/x"),
+        ];
+        let config = Config::load(Some(file), variables, &["rows_max=3", "enrich.keep_address=truncated"]).unwrap();
+        assert_eq!((config.listen.port(), config.rows_max, config.queries_at_once), (1, 3, 2));
+        assert!(config.enrich.device && config.enrich.source);
+        assert_eq!(config.enrich.keep_address, KeepAddress::Truncated);
+        assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
+        assert_eq!(Config::load(None, [], &[] as &[&str]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_where_it_was_said() {
+        let none: &[&str] = &[];
+        for (file, variables, flags, says) in [
+            ("nonsense", vec![], vec![], "the file: "),
+            ("rows = 1", vec![], vec![], "the file: unknown field `rows`"),
+            ("", vec![("PUGMARK_SERVE_ROWS_MAX", "many")], vec![], "PUGMARK_SERVE_ROWS_MAX: invalid type"),
+            ("", vec![], vec!["listen=here"], "\"listen=here\": "),
+            ("", vec![], vec!["listen"], "\"listen\": expected name=value"),
+            ("", vec![], vec!["rows_max=0"], "rows_max: 0, expected at least 1"),
+            ("", vec![], vec!["batch_max_events=100000"], "batch_max_events: 100000, expected at most"),
+            ("", vec![], vec!["queue_max_bytes=5"], "queue_max_bytes: 5, expected at least twice"),
+        ] {
+            let error = Config::load(Some(file), variables, &flags).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+        let _whole: Config = Config::load(None, [], none).unwrap();
+    }
+
+    #[test]
+    fn what_is_written_out_is_read_back() {
+        let text = toml::to_string(&Config::default()).unwrap();
+        assert_eq!(Config::load(Some(&text), [], &[] as &[&str]).unwrap(), Config::default());
+    }
+}

@@ -1,0 +1,16 @@
+//! Every bound of the server that is not configured.
+
+/// Longest name of a project or an environment, in bytes.
+pub const NAME_MAX_BYTES: usize = 63;
+/// Longest `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_MAX_BYTES: usize = 200;
+/// Bits of chance in a key.
+pub const KEY_BITS: usize = 256;
+/// The use of a key is noted at most once in this time.
+pub const KEY_USE_NOTED_EVERY_S: u64 = 3_600;
+/// Most events that `GET /v1/events/recent` lists.
+pub const RECENT_MAX: usize = 1_000;
+/// How often a stream of events looks whether there are more, in milliseconds.
+pub const STREAM_EVERY_MS: u64 = 250;
+/// Longest header block of a request, in bytes.
+pub const HEADERS_MAX_BYTES: usize = 32 << 10;

@@ -1,0 +1,202 @@
+//! The routes: each a few lines over the facade.
+
+mod events;
+mod keys;
+mod people;
+mod query;
+mod saved;
+mod segment;
+mod status;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Query, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::decompression::RequestDecompressionLayer;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::auth;
+use crate::enrich::Sender;
+use crate::key::{Key, Scope};
+use crate::metrics::OfRoute;
+use crate::problem::{Answer, Problem};
+use crate::project::Project;
+
+type Shared = State<Arc<App>>;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "pugmark",
+    description = "Events in, answers out. Every acknowledged event is on disk; every answer is exact. Keys go in `Authorization: Bearer KEY`."
+))]
+struct Document;
+
+/// All routes, and the document that describes them.
+fn described() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
+    let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(events::append))
+        .routes(routes!(events::count))
+        .routes(routes!(events::by_day))
+        .routes(routes!(events::recent))
+        .routes(routes!(events::stream))
+        .routes(routes!(query::query))
+        .routes(routes!(query::sql))
+        .routes(routes!(people::list))
+        .routes(routes!(people::search))
+        .routes(routes!(people::show))
+        .routes(routes!(people::journey))
+        .routes(routes!(people::export))
+        .routes(routes!(people::merge))
+        .routes(routes!(people::split))
+        .routes(routes!(people::erase))
+        .routes(routes!(saved::list))
+        .routes(routes!(saved::show, saved::save, saved::remove))
+        .routes(routes!(saved::answer))
+        .routes(routes!(status::stats))
+        .routes(routes!(status::registry_events))
+        .routes(routes!(status::registry_properties))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(status::live))
+        .routes(routes!(status::ready))
+        .routes(routes!(status::metrics))
+        .merge(segment::routes())
+        .split_for_parts();
+    let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    document.components.get_or_insert_default().add_security_scheme("key", scheme);
+    (router, document)
+}
+
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let (router, document) = described();
+    let text = document.to_json().unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+    let document = move || std::future::ready(([(header::CONTENT_TYPE, "application/json")], text.clone()));
+    router
+        .route("/openapi.json", axum::routing::get(document))
+        .fallback(|| async { Problem::not_found("there is nothing at this address") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "invalid", "the method is not for this address")
+        })
+        .layer(RequestDecompressionLayer::new().gzip(true).br(true).zstd(true))
+        .layer(cors(&app))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            Problem::internal("a fault in the server, which is in its log").into_response()
+        }))
+        .layer(from_fn_with_state(Arc::clone(&app), counted))
+        .with_state(app)
+}
+
+/// Pages may call from the origins in the settings and from those of keys that stand.
+fn cors(app: &Arc<App>) -> CorsLayer {
+    let app = Arc::clone(app);
+    let allows = move |origin: &HeaderValue, _: &Parts| {
+        let Ok(origin) = origin.to_str() else { return false };
+        let is_origin = |allowed: &String| allowed == "*" || allowed == origin;
+        let of_keys =
+            || app.control.keys().iter().any(|key| key.revoked_us.is_none() && key.grant.origins.iter().any(is_origin));
+        app.config.origins.iter().any(is_origin) || of_keys()
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(allows))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, HeaderName::from_static("idempotency-key")])
+        .expose_headers([header::RETRY_AFTER, REQUEST_ID])
+}
+
+/// Gives a request its id, and counts and logs what became of it.
+async fn counted(State(app): Shared, request: Request, next: Next) -> Response {
+    let id = uuid::Uuid::now_v7().to_string();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let method = request.method().clone();
+    let begun = tokio::time::Instant::now();
+    let mut response = next.run(request).await;
+    let status = response.status().as_u16();
+    app.metrics.requests.get_or_create(&OfRoute { route: route.clone(), status }).inc();
+    // The route and not the address: what a caller writes there is theirs.
+    tracing::info!(id, %method, route, status, milliseconds = begun.elapsed().as_millis() as u64);
+    response.headers_mut().extend(HeaderValue::from_str(&id).ok().map(|id| (REQUEST_ID, id)));
+    response
+}
+
+/// Who asks, of which project, and what the head of the request says of them.
+pub(crate) struct Caller {
+    pub(crate) key: Arc<Key>,
+    pub(crate) project: Arc<Project>,
+}
+
+impl Caller {
+    pub(crate) async fn of(app: &App, headers: &HeaderMap, given: Option<&str>, scope: Scope) -> Answer<Self> {
+        let key = auth::key(app, headers, given, scope)?;
+        if scope != Scope::Write {
+            app.rates.request(&key.id)?;
+        }
+        let project = auth::project(app, &key, headers).await?;
+        Ok(Self { key, project })
+    }
+
+    /// Does something that waits for the disk, on a thread that may.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&Project) -> pugmark::Result<T> + Send + 'static,
+    ) -> Answer<T> {
+        let project = Arc::clone(&self.project);
+        let done = tokio::task::spawn_blocking(move || what(&project)).await;
+        Ok(done.map_err(|error| Problem::internal(format!("a thread ended: {error}")))??)
+    }
+}
+
+/// The address of the connection, where one is known.
+pub(crate) struct Peer(Option<IpAddr>);
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())))
+    }
+}
+
+impl Peer {
+    pub(crate) fn sender(&self, app: &App, headers: &HeaderMap) -> Sender {
+        Sender::of(headers, self.0, &app.config.trusted_proxies)
+    }
+}
+
+/// What stands behind the question mark, with a problem where it is wrong.
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(asked) =
+            Query::from_request_parts(parts, state).await.map_err(|e| Problem::invalid(e.body_text()))?;
+        Ok(Self(asked))
+    }
+}
+
+/// An answer in JSON.
+pub(crate) fn json(answer: &impl Serialize) -> Answer {
+    let body = serde_json::to_vec(answer).map_err(|error| Problem::internal(format!("writing the answer: {error}")))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// Reads a body as JSON of this form.
+pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Answer<T> {
+    serde_json::from_str(text).map_err(|error| Problem::invalid(format!("the body: {error}")))
+}

@@ -1,0 +1,252 @@
+//! People: lists, one of them, what they did, and what an admin may do to them.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, header};
+use axum::response::IntoResponse;
+use pugmark::{Note, Outcome, Query, Sequence};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use super::query::of_question;
+use super::{Asked, Caller, Shared, from_json, json};
+use crate::app::App;
+use crate::body;
+use crate::ingest::Told;
+use crate::key::Scope;
+use crate::problem::{Answer, Problem};
+
+/// Which people, and in which order.
+#[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Page {
+    /// `last_seen` (without it), `first_seen`, `events`, `sessions`, `days_active` or `revenue`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sort: Option<String>,
+    /// `descending` (without it) or `ascending`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<String>,
+    /// How many, 1 to 1,000; 50 without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
+    /// Where the page before ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+    /// The name of a saved segment or cohort.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segment: Option<String>,
+}
+
+/// Who is looked for.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    /// The text.
+    q: String,
+    /// `exact`, `prefix` or `contains` (without it).
+    r#match: Option<String>,
+    /// In this trait; in ids and all traits without it.
+    r#trait: Option<String>,
+    /// How many, 1 to 1,000; 50 without it.
+    limit: Option<u64>,
+    /// Where the page before ended.
+    cursor: Option<String>,
+}
+
+/// Answers a question of one kind, whose fields are these.
+async fn ask(app: &App, caller: &Caller, kind: &'static str, fields: Value) -> Answer {
+    let question = json!({ kind: fields }).to_string();
+    let query = Query::from_json(&question).map_err(pugmark::Error::from)?;
+    let project = Arc::clone(&caller.project);
+    json(&app.answer(kind, async move { project.db.query(&query).await.map_err(of_question) }).await?)
+}
+
+/// The people, page by page.
+#[utoipa::path(get, path = "/v1/persons", tag = "people", security(("key" = ["read"])), params(Page),
+    responses((status = 200, body = Value), (status = "default", body = Problem)))]
+pub(crate) async fn list(State(app): Shared, headers: HeaderMap, Asked(page): Asked<Page>) -> Answer {
+    let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
+    let fields = serde_json::to_value(&page).map_err(|error| Problem::internal(error.to_string()))?;
+    ask(&app, &caller, "people", fields).await
+}
+
+/// The people who have an id or a trait.
+#[utoipa::path(get, path = "/v1/persons/search", tag = "people", security(("key" = ["read"])), params(Wanted),
+    responses((status = 200, body = Value), (status = "default", body = Problem)))]
+pub(crate) async fn search(State(app): Shared, headers: HeaderMap, Asked(wanted): Asked<Wanted>) -> Answer {
+    let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
+    let mut search = Map::from_iter([("text".to_owned(), Value::from(wanted.q))]);
+    search.extend(wanted.r#match.map(|by| ("match".to_owned(), by.into())));
+    search.extend(wanted.r#trait.map(|name| ("trait".to_owned(), name.into())));
+    let mut fields = Map::from_iter([("search".to_owned(), Value::Object(search))]);
+    fields.extend(wanted.limit.map(|limit| ("limit".to_owned(), limit.into())));
+    fields.extend(wanted.cursor.map(|cursor| ("cursor".to_owned(), cursor.into())));
+    ask(&app, &caller, "people", fields.into()).await
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::not_found(format!("{id:?} was never seen, or has been erased"))
+}
+
+/// Who has an id: all ids, links and what was decided about them.
+#[utoipa::path(get, path = "/v1/persons/{id}", tag = "people", security(("key" = ["read"])), params(("id" = String, Path, description = "Any id of the person")),
+    responses((status = 200, body = Value), (status = 404, body = Problem), (status = "default", body = Problem)))]
+pub(crate) async fn show(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
+    let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
+    let of = id.clone();
+    let found = caller.blocking(move |project| {
+        let Some(person) = project.db.person(&of)? else { return Ok(None) };
+        let number = project.db.person_number(&of)?;
+        Ok(Some((person, number, project.db.person_links(&of)?, project.db.person_history(&of)?)))
+    });
+    let (person, number, links, history) = found.await?.ok_or_else(|| unknown(&id))?;
+    json(&json!({ "person": number, "name": person.name, "ids": person.ids, "links": links, "history": history }))
+}
+
+/// Which part of a journey.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Part {
+    /// The first day or instant.
+    from: Option<String>,
+    /// The day or instant after the last.
+    to: Option<String>,
+    /// How many events, 1 to 1,000; 100 without it.
+    limit: Option<u64>,
+    /// `newest` (without it) or `oldest`.
+    order: Option<String>,
+    /// Where the page before ended.
+    cursor: Option<String>,
+    /// A condition of SQL.
+    filter: Option<String>,
+}
+
+/// What somebody did, session by session.
+#[utoipa::path(get, path = "/v1/persons/{id}/journey", tag = "people", security(("key" = ["read"])), params(("id" = String, Path, description = "Any id of the person"), Part),
+    responses((status = 200, body = Value), (status = "default", body = Problem)))]
+pub(crate) async fn journey(
+    State(app): Shared,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    Asked(part): Asked<Part>,
+) -> Answer {
+    let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
+    let mut fields = Map::from_iter([("distinct_id".to_owned(), Value::from(id))]);
+    let mut range = Map::new();
+    range.extend(part.from.map(|from| ("from".to_owned(), from.into())));
+    range.extend(part.to.map(|to| ("to".to_owned(), to.into())));
+    fields.extend((!range.is_empty()).then(|| ("range".to_owned(), Value::Object(range))));
+    fields.extend(part.limit.map(|limit| ("limit".to_owned(), limit.into())));
+    let texts = [("order", part.order), ("cursor", part.cursor), ("filter", part.filter)];
+    fields.extend(texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into()))));
+    ask(&app, &caller, "journey", fields.into()).await
+}
+
+/// Everything that is known of somebody, as lines that an import reads.
+#[utoipa::path(get, path = "/v1/persons/{id}/export", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "Any id of the person")),
+    responses((status = 200, body = String, content_type = "application/x-ndjson"), (status = 404, body = Problem), (status = "default", body = Problem)))]
+pub(crate) async fn export(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
+    let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
+    let of = id.clone();
+    let lines = caller.blocking(move |project| {
+        let mut lines = Vec::new();
+        let known = project.db.person(&of)?.is_some();
+        known.then(|| project.db.export_person(&of, &mut lines)).transpose()?;
+        Ok(known.then_some(lines))
+    });
+    let lines = lines.await?.ok_or_else(|| unknown(&id))?;
+    audit(&app, &caller, "person.exported", &[]);
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
+}
+
+/// With whom somebody is one.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Merging {
+    /// The other ids.
+    ids: Vec<String>,
+    /// Why.
+    why: Option<String>,
+}
+
+/// What is taken back.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Splitting {
+    /// The sequence of one operation; every link that touches the id without it.
+    sequence: Option<u64>,
+    /// Why.
+    why: Option<String>,
+}
+
+fn note(caller: &Caller, why: Option<String>) -> Note {
+    let note = Note::by(format!("key {}", caller.key.id));
+    match why {
+        Some(why) => note.because(why),
+        None => note,
+    }
+}
+
+/// Tells of an operation, whose place in the log is in the audit.
+fn told(app: &App, caller: &Caller, action: &str, outcome: Outcome) -> Answer {
+    let told = Told::from(outcome);
+    if let Some(reason) = told.reason.as_ref().filter(|_| told.outcome == "rejected") {
+        let problem = Problem::invalid(reason.clone());
+        return Err(told.field.iter().fold(problem, |problem, field| problem.on(field.clone())));
+    }
+    audit(app, caller, action, &told.sequence.map(|sequence| ("sequence", sequence)).into_iter().collect::<Vec<_>>());
+    json(&told)
+}
+
+/// What was done stands in the log of the project, whether the audit can be written or not.
+pub(super) fn audit(app: &App, caller: &Caller, action: &str, properties: &[(&str, u64)]) {
+    let project = caller.project.name.to_string();
+    let recorded = tokio::task::block_in_place(|| app.control.audit(action, &caller.key, &project, properties));
+    if let Err(error) = recorded {
+        tracing::error!("the audit of {action} by {}: {error}", caller.key.id);
+    }
+}
+
+/// Says that ids are one person.
+#[utoipa::path(post, path = "/v1/persons/{id}/merge", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "An id of the person")), request_body = Merging,
+    responses((status = 200, body = Told), (status = "default", body = Problem)))]
+pub(crate) async fn merge(State(app): Shared, headers: HeaderMap, Path(id): Path<String>, body: Body) -> Answer {
+    let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
+    let merging: Merging = from_json(&body::read(&app, body).await?.0)?;
+    let ids: Vec<String> = std::iter::once(id).chain(merging.ids).collect();
+    let note = note(&caller, merging.why);
+    let outcome = caller.blocking(move |project| project.db.merge(ids, note)).await?;
+    told(&app, &caller, "person.merged", outcome)
+}
+
+/// Takes links back: those that touch the id, or those of one operation.
+#[utoipa::path(post, path = "/v1/persons/{id}/split", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "An id of the person")), request_body = Splitting,
+    responses((status = 200, body = Told), (status = "default", body = Problem)))]
+pub(crate) async fn split(State(app): Shared, headers: HeaderMap, Path(id): Path<String>, body: Body) -> Answer {
+    let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
+    let text = body::read(&app, body).await?.0;
+    let splitting: Splitting = if text.trim().is_empty() { Splitting::default() } else { from_json(&text)? };
+    let note = note(&caller, splitting.why);
+    let outcome = caller.blocking(move |project| match splitting.sequence {
+        Some(sequence) => project.db.split_link(Sequence::new(sequence), note),
+        None => project.db.split(id, note),
+    });
+    told(&app, &caller, "person.split", outcome.await?)
+}
+
+/// Erases somebody: no byte of their ids and events is in any file of the store when this returns.
+#[utoipa::path(post, path = "/v1/persons/{id}/erase", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "Any id of the person")),
+    responses((status = 200, body = Value), (status = 404, body = Problem), (status = "default", body = Problem)))]
+pub(crate) async fn erase(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
+    let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
+    let of = id.clone();
+    let receipt = caller.blocking(move |project| project.db.erase(&[of])).await?;
+    if receipt.subjects == 0 {
+        return Err(unknown(&id));
+    }
+    audit(&app, &caller, "person.erased", &[("ids", receipt.subjects), ("records", receipt.records)]);
+    json(&json!({ "ids": receipt.subjects, "records": receipt.records }))
+}

@@ -1,0 +1,125 @@
+//! The addresses that the SDKs of Segment and RudderStack call.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, header};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use serde_json::json;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::{Asked, Caller, Peer, Shared, from_json, json};
+use crate::app::App;
+use crate::body::{self, Held};
+use crate::enrich::Sender;
+use crate::ingest;
+use crate::key::Scope;
+use crate::problem::{Answer, Problem};
+use crate::wire::segment::Body as Sent;
+
+/// The kinds of messages, with the letters by which the library for browsers calls them.
+const KINDS: [(&str, &str); 6] =
+    [("track", "t"), ("identify", "i"), ("page", "p"), ("screen", "s"), ("group", "g"), ("alias", "a")];
+
+/// A picture of one transparent dot.
+const DOT: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x01D\x00;";
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    let mut router = Router::new();
+    for (kind, letter) in KINDS {
+        let take =
+            move |app: Shared, peer: Peer, headers: HeaderMap, body: Body| take(app, peer, headers, body, Some(kind));
+        router = router.route(&format!("/v1/{kind}"), post(take)).route(&format!("/v1/{letter}"), post(take));
+    }
+    let batch = |app: Shared, peer: Peer, headers: HeaderMap, body: Body| take(app, peer, headers, body, None);
+    for address in ["/v1/batch", "/v1/b", "/v1/import"] {
+        router = router.route(address, post(batch));
+    }
+    router = router
+        // What the library for browsers counts of itself, which nobody asks for.
+        .route("/v1/m", post(|| async { axum::http::StatusCode::NO_CONTENT }))
+        .route("/v1/projects/{key}/settings", get(settings))
+        .route("/v1/pixel/{kind}", get(pixel));
+    OpenApiRouter::from(router)
+}
+
+/// Takes messages in. What is wrong with one of them is in the answer, and the others are stored: an SDK would send all of them again, for ever.
+async fn take(State(app): Shared, peer: Peer, headers: HeaderMap, body: Body, kind: Option<&'static str>) -> Answer {
+    let (text, held) = body::read(&app, body).await?;
+    let sent: Sent = from_json(&text)?;
+    drop(text);
+    if kind.is_none() && sent.batch.is_none() {
+        return Err(Problem::invalid("batch: missing"));
+    }
+    let sender = peer.sender(&app, &headers);
+    let caller = Caller::of(&app, &headers, sent.write_key.as_deref(), Scope::Write).await?;
+    stored(&app, &caller, &sender, sent, kind, held).await
+}
+
+async fn stored(app: &App, caller: &Caller, sender: &Sender, sent: Sent, kind: Option<&str>, held: Held) -> Answer {
+    let messages: Vec<_> = sent.messages(kind).entries(caller.project.db.now()).collect();
+    app.rates.events(&caller.key.id, messages.len())?;
+    let mut rejected = Vec::new();
+    let mut entries = Vec::new();
+    for (at, message) in messages.into_iter().enumerate() {
+        match message {
+            Ok(made) => entries.extend(made.into_iter().map(|entry| (at, entry))),
+            Err(rejection) => rejected.push(json!({ "at": at, "field": rejection.field, "reason": rejection.reason })),
+        }
+    }
+    let places: Vec<usize> = entries.iter().map(|(at, _)| *at).collect();
+    let told = ingest::store(app, &caller.project, sender, entries.into_iter().map(|(_, entry)| Ok(entry))).await?;
+    drop(held);
+    let wrong = told.iter().zip(places).filter(|(told, _)| told.outcome == "rejected");
+    rejected.extend(wrong.map(|(told, at)| json!({ "at": at, "field": told.field, "reason": told.reason })));
+    json(&if rejected.is_empty() {
+        json!({ "success": true })
+    } else {
+        json!({ "success": true, "rejected": rejected })
+    })
+}
+
+/// What the library for browsers asks for before it sends anything.
+async fn settings(State(app): Shared, Path(key): Path<String>, headers: HeaderMap) -> Answer {
+    let standing = crate::auth::key(&app, &headers, Some(&key), Scope::Write)?;
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let own = json!({ "apiKey": key, "apiHost": format!("{host}/v1"), "protocol": if app.config.tls.is_some() { "https" } else { "http" } });
+    tracing::debug!(key = %standing.id, "settings");
+    json(
+        &json!({ "integrations": { "Segment.io": own }, "plan": {}, "edgeFunction": {}, "analyticsNextEnabled": true, "enabledMiddleware": {}, "metrics": { "sampleRate": 0 } }),
+    )
+}
+
+/// A message in an address.
+#[derive(Deserialize)]
+pub(crate) struct Pixel {
+    /// The message as JSON in base64, with its `writeKey`.
+    data: String,
+}
+
+/// Takes in a message that comes as the address of a picture.
+async fn pixel(
+    State(app): Shared,
+    peer: Peer,
+    headers: HeaderMap,
+    Path(kind): Path<String>,
+    Asked(pixel): Asked<Pixel>,
+) -> Answer {
+    let known = KINDS.iter().find(|(name, _)| *name == kind).map(|(name, _)| *name);
+    let kind = known.ok_or_else(|| Problem::not_found("there is no such message"))?;
+    let data = pixel.data.trim_end_matches('=');
+    let bytes = URL_SAFE_NO_PAD.decode(data).or_else(|_| STANDARD.decode(&pixel.data));
+    let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = text.ok_or_else(|| Problem::invalid("expected JSON in base64").on("data"))?;
+    let sent: Sent = from_json(&text)?;
+    let sender = peer.sender(&app, &headers);
+    let caller = Caller::of(&app, &headers, sent.write_key.as_deref(), Scope::Write).await?;
+    stored(&app, &caller, &sender, sent, Some(kind), Held::none(&app.queue)).await?;
+    Ok(([(header::CONTENT_TYPE, "image/gif"), (header::CACHE_CONTROL, "no-store")], DOT).into_response())
+}

@@ -1,0 +1,81 @@
+//! What a store holds, and how the server is.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use pugmark::{Interval, Trend};
+use serde_json::json;
+
+use super::{Caller, Shared, json};
+use crate::auth;
+use crate::key::Scope;
+use crate::problem::{Answer, Problem};
+
+/// Totals, and events day by day of the last thirty.
+#[utoipa::path(get, path = "/v1/stats", tag = "status", security(("key" = ["read"])),
+    responses((status = 200, body = serde_json::Value), (status = "default", body = Problem)))]
+pub(crate) async fn stats(State(app): Shared, headers: HeaderMap) -> Answer {
+    let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
+    let info = caller.blocking(|project| project.db.info()).await?;
+    let project = Arc::clone(&caller.project);
+    let by_day = app.answer("trend", async move {
+        let days = Trend::of("*").interval(Interval::Day).last(pugmark::days(30));
+        Ok(project.db.trend(&days).await?)
+    });
+    let by_day = by_day.await?;
+    let per_person = if info.people == 0 { None } else { Some(info.events as f64 / info.people as f64) };
+    json(&json!({
+        "sequence": info.sequence,
+        "events": info.events,
+        "people": info.people,
+        "distinct_ids": info.distinct_ids,
+        "events_per_person": per_person,
+        "by_type": info.event_names,
+        "by_day": by_day,
+    }))
+}
+
+/// The events that were seen: names, counts, when first and last.
+#[utoipa::path(get, path = "/v1/registry/events", tag = "status", security(("key" = ["read"])),
+    responses((status = 200, body = Vec<serde_json::Value>), (status = "default", body = Problem)))]
+pub(crate) async fn registry_events(State(app): Shared, headers: HeaderMap) -> Answer {
+    let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
+    json(&caller.blocking(|project| project.db.info()).await?.event_names)
+}
+
+/// The properties that were seen: names, columns, types and counts.
+#[utoipa::path(get, path = "/v1/registry/properties", tag = "status", security(("key" = ["read"])),
+    responses((status = 200, body = Vec<serde_json::Value>), (status = "default", body = Problem)))]
+pub(crate) async fn registry_properties(State(app): Shared, headers: HeaderMap) -> Answer {
+    let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
+    json(&caller.blocking(|project| project.db.info()).await?.properties)
+}
+
+/// The process runs.
+#[utoipa::path(get, path = "/health/live", tag = "status", responses((status = 200, body = String)))]
+pub(crate) async fn live() -> &'static str {
+    "live\n"
+}
+
+/// It takes requests: not while it shuts down.
+#[utoipa::path(get, path = "/health/ready", tag = "status", responses((status = 200, body = String), (status = 503, body = String)))]
+pub(crate) async fn ready(State(app): Shared) -> (StatusCode, &'static str) {
+    if app.is_stopping() { (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n") } else { (StatusCode::OK, "ready\n") }
+}
+
+/// Numbers for Prometheus, to the key of an admin of all projects.
+#[utoipa::path(get, path = "/metrics", tag = "status", security(("key" = ["admin"])),
+    responses((status = 200, body = String, content_type = "application/openmetrics-text"), (status = "default", body = Problem)))]
+pub(crate) async fn metrics(State(app): Shared, headers: HeaderMap) -> Answer {
+    let key = auth::key(&app, &headers, None, Scope::Admin)?;
+    if key.grant.project.is_some() {
+        return Err(Problem::forbidden("the numbers are of all projects, and the key is of one"));
+    }
+    let measured = Arc::clone(&app);
+    let done = tokio::task::spawn_blocking(move || measured.measure()).await;
+    done.map_err(|error| Problem::internal(error.to_string()))?;
+    let text = app.metrics.text().map_err(|error| Problem::internal(error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
+}

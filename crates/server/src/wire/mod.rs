@@ -1,0 +1,3 @@
+//! What SDKs of others send.
+
+pub(crate) mod segment;

@@ -1,0 +1,133 @@
+//! What somebody tries who means no good.
+
+use axum::body::Body;
+use axum::http::Method;
+use pugmark_server::Config;
+use serde_json::json;
+
+use crate::Bench;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sql_reads_the_tables_and_nothing_else() {
+    let bench = Bench::new();
+    bench.track(&json!({"event": "view", "distinct_id": "ann"})).await;
+    std::fs::write(bench.root.path().join("secret.csv"), "a,b\n1,2\n").unwrap();
+    let file = bench.root.path().join("secret.csv").display().to_string();
+    for statement in [
+        "DROP TABLE events".to_owned(),
+        "DELETE FROM events".to_owned(),
+        "INSERT INTO events VALUES (1)".to_owned(),
+        "UPDATE events SET event = 'x'".to_owned(),
+        "CREATE TABLE x AS SELECT 1".to_owned(),
+        format!("CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '{file}'"),
+        format!("COPY (SELECT 1) TO '{file}.out'"),
+        format!("SELECT * FROM '{file}'"),
+        format!("SELECT * FROM read_csv('{file}')"),
+        "SET datafusion.execution.target_partitions = 100".to_owned(),
+        "SELECT 1; DROP TABLE events".to_owned(),
+        "SELECT * FROM information_schema.tables".to_owned(),
+        "(".repeat(10_000),
+        format!("SELECT {}1", "1+".repeat(5_000)),
+    ] {
+        let body = json!({ "sql": statement }).to_string();
+        let told = bench.post("/v1/sql", &bench.read, body).await.with(400);
+        assert!(!told.to_string().contains("1,2"), "{told}");
+    }
+    assert!(!std::path::Path::new(&format!("{file}.out")).exists());
+    assert_eq!(bench.get("/v1/events/count").await.with(200), json!({"count": 1}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_is_a_condition_and_no_more() {
+    let bench = Bench::new();
+    bench.track(&json!({"event": "view", "distinct_id": "ann"})).await;
+    for filter in [
+        "true) UNION SELECT * FROM (SELECT 1",
+        "1 = (SELECT 1)",
+        "true; DROP TABLE events",
+        "true /*",
+        "''' OR 1",
+        "(",
+        "",
+    ] {
+        let filter: String = filter.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        for path in ["/v1/events/count", "/v1/events/by-day"] {
+            assert_eq!(bench.get(&format!("{path}?filter={filter}")).await.status, 400, "{path} {filter}");
+        }
+    }
+    for filter in ["true) UNION SELECT * FROM (SELECT 1", "true; DROP TABLE events", "true /*"] {
+        let filter: String = filter.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        for path in ["/v1/events/recent", "/v1/events/stream"] {
+            assert_eq!(bench.get(&format!("{path}?filter={filter}")).await.status, 400, "{path} {filter}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_objects_are_refused_or_stored_and_never_a_fault() {
+    let bench = Bench::new();
+    let keys: serde_json::Map<String, serde_json::Value> =
+        (0..100_000).map(|at| (format!("k{at}"), at.into())).collect();
+    let many = json!({"event": "view", "distinct_id": "ann", "properties": keys}).to_string();
+    let told = bench.post("/v1/events", &bench.write, many).await.with(422);
+    assert!(told["outcomes"][0]["reason"].as_str().unwrap().contains("more than"), "{told}");
+    let nested = format!(
+        r#"{{"event":"view","distinct_id":"ann","properties":{}1{}}}"#,
+        r#"{"a":"#.repeat(50_000),
+        "}".repeat(50_000)
+    );
+    bench.post("/v1/events", &bench.write, nested.clone()).await.with(422);
+    assert_eq!(bench.post("/v1/track", &bench.write, nested).await.status, 400);
+    let lists = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    for path in ["/v1/events", "/v1/batch", "/v1/query", "/v1/sql"] {
+        let reply = bench.post(path, &bench.admin, lists.clone()).await;
+        assert!(reply.status.is_client_error(), "{path}: {}", reply.status);
+    }
+    for id in ["\u{0}", "a\nb", "=cmd()", "../../etc/passwd", "💥"] {
+        let told = bench.post("/v1/events", &bench.write, json!({"event": id, "distinct_id": id}).to_string()).await;
+        assert!(told.status == 202 || told.status == 422, "{id:?}: {}", told.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_formula_in_an_export_is_a_text() {
+    let bench = Bench::new();
+    bench.track(&json!({"event": "=cmd|'/c calc'!A1", "distinct_id": "@SUM(A1)", "note": "+1", "number": -1})).await;
+    let headers = [("accept", "text/csv"), ("content-type", "text/plain")];
+    let csv = bench
+        .call(Method::POST, "/v1/sql", &bench.read, &headers, "SELECT event, distinct_id, note, number FROM events")
+        .await
+        .text();
+    assert_eq!(csv, "event,distinct_id,note,number\n'=cmd|'/c calc'!A1,'@SUM(A1),'+1,-1\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_forged_is_not_believed() {
+    let enrich = pugmark_server::Enrich { visitor: true, ..Default::default() };
+    let bench = Bench::with(Config { enrich, ..Config::default() });
+    for forged in ["203.0.113.1", "203.0.113.2", "203.0.113.3"] {
+        let body = json!({"name": "x"}).to_string();
+        let headers = [("x-forwarded-for", forged), ("user-agent", "a")];
+        bench.call(Method::POST, "/v1/page", &bench.write, &headers, body).await.with(200);
+    }
+    assert_eq!(bench.sql("SELECT count(DISTINCT person) AS n FROM events").await, json!([{"n": 1}]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_in_odd_places_are_none() {
+    let bench = Bench::new();
+    for header in [
+        "Bearer",
+        "Bearer ",
+        "Basic",
+        "Basic Og==",
+        "Bearer pm_000000000000_AAAA",
+        &format!("Bearer {}x", bench.read),
+        &format!("bearer{}", bench.read),
+    ] {
+        let reply = bench.call(Method::GET, "/v1/stats", "", &[("authorization", header)], Body::empty()).await;
+        assert_eq!(reply.status, 401, "{header}");
+    }
+    let in_address = bench.call(Method::GET, &format!("/v1/stats?key={}", bench.read), "", &[], Body::empty()).await;
+    assert_eq!(in_address.status, 401);
+}

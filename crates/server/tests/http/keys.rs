@@ -1,0 +1,124 @@
+//! Who may do what.
+
+use axum::body::Body;
+use axum::http::Method;
+use serde_json::json;
+
+use crate::Bench;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_key_does_its_own_and_no_more() {
+    let bench = Bench::new();
+    let event = r#"{"event":"view","distinct_id":"ann"}"#;
+    bench.post("/v1/events", &bench.admin, event).await.with(202);
+    for (key, status) in [("", 401), ("nonsense", 401), (bench.read.as_str(), 403)] {
+        let reply = bench.post("/v1/events", key, event).await;
+        assert_eq!(reply.with(status)["status"], status);
+        assert_eq!(reply.headers.contains_key("www-authenticate"), status == 401);
+    }
+    for path in [
+        "/v1/events/count",
+        "/v1/events/recent",
+        "/v1/persons",
+        "/v1/persons/ann",
+        "/v1/stats",
+        "/v1/saved",
+        "/v1/registry/events",
+    ] {
+        assert_eq!(bench.call(Method::GET, path, &bench.write, &[], Body::empty()).await.status, 403, "{path}");
+        assert_eq!(bench.call(Method::GET, path, "", &[], Body::empty()).await.status, 401, "{path}");
+        assert_eq!(bench.get(path).await.status, 200, "{path}");
+    }
+    for path in ["/v1/persons/ann/merge", "/v1/persons/ann/split", "/v1/persons/ann/erase", "/v1/keys"] {
+        for key in [&bench.read, &bench.write] {
+            assert_eq!(bench.post(path, key, "{}").await.status, 403, "{path}");
+        }
+    }
+    assert_eq!(bench.call(Method::GET, "/metrics", &bench.admin, &[], Body::empty()).await.status, 403);
+    let metrics = bench.call(Method::GET, "/metrics", &bench.all, &[], Body::empty()).await.text();
+    assert!(metrics.contains("pugmark_events_total{outcome=\"accepted\"} 1"), "{metrics}");
+    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_of_its_project_alone() {
+    let bench = Bench::new();
+    bench.track(&json!({"event": "view", "distinct_id": "ann"})).await;
+    let count = |key: String, project: Option<&'static str>| {
+        let headers: Vec<(&str, &str)> = project.map(|name| ("pugmark-project", name)).into_iter().collect();
+        let bench = &bench;
+        async move { bench.call(Method::GET, "/v1/events/count", &key, &headers, Body::empty()).await }
+    };
+    assert_eq!(count(bench.read.clone(), Some("shop/production")).await.with(200), json!({"count": 1}));
+    assert_eq!(count(bench.read.clone(), Some("other")).await.with(403)["kind"], "forbidden");
+    assert_eq!(count(bench.all.clone(), Some("shop")).await.with(200), json!({"count": 1}));
+    assert_eq!(count(bench.all.clone(), Some("other")).await.with(200), json!({"count": 0}));
+    assert_eq!(count(bench.all.clone(), None).await.with(400)["field"], "pugmark-project");
+    for wrong in ["../shop", ".control", "shop/../..", "Shop"] {
+        assert_eq!(count(bench.all.clone(), Some(wrong)).await.with(400)["field"], "pugmark-project", "{wrong}");
+    }
+    let names: Vec<String> = std::fs::read_dir(bench.root.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(names.iter().all(|name| [".control", "shop", "other"].contains(&name.as_str())), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_makes_lists_and_revokes_keys_of_the_project() {
+    let bench = Bench::new();
+    let made =
+        bench.post("/v1/keys", &bench.admin, json!({"scope": "read", "note": "reports"}).to_string()).await.with(201);
+    let key = made["key"].as_str().unwrap().to_owned();
+    assert_eq!((made["project"].as_str(), made["scope"].as_str()), (Some("shop/production"), Some("read")));
+    assert_eq!(bench.call(Method::GET, "/v1/events/count", &key, &[], Body::empty()).await.status, 200);
+    let other = json!({"scope": "read", "project": "other"}).to_string();
+    assert_eq!(bench.post("/v1/keys", &bench.admin, other.clone()).await.status, 403);
+    bench.post("/v1/keys", &bench.all, other).await.with(201);
+    let listed = |key: String| {
+        let bench = &bench;
+        async move { bench.call(Method::GET, "/v1/keys", &key, &[], Body::empty()).await.with(200) }
+    };
+    let own = listed(bench.admin.clone()).await;
+    assert_eq!(own.as_array().unwrap().len(), 4, "{own}");
+    assert!(!own.to_string().contains(&key[16..]), "{own}");
+    assert_eq!(listed(bench.all.clone()).await.as_array().unwrap().len(), 6);
+    let path = format!("/v1/keys/{}", made["id"].as_str().unwrap());
+    let revoked = bench.call(Method::DELETE, &path, &bench.admin, &[], Body::empty()).await.with(200);
+    assert!(revoked["revoked"].is_string() && revoked["last_used"].is_string(), "{revoked}");
+    assert_eq!(bench.call(Method::GET, "/v1/events/count", &key, &[], Body::empty()).await.status, 401);
+    assert_eq!(bench.call(Method::DELETE, "/v1/keys/0123", &bench.admin, &[], Body::empty()).await.status, 404);
+    for wrong in
+        [r#"{"scope":"all"}"#, r#"{"scope":"read","origins":["*"]}"#, r#"{"scope":"read","project":"../x"}"#, "{}", "7"]
+    {
+        assert_eq!(bench.post("/v1/keys", &bench.all, wrong).await.status, 400, "{wrong}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_key_is_for_pages_of_its_origins() {
+    let bench = Bench::new();
+    let wanted = json!({"scope": "write", "origins": ["https://shop.example"]}).to_string();
+    let key = bench.post("/v1/keys", &bench.admin, wanted).await.with(201)["key"].as_str().unwrap().to_owned();
+    let (bench, own) = (&bench, key.as_str());
+    let send = |origin: &'static str| async move {
+        bench.call(Method::POST, "/v1/track", own, &[("origin", origin)], r#"{"event":"x","userId":"u"}"#).await
+    };
+    let reply = send("https://shop.example").await;
+    assert_eq!(
+        (reply.status.as_u16(), &reply.headers["access-control-allow-origin"]),
+        (200, &"https://shop.example".parse().unwrap())
+    );
+    let other = send("https://evil.example").await;
+    assert_eq!(other.status, 403);
+    assert!(!other.headers.contains_key("access-control-allow-origin"));
+    let headers = [
+        ("origin", "https://shop.example"),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "authorization,content-type"),
+    ];
+    let asked = bench.call(Method::OPTIONS, "/v1/track", "", &headers, Body::empty()).await;
+    assert_eq!(asked.status, 200);
+    assert_eq!(asked.headers["access-control-allow-origin"], "https://shop.example");
+    assert_eq!(bench.call(Method::GET, "/v1/events/count", &key, &[], Body::empty()).await.status, 403);
+}

@@ -1,0 +1,93 @@
+//! How much may come, and how long a thing may take.
+
+use axum::body::Body;
+use axum::http::Method;
+use pugmark_server::Config;
+use serde_json::json;
+
+use crate::Bench;
+use crate::events::packed;
+
+fn views(count: usize) -> String {
+    let one = |at: usize| json!({"event": "view", "distinct_id": format!("u{at}")});
+    serde_json::Value::Array((0..count).map(one).collect()).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_of_so_many_bytes_also_unpacked_and_of_so_many_events() {
+    let bench = Bench::with(Config { body_max_bytes: 20_000, batch_max_events: 100, ..Config::default() });
+    assert_eq!(bench.post("/v1/events", &bench.write, views(101)).await.with(413)["kind"], "too_large");
+    assert_eq!(bench.post("/v1/events", &bench.write, " ".repeat(20_001)).await.with(413)["kind"], "too_large");
+    // Some hundred bytes that would be ten million.
+    let bomb = packed(&vec![b' '; 10 << 20], "zstd");
+    assert!(bomb.len() < 2_000);
+    let headers = [("content-encoding", "zstd"), ("content-type", "application/json")];
+    assert_eq!(
+        bench.call(Method::POST, "/v1/events", &bench.write, &headers, bomb).await.with(413)["kind"],
+        "too_large"
+    );
+    let broken =
+        bench.call(Method::POST, "/v1/events", &bench.write, &[("content-encoding", "gzip")], "nonsense").await;
+    assert_eq!(broken.with(400)["kind"], "invalid");
+    bench.post("/v1/events", &bench.write, views(100)).await.with(202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_sends_too_much_is_told_when_to_come_back() {
+    let bench =
+        Bench::with(Config { events_per_second: 10, events_burst: 20, requests_per_second: 5, ..Config::default() });
+    bench.post("/v1/events", &bench.write, views(20)).await.with(202);
+    let late = bench.post("/v1/events", &bench.write, views(20)).await;
+    assert_eq!(late.with(429)["kind"], "busy");
+    assert_eq!(
+        (&late.headers["retry-after"], &late.headers["ratelimit-limit"]),
+        (&"2".parse().unwrap(), &"20".parse().unwrap())
+    );
+    // Others are not held up.
+    bench.post("/v1/events", &bench.admin, views(20)).await.with(202);
+    let mut statuses = Vec::new();
+    for _ in 0..12 {
+        statuses.push(bench.get("/v1/registry/events").await.status.as_u16());
+    }
+    assert!(statuses.contains(&429) && statuses.contains(&200), "{statuses:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_body_and_a_slow_question_end() {
+    let bench = Bench::with(Config { body_timeout_ms: 100, query_timeout_ms: 300, ..Config::default() });
+    let never = Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+    assert_eq!(bench.call(Method::POST, "/v1/events", &bench.write, &[], never).await.with(408)["kind"], "timeout");
+    bench.post("/v1/events", &bench.write, views(1_000)).await.with(202);
+    let endless = "SELECT count(*) FROM events a, events b, events c, events d WHERE a.person + b.person + c.person + d.person < 0";
+    let asked = bench.post("/v1/sql", &bench.read, json!({"sql": endless}).to_string()).await;
+    assert_eq!(asked.with(504)["kind"], "timeout");
+    // The threads that answered it are free again.
+    assert_eq!(bench.get("/v1/events/count").await.with(200), json!({"count": 1000}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_is_said_and_not_waited_for() {
+    let bench = Bench::with(Config { body_max_bytes: 1_000, queue_max_bytes: 2_000, ..Config::default() });
+    // The store is opened by then: a request that is not gone on with would keep others from it.
+    bench.post("/v1/events", &bench.write, views(1)).await.with(202);
+    let (sender, receiver) = futures::channel::mpsc::unbounded::<Result<bytes::Bytes, std::io::Error>>();
+    sender.unbounded_send(Ok(vec![b' '; 900].into())).unwrap();
+    let slow = bench.call(Method::POST, "/v1/events", &bench.write, &[], Body::from_stream(receiver));
+    let mut slow = std::pin::pin!(slow);
+    assert!(futures::poll!(&mut slow).is_pending());
+    let turned_away = bench.post("/v1/events", &bench.write, views(10)).await;
+    assert_eq!(turned_away.with(429)["retry_after_s"], 1);
+    sender.unbounded_send(Ok(r#"{"event":"x","distinct_id":"u"}"#.into())).unwrap();
+    drop(sender);
+    slow.await.with(202);
+    bench.post("/v1/events", &bench.write, views(10)).await.with(202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_has_so_many_rows() {
+    let bench = Bench::with(Config { rows_max: 10, ..Config::default() });
+    bench.post("/v1/events", &bench.write, views(11)).await.with(202);
+    let all = bench.post("/v1/sql", &bench.read, json!({"sql": "SELECT event FROM events"}).to_string()).await;
+    assert_eq!(all.with(422)["kind"], "full");
+    assert_eq!(bench.sql("SELECT event FROM events LIMIT 10").await.as_array().unwrap().len(), 10);
+}

@@ -1,0 +1,141 @@
+//! Over real connections.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use pugmark_server::{Config, Control, Scope, Server, Tls, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::key;
+
+struct Running {
+    address: SocketAddr,
+    write: String,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<std::io::Result<()>>,
+    _root: tempfile::TempDir,
+}
+
+async fn running(config: Config) -> Running {
+    let root = tempfile::tempdir().unwrap();
+    let control = Control::open(root.path()).unwrap();
+    let write = key(&control, Some("shop"), Scope::Write, &[]);
+    control.close().unwrap();
+    let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..config };
+    let server = Server::open(root.path(), config).unwrap();
+    let ((told, listens), (stop, stopped)) = (oneshot::channel(), oneshot::channel::<()>());
+    let until = async {
+        let _asked = stopped.await;
+    };
+    let ended = tokio::spawn(serve(server, |address| told.send(address).unwrap(), until));
+    Running { address: listens.await.unwrap(), write, stop, ended, _root: root }
+}
+
+fn request(key: &str, body: &str) -> String {
+    format!(
+        "POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+const EVENT: &str = r#"{"event":"view","distinct_id":"ann"}"#;
+
+async fn read(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
+    let mut bytes = vec![0; 4_096];
+    let count = stream.read(&mut bytes).await.unwrap();
+    String::from_utf8_lossy(&bytes[..count]).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_kept_and_ends_in_order() {
+    let server = running(Config::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    for _ in 0..2 {
+        stream.write_all(request(&server.write, EVENT).as_bytes()).await.unwrap();
+        let reply = read(&mut stream).await;
+        assert!(reply.starts_with("HTTP/1.1 202") && reply.contains("x-request-id"), "{reply}");
+    }
+    // A request that is under way is finished, and nothing is accepted any more.
+    let whole = request(&server.write, EVENT);
+    stream.write_all(&whole.as_bytes()[..whole.len() - 5]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.stop.send(()).unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(TcpStream::connect(server.address).await.is_err());
+    stream.write_all(&whole.as_bytes()[whole.len() - 5..]).await.unwrap();
+    assert!(read(&mut stream).await.starts_with("HTTP/1.1 202"));
+    server.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_heads_and_silent_connections_are_closed_and_others_served() {
+    let server = running(Config { header_timeout_ms: 200, connections_max: 300, ..Config::default() }).await;
+    let mut silent = Vec::new();
+    for at in 0..200 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        if at % 2 == 0 {
+            stream.write_all(b"POST /v1/events HTTP/1.1\r\nhost: x\r\nx-slow: ").await.unwrap();
+        }
+        silent.push(stream);
+    }
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(request(&server.write, EVENT).as_bytes()).await.unwrap();
+    assert!(read(&mut stream).await.starts_with("HTTP/1.1 202"));
+    for stream in &mut silent {
+        let closed = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut [0; 256])).await;
+        assert!(closed.is_ok());
+    }
+    server.stop.send(()).unwrap();
+    server.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_takes_no_longer_than_it_may() {
+    let server = running(Config { shutdown_ms: 300, ..Config::default() }).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let whole = request(&server.write, EVENT);
+    stream.write_all(&whole.as_bytes()[..whole.len() - 5]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.stop.send(()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(5), server.ended).await;
+    ended.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_certificate_it_is_encrypted() {
+    use std::sync::Arc;
+
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::rustls::crypto::ring;
+    use tokio_rustls::rustls::pki_types::ServerName;
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let tls = Tls { certificate: dir.path().join("c.pem"), key: dir.path().join("k.pem") };
+    std::fs::write(&tls.certificate, made.cert.pem()).unwrap();
+    std::fs::write(&tls.key, made.signing_key.serialize_pem()).unwrap();
+    let server = running(Config { tls: Some(tls.clone()), ..Config::default() }).await;
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config =
+        config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots).with_no_client_auth();
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    stream.write_all(request(&server.write, EVENT).as_bytes()).await.unwrap();
+    assert!(read(&mut stream).await.starts_with("HTTP/1.1 202"));
+    server.stop.send(()).unwrap();
+    server.ended.await.unwrap().unwrap();
+
+    std::fs::write(&tls.certificate, "no certificate").unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), tls: Some(tls), ..Config::default() };
+    let server = Server::open(root.path(), config).unwrap();
+    let wrong = serve(server, |_| {}, std::future::pending()).await.unwrap_err();
+    assert!(wrong.to_string().contains("c.pem"), "{wrong}");
+}
