@@ -84,13 +84,29 @@ async fn read_all(app: &App, mut body: Body) -> Answer<(Vec<u8>, Held)> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Problem::invalid(format!("reading the body: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
-        if bytes.len() + data.len() > most {
-            return Err(Problem::too_large(format!("a body of more than {most} bytes: send it in parts")));
+        let taken = if bytes.len() + data.len() > most {
+            Err(Problem::too_large(format!("a body of more than {most} bytes: send it in parts")))
+        } else {
+            held.take(data.len())
+        };
+        if let Err(problem) = taken {
+            drop((bytes, held));
+            pass_over(body, most).await;
+            return Err(problem);
         }
-        held.take(data.len())?;
         bytes.extend_from_slice(&data);
     }
     Ok((bytes, held))
+}
+
+/// Reads on to the end of a body that is not taken, or so many bytes of it: a caller who is still sending when the connection is closed may never see the answer.
+async fn pass_over(mut body: Body, most: usize) {
+    let mut passed = 0;
+    while passed <= most
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        passed += frame.data_ref().map_or(0, |data| data.len());
+    }
 }
 
 #[cfg(test)]

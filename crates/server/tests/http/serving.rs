@@ -93,6 +93,19 @@ async fn slow_heads_and_silent_connections_are_closed_and_others_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_turned_away_is_told_and_may_go_on() {
+    let server = running(Config { body_max_bytes: 400_000, ..Config::default() }).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let large = format!("[{}]", " ".repeat(600_000));
+    stream.write_all(request(&server.write, &large).as_bytes()).await.unwrap();
+    assert!(read(&mut stream).await.starts_with("HTTP/1.1 413"));
+    stream.write_all(request(&server.write, EVENT).as_bytes()).await.unwrap();
+    assert!(read(&mut stream).await.starts_with("HTTP/1.1 202"));
+    server.stop.send(()).unwrap();
+    server.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_takes_no_longer_than_it_may() {
     let server = running(Config { shutdown_ms: 300, ..Config::default() }).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
