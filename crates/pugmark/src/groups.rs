@@ -50,7 +50,7 @@ impl Pugmark {
         Ok(self.snapshot_at(as_of)?.groups(Some(property)).collect())
     }
 
-    fn snapshot_at(&self, as_of: Option<Sequence>) -> Result<QuerySnapshot> {
+    pub(crate) fn snapshot_at(&self, as_of: Option<Sequence>) -> Result<QuerySnapshot> {
         match as_of {
             Some(sequence) => QuerySnapshot::as_of(&self.store, sequence),
             None => self.query_snapshot(),

@@ -413,6 +413,22 @@ impl Pugmark {
         self.engine.sql(&QuerySnapshot::as_of(&self.store, sequence)?, statement).await
     }
 
+    /// As [`sql`](Self::sql) or, with a sequence, [`sql_as_of`](Self::sql_as_of), of a statement that has so many rows at most: for whoever answers others.
+    ///
+    /// # Errors
+    /// As these, and [`ErrorKind::Full`] as soon as there are more rows.
+    ///
+    /// # Panics
+    /// As [`sql`](Self::sql).
+    pub async fn sql_up_to(
+        &self,
+        statement: &str,
+        as_of: Option<Sequence>,
+        rows_max: usize,
+    ) -> Result<Vec<RecordBatch>> {
+        self.engine.sql_up_to(&self.snapshot_at(as_of)?, statement, rows_max).await
+    }
+
     /// The same questions for programs without a runtime.
     ///
     /// # Errors

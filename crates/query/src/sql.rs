@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use crate::analysis::count_locally;
 use crate::arguments::Arguments;
 use crate::engine::{Engine, QuerySnapshot};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::names::{Names, Unknown};
 use crate::text::Text;
 
@@ -35,6 +35,34 @@ impl Engine {
         batches.retain(|batch| batch.num_rows() > 0);
         if batches.is_empty() {
             batches.push(RecordBatch::new_empty(schema));
+        }
+        Ok(batches)
+    }
+
+    /// As [`sql`](Self::sql), of a statement that has so many rows at most.
+    ///
+    /// # Errors
+    /// As [`sql`](Self::sql), and [`ErrorKind::Full`](crate::ErrorKind::Full) as soon as there are more: no more than that is ever in memory.
+    pub async fn sql_up_to(
+        &self,
+        snapshot: &QuerySnapshot,
+        statement: &str,
+        rows_max: usize,
+    ) -> Result<Vec<RecordBatch>> {
+        let mut stream = self.sql_stream(snapshot, statement).await?;
+        let (mut batches, mut rows) = (Vec::new(), 0);
+        while let Some(batch) = stream.try_next().await? {
+            rows += batch.num_rows();
+            if rows > rows_max {
+                let message = format!(
+                    "more than {rows_max} rows, which is as many as an answer has: add a LIMIT, or ask for totals"
+                );
+                return Err(Error::new(ErrorKind::Full, message));
+            }
+            batches.extend((batch.num_rows() > 0).then_some(batch));
+        }
+        if batches.is_empty() {
+            batches.push(RecordBatch::new_empty(stream.schema()));
         }
         Ok(batches)
     }

@@ -27,7 +27,7 @@ pub(crate) fn key(app: &App, headers: &HeaderMap, given: Option<&str>, scope: Sc
     if let Some(origin) = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()) {
         let allows = |allowed: &String| allowed == "*" || allowed == origin;
         let own = &key.grant.origins;
-        if !own.is_empty() && !own.iter().any(allows) {
+        if !own.is_empty() && !own.iter().chain(&app.config.origins).any(allows) {
             return Err(Problem::forbidden(format!("the key is not for pages of {origin}")));
         }
     }

@@ -65,7 +65,12 @@ impl Drop for Held {
 
 /// A body as text, and the part of the queue that it takes.
 pub(crate) async fn read(app: &App, body: Body) -> Answer<(String, Held)> {
-    let reading = tokio::time::timeout(app.config.body_timeout(), read_all(app, body));
+    read_up_to(app, body, app.config.body_max_bytes).await
+}
+
+/// The same of a body of so many bytes at most.
+pub(crate) async fn read_up_to(app: &App, body: Body, most: usize) -> Answer<(String, Held)> {
+    let reading = tokio::time::timeout(app.config.body_timeout(), read_all(app, body, most));
     let (bytes, held) = reading.await.map_err(|_| {
         let detail = format!("the body was not there within {} ms", app.config.body_timeout_ms);
         Problem::new(axum::http::StatusCode::REQUEST_TIMEOUT, "timeout", detail)
@@ -77,8 +82,7 @@ pub(crate) async fn read(app: &App, body: Body) -> Answer<(String, Held)> {
     Ok((text, held))
 }
 
-async fn read_all(app: &App, mut body: Body) -> Answer<(Vec<u8>, Held)> {
-    let most = app.config.body_max_bytes;
+async fn read_all(app: &App, mut body: Body, most: usize) -> Answer<(Vec<u8>, Held)> {
     let mut held = Held::none(&app.queue);
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {

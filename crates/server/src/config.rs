@@ -212,6 +212,13 @@ impl Config {
                 15 << 20
             ));
         }
+        let least = (self.stores_open_max as u64) << 20;
+        if (self.query_memory_bytes as u64) < least {
+            return Err(format!(
+                "query_memory_bytes: {}, expected at least a MiB for each of stores_open_max, {least}",
+                self.query_memory_bytes
+            ));
+        }
         if self.queue_max_bytes < 2 * self.body_max_bytes {
             return Err(format!(
                 "queue_max_bytes: {}, expected at least twice body_max_bytes, {}",

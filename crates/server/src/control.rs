@@ -59,6 +59,11 @@ impl Control {
         if !grant.origins.is_empty() && grant.scope != crate::Scope::Write {
             return Err(Error::invalid("the key of a browser may only write: everybody can read it there"));
         }
+        if let Some(origin) = grant.origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(Error::invalid(format!(
+                "{origin:?} is no origin, expected such as https://shop.example, or *"
+            )));
+        }
         let random = |e: getrandom::Error| Error::new(ErrorKind::Io, format!("randomness of the system: {e}"));
         let (secret, hash) = Secret::generate().map_err(random)?;
         let mut event = Event::new(CREATED, by_text(by))
@@ -109,6 +114,11 @@ impl Control {
         self.key(secret.id()).filter(|key| key.is_of(&secret))
     }
 
+    /// Whether there is such a key, and it is not revoked.
+    pub(crate) fn stands(&self, id: &KeyId) -> bool {
+        self.key(id).is_some_and(|key| key.revoked_us.is_none())
+    }
+
     /// Notes that a key is used, now and then.
     pub(crate) fn note_use(&self, key: &Key) {
         let now_us = self.db.now().as_microsecond();
@@ -150,6 +160,15 @@ impl Control {
         };
         keys.insert(key.id.clone(), Arc::new(key));
     }
+}
+
+/// Whether a text is what browsers send as `Origin`: a scheme, a host and perhaps a port, or `*` for all.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_plain = |host: &str| {
+        !host.is_empty() && !host.contains(['/', '*', '?', '#', '@']) && !host.contains(char::is_whitespace)
+    };
+    text == "*" || host.is_some_and(is_plain)
 }
 
 fn by_text(by: Option<&KeyId>) -> &str {
@@ -273,6 +292,9 @@ mod tests {
             [grant(None, Scope::Write, &[]), grant(None, Scope::Read, &[]), grant(Some("shop"), Scope::Read, &["*"])]
         {
             assert_eq!(control.create(wrong, None).unwrap_err().kind(), ErrorKind::Invalid);
+        }
+        for origin in ["", "https://a *", "https://a/", "a.example", "https://"] {
+            assert!(control.create(grant(Some("shop"), Scope::Write, &[origin]), None).is_err(), "{origin}");
         }
         assert!(control.keys().is_empty());
     }

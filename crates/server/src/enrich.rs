@@ -10,6 +10,7 @@ use pugmark::{Error, ErrorKind, Event, Pugmark};
 use serde_json::{Map, Value};
 
 use crate::config::{Enrich, KeepAddress};
+use crate::limits::HEADER_MAX_BYTES;
 use crate::problem::Problem;
 
 /// Who sent a request, as far as its head says.
@@ -36,7 +37,10 @@ const HEADERS: [&str; 8] = [
 
 impl Sender {
     pub(crate) fn of(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet]) -> Self {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        // They are written to each event of a body.
+        let is_short = |text: &&str| text.len() <= HEADER_MAX_BYTES;
+        let text =
+            |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).filter(is_short).map(str::to_owned);
         Self {
             address: peer.map(|peer| client_of(headers, peer, trusted)),
             user_agent: text(header::USER_AGENT.as_str()),
@@ -91,10 +95,7 @@ fn client_of(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
 }
 
 /// What adds to events what they say of their sender, as it is set up.
-pub(crate) fn enricher(enrich: &Enrich, db: &Pugmark) -> Result<Option<Enricher>, Problem> {
-    if *enrich == Enrich::default() {
-        return Ok(None);
-    }
+pub(crate) fn enricher(enrich: &Enrich, db: &Pugmark) -> Result<Enricher, Problem> {
     let failed = |what: &str, why: String| Problem::from(Error::new(ErrorKind::Io, format!("{what}: {why}")));
     let mut enricher = Enricher::new().keep_address(match enrich.keep_address {
         KeepAddress::None => Keep::No,
@@ -114,7 +115,7 @@ pub(crate) fn enricher(enrich: &Enrich, db: &Pugmark) -> Result<Option<Enricher>
     if let Some(path) = &enrich.places {
         enricher = enricher.places(Places::open(path).map_err(|e| failed("the places", e.to_string()))?);
     }
-    Ok(Some(enricher))
+    Ok(enricher)
 }
 
 #[cfg(test)]

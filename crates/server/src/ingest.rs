@@ -85,7 +85,8 @@ pub(crate) async fn store(
     for entry in entries {
         let entry = match entry {
             Ok(Entry::Event(event)) => enriched(project, sender, event)?.map(Entry::from),
-            Ok(Entry::Packed(event)) if project.enricher.is_some() => {
+            // Without enrichment a context is all that may have an address in it.
+            Ok(Entry::Packed(event)) if project.enriches || event.view().context.is_some() => {
                 enriched(project, sender, event.view().to_event())?.map(Entry::from)
             }
             other => other,
@@ -120,10 +121,10 @@ pub(crate) async fn store(
 
 /// What the sender and the request say, added to an event. Without enrichment nothing of the request is kept.
 fn enriched(project: &Project, sender: &Sender, mut event: Event) -> Answer<Result<Event, Rejection>> {
-    if let Some(enricher) = &project.enricher {
+    if project.enriches {
         sender.describe(&mut event);
-        event = enrich_event(event, enricher, project.db.now())?;
     }
+    let event = enrich_event(event, &project.enricher, project.db.now())?;
     if event.distinct_id.trim().is_empty() {
         return Ok(Err(Rejection::new("distinct_id", "missing or blank")));
     }
@@ -136,7 +137,7 @@ async fn append(app: &App, project: &Project, entries: Vec<Entry>) -> Answer<Vec
     answered.map_err(|error| {
         if error.kind() == ErrorKind::Poisoned {
             // It is opened anew for whoever comes next, and then says what is on disk.
-            app.projects.forget(&project.name);
+            app.projects.forget(project);
         }
         Problem::from(error)
     })

@@ -12,5 +12,11 @@ pub const KEY_USE_NOTED_EVERY_S: u64 = 3_600;
 pub const RECENT_MAX: usize = 1_000;
 /// How often a stream of events looks whether there are more, in milliseconds.
 pub const STREAM_EVERY_MS: u64 = 250;
+/// Longest header that is kept of a request to enrich its events by, in bytes.
+pub const HEADER_MAX_BYTES: usize = 1_024;
+/// Most bytes of contexts that are made of one that a batch has for all of its messages.
+pub const CONTEXTS_MAX_BYTES: usize = 16 << 20;
+/// Longest body whose key is in it and not before it, in bytes: SDKs send half of a megabyte at most.
+pub const UNKNOWN_BODY_MAX_BYTES: usize = 1 << 20;
 /// Longest header block of a request, in bytes.
 pub const HEADERS_MAX_BYTES: usize = 32 << 10;

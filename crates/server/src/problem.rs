@@ -167,7 +167,8 @@ impl From<Error> for Problem {
             ErrorKind::Busy => (S::SERVICE_UNAVAILABLE, "busy"),
             ErrorKind::Locked => (S::SERVICE_UNAVAILABLE, "locked"),
             ErrorKind::Full => (S::INSUFFICIENT_STORAGE, "full"),
-            ErrorKind::Poisoned => (S::SERVICE_UNAVAILABLE, "poisoned"),
+            // What was sent may be on disk: whoever has ids sends it again.
+            ErrorKind::Poisoned => (S::INTERNAL_SERVER_ERROR, "poisoned"),
             ErrorKind::Corrupt => (S::INTERNAL_SERVER_ERROR, "corrupt"),
             ErrorKind::Io => (S::INTERNAL_SERVER_ERROR, "io"),
             _ => (S::INTERNAL_SERVER_ERROR, "internal"),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::http::StatusCode;
 use pugmark::enrich::Enricher;
 use pugmark::{Options, Pugmark};
 use serde::Serialize;
@@ -79,8 +80,10 @@ impl FromStr for ProjectName {
 pub(crate) struct Project {
     pub(crate) name: ProjectName,
     pub(crate) db: Pugmark,
-    /// Adds to events what they say of their sender; none where nothing is asked for.
-    pub(crate) enricher: Option<Enricher>,
+    /// Adds to events what they say of their sender, and takes addresses away.
+    pub(crate) enricher: Enricher,
+    /// Whether it does more than take addresses away.
+    pub(crate) enriches: bool,
 }
 
 /// The stores under a directory.
@@ -136,20 +139,25 @@ impl Projects {
             .get_or_try_init(|| async {
                 let (dir, options, enrich) = (name.dir(&self.root), self.options.clone(), self.enrich.clone());
                 let opened = tokio::task::spawn_blocking(move || {
-                    let db = Pugmark::open_with(dir, options)?;
-                    Ok::<_, Problem>((enricher(&enrich, &db)?, db))
+                    // Whatever is wrong with it, it is nothing that the caller could mend.
+                    let db = Pugmark::open_with(dir, options).map_err(|error| match Problem::from(error) {
+                        problem if problem.status < 500 => problem.with_status(StatusCode::INTERNAL_SERVER_ERROR),
+                        problem => problem,
+                    })?;
+                    Ok::<_, Problem>((enricher(&enrich, &db)?, enrich != Enrich::default(), db))
                 });
                 let opened = opened.await.map_err(|e| Problem::internal(format!("opening {name}: {e}")))?;
-                let (enricher, db) = opened?;
-                Ok::<_, Problem>(Arc::new(Project { name: name.clone(), db, enricher }))
+                let (enricher, enriches, db) = opened?;
+                Ok::<_, Problem>(Arc::new(Project { name: name.clone(), db, enricher, enriches }))
             })
             .await?;
         Ok(Arc::clone(store))
     }
 
     /// Lets go of a store that cannot go on, so that it is opened again when it is next needed.
-    pub(crate) fn forget(&self, name: &ProjectName) {
-        self.lock().stores.remove(name);
+    pub(crate) fn forget(&self, project: &Project) {
+        let is_it = |slot: &Slot| slot.store.get().is_some_and(|open| std::ptr::eq(&**open, project));
+        self.lock().stores.retain(|name, slot| *name != project.name || !is_it(slot));
     }
 
     /// The stores that are open.
@@ -177,7 +185,7 @@ impl Open {
             return Ok(None);
         }
         let is_idle = |slot: &Slot| {
-            Arc::strong_count(&slot.store) == 1 && slot.store.get().is_some_and(|store| Arc::strong_count(store) == 1)
+            Arc::strong_count(&slot.store) == 1 && slot.store.get().is_none_or(|store| Arc::strong_count(store) == 1)
         };
         let idle = self.stores.iter().filter(|(_, slot)| is_idle(slot)).min_by_key(|(_, slot)| slot.used);
         let Some(name) = idle.map(|(name, _)| name.clone()) else {

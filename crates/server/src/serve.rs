@@ -81,14 +81,15 @@ pub async fn serve(
     }
     drop(listener);
     server.stop();
+    // Stores are closed in what is left, also where a caller would not finish.
     let most = Duration::from_millis(config.shutdown_ms);
-    let finished = timeout(most, async {
-        graceful.shutdown().await;
-        server.close().await;
-    });
-    if finished.await.is_err() {
+    let begun = tokio::time::Instant::now();
+    if timeout(most / 2, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests were not done within {} ms", config.shutdown_ms / 2);
+    }
+    if timeout(most.saturating_sub(begun.elapsed()), server.close()).await.is_err() {
         tracing::warn!(
-            "requests or stores were not done within {} ms; what was acknowledged is on disk",
+            "some stores were not closed within {} ms; what was acknowledged is on disk",
             config.shutdown_ms
         );
     }

@@ -20,8 +20,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result {
     let place = || format!("asking {}", args.address);
-    let address = args.address.to_socket_addrs().with_context(place)?.next().with_context(place)?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(place)?;
+    let addresses: Vec<_> = args.address.to_socket_addrs().with_context(place)?.collect();
+    let connected = addresses.iter().find_map(|address| TcpStream::connect_timeout(address, PATIENCE).ok());
+    let mut stream = connected.with_context(place)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let host = &args.address;
     write!(stream, "GET /health/ready HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").with_context(place)?;

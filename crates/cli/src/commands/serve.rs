@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use pugmark_server::{Config, Server, serve};
 use tracing_subscriber::EnvFilter;
@@ -58,6 +59,8 @@ pub(crate) fn run(args: &Args) -> Result {
         };
         serve(server, told, ends).await
     });
+    // A thread that still works for nobody is not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(served?)
 }
 

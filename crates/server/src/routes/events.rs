@@ -10,17 +10,19 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use futures::Stream;
-use pugmark::{Batch, Interval, Trend};
+use pugmark::{Batch, Entry, Interval, Operation, Rejection, Trend};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::query::rows_as_json;
 use super::{Asked, Caller, Peer, Shared, json};
+use crate::app::App;
 use crate::body;
 use crate::ingest::{self, Told};
-use crate::key::Scope;
+use crate::key::{KeyId, Scope};
 use crate::limits::{IDEMPOTENCY_KEY_MAX_BYTES, RECENT_MAX, STREAM_EVERY_MS};
 use crate::problem::{Answer, Problem};
+use crate::project::ProjectName;
 
 /// What became of a body of events.
 #[derive(Serialize, ToSchema)]
@@ -67,11 +69,27 @@ pub(crate) async fn append(State(app): Shared, peer: Peer, headers: HeaderMap, b
     }
     drop(text);
     let sender = peer.sender(&app, &headers);
-    let outcomes = ingest::store(&app, &caller.project, &sender, batch.into_entries()).await?;
+    let is_admin = caller.key.may(Scope::Admin);
+    let entries = batch.into_entries().map(|entry| match entry {
+        Ok(Entry::Operation(operation)) if !is_admin && needs_admin(&operation) => {
+            Err(Rejection::new("type", "merges, splits, forced links and remarks take the key of an admin"))
+        }
+        other => other,
+    });
+    let outcomes = ingest::store(&app, &caller.project, &sender, entries).await?;
     drop(held);
     let stored = outcomes.iter().filter(|told| told.is_stored()).count();
     let status = if stored == 0 { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::ACCEPTED };
     Ok((status, json(&Appended { stored, outcomes })?).into_response())
+}
+
+/// Whether an operation decides who is who beyond what a sender knows of itself.
+fn needs_admin(operation: &Operation) -> bool {
+    match operation {
+        Operation::Identify { force, .. } | Operation::Alias { force, .. } => *force,
+        Operation::Profile(_) | Operation::Define { .. } => false,
+        _ => true,
+    }
 }
 
 /// Of which events, and of when.
@@ -189,13 +207,14 @@ pub(crate) async fn stream(State(app): Shared, headers: HeaderMap, Asked(which):
     let project = Arc::clone(&caller.project);
     let after = had.or(which.after).unwrap_or_else(|| project.db.sequence().number());
     let _is_sound = statement(COLUMNS, which.filter.as_deref(), "")?;
-    let begin = Follow { app, project, filter: which.filter, after };
+    let begin = Follow { app, name: project.name.clone(), key: caller.key.id.clone(), filter: which.filter, after };
     Ok(Sse::new(follow(begin)).keep_alive(KeepAlive::default()).into_response())
 }
 
 struct Follow {
-    app: Arc<crate::app::App>,
-    project: Arc<crate::project::Project>,
+    app: Arc<App>,
+    name: ProjectName,
+    key: KeyId,
     filter: Option<String>,
     after: u64,
 }
@@ -204,11 +223,19 @@ impl Follow {
     /// What came since the last time, and whether it can go on.
     async fn next(&mut self) -> Answer<Vec<Sent>> {
         loop {
-            let last = self.project.db.sequence().number();
+            if !self.app.control.stands(&self.key) {
+                return Err(Problem::unauthorized());
+            }
+            // It is let go of in between: others may need its room.
+            let project = self.app.projects.store(&self.name).await?;
+            let last = project.db.sequence().number();
             if last > self.after {
-                let also = format!("AND sequence > {} ORDER BY sequence LIMIT {RECENT_MAX}", self.after);
+                let also = format!(
+                    "AND sequence > {} AND sequence <= {last} ORDER BY sequence LIMIT {RECENT_MAX}",
+                    self.after
+                );
                 let statement = statement("*", self.filter.as_deref(), &also)?;
-                let project = Arc::clone(&self.project);
+                let project = Arc::clone(&project);
                 let rows = self.app.answer("sql", async move { Ok(project.db.sql(&statement).await?) }).await?;
                 let rows: Vec<serde_json::Value> = super::from_json(&String::from_utf8_lossy(&rows_as_json(&rows)?))?;
                 let of = |row: &serde_json::Value| row["sequence"].as_u64().unwrap_or(last);
@@ -221,6 +248,7 @@ impl Follow {
             if self.app.is_stopping() {
                 return Ok(Vec::new());
             }
+            drop(project);
             tokio::time::sleep(Duration::from_millis(STREAM_EVERY_MS)).await;
         }
     }

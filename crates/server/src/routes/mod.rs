@@ -17,6 +17,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use pugmark::ErrorKind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -101,11 +102,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Pages may call from the origins in the settings and from those of keys that stand.
+/// Pages may send from the origins in the settings and from those of keys that stand; nothing else is for pages.
 fn cors(app: &Arc<App>) -> CorsLayer {
     let app = Arc::clone(app);
-    let allows = move |origin: &HeaderValue, _: &Parts| {
+    let allows = move |origin: &HeaderValue, request: &Parts| {
         let Ok(origin) = origin.to_str() else { return false };
+        if !segment::is_for_pages(request.uri.path()) {
+            return false;
+        }
         let is_origin = |allowed: &String| allowed == "*" || allowed == origin;
         let of_keys =
             || app.control.keys().iter().any(|key| key.revoked_us.is_none() && key.grant.origins.iter().any(is_origin));
@@ -133,6 +137,9 @@ async fn counted(State(app): Shared, request: Request, next: Next) -> Response {
     response
 }
 
+/// Numbers that the audit tells of a deed; none where nothing was done.
+pub(crate) type Said = Option<Vec<(&'static str, u64)>>;
+
 /// Who asks, of which project, and what the head of the request says of them.
 pub(crate) struct Caller {
     pub(crate) key: Arc<Key>,
@@ -157,6 +164,31 @@ impl Caller {
         let project = Arc::clone(&self.project);
         let done = tokio::task::spawn_blocking(move || what(&project)).await;
         Ok(done.map_err(|error| Problem::internal(format!("a thread ended: {error}")))??)
+    }
+
+    /// Does something to the store that the audit tells of, with what it says besides; both are done, whoever still waits for it.
+    pub(crate) async fn audited<T: Send + 'static>(
+        &self,
+        app: &Arc<App>,
+        action: &'static str,
+        deed: impl FnOnce(&Project) -> pugmark::Result<(T, Said)> + Send + 'static,
+    ) -> Answer<T> {
+        let (app, key) = (Arc::clone(app), Arc::clone(&self.key));
+        let done = self.blocking(move |project| {
+            let deed = deed(project);
+            if deed.as_ref().is_err_and(|error| error.kind() == ErrorKind::Poisoned) {
+                app.projects.forget(project);
+            }
+            let (done, said) = deed?;
+            // What was done stands in the log of the project, whether the audit can be written or not.
+            if let Some(said) = said
+                && let Err(error) = app.control.audit(action, &key, &project.name.to_string(), &said)
+            {
+                tracing::error!("the audit of {action} by {}: {error}", key.id);
+            }
+            Ok(done)
+        });
+        done.await
     }
 }
 

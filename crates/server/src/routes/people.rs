@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::query::of_question;
-use super::{Asked, Caller, Shared, from_json, json};
+use super::{Asked, Caller, Said, Shared, from_json, json};
 use crate::app::App;
 use crate::body;
 use crate::ingest::Told;
@@ -151,14 +151,13 @@ pub(crate) async fn journey(
 pub(crate) async fn export(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
     let of = id.clone();
-    let lines = caller.blocking(move |project| {
+    let lines = caller.audited(&app, "person.exported", move |project| {
         let mut lines = Vec::new();
         let known = project.db.person(&of)?.is_some();
         known.then(|| project.db.export_person(&of, &mut lines)).transpose()?;
-        Ok(known.then_some(lines))
+        Ok((known.then_some(lines), known.then(Vec::new)))
     });
     let lines = lines.await?.ok_or_else(|| unknown(&id))?;
-    audit(&app, &caller, "person.exported", &[]);
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
 }
 
@@ -190,24 +189,20 @@ fn note(caller: &Caller, why: Option<String>) -> Note {
     }
 }
 
-/// Tells of an operation, whose place in the log is in the audit.
-fn told(app: &App, caller: &Caller, action: &str, outcome: Outcome) -> Answer {
+/// Tells of an operation.
+fn told(outcome: Outcome) -> Answer {
     let told = Told::from(outcome);
     if let Some(reason) = told.reason.as_ref().filter(|_| told.outcome == "rejected") {
         let problem = Problem::invalid(reason.clone());
         return Err(told.field.iter().fold(problem, |problem, field| problem.on(field.clone())));
     }
-    audit(app, caller, action, &told.sequence.map(|sequence| ("sequence", sequence)).into_iter().collect::<Vec<_>>());
     json(&told)
 }
 
-/// What was done stands in the log of the project, whether the audit can be written or not.
-pub(super) fn audit(app: &App, caller: &Caller, action: &str, properties: &[(&str, u64)]) {
-    let project = caller.project.name.to_string();
-    let recorded = tokio::task::block_in_place(|| app.control.audit(action, &caller.key, &project, properties));
-    if let Err(error) = recorded {
-        tracing::error!("the audit of {action} by {}: {error}", caller.key.id);
-    }
+/// The place of an operation in the log, for the audit.
+fn placed(outcome: Outcome) -> (Outcome, Said) {
+    let sequence = Told::from(outcome.clone()).sequence;
+    (outcome, sequence.map(|sequence| vec![("sequence", sequence)]))
 }
 
 /// Says that ids are one person.
@@ -218,8 +213,8 @@ pub(crate) async fn merge(State(app): Shared, headers: HeaderMap, Path(id): Path
     let merging: Merging = from_json(&body::read(&app, body).await?.0)?;
     let ids: Vec<String> = std::iter::once(id).chain(merging.ids).collect();
     let note = note(&caller, merging.why);
-    let outcome = caller.blocking(move |project| project.db.merge(ids, note)).await?;
-    told(&app, &caller, "person.merged", outcome)
+    let outcome = caller.audited(&app, "person.merged", move |project| Ok(placed(project.db.merge(ids, note)?)));
+    told(outcome.await?)
 }
 
 /// Takes links back: those that touch the id, or those of one operation.
@@ -230,11 +225,13 @@ pub(crate) async fn split(State(app): Shared, headers: HeaderMap, Path(id): Path
     let text = body::read(&app, body).await?.0;
     let splitting: Splitting = if text.trim().is_empty() { Splitting::default() } else { from_json(&text)? };
     let note = note(&caller, splitting.why);
-    let outcome = caller.blocking(move |project| match splitting.sequence {
-        Some(sequence) => project.db.split_link(Sequence::new(sequence), note),
-        None => project.db.split(id, note),
+    let outcome = caller.audited(&app, "person.split", move |project| {
+        Ok(placed(match splitting.sequence {
+            Some(sequence) => project.db.split_link(Sequence::new(sequence), note)?,
+            None => project.db.split(id, note)?,
+        }))
     });
-    told(&app, &caller, "person.split", outcome.await?)
+    told(outcome.await?)
 }
 
 /// Erases somebody: no byte of their ids and events is in any file of the store when this returns.
@@ -243,10 +240,14 @@ pub(crate) async fn split(State(app): Shared, headers: HeaderMap, Path(id): Path
 pub(crate) async fn erase(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
     let of = id.clone();
-    let receipt = caller.blocking(move |project| project.db.erase(&[of])).await?;
+    let receipt = caller.audited(&app, "person.erased", move |project| {
+        let receipt = project.db.erase(&[of])?;
+        let said = vec![("ids", receipt.subjects), ("records", receipt.records)];
+        Ok((receipt.clone(), (receipt.subjects > 0).then_some(said)))
+    });
+    let receipt = receipt.await?;
     if receipt.subjects == 0 {
         return Err(unknown(&id));
     }
-    audit(&app, &caller, "person.erased", &[("ids", receipt.subjects), ("records", receipt.records)]);
     json(&json!({ "ids": receipt.subjects, "records": receipt.records }))
 }

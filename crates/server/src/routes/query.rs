@@ -75,21 +75,13 @@ pub(crate) async fn sql(State(app): Shared, headers: HeaderMap, body: Body) -> A
     let is_plain = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
     let statement = if is_plain { Statement { sql: text, as_of: None } } else { from_json(&text)? };
     let project = Arc::clone(&caller.project);
-    let rows = app.answer("sql", async move {
-        let answered = match statement.as_of {
-            Some(sequence) => project.db.sql_as_of(&statement.sql, Sequence::new(sequence)).await,
-            None => project.db.sql(&statement.sql).await,
-        };
-        answered.map_err(of_question)
+    let rows_max = app.config.rows_max;
+    let bytes = app.answer("sql", async move {
+        let as_of = statement.as_of.map(Sequence::new);
+        let rows = project.db.sql_up_to(&statement.sql, as_of, rows_max).await.map_err(of_question)?;
+        written(&rows, form)
     });
-    let rows = rows.await?;
-    let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
-    let most = app.config.rows_max;
-    if count > most {
-        let detail = format!("{count} rows, of which an answer has at most {most}: add a LIMIT, or ask for totals");
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "full", detail));
-    }
-    Ok(([(header::CONTENT_TYPE, kind)], written(&rows, form)?).into_response())
+    Ok(([(header::CONTENT_TYPE, kind)], bytes.await?).into_response())
 }
 
 fn form_of(headers: &HeaderMap) -> Answer<(&'static str, Form)> {
@@ -160,17 +152,19 @@ fn guarded(batch: &RecordBatch) -> Answer<RecordBatch> {
     };
     let mut fields = Vec::with_capacity(batch.num_columns());
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(batch.num_columns());
+    let guard = |text: &str| match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => format!("'{text}"),
+        false => text.to_owned(),
+    };
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        // Names of columns are those of properties, which senders choose.
+        let field = &Arc::new(field.as_ref().clone().with_name(guard(field.name())));
         if !is_text(column.data_type()) {
             fields.push(Arc::clone(field));
             columns.push(Arc::clone(column));
             continue;
         }
         let texts = cast(column, &DataType::Utf8).map_err(failed)?;
-        let guard = |text: &str| match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-            true => format!("'{text}"),
-            false => text.to_owned(),
-        };
         let texts: StringArray = texts.as_string::<i32>().iter().map(|text| text.map(guard)).collect();
         fields.push(Arc::new(Field::new(field.name(), DataType::Utf8, texts.is_nullable() || field.is_nullable())));
         columns.push(Arc::new(texts));

@@ -10,7 +10,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
-use super::people::audit;
 use super::query::of_question;
 use super::{Asked, Caller, Shared, from_json, json};
 use crate::body;
@@ -60,8 +59,11 @@ pub(crate) async fn save(State(app): Shared, headers: HeaderMap, Path(name): Pat
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
     let text = body::read(&app, body).await?.0;
     let definition = Definition::from_body(&name, &text).map_err(pugmark::Error::from)?;
-    let version = caller.blocking(move |project| project.db.define(&definition)).await?;
-    audit(&app, &caller, "saved", &[("version", version.into())]);
+    let saved = caller.audited(&app, "saved", move |project| {
+        let version = project.db.define(&definition)?;
+        Ok((version, Some(vec![("version", version.into())])))
+    });
+    let version = saved.await?;
     json(&json!({ "name": name, "version": version }))
 }
 
@@ -74,8 +76,7 @@ pub(crate) async fn remove(State(app): Shared, headers: HeaderMap, Path(name): P
         return Err(unknown(&name));
     }
     let of = name.clone();
-    caller.blocking(move |project| project.db.undefine(&of)).await?;
-    audit(&app, &caller, "saved.removed", &[]);
+    caller.audited(&app, "saved.removed", move |project| Ok((project.db.undefine(&of)?, Some(Vec::new())))).await?;
     json(&json!({ "name": name }))
 }
 

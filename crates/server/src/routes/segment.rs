@@ -16,10 +16,12 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{Asked, Caller, Peer, Shared, from_json, json};
 use crate::app::App;
+use crate::auth;
 use crate::body::{self, Held};
 use crate::enrich::Sender;
 use crate::ingest;
 use crate::key::Scope;
+use crate::limits::{CONTEXTS_MAX_BYTES, UNKNOWN_BODY_MAX_BYTES};
 use crate::problem::{Answer, Problem};
 use crate::wire::segment::Body as Sent;
 
@@ -29,6 +31,16 @@ const KINDS: [(&str, &str); 6] =
 
 /// A picture of one transparent dot.
 const DOT: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x01D\x00;";
+
+/// Whether pages call this address: others are not for them, whatever their origin.
+pub(super) fn is_for_pages(path: &str) -> bool {
+    let Some((_, last)) = path.rsplit_once("/v1/") else { return false };
+    let is_kind = KINDS.iter().any(|(kind, letter)| [*kind, *letter].contains(&last));
+    is_kind
+        || matches!(last, "batch" | "b" | "m" | "events")
+        || last.starts_with("projects/")
+        || last.starts_with("pixel/")
+}
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     let mut router = Router::new();
@@ -51,7 +63,14 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// Takes messages in. What is wrong with one of them is in the answer, and the others are stored: an SDK would send all of them again, for ever.
 async fn take(State(app): Shared, peer: Peer, headers: HeaderMap, body: Body, kind: Option<&'static str>) -> Answer {
-    let (text, held) = body::read(&app, body).await?;
+    // Whoever shows a key beforehand shows one that stands; a body of nobody knows whom is a short one.
+    let known = headers.contains_key(header::AUTHORIZATION);
+    if known {
+        auth::key(&app, &headers, None, Scope::Write)?;
+    }
+    let most = app.config.body_max_bytes;
+    let most = if known { most } else { most.min(UNKNOWN_BODY_MAX_BYTES) };
+    let (text, held) = body::read_up_to(&app, body, most).await?;
     let sent: Sent = from_json(&text)?;
     drop(text);
     if kind.is_none() && sent.batch.is_none() {
@@ -63,8 +82,17 @@ async fn take(State(app): Shared, peer: Peer, headers: HeaderMap, body: Body, ki
 }
 
 async fn stored(app: &App, caller: &Caller, sender: &Sender, sent: Sent, kind: Option<&str>, held: Held) -> Answer {
-    let messages: Vec<_> = sent.messages(kind).entries(caller.project.db.now()).collect();
-    app.rates.events(&caller.key.id, messages.len())?;
+    let messages = sent.messages(kind);
+    let (count, most) = (messages.len(), app.config.batch_max_events);
+    if count > most {
+        return Err(Problem::too_large(format!("{count} messages in a body, at most {most}: send them in parts")));
+    }
+    if messages.context_bytes().saturating_mul(count) > CONTEXTS_MAX_BYTES {
+        return Err(Problem::too_large("the context of the body, once for each of its messages: send them in parts")
+            .on("context"));
+    }
+    app.rates.events(&caller.key.id, count)?;
+    let messages: Vec<_> = messages.entries(caller.project.db.now()).collect();
     let mut rejected = Vec::new();
     let mut entries = Vec::new();
     for (at, message) in messages.into_iter().enumerate() {
@@ -87,7 +115,7 @@ async fn stored(app: &App, caller: &Caller, sender: &Sender, sent: Sent, kind: O
 
 /// What the library for browsers asks for before it sends anything.
 async fn settings(State(app): Shared, Path(key): Path<String>, headers: HeaderMap) -> Answer {
-    let standing = crate::auth::key(&app, &headers, Some(&key), Scope::Write)?;
+    let standing = auth::key(&app, &headers, Some(&key), Scope::Write)?;
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let own = json!({ "apiKey": key, "apiHost": format!("{host}/v1"), "protocol": if app.config.tls.is_some() { "https" } else { "http" } });
     tracing::debug!(key = %standing.id, "settings");

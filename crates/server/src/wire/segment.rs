@@ -91,6 +91,16 @@ pub(crate) struct Messages {
 pub(crate) type Entries = Result<Vec<Entry>, Rejection>;
 
 impl Messages {
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// How long the context is that the body has for all messages.
+    pub(crate) fn context_bytes(&self) -> usize {
+        let written = self.context.as_ref().map(serde_json::to_vec);
+        written.and_then(Result::ok).map_or(0, |bytes| bytes.len())
+    }
+
     /// What is to be stored of each message, received at this instant.
     pub(crate) fn entries(self, received_at: Timestamp) -> impl Iterator<Item = Entries> {
         let Self { values, sent_at, context } = self;
@@ -155,7 +165,9 @@ impl Message {
                 let changed = change_group(GROUP, &group, &traits);
                 entries.push(changed.map_err(|error| Rejection::new("groupId", error.to_string()))?.into());
             }
-            event = event.property(GROUP, group);
+            if event.properties.iter().all(|(name, _)| name != GROUP) {
+                event = event.property(GROUP, group);
+            }
         } else if kind == "group" {
             return Err(Rejection::new("groupId", "missing or blank"));
         }

@@ -98,6 +98,10 @@ async fn a_formula_in_an_export_is_a_text() {
         .call(Method::POST, "/v1/sql", &bench.read, &headers, "SELECT event, distinct_id, note, number FROM events")
         .await
         .text();
+    bench.track(&json!({"event": "x", "distinct_id": "u", "=1+1": 1})).await;
+    let headings =
+        bench.call(Method::POST, "/v1/sql", &bench.read, &headers, "SELECT \"=1+1\" FROM events").await.text();
+    assert!(headings.starts_with("'=1+1\n"), "{headings}");
     assert_eq!(csv, "event,distinct_id,note,number\n'=cmd|'/c calc'!A1,'@SUM(A1),'+1,-1\n");
 }
 
@@ -130,4 +134,33 @@ async fn keys_in_odd_places_are_none() {
     }
     let in_address = bench.call(Method::GET, &format!("/v1/stats?key={}", bench.read), "", &[], Body::empty()).await;
     assert_eq!(in_address.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_body_does_not_become_a_large_one() {
+    let bench = Bench::new();
+    let context = json!({"text": "x".repeat(500_000)});
+    let batch =
+        json!({"context": context, "batch": vec![json!({"type": "track", "event": "x", "userId": "u"}); 5_000]});
+    assert_eq!(bench.post("/v1/batch", &bench.write, batch.to_string()).await.with(413)["field"], "context");
+    let many = json!({"batch": vec![json!({"type": "track"}); 10_001]}).to_string();
+    assert_eq!(bench.post("/v1/batch", &bench.write, many).await.status, 413);
+    // Of whom nobody knows a short body is read, and whose key does not stand none.
+    let long =
+        json!({"writeKey": bench.write, "event": "x", "userId": "u", "properties": {"text": "x".repeat(2_000_000)}})
+            .to_string();
+    assert_eq!(bench.post("/v1/track", "", long.clone()).await.status, 413);
+    assert_eq!(bench.post("/v1/track", "nonsense", long).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_address_is_kept_unless_it_is_asked_for() {
+    let bench = Bench::new();
+    let event = json!({"event": "x", "distinct_id": "u", "context": {"ip": "203.0.113.7", "page": {"url": "/"}}});
+    bench.track(&event).await;
+    let track =
+        json!({"event": "y", "userId": "u", "context": {"ip": "203.0.113.7", "library": {"name": "a"}}}).to_string();
+    bench.post("/v1/track", &bench.write, track).await.with(200);
+    let rows = bench.sql("SELECT * FROM events").await.to_string();
+    assert!(!rows.contains("203.0.113.7") && rows.contains("library"), "{rows}");
 }

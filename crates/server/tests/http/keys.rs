@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Method;
+use pugmark_server::Config;
 use serde_json::json;
 
 use crate::Bench;
@@ -121,4 +122,38 @@ async fn a_browser_key_is_for_pages_of_its_origins() {
     assert_eq!(asked.status, 200);
     assert_eq!(asked.headers["access-control-allow-origin"], "https://shop.example");
     assert_eq!(bench.call(Method::GET, "/v1/events/count", &key, &[], Body::empty()).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_to_write_does_not_decide_who_is_who() {
+    let bench = Bench::new();
+    bench.track(&json!([{"event": "view", "distinct_id": "ann"}, {"event": "view", "distinct_id": "bob"}])).await;
+    let lines = [
+        r#"{"type":"merge","ids":["ann","bob"],"by":"the boss"}"#,
+        r#"{"type":"split","id":"ann"}"#,
+        r#"{"type":"split_link","ids":["ann","bob"]}"#,
+        r#"{"type":"alias","id":"ann","to":"bob","force":true}"#,
+    ];
+    for line in lines {
+        let told = bench.post("/v1/events", &bench.write, line).await.with(422);
+        assert!(told.to_string().contains("key of an admin"), "{told}");
+    }
+    assert_eq!(bench.post("/v1/events", &bench.admin, lines[0]).await.with(202)["outcomes"][0]["outcome"], "accepted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_send_and_do_nothing_else() {
+    let bench = Bench::with(Config { origins: vec!["https://own.example".to_owned()], ..Config::default() });
+    let wanted = json!({"scope": "write", "origins": ["https://shop.example"]}).to_string();
+    let key = bench.post("/v1/keys", &bench.admin, wanted).await.with(201)["key"].as_str().unwrap().to_owned();
+    for origin in ["https://own.example", "https://shop.example"] {
+        let sent =
+            bench.call(Method::POST, "/v1/track", &key, &[("origin", origin)], r#"{"event":"x","userId":"u"}"#).await;
+        assert_eq!(
+            (sent.status.as_u16(), sent.headers["access-control-allow-origin"].as_bytes()),
+            (200, origin.as_bytes())
+        );
+        let asked = bench.call(Method::GET, "/v1/stats", &bench.read, &[("origin", origin)], Body::empty()).await;
+        assert!(!asked.headers.contains_key("access-control-allow-origin"), "{origin}");
+    }
 }
