@@ -232,7 +232,7 @@ mod tests {
             ("{} x", 3),
             ("[{}]]", 4),
             ("{\"a\":1", 5),
-            ("[{\"event\":\n nul}]", 14),
+            ("[{\"event\":\n nul}]", 15),
         ] {
             let error = Batch::of_json(body).unwrap_err();
             assert_eq!(error.position(), Some(at), "{body}: {error}");
