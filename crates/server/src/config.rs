@@ -14,7 +14,7 @@ use toml::{Table, Value};
 /// use pugmark_server::Config;
 /// let config = Config::load(Some("body_max_bytes = 1000"), [("PUGMARK_SERVE_LISTEN", "127.0.0.1:9000")], &["query_timeout_ms=5"]).unwrap();
 /// assert_eq!((config.body_max_bytes, config.listen.port(), config.query_timeout_ms), (1000, 9000, 5));
-/// assert!(Config::load(Some("body_max = 1"), [], &[]).is_err());
+/// assert!(Config::load(Some("body_max = 1"), [], &["rows_max=1"]).is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
