@@ -29,20 +29,13 @@ impl Engine {
     /// stopped, and for unknown columns, with the nearest known; [`ErrorKind::Full`](crate::ErrorKind::Full) when the
     /// memory does not suffice.
     pub async fn sql(&self, snapshot: &QuerySnapshot, statement: &str) -> Result<Vec<RecordBatch>> {
-        let stream = self.sql_stream(snapshot, statement).await?;
-        let schema = stream.schema();
-        let mut batches: Vec<RecordBatch> = stream.try_collect().await?;
-        batches.retain(|batch| batch.num_rows() > 0);
-        if batches.is_empty() {
-            batches.push(RecordBatch::new_empty(schema));
-        }
-        Ok(batches)
+        self.sql_up_to(snapshot, statement, usize::MAX).await
     }
 
     /// As [`sql`](Self::sql), of a statement that has so many rows at most.
     ///
     /// # Errors
-    /// As [`sql`](Self::sql), and [`ErrorKind::Full`](crate::ErrorKind::Full) as soon as there are more: no more than that is ever in memory.
+    /// As [`sql`](Self::sql), and [`ErrorKind::Full`](crate::ErrorKind::Full) as soon as there are more: at most one batch more is ever in memory.
     pub async fn sql_up_to(
         &self,
         snapshot: &QuerySnapshot,

@@ -199,9 +199,9 @@ impl Config {
         if let Some((name, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
             return Err(format!("{name}: 0, expected at least 1"));
         }
-        if self.batch_max_events > 65_536 {
+        if self.batch_max_events > 32_768 {
             return Err(format!(
-                "batch_max_events: {}, expected at most 65536, which a store takes at once",
+                "batch_max_events: {}, expected at most 32768: each may become two of the 65536 that a store takes at once",
                 self.batch_max_events
             ));
         }

@@ -67,6 +67,15 @@ impl From<Outcome> for Told {
     }
 }
 
+/// Checks how many events or messages a body has, before anything is made of them.
+pub(crate) fn check_count(app: &App, count: usize) -> Answer<()> {
+    let most = app.config.batch_max_events;
+    if count > most {
+        return Err(Problem::too_large(format!("{count} events in a body, at most {most}: send them in parts")));
+    }
+    Ok(())
+}
+
 /// Stores what is to be stored, and tells of each what became of it once it is on disk.
 pub(crate) async fn store(
     app: &App,
@@ -76,10 +85,6 @@ pub(crate) async fn store(
 ) -> Answer<Vec<Told>> {
     let begun = tokio::time::Instant::now();
     let count = entries.len();
-    if count > app.config.batch_max_events {
-        let most = app.config.batch_max_events;
-        return Err(Problem::too_large(format!("{count} events in a body, at most {most}: send them in parts")));
-    }
     let mut told = Vec::with_capacity(count);
     let mut submitted = Vec::with_capacity(count);
     for entry in entries {

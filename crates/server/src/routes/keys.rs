@@ -102,9 +102,8 @@ pub(crate) async fn create(State(app): Shared, headers: HeaderMap, body: Body) -
         (None, named) => named,
     };
     let grant = Grant { project, scope: wanted.scope, origins: wanted.origins, note: wanted.note };
-    let control = Arc::clone(&app);
-    let by = asking.id.clone();
-    let made = tokio::task::spawn_blocking(move || control.control.create(grant, Some(&by))).await;
+    let (shared, by) = (Arc::clone(&app), asking.id.clone());
+    let made = tokio::task::spawn_blocking(move || shared.control.create(grant, Some(&by))).await;
     let secret = made.map_err(|error| Problem::internal(error.to_string()))??;
     let key = app.control.verify(secret.as_str()).ok_or_else(|| Problem::internal("the key is not there"))?;
     Ok((StatusCode::CREATED, json(&Shown::of(&key, Some(secret.as_str().to_owned())))?).into_response())
@@ -118,8 +117,8 @@ pub(crate) async fn revoke(State(app): Shared, headers: HeaderMap, Path(id): Pat
     let find = |app: &App| app.control.keys().into_iter().find(|key| key.id.as_str() == id && sees(&asking, key));
     let unknown = || Problem::not_found(format!("there is no key {id:?}"));
     let key = find(&app).ok_or_else(unknown)?;
-    let (control, of, by) = (Arc::clone(&app), key.id.clone(), asking.id.clone());
-    let done = tokio::task::spawn_blocking(move || control.control.revoke(&of, Some(&by))).await;
+    let (shared, of, by) = (Arc::clone(&app), key.id.clone(), asking.id.clone());
+    let done = tokio::task::spawn_blocking(move || shared.control.revoke(&of, Some(&by))).await;
     done.map_err(|error| Problem::internal(error.to_string()))??;
     json(&Shown::of(&*find(&app).ok_or_else(unknown)?, None))
 }

@@ -83,10 +83,8 @@ async fn take(State(app): Shared, peer: Peer, headers: HeaderMap, body: Body, ki
 
 async fn stored(app: &App, caller: &Caller, sender: &Sender, sent: Sent, kind: Option<&str>, held: Held) -> Answer {
     let messages = sent.messages(kind);
-    let (count, most) = (messages.len(), app.config.batch_max_events);
-    if count > most {
-        return Err(Problem::too_large(format!("{count} messages in a body, at most {most}: send them in parts")));
-    }
+    let count = messages.len();
+    ingest::check_count(app, count)?;
     if messages.context_bytes().saturating_mul(count) > CONTEXTS_MAX_BYTES {
         return Err(Problem::too_large("the context of the body, once for each of its messages: send them in parts")
             .on("context"));

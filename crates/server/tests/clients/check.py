@@ -64,20 +64,19 @@ def trouble(kind, upstream):
 def segment_python(host, key, name):
     from segment.analytics.client import Client
 
-    failed = []
-    client = Client(key, host=host, on_error=lambda error, _: failed.append(error), max_retries=5)
-    send(client, name, "python")
-    client.flush()
-    client.join()
-    assert not failed, failed
+    python(Client, host, key, name)
 
 
 def rudder_python(host, key, name):
     from rudderstack.analytics.client import Client
 
+    python(Client, host, key, name)
+
+
+def python(library, host, key, name):
     failed = []
-    client = Client(key, host=host, on_error=lambda error, _: failed.append(error), max_retries=5)
-    send(client, name, "rudder")
+    client = library(key, host=host, on_error=lambda error, _: failed.append(error), max_retries=5)
+    send(client, name, library.__module__)
     client.flush()
     client.join()
     assert not failed, failed

@@ -102,3 +102,13 @@ async fn the_sender_is_told_by_the_request_where_that_is_wanted() {
     let contexts = bench.sql("SELECT * FROM events").await.to_string();
     assert!(!contexts.contains("203.0.113"), "{contexts}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_of_so_many_messages_whatever_becomes_of_each() {
+    let bench = Bench::with(Config { batch_max_events: 10, ..Config::default() });
+    let identify = |at: usize| json!({"type": "identify", "userId": format!("u{at}"), "traits": {"plan": "pro"}});
+    let batch = |count: usize| json!({"batch": (0..count).map(identify).collect::<Vec<_>>()}).to_string();
+    bench.post("/v1/batch", &bench.write, batch(10)).await.with(200);
+    assert_eq!(bench.post("/v1/batch", &bench.write, batch(11)).await.with(413)["kind"], "too_large");
+    assert_eq!(bench.get("/v1/persons").await.with(200)["count"], 10);
+}
