@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pugmark::arrow::util::display::array_value_to_string;
 use pugmark::{Pugmark, Result, Sequence, Value};
 
-use crate::history::State;
+use crate::history::{Given, State};
 
 /// The events in their order, each as its columns, and who is one person with whom: the distinct ids of each person, by their events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,10 +143,12 @@ impl State {
         first_difference("events", &shown.events, &events)
             .or_else(|| first_difference("people", &shown.people, &sorted(people)))
             .or_else(|| {
+                let shown_of = |event: &Given| (event.timestamp(), event.id.clone(), event.number);
+                let dropped: Vec<Aside> = self.dropped.iter().map(shown_of).collect();
                 // What has expired may be there as long as its segment.
-                let is_due = |aside: &&Aside| aside.0 >= crate::history::instant(self.horizon).as_microsecond();
-                let mut aside: Vec<_> =
-                    self.aside.iter().map(|event| (event.timestamp(), event.id.clone(), event.number)).collect();
+                let from = crate::history::instant(self.horizon).as_microsecond();
+                let is_due = |aside: &&Aside| aside.0 >= from && !dropped.contains(aside);
+                let mut aside: Vec<_> = self.aside.iter().map(shown_of).collect();
                 aside.sort();
                 let [shown, aside] = [&shown.aside, &aside].map(|all| all.iter().filter(is_due).collect::<Vec<_>>());
                 first_difference("kept aside", &shown, &aside)

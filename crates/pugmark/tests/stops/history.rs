@@ -109,6 +109,8 @@ pub struct State {
     seated: BTreeSet<String>,
     /// What is kept aside.
     pub aside: Vec<Given>,
+    /// What was, until it was dropped: it is not kept a second time for as long as the first is in the log, which only the store knows.
+    pub dropped: Vec<Given>,
     /// What was stored under each message id that is taken.
     contents: BTreeMap<String, Given>,
     /// The imports that brought what is stored under a message id.
@@ -171,6 +173,7 @@ impl State {
                 state.seats.retain(|got| self.person(&got.who) != person);
                 state.events.retain(|(event, _)| self.person(&event.who) != person);
                 state.aside.retain(|event| self.person(&event.who) != person);
+                state.dropped.retain(|event| self.person(&event.who) != person);
                 state.links.retain(|id, user| id != person && user != person);
             }
             Change::Retract(from, to) => state.withdraw(|event, _| (*from..*to).contains(&event.number)),
@@ -184,7 +187,10 @@ impl State {
                 state.horizon = state.horizon.max(*hour);
                 state.events.retain(|(event, _)| event.hour >= *hour);
             }
-            Change::Drop(id, number) => state.aside.retain(|event| event.id != *id || event.number != *number),
+            Change::Drop(id, number) => {
+                let is_it = |event: &mut Given| event.id == *id && event.number == *number;
+                state.dropped.extend(state.aside.extract_if(.., is_it));
+            }
         }
         state
     }
@@ -194,7 +200,7 @@ impl State {
         match self.contents.get(&event.id) {
             Some(stored) if stored == event => {}
             Some(_) => {
-                if !self.aside.contains(event) {
+                if !self.aside.contains(event) && !self.dropped.contains(event) {
                     self.aside.push(event.clone());
                 }
             }

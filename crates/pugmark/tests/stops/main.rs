@@ -125,6 +125,15 @@ fn histories(of: RangeFrom<u64>, background: bool) {
     assert!(stops > 100, "{stops}");
 }
 
+/// Without a stop, so that there is time for many.
+#[test]
+fn what_is_done_without_a_stop_is_what_the_history_says() {
+    let count = std::env::var("PUGMARK_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(64);
+    for seed in 1_000..1_000 + count {
+        run(&disk(), &History::of(seed, STEPS), false).unwrap_or_else(|e| panic!("history {seed}: {e}"));
+    }
+}
+
 #[test]
 fn a_stop_at_any_operation_leaves_a_state_of_the_history() {
     histories(1.., false);
