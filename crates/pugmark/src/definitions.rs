@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use pugmark_query::audience::Audience;
 use pugmark_query::saved::{Definition, MAX_COHORT};
-use pugmark_query::{Error, QueryResult, QuerySnapshot, Result};
+use pugmark_query::{Error, QueryResult, QuerySnapshot, Result, Sampling};
 use pugmark_store::{Operation, Outcome, Sequence, SubjectId, Timestamp};
 
 use crate::Query;
@@ -178,6 +178,51 @@ impl Pugmark {
     /// As [`question`](Self::question) and [`query`](Self::query).
     pub async fn ask_as_of(&self, name: &str, sequence: Sequence) -> Result<QueryResult> {
         self.query(&self.question(name, Some(sequence))?).await
+    }
+
+    /// Records that from now on the events of this share of the distinct ids are stored, and whether that is another than before. Answers warn of it, now and for ever: numbers are of what is stored. Nothing is left out by it: whoever stores events asks [`Sampling::keeps`] first.
+    ///
+    /// # Errors
+    /// As [`track`](Self::track).
+    ///
+    /// # Example
+    /// ```
+    /// use pugmark::{Event, Pugmark, Sampling, Trend};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// let half = Sampling::per_million(500_000)?;
+    /// assert!(db.set_sampling(half)?);
+    /// assert!(!db.set_sampling(half)?);
+    /// let events = ["ann", "bob", "eve"].into_iter().filter(|id| half.keeps(id)).map(|id| Event::new("view", id));
+    /// db.track_many(events.collect())?;
+    /// let views = db.blocking()?.trend(&Trend::of("view"))?;
+    /// assert!(views.header.warnings[0].contains("50 % of the distinct ids"), "{:?}", views.header.warnings);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_sampling(&self, sampling: Sampling) -> Result<bool> {
+        let _one = self.defining.lock().unwrap_or_else(PoisonError::into_inner);
+        let (is, version) = self.query_snapshot()?.sampling();
+        if is == Some(sampling) {
+            return Ok(false);
+        }
+        self.one(sampling.operation(version + 1).into())?;
+        Ok(true)
+    }
+
+    /// Of how many distinct ids the events are stored, as was last recorded; `None` where a later version of pugmark recorded it otherwise.
+    ///
+    /// # Errors
+    /// As [`definitions`](Self::definitions).
+    pub fn sampling(&self) -> Result<Option<Sampling>> {
+        Ok(self.query_snapshot()?.sampling().0)
+    }
+
+    /// What every answer warns of, also one of SQL, which has no place to say it: that events of a share of the distinct ids alone were stored.
+    ///
+    /// # Errors
+    /// As [`definitions`](Self::definitions).
+    pub fn warnings(&self) -> Result<Vec<String>> {
+        Ok(self.query_snapshot()?.sampling_warnings().collect())
     }
 
     fn put(&self, kind: &str, name: &str, version: u32, body: Option<String>) -> Result<()> {

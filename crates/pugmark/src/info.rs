@@ -28,6 +28,8 @@ pub struct Info {
     pub log: LogInfo,
     /// The columnar files, and the events that are in none yet.
     pub columns: ColumnsInfo,
+    /// The message ids that were taken.
+    pub message_ids: MessageIdsInfo,
     /// The events that are kept aside because their message id was taken.
     pub quarantine: QuarantineInfo,
     /// Bytes of the index, and of the runs of message ids and distinct ids.
@@ -69,6 +71,23 @@ pub struct ColumnsInfo {
     pub tail_rows: u64,
     /// Bytes of memory that they take.
     pub tail_bytes: u64,
+    /// How often events were moved from there to a file in the background since the store was opened.
+    pub flushes: u64,
+    /// How often files were merged in the background since then.
+    pub merges: u64,
+}
+
+/// The message ids of a store, each of which is stored once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MessageIdsInfo {
+    /// How many there are.
+    pub ids: u64,
+    /// Files that they are in; each is open.
+    pub files: u64,
+    /// Bytes of memory by which nearly every new one is known to be new.
+    pub resident_bytes: u64,
+    /// Blocks that were read from files to tell the others, since the store was opened.
+    pub blocks_read: u64,
 }
 
 /// An event name.
@@ -119,7 +138,8 @@ pub(crate) fn info(store: &Store) -> Result<Info> {
     let published = || Error::invalid("the store was opened without its folds");
     let registry = snapshot.state::<Registry>().ok_or_else(published)?;
     let persons = snapshot.state::<Persons>().ok_or_else(published)?;
-    let columns = snapshot.state::<Columns>().ok_or_else(published)?.stats();
+    let columns = snapshot.state::<Columns>().ok_or_else(published)?;
+    let (columns, background) = (columns.stats(), columns.background());
     let stats = store.stats()?;
     let log = stats.log;
     let event_names: Vec<EventInfo> = registry
@@ -162,6 +182,14 @@ pub(crate) fn info(store: &Store) -> Result<Info> {
             bytes: columns.file_bytes,
             tail_rows: columns.tail_rows,
             tail_bytes: columns.tail_bytes,
+            flushes: background.flushes,
+            merges: background.merges,
+        },
+        message_ids: MessageIdsInfo {
+            ids: stats.message_ids.recent + stats.message_ids.stored,
+            files: stats.message_ids.files,
+            resident_bytes: stats.message_ids.resident_bytes,
+            blocks_read: stats.message_ids.blocks_read,
         },
         quarantine: QuarantineInfo { waiting: stats.quarantine.waiting, turned_away: stats.quarantine.turned_away },
         index_bytes: stats.index_bytes,

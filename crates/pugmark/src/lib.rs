@@ -47,8 +47,8 @@ mod pugmark;
 
 pub use blocking::Blocking;
 pub use definitions::Defined;
-pub use info::{ColumnsInfo, EventInfo, Info, LogInfo, PropertyInfo, QuarantineInfo};
-pub use options::Options;
+pub use info::{ColumnsInfo, EventInfo, Info, LogInfo, MessageIdsInfo, PropertyInfo, QuarantineInfo};
+pub use options::{Options, SharedEngine};
 pub use people::SplitPreview;
 pub use pugmark::Pugmark;
 
@@ -66,8 +66,8 @@ pub use pugmark_query::audience::{Audience, AudienceResult};
 pub use pugmark_query::calendar::{Interval, Moment, Range, Span, WeekStart, days, hours, minutes, weeks};
 pub use pugmark_query::columns::{Declaration, FileSize, MAX_DECLARATIONS, MergePolicy, SizeTiered};
 pub use pugmark_query::files::{
-    Batch, Export, ExportFormat, Exported, Field, Import, ImportFormat, Mapping, Prepare, Progress, Reject, Source,
-    Summary,
+    Batch, BatchReader, Export, ExportFormat, Exported, Field, Import, ImportFormat, Mapping, Prepare, Progress,
+    Reject, Source, Summary,
 };
 pub use pugmark_query::funnel::{
     After, BreakdownAt, Completion, Exclusion, ExclusionOutcome, Funnel, FunnelEntry, FunnelResult, HistogramOf, Like,
@@ -93,7 +93,7 @@ pub use pugmark_query::spec::{
 pub use pugmark_query::stickiness::{Stickiness, StickinessResult};
 pub use pugmark_query::trend::{Attribution, AttributionModel, Measure, Number, Series, Trend, TrendResult};
 pub use pugmark_query::{
-    EngineOptions, Error, Group, OfSegment, QueryResult, Result, SideBySide, change_group, check_filter,
+    EngineOptions, Error, Group, OfSegment, QueryResult, Result, Rows, Sampling, SideBySide, change_group, check_filter,
 };
 pub use pugmark_registry::{DefinitionKind, RegistryOptions};
 pub use pugmark_store::{

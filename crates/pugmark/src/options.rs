@@ -4,8 +4,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use pugmark_identity::IdentityOptions;
-use pugmark_query::EngineOptions;
 use pugmark_query::columns::{ColumnsOptions, MergePolicy};
+use pugmark_query::{Engine, EngineOptions, Result};
 use pugmark_registry::RegistryOptions;
 use pugmark_store::Options as StoreOptions;
 
@@ -37,6 +37,35 @@ pub struct Options {
     pub merge_bytes_per_second: Option<NonZeroU64>,
     /// Of the query engine: memory and threads.
     pub engine: EngineOptions,
+    /// The engine that answers questions, where several stores have one together; it is as it was made, whatever `engine` says. None by default: each store has its own.
+    pub shared_engine: Option<SharedEngine>,
+}
+
+/// One query engine of several stores, for programs that have many open at once: its memory is for the questions to all of them, and for what is kept decoded of all.
+///
+/// # Example
+/// ```
+/// use pugmark::{EngineOptions, Event, Options, Pugmark, SharedEngine, Trend};
+/// let root = tempfile::tempdir()?;
+/// let shared_engine = Some(SharedEngine::new(EngineOptions { memory_bytes: 256 << 20, ..EngineOptions::default() })?);
+/// for (name, views) in [("one", 1), ("two", 2)] {
+///     let db = Pugmark::open_with(root.path().join(name), Options { shared_engine: shared_engine.clone(), ..Options::default() })?;
+///     db.track_many((0..views).map(|at| Event::new("view", format!("u{at}"))).collect())?;
+///     assert_eq!(db.blocking()?.trend(&Trend::of("view"))?.series[0].total, views);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct SharedEngine(pub(crate) Arc<Engine>);
+
+impl SharedEngine {
+    /// An engine within these bounds.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for bounds that nothing fits in.
+    pub fn new(options: EngineOptions) -> Result<Self> {
+        Ok(Self(Arc::new(Engine::new(options)?)))
+    }
 }
 
 impl Default for Options {
@@ -51,6 +80,7 @@ impl Default for Options {
             merge: columns.merge,
             merge_bytes_per_second: columns.merge_bytes_per_second,
             engine: EngineOptions::default(),
+            shared_engine: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use pugmark_identity::{IdentityFold, ProfileFold};
 use pugmark_query::columns::{ColumnsFold, Flusher};
 use pugmark_query::files::{Export, Exported, Import, Progress, Reject, Source, Summary};
-use pugmark_query::{Engine, Error, ErrorKind, QueryResult, QuerySnapshot, Result};
+use pugmark_query::{Engine, Error, ErrorKind, QueryResult, QuerySnapshot, Result, Rows};
 use pugmark_registry::{DefinitionFold, RegistryFold};
 use pugmark_store::{
     AppendOptions, BackupReport, Entry, Event, Expired, ImportId, Outcome, Pending, ProfileUpdate, Quarantined,
@@ -45,7 +45,7 @@ use crate::{
 pub struct Pugmark {
     // Fields are dropped in this order: whoever uses the store goes before it.
     runtime: LazyRuntime,
-    engine: Engine,
+    engine: Arc<Engine>,
     engine_threads: usize,
     flusher: Flusher,
     pub(crate) store: Arc<Store>,
@@ -71,7 +71,10 @@ impl Pugmark {
     /// As [`open`](Self::open); with [`Options::existing`] also [`ErrorKind::Invalid`] if the directory is no store.
     pub fn open_with(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
         let dir = dir.as_ref();
-        let engine = Engine::new(options.engine)?;
+        let engine = match &options.shared_engine {
+            Some(shared) => Arc::clone(&shared.0),
+            None => Arc::new(Engine::new(options.engine)?),
+        };
         // The query engine names columnar files by URL, which a relative path has none.
         let columns_of = std::path::absolute(dir)
             .map_err(|e| Error::new(ErrorKind::Io, format!("opening {}: {e}", dir.display())).caused_by(e))?;
@@ -427,6 +430,33 @@ impl Pugmark {
         rows_max: usize,
     ) -> Result<Vec<RecordBatch>> {
         self.engine.sql_up_to(&self.snapshot_at(as_of)?, statement, rows_max).await
+    }
+
+    /// As [`sql`](Self::sql) or, with a sequence, [`sql_as_of`](Self::sql_as_of), with the rows as they are found: however many there are, few are in memory.
+    ///
+    /// # Errors
+    /// As these; those of the computation come with the rows.
+    ///
+    /// # Example
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use pugmark::{Event, Pugmark};
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Pugmark::open(dir.path())?;
+    /// db.track_many(vec![Event::new("view", "ann"), Event::new("view", "bob")])?;
+    /// let mut rows = db.sql_stream("SELECT event, distinct_id FROM events", None).await?;
+    /// let mut count = 0;
+    /// while let Some(batch) = rows.next().await? {
+    ///     count += batch.num_rows();
+    /// }
+    /// assert_eq!(count, 2);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Panics
+    /// As [`sql`](Self::sql).
+    pub async fn sql_stream(&self, statement: &str, as_of: Option<Sequence>) -> Result<Rows> {
+        self.engine.sql_stream(&self.snapshot_at(as_of)?, statement).await
     }
 
     /// The same questions for programs without a runtime.

@@ -38,4 +38,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use filter::check_filter;
 pub use functions::register_functions;
 pub use group::{Group, change_group};
+pub use saved::Sampling;
+pub use sql::Rows;
 pub use text::{SQL_MAX_BYTES, SQL_MAX_DEPTH, SQL_MAX_OPERATORS};

@@ -1,6 +1,9 @@
 //! SQL over `events` and `persons`: one SELECT, with properties by their own names.
 
+use std::fmt;
+
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
@@ -42,9 +45,9 @@ impl Engine {
         statement: &str,
         rows_max: usize,
     ) -> Result<Vec<RecordBatch>> {
-        let mut stream = self.sql_stream(snapshot, statement).await?;
+        let mut found = self.sql_stream(snapshot, statement).await?;
         let (mut batches, mut rows) = (Vec::new(), 0);
-        while let Some(batch) = stream.try_next().await? {
+        while let Some(batch) = found.next().await? {
             rows += batch.num_rows();
             if rows > rows_max {
                 let message = format!(
@@ -52,20 +55,20 @@ impl Engine {
                 );
                 return Err(Error::new(ErrorKind::Full, message));
             }
-            batches.extend((batch.num_rows() > 0).then_some(batch));
+            batches.push(batch);
         }
         if batches.is_empty() {
-            batches.push(RecordBatch::new_empty(stream.schema()));
+            batches.push(RecordBatch::new_empty(found.schema()));
         }
         Ok(batches)
     }
 
-    /// As [`sql`](Self::sql), batch by batch as they are computed; the stream has the schema.
+    /// As [`sql`](Self::sql), batch by batch as they are found.
     ///
     /// # Errors
-    /// As [`sql`](Self::sql); errors of the computation come through the stream.
-    pub async fn sql_stream(&self, snapshot: &QuerySnapshot, statement: &str) -> Result<SendableRecordBatchStream> {
-        self.planned(snapshot, statement).await
+    /// As [`sql`](Self::sql); those of the computation come with the batches.
+    pub async fn sql_stream(&self, snapshot: &QuerySnapshot, statement: &str) -> Result<Rows> {
+        Ok(Rows { stream: self.planned(snapshot, statement).await? })
     }
 
     /// Behind a pointer, so that planning is compiled here and not again in every crate that asks.
@@ -83,6 +86,37 @@ impl Engine {
             let physical = state.create_physical_plan(&plan).await?;
             Ok(execute_stream(physical, state.task_ctx())?)
         })
+    }
+}
+
+/// The rows of a statement, which are found as they are asked for.
+pub struct Rows {
+    stream: SendableRecordBatchStream,
+}
+
+impl Rows {
+    /// Their columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.stream.schema()
+    }
+
+    /// The next rows, at least one; `None` after the last.
+    ///
+    /// # Errors
+    /// Those of the computation, after which there is no more.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            match self.stream.try_next().await? {
+                Some(batch) if batch.num_rows() == 0 => {}
+                found => return Ok(found),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows").field("schema", &self.stream.schema()).finish_non_exhaustive()
     }
 }
 

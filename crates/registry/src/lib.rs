@@ -17,7 +17,7 @@ mod schema;
 mod tally;
 
 pub use column::{ColumnType, Placement, SYSTEM_COLUMNS, column_name};
-pub use definitions::{DefinitionFold, DefinitionKind, Definitions, Version, group_name};
+pub use definitions::{DefinitionFold, DefinitionKind, Definitions, SAMPLING, Version, group_name};
 pub use fold::{RegistryFold, RegistryOptions};
 pub use nearest::nearest;
 pub use registry::{KindCounts, ObservedEvent, ObservedProperty, Registry};

@@ -216,6 +216,7 @@ impl<'a> Asked<'a> {
 
     /// Without a word on how the answer was found. Whichever way it was found, its warnings are each once and in their own order.
     pub(super) fn plain_header(&self, kind: &'static str, mut warnings: Vec<String>) -> Header {
+        warnings.extend(self.snapshot.sampling_warnings());
         warnings.sort_unstable();
         warnings.dedup();
         Header {

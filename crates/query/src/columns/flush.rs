@@ -18,7 +18,7 @@ use super::guard::Stored;
 use super::merge::{FILES_MAX, merge_files};
 use super::pace::{Budget, Pace};
 use super::policy::FileSize;
-use super::state::Columns;
+use super::state::{BackgroundWork, Columns};
 use super::writer::write_file;
 
 /// A snapshot is shown this soon after it was taken, when it is not there already.
@@ -62,6 +62,9 @@ struct Work {
     merge_failure: Option<(ErrorKind, String)>,
     /// Why the last flush failed.
     failure: Option<(ErrorKind, String)>,
+    /// How many files were written from the tail, and how many were put in the place of others.
+    flushes: u64,
+    merges: u64,
     stopping: bool,
     stopped: bool,
 }
@@ -103,6 +106,11 @@ impl Control {
     pub(crate) fn beside(other: &Self) -> Self {
         let rate = other.budget.lock().unwrap_or_else(PoisonError::into_inner).bytes_per_second;
         Self { files: Arc::clone(&other.files), ..Self::new(rate) }
+    }
+
+    pub(crate) fn done(&self) -> BackgroundWork {
+        let work = self.lock();
+        BackgroundWork { flushes: work.flushes, merges: work.merges }
     }
 
     /// The id of a new file.
@@ -172,6 +180,7 @@ impl Control {
         let mut work = self.lock();
         work.merging = false;
         work.merge_failure = result.as_ref().err().map(|e| (e.kind(), e.to_string()));
+        work.merges += u64::from(matches!(result, Ok(true)));
         let given_up = work.give_up_merge && matches!(result, Ok(false));
         if !matches!(result, Ok(true)) && !given_up {
             // Nothing more to do until the files are others. One that was given up is begun anew.
@@ -208,6 +217,7 @@ impl Control {
     fn note(&self, result: &Result<bool>) {
         let mut work = self.lock();
         work.failure = result.as_ref().err().map(|e| (e.kind(), e.to_string()));
+        work.flushes += u64::from(matches!(result, Ok(true)));
         work.ended += 1;
         self.answered.notify_all();
     }

@@ -55,4 +55,4 @@ pub use policy::{FileSize, MergePolicy, SizeTiered};
 pub(crate) use rollup::{DAY_US, Day, DayCell, EventRows, Rollup, read_rollup, read_rollup_events};
 pub use schema::{EventSchema, system};
 pub(crate) use schema::{Layout, as_kind, data_type, instant};
-pub use state::{Columns, ColumnsStats, Tail};
+pub use state::{BackgroundWork, Columns, ColumnsStats, Tail};

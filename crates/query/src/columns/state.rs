@@ -77,6 +77,11 @@ impl Columns {
             tail_bytes: self.tail.bytes(),
         }
     }
+
+    /// What was done in the background since the store was opened.
+    pub fn background(&self) -> BackgroundWork {
+        self.control.done()
+    }
 }
 
 /// Sizes of a [`Columns`].
@@ -92,6 +97,15 @@ pub struct ColumnsStats {
     pub tail_rows: u64,
     /// Bytes that they take in memory, nearly.
     pub tail_bytes: u64,
+}
+
+/// What the threads of a [`Flusher`](super::Flusher) did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BackgroundWork {
+    /// How often the tail was written to a file.
+    pub flushes: u64,
+    /// How often files were merged, or cubes of them made.
+    pub merges: u64,
 }
 
 /// The events of a snapshot that are in no file yet, in order of sequence.

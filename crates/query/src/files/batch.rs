@@ -33,15 +33,34 @@ enum Item {
     Refused(Rejection),
 }
 
-impl Batch {
+/// How a body is read, where it is not as [`Batch::of_json`] and [`Batch::of_lines`] do it.
+///
+/// ```
+/// use pugmark_query::files::BatchReader;
+/// let visit = BatchReader::default().nameless().json(r#"{"event": "view"}"#)?;
+/// assert!(visit.into_entries().all(|entry| entry.is_ok()));
+/// # Ok::<(), pugmark_query::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct BatchReader {
+    reading: Reading,
+}
+
+impl BatchReader {
+    /// An event may come without a distinct id: whoever reads it gives it one, since none is stored without.
+    #[must_use]
+    pub fn nameless(mut self) -> Self {
+        self.reading.nameless = true;
+        self
+    }
+
     /// Reads one JSON object, or a list of them. An object that is no entry, or breaks a rule, is refused by itself.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a text that is neither, with the byte where reading it stopped: nothing of it is read.
-    pub fn of_json(text: &str) -> Result<Self> {
-        let mut batch = Self { block: EventBlock::with_capacity(text.len() / 2), items: Vec::new() };
-        let reading = Reading::default();
-        let mut parser = LineParser::new(&reading);
+    pub fn json(&self, text: &str) -> Result<Batch> {
+        let mut batch = Batch { block: EventBlock::with_capacity(text.len() / 2), items: Vec::new() };
+        let mut parser = LineParser::new(&self.reading);
         let mut rest = Rest { text, at: 0 };
         if !rest.skips('[') {
             let object = rest.value()?;
@@ -66,12 +85,26 @@ impl Batch {
     }
 
     /// Reads one JSON object a line; empty lines are passed over. A line that is no entry, or breaks a rule, is refused by itself.
-    pub fn of_lines(text: &str) -> Self {
-        let mut batch = Self { block: EventBlock::with_capacity(text.len() / 2), items: Vec::new() };
-        let reading = Reading::default();
-        let mut parser = LineParser::new(&reading);
+    pub fn lines(&self, text: &str) -> Batch {
+        let mut batch = Batch { block: EventBlock::with_capacity(text.len() / 2), items: Vec::new() };
+        let mut parser = LineParser::new(&self.reading);
         text.split('\n').map(str::trim).filter(|line| !line.is_empty()).for_each(|line| batch.take(&mut parser, line));
         batch
+    }
+}
+
+impl Batch {
+    /// [`BatchReader::json`] by its defaults.
+    ///
+    /// # Errors
+    /// As it.
+    pub fn of_json(text: &str) -> Result<Self> {
+        BatchReader::default().json(text)
+    }
+
+    /// [`BatchReader::lines`] by its defaults.
+    pub fn of_lines(text: &str) -> Self {
+        BatchReader::default().lines(text)
     }
 
     /// How many objects were read, refused ones included.

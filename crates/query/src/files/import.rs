@@ -162,7 +162,8 @@ impl Import {
         on_progress: impl FnMut(&Progress),
         on_reject: impl FnMut(Reject),
     ) -> Result<Summary> {
-        let reading = Reading { mapping: self.mapping.clone(), default_event: self.event.clone() };
+        let reading =
+            Reading { mapping: self.mapping.clone(), default_event: self.event.clone(), ..Reading::default() };
         let format = match self.format {
             ImportFormat::Auto => detect(&mut source)?,
             given => given,

@@ -39,7 +39,7 @@ mod pipeline;
 mod source;
 mod timestamp;
 
-pub use batch::Batch;
+pub use batch::{Batch, BatchReader};
 pub use export::{Export, ExportFormat, Exported};
 pub use import::{Import, ImportFormat, Prepare, Progress, Summary};
 pub use mapping::{Field, Mapping};
@@ -50,7 +50,7 @@ pub use source::Source;
 pub(crate) fn fuzz_lines(bytes: &[u8]) {
     use pipeline::{Piece, PieceReader};
 
-    let reading = pipeline::Reading { mapping: Mapping::default(), default_event: None };
+    let reading = pipeline::Reading::default();
     let mut reader = ndjson::LineReader::new(bytes, "fuzz");
     while let Some(piece) = reader.next_piece().expect("reading memory does not fail") {
         let _parsed = piece.parse(&reading);

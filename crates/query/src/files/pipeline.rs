@@ -36,6 +36,8 @@ pub(super) const REJECT_TEXT_MAX_BYTES: usize = 64 << 10;
 pub(super) struct Reading {
     pub(super) mapping: Mapping,
     pub(super) default_event: Option<String>,
+    /// Whether an event may be without a distinct id, which it then gets before it is appended.
+    pub(super) nameless: bool,
 }
 
 impl Reading {
@@ -46,7 +48,7 @@ impl Reading {
         {
             event.name.clone_from(name);
         }
-        complete(&event.name, &event.distinct_id)?;
+        self.check(&event.name, &event.distinct_id)?;
         Ok(event)
     }
 
@@ -57,20 +59,20 @@ impl Reading {
         {
             event.set_name(name);
         }
-        complete(event.name(), event.distinct_id())?;
+        self.check(event.name(), event.distinct_id())?;
         event.finish();
         Ok(())
     }
-}
 
-fn complete(name: &str, distinct_id: &str) -> RowResult<()> {
-    if name.trim().is_empty() {
-        return Err("event: missing or blank".to_owned());
+    fn check(&self, name: &str, distinct_id: &str) -> RowResult<()> {
+        if name.trim().is_empty() {
+            return Err("event: missing or blank".to_owned());
+        }
+        if distinct_id.trim().is_empty() && !self.nameless {
+            return Err("distinct_id: missing or blank".to_owned());
+        }
+        Ok(())
     }
-    if distinct_id.trim().is_empty() {
-        return Err("distinct_id: missing or blank".to_owned());
-    }
-    Ok(())
 }
 
 /// Where an entry stands in its piece.

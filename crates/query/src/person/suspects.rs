@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::{Int64Type, UInt32Type};
-use futures::TryStreamExt;
 use pugmark_store::SubjectId;
 use serde::Serialize;
 
@@ -56,8 +55,8 @@ impl Engine {
         }
         let mut in_a_day: BTreeMap<u32, u32> = BTreeMap::new();
         if !members.is_empty() {
-            let mut batches = self.sql_stream(snapshot, IDS_IN_A_DAY).await?;
-            while let Some(batch) = batches.try_next().await? {
+            let mut rows = self.sql_stream(snapshot, IDS_IN_A_DAY).await?;
+            while let Some(batch) = rows.next().await? {
                 let (person, ids) = (batch.column(0).as_primitive::<UInt32Type>(), batch.column(1));
                 for (person, ids) in person.values().iter().zip(ids.as_primitive::<Int64Type>().values()) {
                     in_a_day.insert(*person, u32::try_from(*ids).unwrap_or(u32::MAX));

@@ -4,6 +4,8 @@
 
 mod definition;
 mod resolve;
+mod sampling;
 
 pub use definition::{Definition, MAX_COHORT, Saved};
 pub(crate) use resolve::Names;
+pub use sampling::Sampling;

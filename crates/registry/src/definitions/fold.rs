@@ -98,10 +98,13 @@ impl Fold for DefinitionFold {
     }
 }
 
-/// By name; a group and something else may have one name.
-fn versions_of(state: &Definitions) -> BTreeMap<(bool, &str), &[Version]> {
-    let is_group = |versions: &[Version]| versions.first().is_some_and(|first| first.kind == DefinitionKind::Group);
-    state.everything().map(|(name, versions)| ((is_group(versions), &**name), versions)).collect()
+/// By name; a group, the sampling and something else may have one name.
+fn versions_of(state: &Definitions) -> BTreeMap<(Option<DefinitionKind>, &str), &[Version]> {
+    let apart = |versions: &[Version]| {
+        let kind = versions.first().map(|first| first.kind);
+        kind.filter(|kind| matches!(kind, DefinitionKind::Group | DefinitionKind::Sampling))
+    };
+    state.everything().map(|(name, versions)| ((apart(versions), name), versions)).collect()
 }
 
 /// Compares definitions with what the log alone says.

@@ -5,4 +5,4 @@ mod saved;
 mod state;
 
 pub use fold::DefinitionFold;
-pub use state::{DefinitionKind, Definitions, Version, group_name};
+pub use state::{DefinitionKind, Definitions, SAMPLING, Version, group_name};

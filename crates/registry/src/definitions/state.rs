@@ -17,9 +17,13 @@ pub enum DefinitionKind {
     Question,
     /// A change of the profile of a group, such as a company: its name is that of the property, `=`, and the value.
     Group,
+    /// Of how many distinct ids events are stored from here on, in the body of a definition that stands for nothing else.
+    Sampling,
 }
 
 impl DefinitionKind {
+    const ALL: [Self; 5] = [Self::Segment, Self::Cohort, Self::Question, Self::Group, Self::Sampling];
+
     /// The word that stands for it in the log.
     pub fn name(self) -> &'static str {
         match self {
@@ -27,12 +31,13 @@ impl DefinitionKind {
             Self::Cohort => "cohort",
             Self::Question => "question",
             Self::Group => "group",
+            Self::Sampling => "sampling",
         }
     }
 
     /// The kind that a word stands for; `None` for one of a later version.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Segment, Self::Cohort, Self::Question, Self::Group].into_iter().find(|kind| kind.name() == name)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -56,6 +61,9 @@ pub struct Version {
     /// It in JSON; `None` where it was removed.
     pub body: Option<Arc<str>>,
 }
+
+/// Under which name it is said what sampling there is.
+pub const SAMPLING: &str = "events";
 
 /// Everything that was ever saved, by name and in order.
 ///
@@ -84,20 +92,23 @@ pub struct Definitions {
     pub(super) by_name: BTreeMap<Arc<str>, Vec<Version>>,
     /// The changes of profiles of groups, whose names stand for nothing else.
     pub(super) groups: BTreeMap<Arc<str>, Arc<Vec<Version>>>,
+    pub(super) sampling: Vec<Version>,
 }
 
 impl Definitions {
     pub(super) fn add(&mut self, name: &str, version: Version) {
-        if version.kind == DefinitionKind::Group {
-            match self.groups.get_mut(name) {
+        match version.kind {
+            DefinitionKind::Group => match self.groups.get_mut(name) {
                 Some(changes) => Arc::make_mut(changes).push(version),
                 None => drop(self.groups.insert(name.into(), Arc::new(vec![version]))),
+            },
+            DefinitionKind::Sampling => self.sampling.push(version),
+            DefinitionKind::Segment | DefinitionKind::Cohort | DefinitionKind::Question => {
+                match self.by_name.get_mut(name) {
+                    Some(versions) => versions.push(version),
+                    None => drop(self.by_name.insert(name.into(), vec![version])),
+                }
             }
-            return;
-        }
-        match self.by_name.get_mut(name) {
-            Some(versions) => versions.push(version),
-            None => drop(self.by_name.insert(name.into(), vec![version])),
         }
     }
 
@@ -113,10 +124,16 @@ impl Definitions {
         self.last(name, through).filter(|version| version.body.is_some())
     }
 
-    /// Every name, also of groups, with its versions.
-    pub(super) fn everything(&self) -> impl Iterator<Item = (&Arc<str>, &[Version])> {
-        let groups = self.groups.iter().map(|(name, changes)| (name, changes.as_slice()));
-        self.by_name.iter().map(|(name, versions)| (name, versions.as_slice())).chain(groups)
+    /// Every name, also of groups and of the sampling, with its versions.
+    pub(super) fn everything(&self) -> impl Iterator<Item = (&str, &[Version])> {
+        let groups = self.groups.iter().map(|(name, changes)| (&**name, changes.as_slice()));
+        let sampling = (!self.sampling.is_empty()).then_some((SAMPLING, self.sampling.as_slice()));
+        self.by_name.iter().map(|(name, versions)| (&**name, versions.as_slice())).chain(groups).chain(sampling)
+    }
+
+    /// What was said of the sampling of events as of a sequence, in order.
+    pub fn sampling(&self, through: Sequence) -> &[Version] {
+        known(&self.sampling, through)
     }
 
     /// The changes of a group's profile as of a sequence, in order; none of a group that has no profile.

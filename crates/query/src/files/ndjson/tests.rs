@@ -8,7 +8,6 @@ use super::chunk::LineChunk;
 use super::line::{Line, LineParser};
 use super::properties::is_number;
 use super::{LINE_MAX_BYTES, LineReader, compact};
-use crate::files::mapping::Mapping;
 use crate::files::pipeline::{Piece, PieceReader, Reading, Reject, Row};
 
 fn cases() -> ProptestConfig {
@@ -17,7 +16,7 @@ fn cases() -> ProptestConfig {
 }
 
 fn plain() -> Reading {
-    Reading { mapping: Mapping::default(), default_event: None }
+    Reading::default()
 }
 
 fn parse(line: &str) -> Result<Entry, String> {
@@ -70,6 +69,7 @@ fn a_mapped_field_is_read_from_its_source_only() {
     let reading = Reading {
         mapping: "message_id=event_id,timestamp=ts".parse().unwrap(),
         default_event: Some("visit".to_owned()),
+        ..Reading::default()
     };
     let line = r#"{"distinct_id":7,"event_id":"e1","ts":1735725600,"message_id":"other"}"#;
     let expected = Event::new("visit", "7")
@@ -142,7 +142,11 @@ fn operations_are_read_and_an_event_may_have_a_type() {
     assert_eq!(parse(r#"{"to":"b","id":"a","type":"alias","timestamp":1}"#), Ok(Entry::Operation(alias)));
     let read = event(r#"{"type":"identify","event":"click","distinct_id":"u","id":"x"}"#);
     assert_eq!(read, Event::new("click", "u").property("type", "identify").property("id", "x"));
-    let mapped = Reading { mapping: "distinct_id=user_id".parse().unwrap(), default_event: Some("visit".into()) };
+    let mapped = Reading {
+        mapping: "distinct_id=user_id".parse().unwrap(),
+        default_event: Some("visit".into()),
+        ..Reading::default()
+    };
     let line = r#"{"type":"identify","anonymous_id":"a","user_id":"7"}"#;
     assert_eq!(parse_as(&mapped, line), Ok(Entry::Operation(identify)));
     let line = r#"{"type":"button","user_id":"7"}"#;
@@ -193,7 +197,7 @@ fn changes_of_traits_are_read_whatever_comes_first() {
     // An event may have a type and traits.
     let line = r#"{"type":"set","traits":{"a":1},"distinct_id":"u","event":"e"}"#;
     assert_eq!(event(line), Event::new("e", "u").property("type", "set").property("traits.a", 1));
-    let visits = Reading { mapping: Mapping::default(), default_event: Some("visit".to_owned()) };
+    let visits = Reading { default_event: Some("visit".to_owned()), ..Reading::default() };
     let expected = Event::new("visit", "u").property("traits.a", 1).property("type", "x");
     let read = parse_as(&visits, r#"{"traits":{"a":1},"type":"x","distinct_id":"u"}"#);
     assert_eq!(read, Ok(Entry::Event(expected)));
