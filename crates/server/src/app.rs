@@ -1,23 +1,30 @@
 //! What the routes share.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use pugmark::{EngineOptions, Options};
+use axum::body::Body;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use pugmark::{EngineOptions, Info, Options, SharedEngine};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
+use tracing::{Instrument, Span};
 
 use crate::body::Queue;
 use crate::config::Config;
 use crate::control::Control;
+use crate::limits::{HELD_BACK_BYTES, PARTS_WAITING_MAX};
 use crate::metrics::{Metrics, OfKind};
 use crate::problem::{Answer, Problem};
 use crate::project::Projects;
 use crate::rate::Rates;
 use crate::routes;
+use crate::trace;
 
 /// The server: a directory of projects and everything that is asked of it, whatever it listens to.
 ///
@@ -72,14 +79,17 @@ impl Server {
             .enable_time()
             .build()
             .map_err(io)?;
-        let memory_bytes = config.query_memory_bytes / config.stores_open_max;
-        let engine = EngineOptions { memory_bytes, threads: config.query_threads, ..EngineOptions::default() };
-        let mut options = Options { engine, ..Options::default() };
+        let memory_bytes = config.query_memory_bytes;
+        let cache_bytes = memory_bytes - memory_bytes / 8;
+        let threads = config.query_threads;
+        let engine = EngineOptions { memory_bytes, cache_bytes, threads, ..EngineOptions::default() };
+        let shared_engine = Some(SharedEngine::new(engine)?);
+        let mut options = Options { engine, shared_engine, ..Options::default() };
         // What waits in front of the log is bounded by the queue of bodies already.
         options.store.queue_max_bytes = options.store.queue_max_bytes.max(4 * config.queue_max_bytes);
         let app = App {
             control,
-            projects: Projects::new(root, options, config.enrich.clone(), config.stores_open_max),
+            projects: Projects::new(root, options, &config),
             queue: Queue::new(config.queue_max_bytes),
             rates: Rates::new(&config),
             metrics: Metrics::new(),
@@ -99,6 +109,11 @@ impl Server {
     /// The settings.
     pub fn config(&self) -> &Config {
         &self.app.config
+    }
+
+    /// Whether there is any key that stands: without one nobody is let in.
+    pub fn has_keys(&self) -> bool {
+        self.app.control.keys().iter().any(|key| key.revoked_us.is_none())
     }
 
     /// From now on it is not ready for more, and says so.
@@ -128,37 +143,87 @@ impl App {
         kind: &'static str,
         question: impl Future<Output = Answer<T>> + Send + 'static,
     ) -> Answer<T> {
-        let late = || Problem::timeout(format!("no answer within {} ms: ask for less", self.config.query_timeout_ms));
         let at_once = Arc::clone(&self.at_once);
         let runtime = self.queries.as_ref().ok_or_else(|| Problem::busy("the server is shutting down"))?;
         let begun = tokio::time::Instant::now();
         let answered = tokio::time::timeout(self.config.query_timeout(), async {
             let turn = at_once.acquire_owned().await.map_err(|_| Problem::busy("the server is shutting down"))?;
-            let mut asked = AbortOnDrop(runtime.spawn(async move {
+            let question = async move {
                 let _turn = turn;
                 question.await
-            }));
-            (&mut asked.0).await.unwrap_or_else(|error| Err(Problem::internal(format!("the question ended: {error}"))))
+            };
+            let mut asked = AbortOnDrop(runtime.spawn(question.instrument(Span::current())));
+            asked.end().await?
         });
-        let answer = answered.await.unwrap_or_else(|_| Err(late()));
+        let answer = answered.instrument(trace::of_question(kind)).await.unwrap_or_else(|_| Err(self.late()));
         self.metrics.query_seconds.get_or_create(&OfKind { kind }).observe(begun.elapsed().as_secs_f64());
         answer
+    }
+
+    /// The same of an answer that is written part by part. What goes wrong before the first of them is sent is the answer; later it ends the connection.
+    pub(crate) async fn answer_in_parts<F: Future<Output = Answer<()>> + Send + 'static>(
+        &self,
+        kind: &'static str,
+        write: impl FnOnce(Parts) -> F + Send + 'static,
+    ) -> Answer<Body> {
+        let runtime = self.queries.as_ref().ok_or_else(|| Problem::busy("the server is shutting down"))?;
+        let (sender, mut parts) = mpsc::channel(PARTS_WAITING_MAX);
+        let (at_once, query_seconds) = (Arc::clone(&self.at_once), self.metrics.query_seconds.clone());
+        let (timeout, late) = (self.config.query_timeout(), self.late());
+        let writing = async move {
+            let begun = tokio::time::Instant::now();
+            let written = tokio::time::timeout(timeout, async {
+                let _turn = at_once.acquire_owned().await.map_err(|_| Problem::busy("the server is shutting down"))?;
+                write(Parts(sender.clone())).await
+            });
+            let written = written.await.unwrap_or(Err(late));
+            query_seconds.get_or_create(&OfKind { kind }).observe(begun.elapsed().as_secs_f64());
+            if let Err(problem) = written {
+                // Nobody is there to hear it where this fails.
+                sender.send(Err(problem)).await.ok();
+            }
+        };
+        let mut writing = AbortOnDrop(runtime.spawn(writing.instrument(trace::of_question(kind))));
+        let mut first = Vec::new();
+        while first.len() < HELD_BACK_BYTES {
+            match parts.recv().await {
+                Some(part) => first.extend_from_slice(&part?),
+                // A short answer has its length in its head.
+                None => return writing.end().await.map(|()| first.into()),
+            }
+        }
+        let rest = stream::try_unfold((parts, writing), |(mut parts, mut writing)| async {
+            match parts.recv().await {
+                Some(Ok(part)) => Ok(Some((part, (parts, writing)))),
+                Some(Err(problem)) => {
+                    tracing::warn!(kind = problem.kind, detail = ?problem.detail, "an answer ends before its end");
+                    Err(io::Error::other(problem.detail.clone()))
+                }
+                None => writing.end().await.map(|()| None).map_err(|problem| io::Error::other(problem.detail.clone())),
+            }
+        });
+        Ok(Body::from_stream(stream::once(async { Ok(first.into()) }).chain(rest)))
+    }
+
+    fn late(&self) -> Problem {
+        Problem::timeout(format!("no answer within {} ms: ask for less", self.config.query_timeout_ms))
     }
 
     /// Numbers of the open stores, as they are now.
     pub(crate) fn measure(&self) {
         let open = self.projects.all_open();
-        let (mut log, mut columns, mut unflushed) = (0, 0, 0);
-        for info in open.iter().filter_map(|project| project.db.info().ok()) {
-            log += info.log.bytes;
-            columns += info.columns.bytes;
-            unflushed += info.columns.tail_rows;
-        }
+        let stores: Vec<Info> = open.iter().filter_map(|project| project.db.info().ok()).collect();
+        let sum = |of: fn(&Info) -> u64| stores.iter().map(of).sum::<u64>() as i64;
         let metrics = &self.metrics;
         metrics.stores_open.set(open.len() as i64);
-        metrics.log_bytes.set(log as i64);
-        metrics.columns_bytes.set(columns as i64);
-        metrics.unflushed_events.set(unflushed as i64);
+        metrics.log_bytes.set(sum(|info| info.log.bytes));
+        metrics.columns_bytes.set(sum(|info| info.columns.bytes));
+        metrics.unflushed_events.set(sum(|info| info.columns.tail_rows));
+        metrics.flushes.set(sum(|info| info.columns.flushes));
+        metrics.merges.set(sum(|info| info.columns.merges));
+        metrics.message_id_blocks.set(sum(|info| info.message_ids.blocks_read));
+        metrics.message_id_bytes.set(sum(|info| info.message_ids.resident_bytes));
+        metrics.resident_bytes.set(resident_bytes() as i64);
         metrics.queue_bytes.set(self.queue.bytes() as i64);
     }
 }
@@ -172,11 +237,41 @@ impl Drop for App {
     }
 }
 
+/// The memory of this process; 0 where the system does not tell it.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or(0) << 10
+}
+
 /// A question that nobody waits for any more ends.
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> AbortOnDrop<T> {
+    async fn end(&mut self) -> Answer<T> {
+        (&mut self.0).await.map_err(|error| Problem::internal(format!("the question ended: {error}")))
+    }
+}
 
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// Where an answer is written to.
+pub(crate) struct Parts(mpsc::Sender<Answer<Bytes>>);
+
+impl Parts {
+    /// Sends what comes next, once there is room for it.
+    ///
+    /// # Errors
+    /// Nobody takes it any more.
+    pub(crate) async fn send(&self, part: Vec<u8>) -> Answer<()> {
+        if part.is_empty() {
+            return Ok(());
+        }
+        self.0.send(Ok(part.into())).await.map_err(|_| Problem::internal("whoever asked has gone"))
     }
 }

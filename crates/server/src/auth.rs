@@ -16,8 +16,8 @@ const PROJECT_HEADER: &str = "pugmark-project";
 
 /// The key of a request that may do what needs this scope: that of `Authorization` as Bearer or as the user name of Basic, or the one in its body or address.
 pub(crate) fn key(app: &App, headers: &HeaderMap, given: Option<&str>, scope: Scope) -> Answer<Arc<Key>> {
-    let shown = authorization(headers).or_else(|| given.map(str::to_owned)).ok_or_else(Problem::unauthorized)?;
-    let key = app.control.verify(shown.trim()).ok_or_else(Problem::unauthorized)?;
+    let shown = authorization(headers).or_else(|| given.map(str::to_owned)).ok_or_else(Problem::keyless)?;
+    let key = app.control.verify(shown.trim()).ok_or_else(Problem::unknown_key)?;
     if !key.may(scope) {
         return Err(Problem::forbidden(format!(
             "the key is one to {}, and this needs one to {scope}",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use pugmark::Sampling;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -20,6 +21,7 @@ use toml::{Table, Value};
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where it listens: `127.0.0.1:7450`.
+    #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
     /// The longest body, before and after it is decompressed: 4 MiB.
     pub body_max_bytes: usize,
@@ -31,6 +33,8 @@ pub struct Config {
     pub events_per_second: u32,
     /// Events that a key may send at once, where there is a bound: 10,000.
     pub events_burst: u32,
+    /// The share of distinct ids whose events are stored, by a hash of the id; answers say so where it is less than all of them: 1.
+    pub sample_rate: f64,
     /// Requests other than those that bring events which a key may make in a second; 0 for no bound: 50.
     pub requests_per_second: u32,
     /// How long a question may take, in milliseconds: 30,000.
@@ -39,9 +43,9 @@ pub struct Config {
     pub queries_at_once: usize,
     /// Threads that answer questions: 2.
     pub query_threads: usize,
-    /// Rows of an answer to SQL; more is an error: 100,000.
+    /// Rows of an answer to SQL; more is an error. 0 for no bound: rows are then sent as they are found: 100,000.
     pub rows_max: usize,
-    /// Memory of all questions together, in bytes: 1 GiB, which the stores that may be open share.
+    /// Memory of all questions together, in bytes: 1 GiB, whichever stores they are to.
     pub query_memory_bytes: usize,
     /// Stores that are open at once: 4.
     pub stores_open_max: usize,
@@ -113,6 +117,7 @@ impl Default for Config {
             queue_max_bytes: 64 << 20,
             events_per_second: 0,
             events_burst: 10_000,
+            sample_rate: 1.0,
             requests_per_second: 50,
             query_timeout_ms: 30_000,
             queries_at_once: 4,
@@ -132,6 +137,9 @@ impl Default for Config {
     }
 }
 
+/// The smallest share that can be told.
+const MILLIONTH: f64 = 0.000_001;
+
 /// What variables of the environment begin with; `PUGMARK_SERVE_ENRICH__DEVICE` is the field `device` of `enrich`.
 const VARIABLES: &str = "PUGMARK_SERVE_";
 
@@ -146,23 +154,41 @@ impl Config {
         variables: impl IntoIterator<Item = (&'v str, &'v str)>,
         flags: &[impl AsRef<str>],
     ) -> Result<Self, String> {
-        let mut table: Table = file.unwrap_or_default().parse().map_err(|e| format!("the file: {e}"))?;
-        check(&table, "the file")?;
+        Self::load_from(file.map(|text| ("the file", text)), variables, flags)
+    }
+
+    fn load_from<'v>(
+        file: Option<(&str, &str)>,
+        variables: impl IntoIterator<Item = (&'v str, &'v str)>,
+        flags: &[impl AsRef<str>],
+    ) -> Result<Self, String> {
+        let (file, text) = file.unwrap_or(("the file", ""));
+        // Read as a whole it says at which line it is wrong.
+        toml::from_str::<Self>(text).map_err(|e| format!("{file}: {e}"))?;
+        let mut table: Table = text.parse().map_err(|e| format!("{file}: {e}"))?;
+        let mut said_by: Vec<(String, String)> = table.keys().map(|name| (name.clone(), file.to_owned())).collect();
         let mut variables: Vec<_> =
             variables.into_iter().filter_map(|(name, value)| Some((name.strip_prefix(VARIABLES)?, value))).collect();
         variables.sort_unstable();
         for (name, value) in variables {
-            set(&mut table, &name.to_lowercase().replace("__", "."), value);
+            let path = name.to_lowercase().replace("__", ".");
+            set(&mut table, &path, value);
             check(&table, &format!("{VARIABLES}{name}"))?;
+            said_by.push((path, format!("{VARIABLES}{name}")));
         }
         for flag in flags {
             let flag = flag.as_ref();
             let (name, value) = flag.split_once('=').ok_or_else(|| format!("\"{flag}\": expected name=value"))?;
             set(&mut table, name.trim(), value.trim());
             check(&table, &format!("\"{flag}\""))?;
+            said_by.push((name.trim().to_owned(), format!("\"{flag}\"")));
         }
         let config = check(&table, "the settings")?;
-        config.check_ranges()?;
+        config.check_ranges().map_err(|why| {
+            let name = why.split(':').next().unwrap_or_default();
+            let said = said_by.iter().rev().find(|(path, _)| path == name);
+            said.map_or_else(|| why.clone(), |(_, by)| format!("{by}: {why}"))
+        })?;
         Ok(config)
     }
 
@@ -174,10 +200,12 @@ impl Config {
         let file =
             path.map(|path| std::fs::read_to_string(path).map_err(|e| format!("reading {}: {e}", path.display())));
         let file = file.transpose()?;
+        let place = path.map(|path| path.display().to_string()).unwrap_or_default();
         let variables: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Self::load(file.as_deref(), variables.iter().map(|(name, value)| (name.as_str(), value.as_str())), flags)
+        let file = file.as_deref().map(|text| (place.as_str(), text));
+        Self::load_from(file, variables.iter().map(|(name, value)| (name.as_str(), value.as_str())), flags)
     }
 
     fn check_ranges(&self) -> Result<(), String> {
@@ -189,7 +217,6 @@ impl Config {
             ("query_timeout_ms", self.query_timeout_ms),
             ("queries_at_once", self.queries_at_once as u64),
             ("query_threads", self.query_threads as u64),
-            ("rows_max", self.rows_max as u64),
             ("stores_open_max", self.stores_open_max as u64),
             ("connections_max", self.connections_max as u64),
             ("header_timeout_ms", self.header_timeout_ms),
@@ -212,12 +239,11 @@ impl Config {
                 15 << 20
             ));
         }
-        let least = (self.stores_open_max as u64) << 20;
-        if (self.query_memory_bytes as u64) < least {
-            return Err(format!(
-                "query_memory_bytes: {}, expected at least a MiB for each of stores_open_max, {least}",
-                self.query_memory_bytes
-            ));
+        if !(MILLIONTH..=1.0).contains(&self.sample_rate) {
+            return Err(format!("sample_rate: {}, expected {MILLIONTH} to 1", self.sample_rate));
+        }
+        if self.query_memory_bytes < 1 << 20 {
+            return Err(format!("query_memory_bytes: {}, expected at least {}", self.query_memory_bytes, 1 << 20));
         }
         if self.queue_max_bytes < 2 * self.body_max_bytes {
             return Err(format!(
@@ -232,9 +258,23 @@ impl Config {
         Duration::from_millis(self.query_timeout_ms)
     }
 
+    /// Whose events are stored.
+    pub(crate) fn sampling(&self) -> Sampling {
+        let per_million = (self.sample_rate / MILLIONTH).round();
+        // What is out of range was refused when the settings were read.
+        Sampling::per_million(per_million as u32).unwrap_or(Sampling::ALL)
+    }
+
     pub(crate) fn body_timeout(&self) -> Duration {
         Duration::from_millis(self.body_timeout_ms)
     }
+}
+
+fn address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let wrong =
+        || serde::de::Error::custom(format!("listen: {value}, expected an address and port such as 127.0.0.1:7450"));
+    value.as_str().and_then(|text| text.parse().ok()).ok_or_else(wrong)
 }
 
 /// The settings so far; who said what is wrong with them stands in the error.
@@ -286,13 +326,23 @@ mod tests {
         let none: &[&str] = &[];
         for (file, variables, flags, says) in [
             ("nonsense", vec![], vec![], "the file: "),
-            ("rows = 1", vec![], vec![], "the file: unknown field `rows`"),
+            ("rows_max = 5\nrows = 1", vec![], vec![], "the file: TOML parse error at line 2, column 1"),
+            ("sample_rate = 3", vec![], vec![], "the file: sample_rate: 3, expected"),
+            (
+                "sample_rate = 1",
+                vec![("PUGMARK_SERVE_SAMPLE_RATE", "0")],
+                vec!["rows_max=1"],
+                "PUGMARK_SERVE_SAMPLE_RATE: sample_rate: 0",
+            ),
+            ("", vec![], vec!["listen=7470"], "\"listen=7470\": listen: 7470, expected an address and port"),
             ("", vec![("PUGMARK_SERVE_ROWS_MAX", "many")], vec![], "PUGMARK_SERVE_ROWS_MAX: invalid type"),
-            ("", vec![], vec!["listen=here"], "\"listen=here\": "),
+            ("", vec![], vec!["listen=here"], "\"listen=here\": listen: \"here\", expected an address"),
             ("", vec![], vec!["listen"], "\"listen\": expected name=value"),
-            ("", vec![], vec!["rows_max=0"], "rows_max: 0, expected at least 1"),
+            ("", vec![], vec!["queries_at_once=0"], "queries_at_once: 0, expected at least 1"),
             ("", vec![], vec!["batch_max_events=100000"], "batch_max_events: 100000, expected at most"),
             ("", vec![], vec!["queue_max_bytes=5"], "queue_max_bytes: 5, expected at least twice"),
+            ("", vec![], vec!["sample_rate=0"], "sample_rate: 0, expected 0.000001 to 1"),
+            ("", vec![], vec!["sample_rate=nan"], "sample_rate: NaN, expected 0.000001 to 1"),
         ] {
             let error = Config::load(Some(file), variables, &flags).unwrap_err();
             assert!(error.contains(says), "{error}");

@@ -1,7 +1,8 @@
 //! From entries to what became of them.
 
-use pugmark::{AppendOptions, Entry, Error, ErrorKind, Event, Outcome, Rejection, WhenFull, enrich_event};
+use pugmark::{AppendOptions, Entry, Error, Event, Outcome, Rejection, WhenFull, enrich_event};
 use serde::Serialize;
+use tracing::Instrument;
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -9,11 +10,15 @@ use crate::enrich::Sender;
 use crate::metrics::OfOutcome;
 use crate::problem::{Answer, Problem};
 use crate::project::Project;
+use crate::trace;
+
+/// What became of an event whose distinct id is not among those that are kept.
+const SAMPLED: &str = "sampled";
 
 /// What became of one event or operation, at the same place in the list as in the body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Told {
-    /// `accepted`, `duplicate`, `conflict`, `rejected`, `already` or `refused`.
+    /// `accepted`, `duplicate`, `conflict`, `rejected`, `already`, `refused`, or `sampled` of an event that was left out.
     pub outcome: &'static str,
     /// Under which sequence it is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,7 +38,17 @@ impl Told {
 
     /// Whether it is in the store now.
     pub(crate) fn is_stored(&self) -> bool {
-        !matches!(self.outcome, "conflict" | "rejected")
+        !self.is_at_fault() && !self.is_sampled()
+    }
+
+    /// Whether it was left out, since its distinct id is not among those that are kept.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.outcome == SAMPLED
+    }
+
+    /// Whether it could not be stored.
+    pub(crate) fn is_at_fault(&self) -> bool {
+        matches!(self.outcome, "conflict" | "rejected")
     }
 }
 
@@ -97,6 +112,12 @@ pub(crate) async fn store(
             other => other,
         };
         match entry {
+            Ok(Entry::Event(event)) if !project.sampling.keeps(&event.distinct_id) => {
+                told.push(Some(Told::new(SAMPLED)))
+            }
+            Ok(Entry::Packed(event)) if !project.sampling.keeps(event.view().distinct_id) => {
+                told.push(Some(Told::new(SAMPLED)));
+            }
             Ok(entry) => {
                 submitted.push(entry);
                 told.push(None);
@@ -113,7 +134,7 @@ pub(crate) async fn store(
             None => return Err(Problem::internal("the store told of fewer entries than it was given")),
         }
     }
-    for outcome in ["accepted", "duplicate", "conflict", "rejected", "already", "refused"] {
+    for outcome in ["accepted", "duplicate", "conflict", "rejected", "already", "refused", SAMPLED] {
         let times = all.iter().filter(|told| told.outcome == outcome).count() as u64;
         if times > 0 {
             app.metrics.events.get_or_create(&OfOutcome { outcome }).inc_by(times);
@@ -138,12 +159,10 @@ fn enriched(project: &Project, sender: &Sender, mut event: Event) -> Answer<Resu
 
 async fn append(app: &App, project: &Project, entries: Vec<Entry>) -> Answer<Vec<Outcome>> {
     let options = AppendOptions { when_full: WhenFull::Refuse, ..AppendOptions::default() };
-    let answered = async { Ok::<_, Error>(project.db.submit(entries, &options)?.await?) }.await;
+    let span = trace::of_commit(entries.len());
+    let answered = async { Ok::<_, Error>(project.db.submit(entries, &options)?.await?) }.instrument(span).await;
     answered.map_err(|error| {
-        if error.kind() == ErrorKind::Poisoned {
-            // It is opened anew for whoever comes next, and then says what is on disk.
-            app.projects.forget(project);
-        }
+        app.projects.heed(project, &error);
         Problem::from(error)
     })
 }

@@ -25,7 +25,9 @@ mod problem;
 mod project;
 mod rate;
 mod routes;
+mod rows;
 mod serve;
+mod trace;
 mod wire;
 
 pub use app::Server;
@@ -36,3 +38,4 @@ pub use key::{Grant, Key, KeyId, Scope, Secret};
 pub use problem::{Answer, Problem, ProblemDetails};
 pub use project::ProjectName;
 pub use serve::serve;
+pub use trace::TRACE_TARGET;

@@ -42,6 +42,11 @@ pub(crate) struct Metrics {
     pub(crate) log_bytes: Gauge,
     pub(crate) columns_bytes: Gauge,
     pub(crate) unflushed_events: Gauge,
+    pub(crate) flushes: Gauge,
+    pub(crate) merges: Gauge,
+    pub(crate) message_id_blocks: Gauge,
+    pub(crate) message_id_bytes: Gauge,
+    pub(crate) resident_bytes: Gauge,
 }
 
 /// From half a millisecond to half a minute.
@@ -64,6 +69,11 @@ impl Metrics {
             log_bytes: Gauge::default(),
             columns_bytes: Gauge::default(),
             unflushed_events: Gauge::default(),
+            flushes: Gauge::default(),
+            merges: Gauge::default(),
+            message_id_blocks: Gauge::default(),
+            message_id_bytes: Gauge::default(),
+            resident_bytes: Gauge::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("events", "Events and operations that came, by what became of them", metrics.events.clone());
@@ -85,6 +95,16 @@ impl Metrics {
         registry.register_with_unit("columns", help, Unit::Bytes, metrics.columns_bytes.clone());
         let help = "Events of the open stores that are in no columnar file yet";
         registry.register("unflushed_events", help, metrics.unflushed_events.clone());
+        let help = "Times that events went to a columnar file, of the open stores since each was opened";
+        registry.register("flushes", help, metrics.flushes.clone());
+        let help = "Times that columnar files were merged, of the open stores since each was opened";
+        registry.register("merges", help, metrics.merges.clone());
+        let help = "Blocks read to tell whether a message id is stored, of the open stores since each was opened";
+        registry.register("message_id_blocks_read", help, metrics.message_id_blocks.clone());
+        let help = "Memory by which message ids are known to be new, of the open stores";
+        registry.register_with_unit("message_id_filter", help, Unit::Bytes, metrics.message_id_bytes.clone());
+        let help = "Memory of the process";
+        registry.register_with_unit("resident", help, Unit::Bytes, metrics.resident_bytes.clone());
         metrics
     }
 

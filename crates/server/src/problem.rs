@@ -81,9 +81,17 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid", detail)
     }
 
-    /// 401: no key, or none that stands. All of these are told alike.
-    pub fn unauthorized() -> Self {
-        let detail = "no key that stands: send one as `Authorization: Bearer KEY`, or as the user name of Basic";
+    /// 401: no key was sent.
+    pub fn keyless() -> Self {
+        Self::unauthorized("no key was sent: send one as `Authorization: Bearer KEY`, or as the user name of Basic")
+    }
+
+    /// 401: a key was sent that is none, was revoked, or is another in its secret part: all of these are told alike.
+    pub fn unknown_key() -> Self {
+        Self::unauthorized("the key is not one of this server, or was revoked")
+    }
+
+    fn unauthorized(detail: &str) -> Self {
         let problem = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
         problem.with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"pugmark\"")
     }
@@ -184,7 +192,8 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {
-            tracing::error!(kind = self.kind, status = self.status, "{}", self.detail);
+            // What a caller wrote may be in it, and is not to begin a line of its own.
+            tracing::error!(kind = self.kind, status = self.status, detail = ?self.detail);
         }
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();

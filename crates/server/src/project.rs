@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::StatusCode;
 use pugmark::enrich::Enricher;
-use pugmark::{Options, Pugmark};
+use pugmark::{Error, ErrorKind, Options, Pugmark, Sampling};
 use serde::Serialize;
 use tokio::sync::OnceCell;
 
-use crate::config::Enrich;
+use crate::config::{Config, Enrich};
 use crate::enrich::enricher;
 use crate::limits::NAME_MAX_BYTES;
 use crate::problem::{Answer, Problem};
@@ -84,6 +84,10 @@ pub(crate) struct Project {
     pub(crate) enricher: Enricher,
     /// Whether it does more than take addresses away.
     pub(crate) enriches: bool,
+    /// Whether an event without a distinct id gets that of its visitor.
+    pub(crate) names_visitors: bool,
+    /// Whose events are stored.
+    pub(crate) sampling: Sampling,
 }
 
 /// The stores under a directory.
@@ -91,6 +95,7 @@ pub(crate) struct Projects {
     root: PathBuf,
     options: Options,
     enrich: Enrich,
+    sampling: Sampling,
     open_max: usize,
     open: Mutex<Open>,
 }
@@ -110,8 +115,9 @@ struct Slot {
 }
 
 impl Projects {
-    pub(crate) fn new(root: &Path, options: Options, enrich: Enrich, open_max: usize) -> Self {
-        Self { root: root.to_owned(), options, enrich, open_max: open_max.max(1), open: Mutex::default() }
+    pub(crate) fn new(root: &Path, options: Options, config: &Config) -> Self {
+        let (enrich, sampling, open_max) = (config.enrich.clone(), config.sampling(), config.stores_open_max.max(1));
+        Self { root: root.to_owned(), options, enrich, sampling, open_max, open: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -138,24 +144,31 @@ impl Projects {
         let store = slot
             .get_or_try_init(|| async {
                 let (dir, options, enrich) = (name.dir(&self.root), self.options.clone(), self.enrich.clone());
+                let (name, sampling) = (name.clone(), self.sampling);
                 let opened = tokio::task::spawn_blocking(move || {
                     // Whatever is wrong with it, it is nothing that the caller could mend.
                     let db = Pugmark::open_with(dir, options).map_err(|error| match Problem::from(error) {
                         problem if problem.status < 500 => problem.with_status(StatusCode::INTERNAL_SERVER_ERROR),
                         problem => problem,
                     })?;
-                    Ok::<_, Problem>((enricher(&enrich, &db)?, enrich != Enrich::default(), db))
+                    // It stands in the log before the first event that it decides about.
+                    db.set_sampling(sampling)?;
+                    let (enriches, names_visitors) = (enrich != Enrich::default(), enrich.visitor);
+                    let enricher = enricher(&enrich, &db)?;
+                    Ok::<_, Problem>(Project { name, db, enricher, enriches, names_visitors, sampling })
                 });
-                let opened = opened.await.map_err(|e| Problem::internal(format!("opening {name}: {e}")))?;
-                let (enricher, enriches, db) = opened?;
-                Ok::<_, Problem>(Arc::new(Project { name: name.clone(), db, enricher, enriches }))
+                let opened = opened.await.map_err(|e| Problem::internal(format!("opening a store: {e}")))?;
+                Ok::<_, Problem>(Arc::new(opened?))
             })
             .await?;
         Ok(Arc::clone(store))
     }
 
-    /// Lets go of a store that cannot go on, so that it is opened again when it is next needed.
-    pub(crate) fn forget(&self, project: &Project) {
+    /// Lets go of a store that cannot go on after this error, so that it is opened again when it is next needed, and then says what is on disk.
+    pub(crate) fn heed(&self, project: &Project, error: &Error) {
+        if error.kind() != ErrorKind::Poisoned {
+            return;
+        }
         let is_it = |slot: &Slot| slot.store.get().is_some_and(|open| std::ptr::eq(&**open, project));
         self.lock().stores.retain(|name, slot| *name != project.name || !is_it(slot));
     }
@@ -231,7 +244,8 @@ mod tests {
     #[tokio::test]
     async fn the_store_that_was_used_longest_ago_makes_room() {
         let dir = tempfile::tempdir().unwrap();
-        let projects = Projects::new(dir.path(), Options::default(), Enrich::default(), 2);
+        let config = Config { stores_open_max: 2, ..Config::default() };
+        let projects = Projects::new(dir.path(), Options::default(), &config);
         let [a, b, c] = ["a", "b", "c"].map(|name| name.parse::<ProjectName>().unwrap());
         let held = projects.store(&a).await.unwrap();
         drop(projects.store(&b).await.unwrap());

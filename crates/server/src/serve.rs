@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -16,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -107,24 +108,86 @@ async fn connection(
     head: Duration,
 ) -> Ended {
     stream.set_nodelay(true)?;
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let answer = move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().oneshot(request.map(Body::new))
-    });
+    };
     // Which protocol it is is agreed on beforehand and not told from the first bytes: whoever sends none of them would be waited for.
     let mut http1 = http1::Builder::new();
     http1.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEADERS_MAX_BYTES);
     let Some(tls) = tls else {
-        return Ok(watcher.watch(http1.serve_connection(TokioIo::new(stream), service)).await?);
+        return Ok(watcher.watch(http1.serve_connection(TokioIo::new(stream), service_fn(answer))).await?);
     };
     let stream = timeout(head, tls.accept(stream)).await??;
     if stream.get_ref().1.alpn_protocol() != Some(HTTP2) {
-        return Ok(watcher.watch(http1.serve_connection(TokioIo::new(stream), service)).await?);
+        return Ok(watcher.watch(http1.serve_connection(TokioIo::new(stream), service_fn(answer))).await?);
     }
     let mut http2 = http2::Builder::new(TokioExecutor::new());
     http2.timer(TokioTimer::new()).keep_alive_interval(head).keep_alive_timeout(head);
     http2.max_header_list_size(HEADERS_MAX_BYTES as u32);
-    Ok(watcher.watch(http2.serve_connection(TokioIo::new(stream), service)).await?)
+    // Whoever answers pings is there, and may ask for nothing all the same.
+    let activity = Arc::new(Activity::default());
+    let of = Arc::clone(&activity);
+    let service = service_fn(move |request| {
+        let turn = of.begin();
+        let answered = answer(request);
+        async move {
+            answered.await.map(|response| {
+                response.map(|body| {
+                    Body::new(body.map_frame(move |frame| {
+                        let _until_its_end = &turn;
+                        frame
+                    }))
+                })
+            })
+        }
+    });
+    tokio::select! {
+        ended = watcher.watch(http2.serve_connection(TokioIo::new(stream), service)) => Ok(ended?),
+        () = activity.idle_for(head) => Ok(()),
+    }
+}
+
+/// How many requests of a connection are under way, and since when there are none.
+struct Activity(Mutex<(usize, Instant)>);
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self(Mutex::new((0, Instant::now())))
+    }
+}
+
+impl Activity {
+    fn lock(&self) -> MutexGuard<'_, (usize, Instant)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(self: &Arc<Self>) -> Turn {
+        self.lock().0 += 1;
+        Turn(Arc::clone(self))
+    }
+
+    /// Is there once no request has been under way for so long.
+    async fn idle_for(&self, most: Duration) {
+        loop {
+            let (under_way, since) = *self.lock();
+            let left = if under_way > 0 { most } else { most.saturating_sub(since.elapsed()) };
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
+    }
+}
+
+/// A request that is under way until this is dropped.
+struct Turn(Arc<Activity>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        *state = (state.0 - 1, Instant::now());
+    }
 }
 
 const HTTP2: &[u8] = b"h2";

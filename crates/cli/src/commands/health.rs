@@ -19,12 +19,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result {
-    let place = || format!("asking {}", args.address);
-    let addresses: Vec<_> = args.address.to_socket_addrs().with_context(place)?.collect();
+    let address = args.address.strip_prefix("http://").unwrap_or(&args.address).trim_end_matches('/');
+    let place = || format!("asking {address}: expected HOST:PORT");
+    let addresses: Vec<_> = address.to_socket_addrs().with_context(place)?.collect();
+    let place = || format!("asking {address}");
     let connected = addresses.iter().find_map(|address| TcpStream::connect_timeout(address, PATIENCE).ok());
-    let mut stream = connected.with_context(place)?;
+    let mut stream = connected.with_context(|| format!("nobody answers at {address}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let host = &args.address;
+    let host = address;
     write!(stream, "GET /health/ready HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").with_context(place)?;
     let mut answer = String::new();
     stream.take(4_096).read_to_string(&mut answer).with_context(place)?;

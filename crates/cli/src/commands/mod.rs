@@ -36,6 +36,8 @@ pub(crate) mod serve;
 pub(crate) mod sessions;
 pub(crate) mod sql;
 pub(crate) mod stickiness;
+#[cfg(feature = "serve")]
+mod traces;
 pub(crate) mod trend;
 pub(crate) mod verify;
 

@@ -4,10 +4,16 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pugmark_server::{Config, Server, serve};
-use tracing_subscriber::EnvFilter;
+use pugmark_server::{Config, Server, TRACE_TARGET, serve};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::{EnvFilter, fmt};
 
+use super::traces::Traces;
 use crate::failure::{Failure, Result};
+
+/// Files that are kept free for stores.
+const FILES_OF_STORES: u64 = 16_384;
 
 /// Serves the projects under a directory over HTTP: SDKs send, and programs ask
 ///
@@ -41,15 +47,19 @@ pub(crate) fn run(args: &Args) -> Result {
         write!(io::stdout(), "{}", toml::to_string(&config)?)?;
         return Ok(());
     }
-    // What is wanted of the log is said as RUST_LOG has it.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    if args.log_json {
-        log.json().init()
-    } else {
-        log.init()
+    let traces = Traces::begin()?;
+    log(args.log_json, &traces);
+    // Each connection is a file to the system, and so is each segment and run of a store.
+    if let Err(error) = rlimit::increase_nofile_limit(config.connections_max as u64 + FILES_OF_STORES) {
+        tracing::warn!("the limit of open files stays as it is: {error}");
     }
     let server = Server::open(&args.root, config)?;
+    if !server.has_keys() {
+        let root = args.root.display();
+        tracing::warn!(
+            "there is no key under {root}, and nothing is answered without: stop this and make one with `pugmark key create {root}`"
+        );
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
         let ends = ended()?;
@@ -61,7 +71,18 @@ pub(crate) fn run(args: &Args) -> Result {
     });
     // A thread that still works for nobody is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
+    traces.end();
     Ok(served?)
+}
+
+/// Writes the log to standard error, as much of it as RUST_LOG wants, and has spans collected.
+fn log(as_json: bool, traces: &Traces) {
+    let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let is_line = filter_fn(|metadata| metadata.target() != TRACE_TARGET);
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = if as_json { lines.json().boxed() } else { lines.boxed() };
+    let lines = lines.with_filter(wanted.and(is_line));
+    tracing_subscriber::registry().with(traces.layer()).with(lines).init();
 }
 
 /// Is there once the process is told to end.

@@ -59,6 +59,9 @@ fn answer(db: &Pugmark, statement: &str, args: &Args, color: ColorChoice) -> Res
         Some(sequence) => asked.sql_as_of(statement, Sequence::new(sequence))?,
         None => asked.sql(statement)?,
     };
+    for warning in db.warnings()? {
+        writeln!(io::stderr(), "warning: {warning}")?;
+    }
     let output = &args.output;
     match output.format {
         Format::Table => output.write(|out| table(&batches, output, color, out)),

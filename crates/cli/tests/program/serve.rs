@@ -27,8 +27,13 @@ struct Server {
 
 impl Server {
     fn start(root: &std::path::Path) -> Self {
+        Self::start_with(root, |_| {})
+    }
+
+    fn start_with(root: &std::path::Path, also: impl FnOnce(&mut Command)) -> Self {
         let mut serve = pugmark();
         serve.args(["serve", root.to_str().unwrap(), "--set", "listen=127.0.0.1:0", "--set", "requests_per_second=0"]);
+        also(&mut serve);
         let mut child = serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -178,4 +183,66 @@ fn settings_that_are_wrong_are_told_before_anything_is_opened() {
     assert_eq!(wrong.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("unknown field `rows`"), "{wrong:?}");
     assert!(!dir.exists());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn ten_thousand_idle_connections_keep_nobody_out() {
+    // Both ends have as many files open; where the system allows fewer, so many it is.
+    let files = rlimit::increase_nofile_limit(11_000).unwrap();
+    let idle = (files.saturating_sub(500) as usize).min(10_000);
+    let root = tempfile::tempdir().unwrap();
+    let key =
+        said(pugmark().args(["key", "create", root.path().to_str().unwrap(), "--project", "shop", "--scope", "admin"]));
+    let mut server = Server::start_with(root.path(), |serve| {
+        serve.args(["--set", "connections_max=10100", "--set", "header_timeout_ms=60000"]);
+    });
+    let memory_kb = |server: &Server| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(server.ask("POST", "/v1/events", &key, &events(0)).unwrap().0, 202);
+    let before_kb = memory_kb(&server);
+    let connections: Vec<TcpStream> = (0..idle).map(|_| TcpStream::connect(&server.address).unwrap()).collect();
+    assert_eq!(server.ask("POST", "/v1/events", &key, &events(20)).unwrap().0, 202);
+    assert_eq!(counts(&server, &key), (40, 40));
+    let each_kb = memory_kb(&server).saturating_sub(before_kb) / idle as u64;
+    assert!(each_kb < 20, "{each_kb} KiB for each of {idle}");
+    drop(connections);
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+}
+
+#[test]
+#[cfg(feature = "otlp")]
+fn traces_go_to_a_collector_under_those_of_the_caller() {
+    let collector = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", collector.local_addr().unwrap());
+    let root = tempfile::tempdir().unwrap();
+    let key =
+        said(pugmark().args(["key", "create", root.path().to_str().unwrap(), "--project", "shop", "--scope", "admin"]));
+    let mut server = Server::start_with(root.path(), |serve| {
+        serve.envs([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "50")]);
+    });
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let key = format!("{key}\r\ntraceparent: 00-{trace}-b7ad6b7169203331-01");
+    assert_eq!(server.ask("POST", "/v1/events", &key, &events(0)).unwrap().0, 202);
+
+    let trace: Vec<u8> = (0..16).map(|at| u8::from_str_radix(&trace[2 * at..2 * at + 2], 16).unwrap()).collect();
+    let mut seen = Vec::new();
+    let has = |seen: &[u8], part: &[u8]| seen.windows(part.len()).any(|window| window == part);
+    // Spans come in one batch or in several.
+    while !(has(&seen, b"POST /v1/events") && has(&seen, b"commit")) {
+        let (mut stream, _) = collector.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        let mut part = [0; 65_536];
+        while let Ok(count @ 1..) = stream.read(&mut part) {
+            seen.extend_from_slice(&part[..count]);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+    }
+    assert!(seen.starts_with(b"POST /v1/traces ") && has(&seen, &trace) && has(&seen, b"pugmark"));
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
 }

@@ -10,11 +10,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use futures::Stream;
-use pugmark::{Batch, Entry, Interval, Operation, Rejection, Trend};
+use pugmark::{BatchReader, Entry, Interval, Operation, Rejection, Trend};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::query::rows_as_json;
+use super::responses::{Bodied, Computing, Keyed, Storing};
 use super::{Asked, Caller, Peer, Shared, json};
 use crate::app::App;
 use crate::body;
@@ -23,6 +23,7 @@ use crate::key::{KeyId, Scope};
 use crate::limits::{IDEMPOTENCY_KEY_MAX_BYTES, RECENT_MAX, STREAM_EVERY_MS};
 use crate::problem::{Answer, Problem};
 use crate::project::ProjectName;
+use crate::rows::rows_as_json;
 
 /// What became of a body of events.
 #[derive(Serialize, ToSchema)]
@@ -39,15 +40,17 @@ struct Appended {
 /// An event without a `message_id` gets one of the header `Idempotency-Key` and its place, so that the same body sent again is stored once.
 #[utoipa::path(post, path = "/v1/events", tag = "events", security(("key" = ["write"])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes message ids of events that have none; at most 200 bytes")),
-    request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"))),
-    responses((status = 202, body = Appended), (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 408, body = Problem),
-        (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Appended, description = "None was stored"), (status = 429, body = Problem), (status = 503, body = Problem), (status = 507, body = Problem)))]
+    request_body(content(
+        (serde_json::Value = "application/json", example = json!({"event": "page_view", "distinct_id": "ann", "message_id": "view-1", "properties": {"url": "/"}})),
+        (String = "application/x-ndjson", example = "{\"event\": \"page_view\", \"distinct_id\": \"ann\"}\n"))),
+    responses((status = 202, body = Appended, description = "What was to be stored is on disk"), (status = 422, body = Appended, description = "None could be stored"), Keyed, Bodied, Storing))]
 pub(crate) async fn append(State(app): Shared, peer: Peer, headers: HeaderMap, body: Body) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Write).await?;
     let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or("?"));
     let kind = kind.map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
     let is_lines = match kind.as_deref() {
-        None | Some("application/json" | "text/plain") => false,
+        // The last is what programs say that were told nothing.
+        None | Some("application/json" | "text/plain" | "application/x-www-form-urlencoded") => false,
         Some("application/x-ndjson" | "application/ndjson" | "application/jsonl") => true,
         Some(other) => {
             let detail = format!("{other:?}: expected application/json or application/x-ndjson");
@@ -55,7 +58,9 @@ pub(crate) async fn append(State(app): Shared, peer: Peer, headers: HeaderMap, b
         }
     };
     let (text, held) = body::read(&app, body).await?;
-    let mut batch = if is_lines { Batch::of_lines(&text) } else { Batch::of_json(&text)? };
+    let reader = BatchReader::default();
+    let reader = if caller.project.names_visitors { reader.nameless() } else { reader };
+    let mut batch = if is_lines { reader.lines(&text) } else { reader.json(&text)? };
     if batch.is_empty() {
         return Err(Problem::invalid("the body has no event"));
     }
@@ -80,7 +85,8 @@ pub(crate) async fn append(State(app): Shared, peer: Peer, headers: HeaderMap, b
     let outcomes = ingest::store(&app, &caller.project, &sender, entries).await?;
     drop(held);
     let stored = outcomes.iter().filter(|told| told.is_stored()).count();
-    let status = if stored == 0 { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::ACCEPTED };
+    let all_at_fault = outcomes.iter().all(Told::is_at_fault);
+    let status = if all_at_fault { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::ACCEPTED };
     Ok((status, json(&Appended { stored, outcomes })?).into_response())
 }
 
@@ -95,6 +101,7 @@ fn needs_admin(operation: &Operation) -> bool {
 
 /// Of which events, and of when.
 #[derive(Debug, Default, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Which {
     /// Their name; all without it.
@@ -128,20 +135,24 @@ impl Which {
     }
 }
 
-/// How many events there are.
+/// How many events there are, with `warnings` where there are any.
 #[utoipa::path(get, path = "/v1/events/count", tag = "events", security(("key" = ["read"])), params(Which),
-    responses((status = 200, body = serde_json::Value), (status = "default", body = Problem)))]
+    responses((status = 200, body = serde_json::Value), Keyed, Computing))]
 pub(crate) async fn count(State(app): Shared, headers: HeaderMap, Asked(which): Asked<Which>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let project = Arc::clone(&caller.project);
     let trend = which.trend(Interval::Year);
     let answer = app.answer("trend", async move { Ok(project.db.trend(&trend).await?) }).await?;
-    json(&serde_json::json!({ "count": answer.series.first().map(|series| &series.total) }))
+    let mut told = serde_json::json!({ "count": answer.series.first().map(|series| &series.total) });
+    if !answer.header.warnings.is_empty() {
+        told["warnings"] = answer.header.warnings.into();
+    }
+    json(&told)
 }
 
 /// How many events there are, day by day: a trend.
 #[utoipa::path(get, path = "/v1/events/by-day", tag = "events", security(("key" = ["read"])), params(Which),
-    responses((status = 200, body = serde_json::Value), (status = "default", body = Problem)))]
+    responses((status = 200, body = serde_json::Value), Keyed, Computing))]
 pub(crate) async fn by_day(State(app): Shared, headers: HeaderMap, Asked(which): Asked<Which>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let project = Arc::clone(&caller.project);
@@ -151,6 +162,7 @@ pub(crate) async fn by_day(State(app): Shared, headers: HeaderMap, Asked(which):
 
 /// Which of the last events.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Last {
     /// A condition of SQL, as in `WHERE`.
@@ -173,7 +185,7 @@ fn statement(filter: Option<&str>, also: &str) -> Answer<String> {
 
 /// The events that came last, the latest first.
 #[utoipa::path(get, path = "/v1/events/recent", tag = "events", security(("key" = ["read"])), params(Last),
-    responses((status = 200, body = serde_json::Value), (status = "default", body = Problem)))]
+    responses((status = 200, body = serde_json::Value), Keyed, Computing))]
 pub(crate) async fn recent(State(app): Shared, headers: HeaderMap, Asked(last): Asked<Last>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let limit = last.limit.unwrap_or(50);
@@ -188,6 +200,7 @@ pub(crate) async fn recent(State(app): Shared, headers: HeaderMap, Asked(last): 
 
 /// Which events are followed.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Followed {
     /// A condition of SQL, as in `WHERE`.
@@ -198,7 +211,7 @@ pub(crate) struct Followed {
 
 /// Events as they come, as server-sent events: each with its sequence as `id` and itself as JSON.
 #[utoipa::path(get, path = "/v1/events/stream", tag = "events", security(("key" = ["read"])), params(Followed),
-    responses((status = 200, body = String, content_type = "text/event-stream"), (status = "default", body = Problem)))]
+    responses((status = 200, body = String, content_type = "text/event-stream"), Keyed))]
 pub(crate) async fn stream(State(app): Shared, headers: HeaderMap, Asked(which): Asked<Followed>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     // A browser that connects again says what it had.
@@ -223,7 +236,7 @@ impl Follow {
     async fn next(&mut self) -> Answer<Vec<Sent>> {
         loop {
             if !self.app.control.stands(&self.key) {
-                return Err(Problem::unauthorized());
+                return Err(Problem::unknown_key());
             }
             // It is let go of in between: others may need its room.
             let project = self.app.projects.store(&self.name).await?;

@@ -10,6 +10,7 @@ use pugmark::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::responses::{Bodied, Finding, Keyed, Storing};
 use super::{Shared, from_json, json};
 use crate::app::App;
 use crate::auth;
@@ -81,7 +82,7 @@ fn sees(asking: &Key, other: &Key) -> bool {
 
 /// The keys, revoked ones included.
 #[utoipa::path(get, path = "/v1/keys", tag = "keys", security(("key" = ["admin"])),
-    responses((status = 200, body = Vec<Shown>), (status = "default", body = Problem)))]
+    responses((status = 200, body = Vec<Shown>), Keyed))]
 pub(crate) async fn list(State(app): Shared, headers: HeaderMap) -> Answer {
     let asking = asking(&app, &headers)?;
     let keys = app.control.keys();
@@ -89,8 +90,8 @@ pub(crate) async fn list(State(app): Shared, headers: HeaderMap) -> Answer {
 }
 
 /// Makes a key. It is shown in this answer and never again.
-#[utoipa::path(post, path = "/v1/keys", tag = "keys", security(("key" = ["admin"])), request_body = Wanted,
-    responses((status = 201, body = Shown), (status = "default", body = Problem)))]
+#[utoipa::path(post, path = "/v1/keys", tag = "keys", security(("key" = ["admin"])), request_body(content = Wanted, example = json!({"scope": "write", "origins": ["https://shop.example"], "note": "the shop"})),
+    responses((status = 201, body = Shown), Keyed, Bodied, Storing))]
 pub(crate) async fn create(State(app): Shared, headers: HeaderMap, body: Body) -> Answer {
     let asking = asking(&app, &headers)?;
     let wanted: Wanted = from_json(&body::read(&app, body).await?.0)?;
@@ -111,7 +112,7 @@ pub(crate) async fn create(State(app): Shared, headers: HeaderMap, body: Body) -
 
 /// Revokes a key, for good.
 #[utoipa::path(delete, path = "/v1/keys/{id}", tag = "keys", security(("key" = ["admin"])), params(("id" = String, Path)),
-    responses((status = 200, body = Shown), (status = 404, body = Problem), (status = "default", body = Problem)))]
+    responses((status = 200, body = Shown), Keyed, Finding, Storing))]
 pub(crate) async fn revoke(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let asking = asking(&app, &headers)?;
     let find = |app: &App| app.control.keys().into_iter().find(|key| key.id.as_str() == id && sees(&asking, key));

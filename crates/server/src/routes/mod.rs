@@ -1,9 +1,11 @@
 //! The routes: each a few lines over the facade.
 
+mod docs;
 mod events;
 mod keys;
 mod people;
 mod query;
+mod responses;
 mod saved;
 mod segment;
 mod status;
@@ -17,14 +19,16 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use pugmark::ErrorKind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::decompression::RequestDecompressionLayer;
-use utoipa::OpenApi;
+use tracing::Instrument;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{PathItem, Required};
+use utoipa::{OpenApi, PartialSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -33,8 +37,9 @@ use crate::auth;
 use crate::enrich::Sender;
 use crate::key::{Key, Scope};
 use crate::metrics::OfRoute;
-use crate::problem::{Answer, Problem};
+use crate::problem::{Answer, Problem, ProblemDetails};
 use crate::project::Project;
+use crate::trace;
 
 type Shared = State<Arc<App>>;
 
@@ -78,9 +83,30 @@ fn described() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(status::metrics))
         .merge(segment::routes())
         .split_for_parts();
-    let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    document.components.get_or_insert_default().add_security_scheme("key", scheme);
+    segment::describe(&mut document);
+    document.paths.paths.values_mut().flat_map(operations).for_each(name_project);
+    let components = document.components.get_or_insert_default();
+    components.schemas.insert(responses::PROBLEM.to_owned(), ProblemDetails::schema());
+    components.add_security_scheme("key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
     (router, document)
+}
+
+fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut path.get, &mut path.post, &mut path.put, &mut path.delete].into_iter().filter_map(Option::as_mut)
+}
+
+/// Whoever has a key of all projects says by a header of which one it speaks.
+fn name_project(operation: &mut Operation) {
+    if operation.security.is_none() {
+        return;
+    }
+    let header = ParameterBuilder::new()
+        .name("Pugmark-Project")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("`project` or `project/environment`, where the key is one of all projects"))
+        .schema(Some(String::schema()));
+    operation.parameters.get_or_insert_default().push(header.build().into());
 }
 
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -89,6 +115,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let document = move || std::future::ready(([(header::CONTENT_TYPE, "application/json")], text.clone()));
     router
         .route("/openapi.json", axum::routing::get(document))
+        .merge(docs::routes())
         .fallback(|| async { Problem::not_found("there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
             Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "invalid", "the method is not for this address")
@@ -128,8 +155,10 @@ async fn counted(State(app): Shared, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
     let begun = tokio::time::Instant::now();
-    let mut response = next.run(request).await;
+    let span = trace::of_request(request.headers(), &method, &route, &id);
+    let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status().as_u16();
+    trace::answered(&span, status);
     app.metrics.requests.get_or_create(&OfRoute { route: route.clone(), status }).inc();
     // The route and not the address: what a caller writes there is theirs.
     tracing::info!(id, %method, route, status, milliseconds = begun.elapsed().as_millis() as u64);
@@ -176,8 +205,8 @@ impl Caller {
         let (app, key) = (Arc::clone(app), Arc::clone(&self.key));
         let done = self.blocking(move |project| {
             let deed = deed(project);
-            if deed.as_ref().is_err_and(|error| error.kind() == ErrorKind::Poisoned) {
-                app.projects.forget(project);
+            if let Err(error) = &deed {
+                app.projects.heed(project, error);
             }
             let (done, said) = deed?;
             // What was done stands in the log of the project, whether the audit can be written or not.
@@ -204,6 +233,13 @@ impl<S: Sync> FromRequestParts<S> for Peer {
 }
 
 impl Peer {
+    /// Whether a proxy that is trusted says that it was asked over TLS.
+    pub(crate) fn came_encrypted(&self, app: &App, headers: &HeaderMap) -> bool {
+        let is_trusted = |peer: IpAddr| app.config.trusted_proxies.iter().any(|network| network.contains(&peer));
+        let says = headers.get("x-forwarded-proto").is_some_and(|protocol| protocol == "https");
+        says && self.0.is_some_and(|peer| is_trusted(peer.to_canonical()))
+    }
+
     pub(crate) fn sender(&self, app: &App, headers: &HeaderMap) -> Sender {
         Sender::of(headers, self.0, &app.config.trusted_proxies)
     }
@@ -230,5 +266,8 @@ pub(crate) fn json(answer: &impl Serialize) -> Answer {
 
 /// Reads a body as JSON of this form.
 pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Answer<T> {
+    if text.trim().is_empty() {
+        return Err(Problem::invalid("the body is empty, expected JSON"));
+    }
     serde_json::from_str(text).map_err(|error| Problem::invalid(format!("the body: {error}")))
 }

@@ -6,12 +6,13 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
-use pugmark::{Note, Outcome, Query, Sequence};
+use pugmark::{Error, Note, Outcome, Query, Sequence};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::query::of_question;
+use super::responses::{Bodied, Computing, Finding, Keyed, Storing};
 use super::{Asked, Caller, Said, Shared, from_json, json};
 use crate::app::App;
 use crate::body;
@@ -21,6 +22,7 @@ use crate::problem::{Answer, Problem};
 
 /// Which people, and in which order.
 #[derive(Debug, Clone, Deserialize, Serialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Page {
     /// `last_seen` (without it), `first_seen`, `events`, `sessions`, `days_active` or `revenue`.
@@ -42,6 +44,7 @@ pub(crate) struct Page {
 
 /// Who is looked for.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
     /// The text.
@@ -66,7 +69,7 @@ async fn ask(app: &App, caller: &Caller, kind: &'static str, fields: Value) -> A
 
 /// The people, page by page.
 #[utoipa::path(get, path = "/v1/persons", tag = "people", security(("key" = ["read"])), params(Page),
-    responses((status = 200, body = Value), (status = "default", body = Problem)))]
+    responses((status = 200, body = Value), Keyed, Computing))]
 pub(crate) async fn list(State(app): Shared, headers: HeaderMap, Asked(page): Asked<Page>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let fields = serde_json::to_value(&page).map_err(|error| Problem::internal(error.to_string()))?;
@@ -75,7 +78,7 @@ pub(crate) async fn list(State(app): Shared, headers: HeaderMap, Asked(page): As
 
 /// The people who have an id or a trait.
 #[utoipa::path(get, path = "/v1/persons/search", tag = "people", security(("key" = ["read"])), params(Wanted),
-    responses((status = 200, body = Value), (status = "default", body = Problem)))]
+    responses((status = 200, body = Value), Keyed, Computing))]
 pub(crate) async fn search(State(app): Shared, headers: HeaderMap, Asked(wanted): Asked<Wanted>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let mut search = Map::from_iter([("text".to_owned(), Value::from(wanted.q))]);
@@ -93,7 +96,7 @@ fn unknown(id: &str) -> Problem {
 
 /// Who has an id: all ids, links and what was decided about them.
 #[utoipa::path(get, path = "/v1/persons/{id}", tag = "people", security(("key" = ["read"])), params(("id" = String, Path, description = "Any id of the person")),
-    responses((status = 200, body = Value), (status = 404, body = Problem), (status = "default", body = Problem)))]
+    responses((status = 200, body = Value), Keyed, Finding))]
 pub(crate) async fn show(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let of = id.clone();
@@ -108,6 +111,7 @@ pub(crate) async fn show(State(app): Shared, headers: HeaderMap, Path(id): Path<
 
 /// Which part of a journey.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Part {
     /// The first day or instant.
@@ -126,7 +130,7 @@ pub(crate) struct Part {
 
 /// What somebody did, session by session.
 #[utoipa::path(get, path = "/v1/persons/{id}/journey", tag = "people", security(("key" = ["read"])), params(("id" = String, Path, description = "Any id of the person"), Part),
-    responses((status = 200, body = Value), (status = "default", body = Problem)))]
+    responses((status = 200, body = Value), Keyed, Finding, Computing))]
 pub(crate) async fn journey(
     State(app): Shared,
     headers: HeaderMap,
@@ -147,7 +151,7 @@ pub(crate) async fn journey(
 
 /// Everything that is known of somebody, as lines that an import reads.
 #[utoipa::path(get, path = "/v1/persons/{id}/export", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "Any id of the person")),
-    responses((status = 200, body = String, content_type = "application/x-ndjson"), (status = 404, body = Problem), (status = "default", body = Problem)))]
+    responses((status = 200, body = String, content_type = "application/x-ndjson"), Keyed, Finding))]
 pub(crate) async fn export(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
     let of = id.clone();
@@ -206,8 +210,8 @@ fn placed(outcome: Outcome) -> (Outcome, Said) {
 }
 
 /// Says that ids are one person.
-#[utoipa::path(post, path = "/v1/persons/{id}/merge", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "An id of the person")), request_body = Merging,
-    responses((status = 200, body = Told), (status = "default", body = Problem)))]
+#[utoipa::path(post, path = "/v1/persons/{id}/merge", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "An id of the person")), request_body(content = Merging, example = json!({"ids": ["ann@example.org"], "why": "the same person"})),
+    responses((status = 200, body = Told), Keyed, Bodied, Storing))]
 pub(crate) async fn merge(State(app): Shared, headers: HeaderMap, Path(id): Path<String>, body: Body) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
     let merging: Merging = from_json(&body::read(&app, body).await?.0)?;
@@ -218,8 +222,8 @@ pub(crate) async fn merge(State(app): Shared, headers: HeaderMap, Path(id): Path
 }
 
 /// Takes links back: those that touch the id, or those of one operation.
-#[utoipa::path(post, path = "/v1/persons/{id}/split", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "An id of the person")), request_body = Splitting,
-    responses((status = 200, body = Told), (status = "default", body = Problem)))]
+#[utoipa::path(post, path = "/v1/persons/{id}/split", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "An id of the person")), request_body(content = Splitting, example = json!({"why": "two people on one device"})),
+    responses((status = 200, body = Told), Keyed, Bodied, Storing))]
 pub(crate) async fn split(State(app): Shared, headers: HeaderMap, Path(id): Path<String>, body: Body) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
     let text = body::read(&app, body).await?.0;
@@ -227,7 +231,14 @@ pub(crate) async fn split(State(app): Shared, headers: HeaderMap, Path(id): Path
     let note = note(&caller, splitting.why);
     let outcome = caller.audited(&app, "person.split", move |project| {
         Ok(placed(match splitting.sequence {
-            Some(sequence) => project.db.split_link(Sequence::new(sequence), note)?,
+            Some(sequence) => {
+                // Of another person it would be a slip of the pen, and theirs to say.
+                if !project.db.person_links(&id)?.iter().any(|link| link.sequence == sequence) {
+                    let what = format!("operation {sequence} linked no id of the person with the id {id:?}");
+                    return Err(Error::invalid(what).on("sequence"));
+                }
+                project.db.split_link(Sequence::new(sequence), note)?
+            }
             None => project.db.split(id, note)?,
         }))
     });
@@ -236,7 +247,7 @@ pub(crate) async fn split(State(app): Shared, headers: HeaderMap, Path(id): Path
 
 /// Erases somebody: no byte of their ids and events is in any file of the store when this returns.
 #[utoipa::path(post, path = "/v1/persons/{id}/erase", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "Any id of the person")),
-    responses((status = 200, body = Value), (status = 404, body = Problem), (status = "default", body = Problem)))]
+    responses((status = 200, body = Value), Keyed, Finding, Storing))]
 pub(crate) async fn erase(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
     let of = id.clone();

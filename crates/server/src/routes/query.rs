@@ -4,23 +4,22 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
-use pugmark::arrow::array::RecordBatch;
-use pugmark::arrow::{csv, ipc, json as arrow_json};
-use pugmark::parquet::arrow::ArrowWriter;
 use pugmark::{ErrorKind, Query, Sequence};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::responses::{Bodied, Choosing, Computing, Keyed};
 use super::{Caller, Shared, from_json, json};
 use crate::body;
 use crate::key::Scope;
 use crate::problem::{Answer, Problem};
+use crate::rows::{RowWriter, form_of};
 
 /// Answers a question in the JSON form of `docs/semantics.md`, section 6: trend, funnel, retention, stickiness, lifecycle, journey, sessions, paths, people or segment.
-#[utoipa::path(post, path = "/v1/query", tag = "questions", security(("key" = ["read"])), request_body = serde_json::Value,
-    responses((status = 200, body = serde_json::Value), (status = "default", body = Problem)))]
+#[utoipa::path(post, path = "/v1/query", tag = "questions", security(("key" = ["read"])), request_body(content = serde_json::Value, example = json!({"trend": {"series": [{"event": "page_view", "measure": "uniques"}], "interval": "day", "range": {"last": "7d"}}})),
+    responses((status = 200, body = serde_json::Value), Keyed, Bodied, Computing))]
 pub(crate) async fn query(State(app): Shared, headers: HeaderMap, body: Body) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let (text, _held) = body::read(&app, body).await?;
@@ -37,6 +36,9 @@ pub(crate) fn of_question(error: pugmark::Error) -> Problem {
     if is_too_much { problem.with_status(StatusCode::UNPROCESSABLE_ENTITY) } else { problem }
 }
 
+/// The header for what an answer of SQL has no other place for.
+const WARNING: HeaderName = HeaderName::from_static("pugmark-warning");
+
 /// A statement of SQL.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -47,127 +49,42 @@ pub(crate) struct Statement {
     as_of: Option<u64>,
 }
 
-/// In which form rows are answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Json,
-    Csv,
-    Arrow,
-    Parquet,
-}
-
-const FORMS: [(&str, Form); 4] = [
-    ("application/json", Form::Json),
-    ("text/csv", Form::Csv),
-    ("application/vnd.apache.arrow.stream", Form::Arrow),
-    ("application/vnd.apache.parquet", Form::Parquet),
-];
-
 /// Runs one `SELECT` over the tables events, persons, groups, identities and the like.
 ///
-/// The body is `{"sql": "…"}`, or the statement as `text/plain`. The rows come as `Accept` says: JSON, CSV, a stream of Arrow, or Parquet.
-#[utoipa::path(post, path = "/v1/sql", tag = "questions", security(("key" = ["read"])), request_body(content((Statement = "application/json"), (String = "text/plain"))),
-    responses((status = 200, content((serde_json::Value = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream"), (Vec<u8> = "application/vnd.apache.parquet"))), (status = "default", body = Problem)))]
+/// The body is `{"sql": "…"}`, or the statement alone. The header `Pugmark-Warning` says what every answer of the store warns of. The rows come as `Accept` says: JSON, CSV, a stream of Arrow, or Parquet. An answer that cannot be finished once it has begun ends before its end, and the connection with it.
+#[utoipa::path(post, path = "/v1/sql", tag = "questions", security(("key" = ["read"])), request_body(content((Statement = "application/json", example = json!({"sql": "SELECT event, count(*) AS events FROM events GROUP BY event"})), (String = "text/plain", example = "SELECT count(*) FROM events"))),
+    responses((status = 200, content((serde_json::Value = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream"), (Vec<u8> = "application/vnd.apache.parquet"))), Keyed, Bodied, Choosing, Computing))]
 pub(crate) async fn sql(State(app): Shared, headers: HeaderMap, body: Body) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let (kind, form) = form_of(&headers)?;
     let (text, _held) = body::read(&app, body).await?;
-    let is_plain = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    // No statement begins with a brace.
+    let is_plain = !text.trim_start().starts_with('{');
     let statement = if is_plain { Statement { sql: text, as_of: None } } else { from_json(&text)? };
     let project = Arc::clone(&caller.project);
-    let rows_max = app.config.rows_max;
-    let bytes = app.answer("sql", async move {
+    let (rows_max, warnings) = (app.config.rows_max, project.db.warnings()?);
+    let body = app.answer_in_parts("sql", move |parts| async move {
         let as_of = statement.as_of.map(Sequence::new);
-        let rows = project.db.sql_up_to(&statement.sql, as_of, rows_max).await.map_err(of_question)?;
-        written(&rows, form)
+        if rows_max > 0 {
+            // They are all there before the first is sent, so that whoever asks for too many is told.
+            let rows = project.db.sql_up_to(&statement.sql, as_of, rows_max).await.map_err(of_question)?;
+            let mut writer = RowWriter::new(form, &rows[0].schema())?;
+            for batch in &rows {
+                parts.send(writer.write(batch)?).await?;
+            }
+            return parts.send(writer.finish()?).await;
+        }
+        let mut rows = project.db.sql_stream(&statement.sql, as_of).await.map_err(of_question)?;
+        let mut writer = RowWriter::new(form, &rows.schema())?;
+        while let Some(batch) = rows.next().await.map_err(of_question)? {
+            parts.send(writer.write(&batch)?).await?;
+        }
+        parts.send(writer.finish()?).await
     });
-    Ok(([(header::CONTENT_TYPE, kind)], bytes.await?).into_response())
-}
-
-fn form_of(headers: &HeaderMap) -> Answer<(&'static str, Form)> {
-    let Some(accept) = headers.get(header::ACCEPT) else { return Ok(FORMS[0]) };
-    let accept = accept.to_str().unwrap_or_default().to_ascii_lowercase();
-    for one in accept.split(',').map(|one| one.split(';').next().unwrap_or_default().trim()) {
-        if matches!(one, "*/*" | "application/*" | "") {
-            return Ok(FORMS[0]);
-        }
-        if let Some(form) = FORMS.iter().find(|(kind, _)| *kind == one) {
-            return Ok(*form);
-        }
+    let mut response = ([(header::CONTENT_TYPE, kind)], body.await?).into_response();
+    for warning in warnings {
+        // Texts of our own, of numbers and instants.
+        response.headers_mut().extend(warning.parse().ok().map(|warning| (WARNING, warning)));
     }
-    let known = FORMS.map(|(kind, _)| kind).join(", ");
-    Err(Problem::new(StatusCode::NOT_ACCEPTABLE, "unsupported", format!("{accept:?}: expected one of {known}"))
-        .on("accept"))
-}
-
-fn failed(error: impl std::fmt::Display) -> Problem {
-    Problem::internal(format!("writing the rows: {error}"))
-}
-
-fn written(rows: &[RecordBatch], form: Form) -> Answer<Vec<u8>> {
-    let Some(first) = rows.first() else { return Ok(Vec::new()) };
-    let schema = first.schema();
-    let mut bytes = Vec::new();
-    match form {
-        Form::Json => return rows_as_json(rows),
-        Form::Csv => {
-            let mut writer = csv::Writer::new(&mut bytes);
-            rows.iter().try_for_each(|batch| writer.write(&guarded(batch)?).map_err(failed))?;
-        }
-        Form::Arrow => {
-            let mut writer = ipc::writer::StreamWriter::try_new(&mut bytes, &schema).map_err(failed)?;
-            rows.iter().try_for_each(|batch| writer.write(batch)).map_err(failed)?;
-            writer.finish().map_err(failed)?;
-        }
-        Form::Parquet => {
-            let mut writer = ArrowWriter::try_new(&mut bytes, schema, None).map_err(failed)?;
-            rows.iter().try_for_each(|batch| writer.write(batch)).map_err(failed)?;
-            writer.close().map_err(failed)?;
-        }
-    }
-    Ok(bytes)
-}
-
-/// Rows as a list of objects; a NULL is `null`.
-pub(crate) fn rows_as_json(rows: &[RecordBatch]) -> Answer<Vec<u8>> {
-    let mut writer = arrow_json::writer::WriterBuilder::new()
-        .with_explicit_nulls(true)
-        .build::<_, arrow_json::writer::JsonArray>(Vec::new());
-    rows.iter().try_for_each(|batch| writer.write(batch)).map_err(failed)?;
-    writer.finish().map_err(failed)?;
-    let bytes = writer.into_inner();
-    Ok(if bytes.is_empty() { b"[]".to_vec() } else { bytes })
-}
-
-/// A spreadsheet takes a text that begins with one of these for a formula: an apostrophe keeps it a text.
-fn guarded(batch: &RecordBatch) -> Answer<RecordBatch> {
-    use pugmark::arrow::array::{Array, ArrayRef, AsArray, StringArray};
-    use pugmark::arrow::compute::cast;
-    use pugmark::arrow::datatypes::{DataType, Field, Schema};
-
-    let is_text = |kind: &DataType| match kind {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Dictionary(_, value) => matches!(**value, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
-        _ => false,
-    };
-    let mut fields = Vec::with_capacity(batch.num_columns());
-    let mut columns: Vec<ArrayRef> = Vec::with_capacity(batch.num_columns());
-    let guard = |text: &str| match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        true => format!("'{text}"),
-        false => text.to_owned(),
-    };
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        // Names of columns are those of properties, which senders choose.
-        let field = &Arc::new(field.as_ref().clone().with_name(guard(field.name())));
-        if !is_text(column.data_type()) {
-            fields.push(Arc::clone(field));
-            columns.push(Arc::clone(column));
-            continue;
-        }
-        let texts = cast(column, &DataType::Utf8).map_err(failed)?;
-        let texts: StringArray = texts.as_string::<i32>().iter().map(|text| text.map(guard)).collect();
-        fields.push(Arc::new(Field::new(field.name(), DataType::Utf8, texts.is_nullable() || field.is_nullable())));
-        columns.push(Arc::new(texts));
-    }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(failed)
+    Ok(response)
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use utoipa::IntoParams;
 
 use super::query::of_question;
+use super::responses::{Bodied, Computing, Finding, Keyed, Storing};
 use super::{Asked, Caller, Shared, from_json, json};
 use crate::body;
 use crate::key::Scope;
@@ -31,7 +32,7 @@ async fn all(caller: &Caller) -> Answer<Vec<Defined>> {
 
 /// Everything that is saved, by name.
 #[utoipa::path(get, path = "/v1/saved", tag = "saved", security(("key" = ["read"])),
-    responses((status = 200, body = Vec<Value>), (status = "default", body = Problem)))]
+    responses((status = 200, body = Vec<Value>), Keyed))]
 pub(crate) async fn list(State(app): Shared, headers: HeaderMap) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let all = all(&caller).await?.iter().map(shown).collect::<Answer<Vec<Value>>>()?;
@@ -44,7 +45,7 @@ fn unknown(name: &str) -> Problem {
 
 /// What is saved under a name.
 #[utoipa::path(get, path = "/v1/saved/{name}", tag = "saved", security(("key" = ["read"])), params(("name" = String, Path)),
-    responses((status = 200, body = Value), (status = 404, body = Problem), (status = "default", body = Problem)))]
+    responses((status = 200, body = Value), Keyed, Finding))]
 pub(crate) async fn show(State(app): Shared, headers: HeaderMap, Path(name): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let all = all(&caller).await?;
@@ -53,8 +54,8 @@ pub(crate) async fn show(State(app): Shared, headers: HeaderMap, Path(name): Pat
 }
 
 /// Saves `{"question": …}` or `{"segment": …}`, with a `description`, under a name: its next version.
-#[utoipa::path(put, path = "/v1/saved/{name}", tag = "saved", security(("key" = ["admin"])), params(("name" = String, Path)), request_body = Value,
-    responses((status = 200, body = Value), (status = "default", body = Problem)))]
+#[utoipa::path(put, path = "/v1/saved/{name}", tag = "saved", security(("key" = ["admin"])), params(("name" = String, Path)), request_body(content = Value, example = json!({"question": {"trend": {"series": [{"event": "page_view"}], "range": {"last": "7d"}}}, "description": "views of a week"})),
+    responses((status = 200, body = Value), Keyed, Bodied, Storing))]
 pub(crate) async fn save(State(app): Shared, headers: HeaderMap, Path(name): Path<String>, body: Body) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
     let text = body::read(&app, body).await?.0;
@@ -69,7 +70,7 @@ pub(crate) async fn save(State(app): Shared, headers: HeaderMap, Path(name): Pat
 
 /// Takes away what is saved under a name.
 #[utoipa::path(delete, path = "/v1/saved/{name}", tag = "saved", security(("key" = ["admin"])), params(("name" = String, Path)),
-    responses((status = 200, body = Value), (status = 404, body = Problem), (status = "default", body = Problem)))]
+    responses((status = 200, body = Value), Keyed, Finding, Storing))]
 pub(crate) async fn remove(State(app): Shared, headers: HeaderMap, Path(name): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
     if !all(&caller).await?.iter().any(|defined| defined.definition.name == name) {
@@ -82,6 +83,7 @@ pub(crate) async fn remove(State(app): Shared, headers: HeaderMap, Path(name): P
 
 /// As of when.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AsOf {
     /// A sequence; as things stand without it.
@@ -90,7 +92,7 @@ pub(crate) struct AsOf {
 
 /// Asks the question that is saved under a name.
 #[utoipa::path(get, path = "/v1/saved/{name}/answer", tag = "saved", security(("key" = ["read"])), params(("name" = String, Path), AsOf),
-    responses((status = 200, body = Value), (status = "default", body = Problem)))]
+    responses((status = 200, body = Value), Keyed, Finding, Computing))]
 pub(crate) async fn answer(
     State(app): Shared,
     headers: HeaderMap,

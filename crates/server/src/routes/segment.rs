@@ -7,13 +7,21 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::{
+    ContentBuilder, ObjectBuilder, OpenApi, PathItem, Required, ResponseBuilder, SecurityRequirement,
+};
+use utoipa::{IntoParams, IntoResponses};
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::responses::{Bodied, Finding, Keyed, Storing};
 use super::{Asked, Caller, Peer, Shared, from_json, json};
 use crate::app::App;
 use crate::auth;
@@ -55,10 +63,48 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     }
     router = router
         // What the library for browsers counts of itself, which nobody asks for.
-        .route("/v1/m", post(|| async { axum::http::StatusCode::NO_CONTENT }))
-        .route("/v1/projects/{key}/settings", get(settings))
-        .route("/v1/pixel/{kind}", get(pixel));
-    OpenApiRouter::from(router)
+        .route("/v1/m", post(|| async { axum::http::StatusCode::NO_CONTENT }));
+    OpenApiRouter::from(router).routes(routes!(settings)).routes(routes!(pixel))
+}
+
+/// Adds what the SDKs call to the document: the letters, which only the library for browsers uses, are left out.
+pub(super) fn describe(document: &mut OpenApi) {
+    let message = "A message, or several as `batch`, with `writeKey` where `Authorization` has no key";
+    for (address, says) in KINDS
+        .map(|(kind, _)| (kind, "Takes in one message of this kind"))
+        .into_iter()
+        .chain([("batch", "Takes in messages of any kind")])
+    {
+        let example = match address {
+            "batch" => json!({ "batch": [{ "type": "track", "event": "Signed Up", "userId": "ann" }] }),
+            "identify" => json!({ "userId": "ann", "anonymousId": "a1", "traits": { "plan": "pro" } }),
+            "group" => json!({ "userId": "ann", "groupId": "acme" }),
+            "alias" => json!({ "previousId": "a1", "userId": "ann" }),
+            _ => json!({ "event": "Signed Up", "userId": "ann", "properties": { "url": "/" } }),
+        };
+        let body = ContentBuilder::new().schema(Some(ObjectBuilder::new())).example(Some(example)).build();
+        let answer = ContentBuilder::new().schema(Some(ObjectBuilder::new())).build();
+        let stored = ResponseBuilder::new()
+            .description("What can be stored is on disk; `rejected` says what could not, and why")
+            .content("application/json", answer);
+        let operation = OperationBuilder::new()
+            .tag("segment")
+            .summary(Some(says))
+            .description(Some("What the SDKs of Segment and RudderStack send."))
+            .security(SecurityRequirement::new("key", ["write"]))
+            .request_body(Some(
+                RequestBodyBuilder::new()
+                    .description(Some(message))
+                    .content("application/json", body)
+                    .required(Some(Required::True))
+                    .build(),
+            ))
+            .response("200", stored);
+        let problems = [Keyed::responses(), Bodied::responses(), Storing::responses()].into_iter().flatten();
+        let operation = problems.fold(operation, |operation, (status, problem)| operation.response(status, problem));
+        let path = PathItem::new(HttpMethod::Post, operation);
+        document.paths.paths.insert(format!("/v1/{address}"), path);
+    }
 }
 
 /// Takes messages in. What is wrong with one of them is in the answer, and the others are stored: an SDK would send all of them again, for ever.
@@ -103,19 +149,30 @@ async fn stored(app: &App, caller: &Caller, sender: &Sender, sent: Sent, kind: O
     let told = ingest::store(app, &caller.project, sender, entries.into_iter().map(|(_, entry)| Ok(entry))).await?;
     drop(held);
     let wrong = told.iter().zip(places).filter(|(told, _)| told.outcome == "rejected");
-    rejected.extend(wrong.map(|(told, at)| json!({ "at": at, "field": told.field, "reason": told.reason })));
-    json(&if rejected.is_empty() {
-        json!({ "success": true })
-    } else {
-        json!({ "success": true, "rejected": rejected })
-    })
+    rejected.extend(wrong.map(|(told, at)| match told.field.as_deref() {
+        // By the name that it has in a message.
+        Some("distinct_id") => json!({ "at": at, "field": "userId", "reason": "missing or blank, and no anonymousId" }),
+        field => json!({ "at": at, "field": field, "reason": told.reason }),
+    }));
+    let mut answer = json!({ "success": true });
+    if !rejected.is_empty() {
+        answer["rejected"] = rejected.into();
+    }
+    let sampled = told.iter().filter(|told| told.is_sampled()).count();
+    if sampled > 0 {
+        answer["sampled"] = sampled.into();
+    }
+    json(&answer)
 }
 
 /// What the library for browsers asks for before it sends anything.
-async fn settings(State(app): Shared, Path(key): Path<String>, headers: HeaderMap) -> Answer {
+#[utoipa::path(get, path = "/v1/projects/{key}/settings", tag = "segment", params(("key" = String, Path, description = "A key that may write")),
+    responses((status = 200, body = serde_json::Value), Keyed))]
+async fn settings(State(app): Shared, peer: Peer, Path(key): Path<String>, headers: HeaderMap) -> Answer {
     let standing = auth::key(&app, &headers, Some(&key), Scope::Write)?;
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let own = json!({ "apiKey": key, "apiHost": format!("{host}/v1"), "protocol": if app.config.tls.is_some() { "https" } else { "http" } });
+    let protocol = if app.config.tls.is_some() || peer.came_encrypted(&app, &headers) { "https" } else { "http" };
+    let own = json!({ "apiKey": key, "apiHost": format!("{host}/v1"), "protocol": protocol });
     tracing::debug!(key = %standing.id, "settings");
     json(
         &json!({ "integrations": { "Segment.io": own }, "plan": {}, "edgeFunction": {}, "analyticsNextEnabled": true, "enabledMiddleware": {}, "metrics": { "sampleRate": 0 } }),
@@ -123,13 +180,16 @@ async fn settings(State(app): Shared, Path(key): Path<String>, headers: HeaderMa
 }
 
 /// A message in an address.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Pixel {
     /// The message as JSON in base64, with its `writeKey`.
     data: String,
 }
 
 /// Takes in a message that comes as the address of a picture.
+#[utoipa::path(get, path = "/v1/pixel/{kind}", tag = "segment", params(("kind" = String, Path, description = "track, identify, page, screen, group or alias"), Pixel),
+    responses((status = 200, body = Vec<u8>, content_type = "image/gif"), Keyed, Finding, Bodied, Storing))]
 async fn pixel(
     State(app): Shared,
     peer: Peer,

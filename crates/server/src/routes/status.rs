@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 use pugmark::{Interval, Trend};
 use serde_json::json;
 
+use super::responses::{Computing, Keyed};
 use super::{Caller, Shared, json};
 use crate::auth;
 use crate::key::Scope;
@@ -15,7 +16,7 @@ use crate::problem::{Answer, Problem};
 
 /// Totals, and events day by day of the last thirty.
 #[utoipa::path(get, path = "/v1/stats", tag = "status", security(("key" = ["read"])),
-    responses((status = 200, body = serde_json::Value), (status = "default", body = Problem)))]
+    responses((status = 200, body = serde_json::Value), Keyed, Computing))]
 pub(crate) async fn stats(State(app): Shared, headers: HeaderMap) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let info = caller.blocking(|project| project.db.info()).await?;
@@ -39,7 +40,7 @@ pub(crate) async fn stats(State(app): Shared, headers: HeaderMap) -> Answer {
 
 /// The events that were seen: names, counts, when first and last.
 #[utoipa::path(get, path = "/v1/registry/events", tag = "status", security(("key" = ["read"])),
-    responses((status = 200, body = Vec<serde_json::Value>), (status = "default", body = Problem)))]
+    responses((status = 200, body = Vec<serde_json::Value>), Keyed))]
 pub(crate) async fn registry_events(State(app): Shared, headers: HeaderMap) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     json(&caller.blocking(|project| project.db.info()).await?.event_names)
@@ -47,7 +48,7 @@ pub(crate) async fn registry_events(State(app): Shared, headers: HeaderMap) -> A
 
 /// The properties that were seen: names, columns, types and counts.
 #[utoipa::path(get, path = "/v1/registry/properties", tag = "status", security(("key" = ["read"])),
-    responses((status = 200, body = Vec<serde_json::Value>), (status = "default", body = Problem)))]
+    responses((status = 200, body = Vec<serde_json::Value>), Keyed))]
 pub(crate) async fn registry_properties(State(app): Shared, headers: HeaderMap) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     json(&caller.blocking(|project| project.db.info()).await?.properties)
@@ -67,7 +68,7 @@ pub(crate) async fn ready(State(app): Shared) -> (StatusCode, &'static str) {
 
 /// Numbers for Prometheus, to the key of an admin of all projects.
 #[utoipa::path(get, path = "/metrics", tag = "status", security(("key" = ["admin"])),
-    responses((status = 200, body = String, content_type = "application/openmetrics-text"), (status = "default", body = Problem)))]
+    responses((status = 200, body = String, content_type = "application/openmetrics-text"), Keyed))]
 pub(crate) async fn metrics(State(app): Shared, headers: HeaderMap) -> Answer {
     let key = auth::key(&app, &headers, None, Scope::Admin)?;
     if key.grant.project.is_some() {

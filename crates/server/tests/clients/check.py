@@ -140,6 +140,7 @@ class Server:
         self.write = make("--project", "shop", "--scope", "write", "--origin", "*")
         # Libraries of servers send no origin, and the one for browsers does.
         self.read = make("--project", "shop", "--scope", "read")
+        self.admin = make("--project", "shop", "--scope", "admin")
         self.process = subprocess.Popen(
             [pugmark, "serve", root, "--set", "listen=127.0.0.1:0", "--set", "requests_per_second=0", "--set", "enrich.device=true"],
             stdout=subprocess.PIPE, stderr=open(Path(root) / "log", "w"), text=True)

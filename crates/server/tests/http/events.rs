@@ -1,9 +1,11 @@
 //! Events in, counted, listed and followed.
 
 use axum::body::Body;
-use axum::http::Method;
+use axum::http::{Method, Request};
 use http_body_util::BodyExt;
-use serde_json::json;
+use pugmark_server::{Config, Enrich, Server};
+use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use crate::Bench;
 
@@ -158,4 +160,57 @@ async fn a_stream_gives_what_comes_and_goes_on_where_it_ended() {
     let text = String::from_utf8(again.frame().await.unwrap().unwrap().into_data().unwrap().to_vec()).unwrap();
     assert!(text.contains(r#""message_id":"1""#), "{text}");
     assert_eq!(bench.get("/v1/events/stream?filter=true)%20union%20(select").await.with(400)["kind"], "invalid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visitor_without_an_id_gets_one_where_that_is_wanted() {
+    let view = json!([{"event": "view"}, {"event": "view", "distinct_id": "ann"}]);
+    let refused = Bench::new();
+    let told = refused.post("/v1/events", &refused.write, view.to_string()).await.with(202);
+    assert_eq!(told["outcomes"][0]["field"], "distinct_id");
+
+    let enrich = Enrich { visitor: true, ..Enrich::default() };
+    let bench = Bench::with(Config { enrich, ..Config::default() });
+    bench.track(&view).await;
+    bench.track(&view).await;
+    let people = bench.sql("SELECT distinct_id, count(*) AS events FROM events GROUP BY 1 ORDER BY 1 DESC").await;
+    assert_eq!(people[0], json!({"distinct_id": "ann", "events": 2}));
+    assert_eq!((people[1]["events"].as_u64(), people[1]["distinct_id"].as_str().unwrap().len()), (Some(2), 32));
+    assert_eq!(people.as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sample_is_of_people_and_answers_say_so() {
+    let bench = Bench::with(Config { sample_rate: 0.25, ..Config::default() });
+    let events: Vec<Value> = (0..4_000)
+        .map(|at| json!({"event": "view", "distinct_id": format!("u{}", at % 1_000), "message_id": format!("m{at}")}))
+        .collect();
+    let told = bench.post("/v1/events", &bench.write, json!(events).to_string()).await.with(202);
+    let sampled = told["outcomes"].as_array().unwrap().iter().filter(|one| one["outcome"] == "sampled").count();
+    let stored = told["stored"].as_u64().unwrap() as usize;
+    assert_eq!(stored + sampled, 4_000);
+    let people = bench.sql("SELECT count(*) AS events, count(DISTINCT person) AS people FROM events").await[0].clone();
+    assert_eq!((people["events"].as_u64(), people["people"].as_u64()), (Some(stored as u64), Some(stored as u64 / 4)));
+    assert!((200..300).contains(&(stored / 4)), "{stored}");
+    let out = events.iter().zip(told["outcomes"].as_array().unwrap()).find(|(_, one)| one["outcome"] == "sampled");
+    // What is left out is no fault of the sender, also where it is all of it.
+    bench.track(out.unwrap().0).await;
+    let answer = bench.get("/v1/events/by-day").await.with(200);
+    assert!(answer["warnings"][0].as_str().unwrap().contains("25 % of the distinct ids"), "{answer}");
+
+    let counted = bench.get("/v1/events/count").await.with(200);
+    assert!(counted["warnings"][0].as_str().unwrap().contains("25 %"), "{counted}");
+    let rows = bench.post("/v1/sql", &bench.read, "SELECT count(*) FROM events").await;
+    assert!(rows.headers["pugmark-warning"].to_str().unwrap().contains("25 %"), "{}", rows.text());
+
+    let root = bench.root.path().to_owned();
+    bench.server.clone().close().await;
+    let again = |sample_rate: f64| Server::open(&root, Config { sample_rate, ..Config::default() });
+    drop((bench.router, bench.server));
+    // The whole from here on, which answers tell apart from what was before.
+    let server = again(1.0).unwrap();
+    let ask = Request::get("/v1/events/by-day").header("authorization", format!("Bearer {}", bench.read));
+    let response = server.router().oneshot(ask.body(Body::empty()).unwrap()).await.unwrap();
+    let text = String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    assert!(text.contains("25 %") && text.contains("until"), "{text}");
 }

@@ -1,9 +1,12 @@
 //! Answers.
 
 use axum::body::Body;
-use axum::http::Method;
+use axum::http::{Method, Request};
+use http_body_util::BodyExt;
 use pugmark::arrow::ipc::reader::StreamReader;
+use pugmark_server::Config;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use crate::Bench;
 
@@ -75,6 +78,47 @@ async fn rows_come_in_the_form_that_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_without_a_bound_are_sent_as_they_are_found_and_a_break_is_no_end() {
+    let bench = Bench::with(Config { rows_max: 0, body_max_bytes: 8 << 20, ..Config::default() });
+    let event = |at: usize| json!({"event": "view", "distinct_id": format!("u{}", at % 7), "n": at});
+    for from in [0, 10_000, 20_000] {
+        bench.track(&(from..from + 10_000).map(event).collect::<Vec<_>>().into()).await;
+    }
+    let ask = |accept: &'static str, sql: &'static str| {
+        let bench = &bench;
+        async move {
+            let headers = [("accept", accept), ("content-type", "text/plain")];
+            bench.call(Method::POST, "/v1/sql", &bench.read, &headers, sql).await
+        }
+    };
+    let all = "SELECT n, event FROM events";
+    let rows = ask("application/json", all).await.with(200);
+    let mut numbers: Vec<u64> = rows.as_array().unwrap().iter().map(|row| row["n"].as_u64().unwrap()).collect();
+    numbers.sort_unstable();
+    assert!(numbers.iter().copied().eq(0..30_000), "{}", numbers.len());
+    assert_eq!(ask("text/csv", all).await.text().lines().count(), 30_001);
+    let arrow = ask("application/vnd.apache.arrow.stream", all).await.body;
+    let arrow = StreamReader::try_new(arrow.as_slice(), None).unwrap();
+    assert_eq!(arrow.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 30_000);
+    let parquet = ask("application/vnd.apache.parquet", all).await.body;
+    assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
+    assert_eq!(ask("*/*", "SELECT event FROM events WHERE false").await.with(200), json!([]));
+    assert_eq!(ask("text/csv", "SELECT event FROM events WHERE false").await.text(), "event\n");
+
+    // The last of the rows cannot be computed: whoever reads sees that there is no end.
+    let breaks = "SELECT n, 10 / (29999 - n) AS x FROM events";
+    let request = Request::post("/v1/sql").header("authorization", format!("Bearer {}", bench.read));
+    let response =
+        bench.router.clone().oneshot(request.header("content-type", "text/plain").body(Body::from(breaks)).unwrap());
+    let response = response.await.unwrap();
+    if response.status() == 200 {
+        assert!(response.into_body().collect().await.is_err());
+    } else {
+        assert_eq!(response.status(), 400);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn people_are_listed_found_shown_split_and_erased() {
     let bench = shop().await;
     let page = bench.get("/v1/persons?sort=events&limit=1").await.with(200);
@@ -94,6 +138,11 @@ async fn people_are_listed_found_shown_split_and_erased() {
     assert_eq!(bench.get("/v1/persons/a1").await.with(200)["ids"].as_array().unwrap().len(), 1);
     let merged = bench.post("/v1/persons/a1/merge", &bench.admin, r#"{"ids": ["ann"]}"#).await.with(200);
     assert_eq!(merged["outcome"], "accepted");
+    // An operation is taken back under an id that it is of.
+    let of = json!({ "sequence": merged["sequence"] }).to_string();
+    assert_eq!(bench.post("/v1/persons/bob/split", &bench.admin, of.clone()).await.with(400)["field"], "sequence");
+    assert_eq!(bench.post("/v1/persons/a1/split", &bench.admin, of).await.with(200)["outcome"], "accepted");
+    bench.post("/v1/persons/a1/merge", &bench.admin, r#"{"ids": ["ann"]}"#).await.with(200);
     assert_eq!(bench.post("/v1/persons/a1/merge", &bench.admin, r#"{"ids": []}"#).await.with(400)["field"], "ids");
     assert_eq!(bench.post("/v1/persons/nobody/split", &bench.admin, "").await.with(400)["field"], "id");
     let lines = bench.call(Method::GET, "/v1/persons/ann/export", &bench.admin, &[], Body::empty()).await;
@@ -146,6 +195,32 @@ async fn totals_names_and_the_document_are_there() {
         assert!(paths.contains_key(path), "{path}: {:?}", paths.keys());
     }
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    assert_eq!(document["paths"]["/v1/batch"]["post"]["responses"]["429"]["content"].as_object().unwrap().len(), 1);
+    for (path, operation) in
+        paths.iter().flat_map(|(path, of)| of.as_object().unwrap().values().map(move |of| (path, of)))
+    {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let of_path = parameters
+            .filter(|parameter| parameter["in"] == "path")
+            .map(|parameter| parameter["name"].as_str().unwrap());
+        let named: Vec<&str> = of_path.collect();
+        assert!(named.iter().all(|name| path.contains(&format!("{{{name}}}"))), "{path}: {named:?}");
+        assert_eq!(named.len(), path.matches('{').count(), "{path}: {named:?}");
+    }
+    let asked = &document["paths"]["/v1/events/count"]["get"]["parameters"];
+    assert!(asked.as_array().unwrap().iter().all(|parameter| parameter["required"] == false), "{asked}");
+    // Every schema that it refers to is in it.
+    let text = document.to_string();
+    for name in text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(document["components"]["schemas"].get(name).is_some(), "{name}");
+    }
+    let page = bench.call(Method::GET, "/docs", "", &[], Body::empty()).await;
+    assert_eq!((page.status.as_u16(), page.headers["location"].to_str().unwrap()), (308, "docs/"));
+    let page = bench.call(Method::GET, "/docs/", "", &[], Body::empty()).await;
+    assert!(page.text().contains("swagger-ui") && page.headers["content-type"] == "text/html", "{}", page.text());
+    let script = bench.call(Method::GET, "/docs/swagger-initializer.js", "", &[], Body::empty()).await.text();
+    assert!(script.contains("../openapi.json") && !script.contains("petstore"), "{script}");
+    bench.call(Method::GET, "/docs/nothing", "", &[], Body::empty()).await.with(404);
     assert_eq!(bench.call(Method::GET, "/health/live", "", &[], Body::empty()).await.text(), "live\n");
     assert_eq!(bench.call(Method::GET, "/health/ready", "", &[], Body::empty()).await.status, 200);
     bench.server.stop();

@@ -1,13 +1,23 @@
 //! Over real connections.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use pugmark_server::{Config, Control, Scope, Server, Tls, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::key;
 
@@ -117,38 +127,75 @@ async fn a_shutdown_takes_no_longer_than_it_may() {
     ended.unwrap().unwrap().unwrap();
 }
 
+/// The settings of a server with a certificate, which is in the directory, and a connection to it that offers these protocols.
+struct Encrypted {
+    tls: Tls,
+    certificate: CertificateDer<'static>,
+    _dir: tempfile::TempDir,
+}
+
+impl Encrypted {
+    fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let tls = Tls { certificate: dir.path().join("c.pem"), key: dir.path().join("k.pem") };
+        std::fs::write(&tls.certificate, made.cert.pem()).unwrap();
+        std::fs::write(&tls.key, made.signing_key.serialize_pem()).unwrap();
+        Self { tls, certificate: made.cert.der().clone(), _dir: dir }
+    }
+
+    async fn connect(&self, address: SocketAddr, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let config = config.with_safe_default_protocol_versions().unwrap();
+        let mut config = config.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_certificate_it_is_encrypted() {
-    use std::sync::Arc;
-
-    use tokio_rustls::TlsConnector;
-    use tokio_rustls::rustls::crypto::ring;
-    use tokio_rustls::rustls::pki_types::ServerName;
-    use tokio_rustls::rustls::{ClientConfig, RootCertStore};
-
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let tls = Tls { certificate: dir.path().join("c.pem"), key: dir.path().join("k.pem") };
-    std::fs::write(&tls.certificate, made.cert.pem()).unwrap();
-    std::fs::write(&tls.key, made.signing_key.serialize_pem()).unwrap();
-    let server = running(Config { tls: Some(tls.clone()), ..Config::default() }).await;
-    let mut roots = RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let config =
-        config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots).with_no_client_auth();
-    let stream = TcpStream::connect(server.address).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    let encrypted = Encrypted::new();
+    let server = running(Config { tls: Some(encrypted.tls.clone()), ..Config::default() }).await;
+    let mut stream = encrypted.connect(server.address, &[]).await;
     stream.write_all(request(&server.write, EVENT).as_bytes()).await.unwrap();
     assert!(read(&mut stream).await.starts_with("HTTP/1.1 202"));
     server.stop.send(()).unwrap();
     server.ended.await.unwrap().unwrap();
 
-    std::fs::write(&tls.certificate, "no certificate").unwrap();
+    std::fs::write(&encrypted.tls.certificate, "no certificate").unwrap();
     let root = tempfile::tempdir().unwrap();
-    let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), tls: Some(tls), ..Config::default() };
-    let server = Server::open(root.path(), config).unwrap();
+    let (listen, tls) = (SocketAddr::from(([127, 0, 0, 1], 0)), Some(encrypted.tls));
+    let server = Server::open(root.path(), Config { listen, tls, ..Config::default() }).unwrap();
     let wrong = serve(server, |_| {}, std::future::pending()).await.unwrap_err();
     assert!(wrong.to_string().contains("c.pem"), "{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_of_http_2_that_asks_for_nothing_is_closed_and_a_busy_one_is_not() {
+    let encrypted = Encrypted::new();
+    let tls = Some(encrypted.tls.clone());
+    let server = running(Config { tls, header_timeout_ms: 400, ..Config::default() }).await;
+    let stream = encrypted.connect(server.address, &[b"h2"]).await;
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    // Longer than a connection may be idle, and never idle for as long.
+    for _ in 0..6 {
+        let request =
+            Request::post("https://localhost/v1/events").header("authorization", format!("Bearer {}", server.write));
+        let response = sender.send_request(request.body(EVENT.into()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 202);
+        drop(response.into_body().collect().await.unwrap());
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    // The client answers pings all the time.
+    tokio::time::timeout(Duration::from_secs(5), connection).await.unwrap().unwrap().ok();
+    assert!(sender.is_closed());
+    server.stop.send(()).unwrap();
+    server.ended.await.unwrap().unwrap();
 }
