@@ -42,7 +42,7 @@ struct Appended {
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes message ids of events that have none; at most 200 bytes")),
     request_body(content(
         (serde_json::Value = "application/json", example = json!({"event": "page_view", "distinct_id": "ann", "message_id": "view-1", "properties": {"url": "/"}})),
-        (String = "application/x-ndjson", example = "{\"event\": \"page_view\", \"distinct_id\": \"ann\"}\n"))),
+        (String = "application/x-ndjson"))),
     responses((status = 202, body = Appended, description = "What was to be stored is on disk"), (status = 422, body = Appended, description = "None could be stored"), Keyed, Bodied, Storing))]
 pub(crate) async fn append(State(app): Shared, peer: Peer, headers: HeaderMap, body: Body) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Write).await?;
