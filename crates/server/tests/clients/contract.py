@@ -18,13 +18,14 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 REVOKES = "/v1/keys/{id}"
 
 
-def run(server, seconds, *which):
+def run(server, root, seconds, *which):
     command = [
         str(Path(sys.executable).parent / "st"), "run", f"http://{server.address}/openapi.json",
         "--header", f"Authorization: Bearer {server.admin}", "--checks", CHECKS, "--seed", "7", "--max-time", str(seconds),
         "--request-timeout", "30", "--continue-on-failure", "--no-color", *which,
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # It keeps what it found where it runs.
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     cases = re.search(r"([\d,]+) generated", done.stdout)
     if done.returncode != 0 or not cases:
         print(done.stdout[-20_000:], done.stderr[-5_000:], file=sys.stderr)
@@ -43,7 +44,8 @@ def main():
             urllib.request.urlopen(urllib.request.Request(f"http://{server.address}/v1/events", body, {"authorization": f"Bearer {server.write}", "content-type": "application/json"}))
             # A stream has no end, and a key that is revoked while it is used can do nothing any more.
             apart = ["--exclude-path", "/v1/events/stream", "--exclude-path", REVOKES]
-            sent = run(server, seconds, *apart) + run(server, seconds, "--include-path", REVOKES, "--phases", "coverage,fuzzing")
+            sent = run(server, root, seconds, *apart)
+            sent += run(server, root, seconds, "--include-path", REVOKES, "--phases", "coverage,fuzzing")
         finally:
             server.process.terminate()
             assert server.process.wait(20) == 0
