@@ -205,8 +205,10 @@ impl Pugmark {
         if is == Some(sampling) {
             return Ok(false);
         }
-        self.one(sampling.operation(version + 1).into())?;
-        Ok(true)
+        match self.one(sampling.operation(version + 1).into())? {
+            Outcome::Rejected(why) => Err(Error::invalid(format!("the sampling is refused: {why}"))),
+            _ => Ok(true),
+        }
     }
 
     /// Of how many distinct ids the events are stored, as was last recorded; `None` where a later version of pugmark recorded it otherwise.

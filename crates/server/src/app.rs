@@ -63,7 +63,7 @@ impl Server {
     ///
     /// # Errors
     /// [`ErrorKind::Locked`](pugmark::ErrorKind::Locked) while another server has it, and others of [`Control::open`]; [`ErrorKind::Invalid`](pugmark::ErrorKind::Invalid)
-    /// for the directory of a store, whose parent's parent it is that can be served.
+    /// for the directory of a store, whose parent's parent it is that can be served, and for a `sample_rate` out of its range.
     pub fn open(root: &Path, config: Config) -> pugmark::Result<Self> {
         if root.join("index.redb").exists() {
             return Err(pugmark::Error::invalid(format!(
@@ -89,7 +89,7 @@ impl Server {
         options.store.queue_max_bytes = options.store.queue_max_bytes.max(4 * config.queue_max_bytes);
         let app = App {
             control,
-            projects: Projects::new(root, options, &config),
+            projects: Projects::new(root, options, &config)?,
             queue: Queue::new(config.queue_max_bytes),
             rates: Rates::new(&config),
             metrics: Metrics::new(),
@@ -185,8 +185,10 @@ impl App {
         };
         let mut writing = AbortOnDrop(runtime.spawn(writing.instrument(trace::of_question(kind))));
         let mut first = Vec::new();
+        // Also told here: the threads that answer may be too busy to notice that it is late.
+        let deadline = tokio::time::Instant::now() + timeout;
         while first.len() < HELD_BACK_BYTES {
-            match parts.recv().await {
+            match tokio::time::timeout_at(deadline, parts.recv()).await.map_err(|_| self.late())? {
                 Some(part) => first.extend_from_slice(&part?),
                 // A short answer has its length in its head.
                 None => return writing.end().await.map(|()| first.into()),

@@ -12,7 +12,7 @@ use crate::problem::{Answer, Problem};
 use crate::project::{Project, ProjectName};
 
 /// By which header the key of all projects says of which one it speaks.
-const PROJECT_HEADER: &str = "pugmark-project";
+pub(crate) const PROJECT_HEADER: &str = "pugmark-project";
 
 /// The key of a request that may do what needs this scope: that of `Authorization` as Bearer or as the user name of Basic, or the one in its body or address.
 pub(crate) fn key(app: &App, headers: &HeaderMap, given: Option<&str>, scope: Scope) -> Answer<Arc<Key>> {

@@ -258,11 +258,9 @@ impl Config {
         Duration::from_millis(self.query_timeout_ms)
     }
 
-    /// Whose events are stored.
-    pub(crate) fn sampling(&self) -> Sampling {
-        let per_million = (self.sample_rate / MILLIONTH).round();
-        // What is out of range was refused when the settings were read.
-        Sampling::per_million(per_million as u32).unwrap_or(Sampling::ALL)
+    /// Whose events are stored; an error for a share out of its range.
+    pub(crate) fn sampling(&self) -> pugmark::Result<Sampling> {
+        Sampling::per_million((self.sample_rate / MILLIONTH).round() as u32)
     }
 
     pub(crate) fn body_timeout(&self) -> Duration {

@@ -1,6 +1,6 @@
 //! From entries to what became of them.
 
-use pugmark::{AppendOptions, Entry, Error, Event, Outcome, Rejection, WhenFull, enrich_event};
+use pugmark::{AppendOptions, Entry, Error, Event, Outcome, Rejection, Sampling, WhenFull, enrich_event};
 use serde::Serialize;
 use tracing::Instrument;
 use utoipa::ToSchema;
@@ -112,12 +112,7 @@ pub(crate) async fn store(
             other => other,
         };
         match entry {
-            Ok(Entry::Event(event)) if !project.sampling.keeps(&event.distinct_id) => {
-                told.push(Some(Told::new(SAMPLED)))
-            }
-            Ok(Entry::Packed(event)) if !project.sampling.keeps(event.view().distinct_id) => {
-                told.push(Some(Told::new(SAMPLED)));
-            }
+            Ok(entry) if is_left_out(project.sampling, &entry) => told.push(Some(Told::new(SAMPLED))),
             Ok(entry) => {
                 submitted.push(entry);
                 told.push(None);
@@ -143,6 +138,16 @@ pub(crate) async fn store(
     app.metrics.batch_events.observe(count as f64);
     app.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
     Ok(all)
+}
+
+/// Whether an event is of a distinct id that is not kept. Links and traits are kept of everybody.
+fn is_left_out(sampling: Sampling, entry: &Entry) -> bool {
+    match entry {
+        _ if sampling == Sampling::ALL => false,
+        Entry::Event(event) => !sampling.keeps(&event.distinct_id),
+        Entry::Packed(event) => !sampling.keeps(event.view().distinct_id),
+        Entry::Operation(_) => false,
+    }
 }
 
 /// What the sender and the request say, added to an event. Without enrichment nothing of the request is kept.

@@ -115,9 +115,9 @@ struct Slot {
 }
 
 impl Projects {
-    pub(crate) fn new(root: &Path, options: Options, config: &Config) -> Self {
-        let (enrich, sampling, open_max) = (config.enrich.clone(), config.sampling(), config.stores_open_max.max(1));
-        Self { root: root.to_owned(), options, enrich, sampling, open_max, open: Mutex::default() }
+    pub(crate) fn new(root: &Path, options: Options, config: &Config) -> pugmark::Result<Self> {
+        let (enrich, sampling, open_max) = (config.enrich.clone(), config.sampling()?, config.stores_open_max.max(1));
+        Ok(Self { root: root.to_owned(), options, enrich, sampling, open_max, open: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -245,7 +245,7 @@ mod tests {
     async fn the_store_that_was_used_longest_ago_makes_room() {
         let dir = tempfile::tempdir().unwrap();
         let config = Config { stores_open_max: 2, ..Config::default() };
-        let projects = Projects::new(dir.path(), Options::default(), &config);
+        let projects = Projects::new(dir.path(), Options::default(), &config).unwrap();
         let [a, b, c] = ["a", "b", "c"].map(|name| name.parse::<ProjectName>().unwrap());
         let held = projects.store(&a).await.unwrap();
         drop(projects.store(&b).await.unwrap());

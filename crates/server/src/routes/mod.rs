@@ -101,7 +101,7 @@ fn name_project(operation: &mut Operation) {
         return;
     }
     let header = ParameterBuilder::new()
-        .name("Pugmark-Project")
+        .name(auth::PROJECT_HEADER)
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some("`project` or `project/environment`, where the key is one of all projects"))

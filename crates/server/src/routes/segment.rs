@@ -149,10 +149,10 @@ async fn stored(app: &App, caller: &Caller, sender: &Sender, sent: Sent, kind: O
     let told = ingest::store(app, &caller.project, sender, entries.into_iter().map(|(_, entry)| Ok(entry))).await?;
     drop(held);
     let wrong = told.iter().zip(places).filter(|(told, _)| told.outcome == "rejected");
-    rejected.extend(wrong.map(|(told, at)| match told.field.as_deref() {
+    rejected.extend(wrong.map(|(told, at)| {
         // By the name that it has in a message.
-        Some("distinct_id") => json!({ "at": at, "field": "userId", "reason": "missing or blank, and no anonymousId" }),
-        field => json!({ "at": at, "field": field, "reason": told.reason }),
+        let field = told.field.as_deref().map(|field| if field == "distinct_id" { "userId" } else { field });
+        json!({ "at": at, "field": field, "reason": told.reason })
     }));
     let mut answer = json!({ "success": true });
     if !rejected.is_empty() {
