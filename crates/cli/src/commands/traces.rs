@@ -1,81 +1,45 @@
 //! Traces of what the server does, sent to a collector by OTLP.
 
-#[cfg(feature = "otlp")]
-pub(super) use exported::Traces;
-#[cfg(not(feature = "otlp"))]
-pub(super) use none::Traces;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::SpanExporter;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use pugmark_server::TRACE_TARGET;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::registry::LookupSpan;
 
-#[cfg(feature = "otlp")]
-mod exported {
-    use opentelemetry::trace::TracerProvider;
-    use opentelemetry_otlp::SpanExporter;
-    use opentelemetry_sdk::Resource;
-    use opentelemetry_sdk::trace::SdkTracerProvider;
-    use pugmark_server::TRACE_TARGET;
-    use tracing_subscriber::Layer;
-    use tracing_subscriber::filter::filter_fn;
-    use tracing_subscriber::registry::LookupSpan;
+use crate::failure::Result;
 
-    use crate::failure::Result;
+/// Sends spans in batches, from a thread of its own; none where no collector is named.
+pub(super) struct Traces(Option<SdkTracerProvider>);
 
-    /// Sends spans in batches, from a thread of its own; none where no collector is named.
-    pub(crate) struct Traces(Option<SdkTracerProvider>);
-
-    impl Traces {
-        /// Where to and how is said by the variables that OpenTelemetry has for it.
-        pub(crate) fn begin() -> Result<Self> {
-            let names = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
-            if names.iter().all(|name| std::env::var_os(name).is_none()) {
-                return Ok(Self(None));
-            }
-            let exporter = SpanExporter::builder().with_http().build().map_err(anyhow::Error::from)?;
-            let mut resource = Resource::builder();
-            if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
-                resource = resource.with_service_name("pugmark");
-            }
-            let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build());
-            Ok(Self(Some(provider.build())))
+impl Traces {
+    /// Where to and how is said by the variables that OpenTelemetry has for it.
+    pub(super) fn begin() -> Result<Self> {
+        let names = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+        if names.iter().all(|name| std::env::var_os(name).is_none()) {
+            return Ok(Self(None));
         }
-
-        pub(crate) fn layer<S: tracing::Subscriber + for<'s> LookupSpan<'s>>(&self) -> Option<impl Layer<S> + use<S>> {
-            let tracer = self.0.as_ref()?.tracer("pugmark");
-            let only_ours = filter_fn(|metadata| metadata.target() == TRACE_TARGET);
-            Some(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(only_ours))
+        let exporter = SpanExporter::builder().with_http().build().map_err(anyhow::Error::from)?;
+        let mut resource = Resource::builder();
+        if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
+            resource = resource.with_service_name("pugmark");
         }
-
-        /// Sends what waits.
-        pub(crate) fn end(self) {
-            if let Some(Err(error)) = self.0.map(|provider| provider.shutdown()) {
-                tracing::warn!("the last traces were not sent: {error}");
-            }
-        }
+        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build());
+        Ok(Self(Some(provider.build())))
     }
-}
 
-#[cfg(not(feature = "otlp"))]
-mod none {
-    use tracing_subscriber::layer::Identity;
+    pub(super) fn layer<S: tracing::Subscriber + for<'s> LookupSpan<'s>>(&self) -> Option<impl Layer<S> + use<S>> {
+        let tracer = self.0.as_ref()?.tracer("pugmark");
+        let only_ours = filter_fn(|metadata| metadata.target() == TRACE_TARGET);
+        Some(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(only_ours))
+    }
 
-    use crate::failure::{Failure, Result};
-
-    /// None: this program was built without them.
-    pub(crate) struct Traces;
-
-    impl Traces {
-        pub(crate) fn begin() -> Result<Self> {
-            match std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT") {
-                None => Ok(Self),
-                Some(_) => Err(Failure::Usage(
-                    "OTEL_EXPORTER_OTLP_ENDPOINT is set, and this program was built without the feature otlp"
-                        .to_owned(),
-                )),
-            }
+    /// Sends what waits.
+    pub(super) fn end(self) {
+        if let Some(Err(error)) = self.0.map(|provider| provider.shutdown()) {
+            tracing::warn!("the last traces were not sent: {error}");
         }
-
-        pub(crate) fn layer(&self) -> Identity {
-            Identity::new()
-        }
-
-        pub(crate) fn end(self) {}
     }
 }

@@ -215,7 +215,6 @@ fn ten_thousand_idle_connections_keep_nobody_out() {
 }
 
 #[test]
-#[cfg(feature = "otlp")]
 fn traces_go_to_a_collector_under_those_of_the_caller() {
     let collector = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", collector.local_addr().unwrap());
