@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args) -> Result {
     if !server.has_keys() {
         let root = args.root.display();
         tracing::warn!(
-            "there is no key under {root}, and nothing is answered without: stop this and make one with `pugmark key create {root}`"
+            "there is no key under {root}, and nothing is answered without: stop this and make one with `pugmark key create {root} --project NAME --scope admin`"
         );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
