@@ -144,14 +144,11 @@ fn apply(txn: &WriteTransaction, change: &Change) {
                 (change.key.unwrap_or(key), (number(0, row.0), number(1, row.1), happened, received, !row.4))
             })
         }
-        14 => numbered!(txn, change, "identity.links", (u64, u32, u32), u8, |row, key| {
-            ((number(0, key.0), short(1, key.1), short(2, key.2)), number(3, row.into()) as u8)
+        14 => bytes_of!(txn, change, "identity.operations", u64),
+        15 => bytes_of!(txn, change, "identity.known", u64),
+        _ => numbered!(txn, change, "identity.revoked", (u64, u32, u32), u64, |row, key| {
+            ((number(0, key.0), short(1, key.1), short(2, key.2)), number(3, row))
         }),
-        15 => numbered!(txn, change, "identity.known", u32, u32, |row, key| (short(0, key), short(1, row))),
-        _ => numbered!(txn, change, "identity.refusals", u8, u64, |row, key| (
-            number(0, key.into()) as u8,
-            number(1, row)
-        )),
     }
 }
 

@@ -190,7 +190,7 @@ impl Fold for IdentityFold {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn apply(&mut self, batch: &Committed<'_>) -> Result<()> {
@@ -225,7 +225,11 @@ impl Fold for IdentityFold {
         let saved = Sequence::new(self.saved_through);
         let first = self.history.operations.partition_point(|operation| operation.sequence <= saved);
         let mut through = saved;
-        saved::write_operations(txn, self.history.operations.from(first).inspect(|last| through = last.sequence))?;
+        saved::write_operations(
+            txn,
+            first,
+            self.history.operations.from(first).inspect(|last| through = last.sequence),
+        )?;
         saved::write_revoked(txn, &self.revoked_unsaved)?;
         saved::write_known(txn, self.graph.persons().known_count(), &self.known_unsaved)?;
         let reasons = self.reasons_unsaved.iter().filter_map(|of| Some((*of, self.history.reasons.get(of)?)));

@@ -14,6 +14,7 @@ mod past;
 mod person;
 mod persons;
 mod profiles;
+mod rows;
 mod saved;
 mod wrong_id;
 

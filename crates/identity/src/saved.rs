@@ -1,30 +1,28 @@
-//! The tables of identity in the index: `identity.operations` by sequence, `identity.revoked` by link, `identity.reasons` by sequence, `identity.known` in
-//! the order in which ids became known.
+//! The tables of identity in the index: `identity.operations` in the order of sequences, `identity.revoked` by link, `identity.reasons` by sequence, `identity.known` in
+//! the order in which ids became known. Of the first and the last [many rows](crate::rows) are one value.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
-use pugmark_store::redb::{
-    Key, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, TableError, TableHandle, Value,
-    WriteTransaction,
-};
-use pugmark_store::{Error, ErrorKind, LinkKind, Refusal, Result, Sequence, SubjectId, Timestamp, copy_table};
+use pugmark_store::redb::{ReadTransaction, ReadableTable, TableDefinition, TableHandle, WriteTransaction};
+use pugmark_store::{Error, LinkKind, Refusal, Result, Sequence, SubjectId, Timestamp, copy_table};
 
 use crate::graph::RevokedLink;
 use crate::history::{Effect, IdentityOperation, Reason};
 use crate::person::Refusals;
+use crate::rows::{self, RowBytes, RowFields, Rows};
 
-type OperationKey = (u64, u32, u32);
-
-/// (sequence, from, to) → when it was received, what it did as a code, and for a split of a link the sequence of that. A split has its subject as both.
-const OPERATIONS: TableDefinition<'_, OperationKey, (i64, u8, u64)> = TableDefinition::new("identity.operations");
+/// Sequence u64, from u32, to u32, when it was received i64, what it did as a code u8, and for a split of a link the sequence of that u64. A split has its
+/// subject as both. A merge is several.
+const OPERATIONS: Rows = TableDefinition::new("identity.operations");
+const OPERATION_BYTES: usize = 33;
 /// (sequence, from, to) of a link → the sequence at which it was revoked.
 const REVOKED: TableDefinition<'_, (u64, u32, u32), u64> = TableDefinition::new("identity.revoked");
 /// The sequence of an operation → by whom, and why.
 const REASONS: TableDefinition<'_, u64, (Option<&str>, Option<&str>)> = TableDefinition::new("identity.reasons");
-/// The how-manieth known id, from 1 → (subject, the sequence at which it became known).
-const KNOWN: TableDefinition<'_, u32, (u32, u64)> = TableDefinition::new("identity.known");
+/// Subject u32, and the sequence u64 at which it became known.
+const KNOWN: Rows = TableDefinition::new("identity.known");
+const KNOWN_BYTES: usize = 12;
 
 /// What version 2 of the fold kept.
 const LINKS_BEFORE: TableDefinition<'_, (u64, u32, u32), u64> = TableDefinition::new("identity.links");
@@ -35,7 +33,7 @@ const KINDS: [LinkKind; 3] = [LinkKind::Identify, LinkKind::Alias, LinkKind::Mer
 const SPLIT: u8 = 32;
 const SPLIT_LINK: u8 = 33;
 
-fn encode(operation: &IdentityOperation) -> (OperationKey, (i64, u8, u64)) {
+fn encode(operation: &IdentityOperation) -> [u8; OPERATION_BYTES] {
     let code = |kind: LinkKind, outcome: usize| {
         let place = KINDS.iter().position(|known| *known == kind).unwrap_or(0);
         (outcome * KINDS.len() + place) as u8
@@ -50,12 +48,24 @@ fn encode(operation: &IdentityOperation) -> (OperationKey, (i64, u8, u64)) {
         Effect::Split(subject) => (subject, subject, SPLIT, 0),
         Effect::SplitLink(of) => (SubjectId::new(0), SubjectId::new(0), SPLIT_LINK, of.number()),
     };
-    let key = (operation.sequence.number(), from.number(), to.number());
-    (key, (operation.received_at.as_microsecond(), code, of))
+    let mut row = RowBytes::new();
+    row.put(operation.sequence.number().to_le_bytes());
+    row.put(from.number().to_le_bytes());
+    row.put(to.number().to_le_bytes());
+    row.put(operation.received_at.as_microsecond().to_le_bytes());
+    row.put([code]);
+    row.put(of.to_le_bytes());
+    row.done()
 }
 
-fn decode(key: OperationKey, (received_at, code, of): (i64, u8, u64)) -> Option<IdentityOperation> {
-    let (from, to) = (SubjectId::new(key.1), SubjectId::new(key.2));
+/// `None` for a code that says nothing.
+fn decode(row: &[u8; OPERATION_BYTES]) -> Option<IdentityOperation> {
+    let mut row = RowFields::new(row);
+    let sequence = u64::from_le_bytes(row.take());
+    let (from, to) = (SubjectId::new(u32::from_le_bytes(row.take())), SubjectId::new(u32::from_le_bytes(row.take())));
+    let received_at = i64::from_le_bytes(row.take());
+    let [code] = row.take();
+    let of = u64::from_le_bytes(row.take());
     let effect = match code {
         SPLIT => Effect::Split(from),
         SPLIT_LINK => Effect::SplitLink(Sequence::new(of)),
@@ -71,21 +81,19 @@ fn decode(key: OperationKey, (received_at, code, of): (i64, u8, u64)) -> Option<
         }
     };
     Some(IdentityOperation {
-        sequence: Sequence::new(key.0),
+        sequence: Sequence::new(sequence),
         received_at: Timestamp::from_microsecond(received_at),
         effect,
     })
 }
 
+/// Adds operations to the `before` that are there.
 pub(crate) fn write_operations<'a>(
     txn: &WriteTransaction,
+    before: usize,
     operations: impl Iterator<Item = &'a IdentityOperation>,
 ) -> Result<()> {
-    let mut table = txn.open_table(OPERATIONS).map_err(|e| Error::index(OPERATIONS.name(), e))?;
-    for (key, row) in operations.map(encode) {
-        table.insert(key, row).map_err(|e| Error::index(OPERATIONS.name(), e))?;
-    }
-    Ok(())
+    rows::write(txn, OPERATIONS, before as u64, operations.map(encode))
 }
 
 pub(crate) fn write_revoked(txn: &WriteTransaction, revoked: &[RevokedLink]) -> Result<()> {
@@ -109,29 +117,35 @@ pub(crate) fn write_reasons<'a>(
 
 /// Adds the subjects that became known last, with the sequences at which they did; `count` includes them.
 pub(crate) fn write_known(txn: &WriteTransaction, count: u32, last: &[(u32, u64)]) -> Result<()> {
-    let mut table = txn.open_table(KNOWN).map_err(|e| Error::index(KNOWN.name(), e))?;
-    for (place, known) in (1..=count).rev().zip(last.iter().rev()) {
-        table.insert(place, known).map_err(|e| Error::index(KNOWN.name(), e))?;
-    }
-    Ok(())
+    let before = u64::from(count) - last.len() as u64;
+    let encode = |(subject, sequence): &(u32, u64)| -> [u8; KNOWN_BYTES] {
+        let mut row = RowBytes::new();
+        row.put(subject.to_le_bytes());
+        row.put(sequence.to_le_bytes());
+        row.done()
+    };
+    rows::write(txn, KNOWN, before, last.iter().map(encode))
 }
 
 /// Gives each operation to `add`, in order.
 pub(crate) fn read_operations(txn: &ReadTransaction, mut add: impl FnMut(IdentityOperation)) -> Result<()> {
-    let Some(table) = open(txn, OPERATIONS)? else { return Ok(()) };
-    for row in table.iter().map_err(|e| Error::index(OPERATIONS.name(), e))? {
-        let (key, row) = row.map_err(|e| Error::index(OPERATIONS.name(), e))?;
-        let (key, row) = (key.value(), row.value());
-        let unknown = || corrupt(&OPERATIONS, &format_args!("row {key:?}: an operation with the code {}", row.1));
-        add(decode(key, row).ok_or_else(unknown)?);
-    }
-    Ok(())
+    let mut last = 0;
+    rows::read(txn, OPERATIONS, |row| {
+        let operation = decode(row).ok_or_else(|| format!("{row:?}: an operation with an unknown code"))?;
+        let sequence = operation.sequence.number();
+        if sequence < last {
+            return Err(format!("operation of sequence {sequence}, the one before of {last}"));
+        }
+        last = sequence;
+        add(operation);
+        Ok(())
+    })
 }
 
 /// The links that were revoked, with the sequences at which they were.
 pub(crate) fn read_revoked(txn: &ReadTransaction) -> Result<BTreeMap<(u64, u32, u32), u64>> {
     let mut revoked = BTreeMap::new();
-    let Some(table) = open(txn, REVOKED)? else { return Ok(revoked) };
+    let Some(table) = rows::open(txn, REVOKED)? else { return Ok(revoked) };
     for row in table.iter().map_err(|e| Error::index(REVOKED.name(), e))? {
         let (key, at) = row.map_err(|e| Error::index(REVOKED.name(), e))?;
         let (key, at) = (key.value(), at.value());
@@ -146,7 +160,7 @@ pub(crate) fn read_revoked(txn: &ReadTransaction) -> Result<BTreeMap<(u64, u32, 
 
 pub(crate) fn read_reasons(txn: &ReadTransaction) -> Result<BTreeMap<u64, Reason>> {
     let mut reasons = BTreeMap::new();
-    let Some(table) = open(txn, REASONS)? else { return Ok(reasons) };
+    let Some(table) = rows::open(txn, REASONS)? else { return Ok(reasons) };
     for row in table.iter().map_err(|e| Error::index(REASONS.name(), e))? {
         let (sequence, reason) = row.map_err(|e| Error::index(REASONS.name(), e))?;
         let (by, why) = reason.value();
@@ -157,23 +171,19 @@ pub(crate) fn read_reasons(txn: &ReadTransaction) -> Result<BTreeMap<u64, Reason
 
 /// Gives each known subject to `add` with the sequence at which it became known, in this order; `add` answers whether it is new.
 pub(crate) fn read_known(txn: &ReadTransaction, mut add: impl FnMut(u32, u64) -> bool) -> Result<()> {
-    let Some(table) = open(txn, KNOWN)? else { return Ok(()) };
     let mut last = 0;
-    for (expected, row) in (1_u32..).zip(table.iter().map_err(|e| Error::index(KNOWN.name(), e))?) {
-        let (place, known) = row.map_err(|e| Error::index(KNOWN.name(), e))?;
-        let (place, (subject, sequence)) = (place.value(), known.value());
-        if place != expected {
-            return Err(corrupt(&KNOWN, &format_args!("row {place} found where row {expected} was expected")));
-        }
+    rows::read(txn, KNOWN, |row: &[u8; KNOWN_BYTES]| {
+        let mut row = RowFields::new(row);
+        let (subject, sequence) = (u32::from_le_bytes(row.take()), u64::from_le_bytes(row.take()));
         if sequence < last {
-            return Err(corrupt(&KNOWN, &format_args!("row {place}: known at {sequence}, the one before at {last}")));
+            return Err(format!("subject {subject} known at {sequence}, the one before at {last}"));
         }
         if !add(subject, sequence) {
-            return Err(corrupt(&KNOWN, &format_args!("row {place}: subject {subject} has a row already")));
+            return Err(format!("subject {subject} is there twice"));
         }
         last = sequence;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 pub(crate) fn copy(from: &ReadTransaction, to: &WriteTransaction) -> Result<()> {
@@ -194,21 +204,5 @@ pub(crate) fn delete(txn: &WriteTransaction) -> Result<()> {
 }
 
 pub(crate) fn corrupt_revoked(what: &str) -> Error {
-    corrupt(&REVOKED, &what)
-}
-
-/// `None` for a table that was never written.
-fn open<K: Key + 'static, V: Value + 'static>(
-    txn: &ReadTransaction,
-    table: TableDefinition<'_, K, V>,
-) -> Result<Option<ReadOnlyTable<K, V>>> {
-    match txn.open_table(table) {
-        Ok(open) => Ok(Some(open)),
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        Err(e) => Err(Error::index(table.name(), e)),
-    }
-}
-
-fn corrupt(table: &impl TableHandle, what: &dyn fmt::Display) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("index.redb: {}: {what}", table.name()))
+    rows::corrupt(&REVOKED, what)
 }

@@ -137,9 +137,14 @@ fn a_wrong_count_in_the_registry() {
 #[test]
 fn a_link_that_nobody_made() {
     is_found_and_repaired("identity", "links but the log has", |txn| {
-        let operations: TableDefinition<'_, (u64, u32, u32), (i64, u8, u64)> =
-            TableDefinition::new("identity.operations");
-        txn.open_table(operations).unwrap().insert((640, 30, 31), (0, 0, 0)).unwrap();
+        let operations: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("identity.operations");
+        let mut table = txn.open_table(operations).unwrap();
+        let mut row = table.get(0).unwrap().unwrap().value().to_vec();
+        // Sequence, from, to, and an instant, a code and a sequence that are 0.
+        row.extend(640_u64.to_le_bytes());
+        row.extend([30_u32, 31].map(u32::to_le_bytes).as_flattened());
+        row.extend([0; 17]);
+        table.insert(0, row.as_slice()).unwrap();
     });
 }
 
