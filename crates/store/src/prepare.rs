@@ -26,12 +26,15 @@ use crate::view::EventView;
 pub(crate) struct Prepared {
     entries: Vec<Entry>,
     checks: Vec<Check>,
+    /// Of every distinct id that entries name which are not rejected, in their order.
+    people: Vec<Fingerprint>,
 }
 
 /// What was found out about one entry.
 enum Check {
     Rejected(Rejection),
-    Operation,
+    /// It names so many distinct ids.
+    Operation(usize),
     Event(EventCheck),
     Profile(EventCheck),
 }
@@ -40,8 +43,6 @@ enum Check {
 struct EventCheck {
     id: DraftId,
     fingerprint: Fingerprint,
-    /// That of the distinct id.
-    sender: Fingerprint,
     properties: PropertiesHash,
 }
 
@@ -54,20 +55,12 @@ enum DraftId {
 impl Prepared {
     /// Validates entries and makes the ids that are missing. `latest` bounds the timestamps.
     pub(crate) fn new(entries: Vec<Entry>, now: Timestamp, latest: Timestamp, entropy: &dyn Entropy) -> Self {
+        let mut people = Vec::with_capacity(entries.len());
         let mut hashed = Vec::with_capacity(128);
-        let mut event = |event: EventView<'_>| {
-            event.validate(latest).map(|()| Check::Event(EventCheck::new(event, now, entropy, &mut hashed)))
-        };
-        let mut check = |entry: &Entry| match entry {
-            Entry::Operation(Operation::Profile(update)) => {
-                update.validate(latest).map(|()| Check::Profile(EventCheck::of_profile(update, now, entropy)))
-            }
-            Entry::Operation(operation) => operation.validate(latest).map(|()| Check::Operation),
-            Entry::Event(listed) => event(listed.view()),
-            Entry::Packed(packed) => event(packed.view()),
-        };
-        let checks = entries.iter().map(|entry| check(entry).unwrap_or_else(Check::Rejected)).collect();
-        Self { entries, checks }
+        let checks = entries.iter().map(|entry| {
+            Check::of(entry, now, latest, entropy, &mut people, &mut hashed).unwrap_or_else(Check::Rejected)
+        });
+        Self { checks: checks.collect(), people, entries }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -89,10 +82,49 @@ impl Prepared {
     }
 }
 
-impl EventCheck {
-    /// `hashed` is room to work in.
-    fn new(event: EventView<'_>, now: Timestamp, entropy: &dyn Entropy, hashed: &mut Vec<u8>) -> Self {
+impl Check {
+    /// Adds to `people` if it is accepted; `hashed` is room to work in.
+    fn of(
+        entry: &Entry,
+        now: Timestamp,
+        latest: Timestamp,
+        entropy: &dyn Entropy,
+        people: &mut Vec<Fingerprint>,
+        hashed: &mut Vec<u8>,
+    ) -> std::result::Result<Self, Rejection> {
+        let event = match entry {
+            Entry::Operation(Operation::Profile(update)) => {
+                update.validate(latest)?;
+                people.push(Fingerprint::of(&update.distinct_id));
+                return Ok(Self::Profile(EventCheck::of_profile(update, now, entropy)));
+            }
+            Entry::Operation(operation) => {
+                operation.validate(latest)?;
+                let before = people.len();
+                people.extend(operation.ids().into_iter().map(|(_, id)| Fingerprint::of(id)));
+                return Ok(Self::Operation(people.len() - before));
+            }
+            Entry::Event(listed) => listed.view(),
+            Entry::Packed(packed) => packed.view(),
+        };
+        event.validate(latest)?;
         let hashes = event.hashes.copied().unwrap_or_else(|| Hashes::of(event, hashed));
+        people.push(hashes.sender);
+        Ok(Self::Event(EventCheck::new(event, &hashes, now, entropy)))
+    }
+
+    /// How many distinct ids it names.
+    fn people(&self) -> usize {
+        match self {
+            Self::Rejected(_) => 0,
+            Self::Operation(ids) => *ids,
+            Self::Event(_) | Self::Profile(_) => 1,
+        }
+    }
+}
+
+impl EventCheck {
+    fn new(event: EventView<'_>, hashes: &Hashes, now: Timestamp, entropy: &dyn Entropy) -> Self {
         let (id, fingerprint) = match (hashes.message_id, event.keyed_message_id()) {
             (Some(fingerprint), _) => (DraftId::Sent, fingerprint),
             (None, Some(id)) => {
@@ -101,7 +133,7 @@ impl EventCheck {
             }
             (None, None) => DraftId::made(now, entropy),
         };
-        Self { id, fingerprint, sender: hashes.sender, properties: hashes.properties }
+        Self { id, fingerprint, properties: hashes.properties }
     }
 
     fn of_profile(update: &ProfileUpdate, now: Timestamp, entropy: &dyn Entropy) -> Self {
@@ -110,7 +142,7 @@ impl EventCheck {
             None => DraftId::made(now, entropy),
         };
         let properties = PropertiesHash::of(update.recorded(), &mut Vec::new());
-        Self { id, fingerprint, sender: Fingerprint::of(&update.distinct_id), properties }
+        Self { id, fingerprint, properties }
     }
 }
 
@@ -165,16 +197,17 @@ pub(crate) fn build<'a>(
     let checks = || {
         all().filter_map(|(_, check)| match check {
             Check::Event(check) | Check::Profile(check) => Some(check),
-            Check::Operation | Check::Rejected(_) => None,
+            Check::Operation(_) | Check::Rejected(_) => None,
         })
     };
     // Read together, ids that are not in memory are found by block.
     let fingerprints: Vec<Fingerprint> = checks().map(|check| check.fingerprint).collect();
     let mut stored = Vec::new();
     context.ids.lookup_many(&fingerprints, &mut stored)?;
-    let fingerprints: Vec<Fingerprint> = checks().map(|check| check.sender).collect();
-    let senders = context.subjects.find_many(&fingerprints)?;
-    let mut known = stored.into_iter().zip(senders);
+    let mut stored = stored.into_iter();
+    let people: Vec<Fingerprint> = prepared.iter().flat_map(|prepared| &prepared.people).copied().collect();
+    let subjects = context.subjects.begin_batch(&people)?;
+    let (mut people, mut subjects) = (people.as_slice(), subjects.as_slice());
 
     let base_time = all().find_map(|(entry, check)| match (entry, check) {
         (Entry::Event(Event { timestamp, .. }), Check::Event(_)) => Some(timestamp.unwrap_or(context.received_at)),
@@ -197,20 +230,25 @@ pub(crate) fn build<'a>(
     };
     for (entry, check) in all() {
         let sequence = context.first_sequence.plus(batch.payload.records.len() as u64);
-        let mut found = || known.next().expect("one was looked up for each event and change of a profile");
+        let named;
+        (named, people) = people.split_at(check.people());
+        let known;
+        (known, subjects) = subjects.split_at(check.people());
+        let who = Named { people: named, known };
+        let mut stored = || stored.next().expect("one was looked up for each event and change of a profile");
         outcomes.push(match (entry, check) {
             (_, Check::Rejected(rejection)) => Outcome::Rejected(rejection.clone()),
             (Entry::Event(listed), Check::Event(check)) => {
-                batch.event(context, listed.view(), check, found(), sequence)?
+                batch.event(context, listed.view(), check, (stored(), who), sequence)?
             }
             (Entry::Packed(packed), Check::Event(check)) => {
-                batch.event(context, packed.view(), check, found(), sequence)?
+                batch.event(context, packed.view(), check, (stored(), who), sequence)?
             }
             (Entry::Operation(Operation::Profile(update)), Check::Profile(check)) => {
-                batch.profile(context, update, check, found(), sequence)?
+                batch.profile(context, update, check, (stored(), who), sequence)?
             }
-            (Entry::Operation(operation), _) => batch.operation(context, operation, sequence)?,
-            (Entry::Event(_) | Entry::Packed(_), Check::Operation | Check::Profile(_)) => {
+            (Entry::Operation(operation), _) => batch.operation(context, operation, who, sequence)?,
+            (Entry::Event(_) | Entry::Packed(_), Check::Operation(_) | Check::Profile(_)) => {
                 unreachable!("an event was checked as one")
             }
         });
@@ -224,6 +262,24 @@ fn expired(context: &Context<'_>, event: EventView<'_>) -> Option<Rejection> {
     let happened = event.timestamp.unwrap_or(context.received_at);
     let why = || format!("{happened} but events before {before} have expired");
     (happened < before).then(|| Rejection::new("timestamp", why()))
+}
+
+/// The distinct ids that one entry names, and their subjects when the batch began.
+#[derive(Clone, Copy)]
+struct Named<'p> {
+    people: &'p [Fingerprint],
+    known: &'p [Option<SubjectId>],
+}
+
+impl Named<'_> {
+    fn iter(&self) -> impl Iterator<Item = (Fingerprint, Option<SubjectId>)> {
+        self.people.iter().copied().zip(self.known.iter().copied())
+    }
+
+    /// The only one.
+    fn sender(&self) -> (Fingerprint, Option<SubjectId>) {
+        self.iter().next().expect("events and changes of profiles name one distinct id")
+    }
 }
 
 struct Batch<'a> {
@@ -260,7 +316,16 @@ impl<'a> Batch<'a> {
         place
     }
 
-    fn subject(&mut self, subjects: &Subjects, fingerprint: Fingerprint, distinct_id: &'a str) -> Result<SubjectId> {
+    /// The subject of an id, which gets a number if it had none when the batch began and got none in it.
+    fn subject(
+        &mut self,
+        subjects: &Subjects,
+        (fingerprint, known): (Fingerprint, Option<SubjectId>),
+        distinct_id: &'a str,
+    ) -> Result<SubjectId> {
+        if let Some(subject) = known {
+            return Ok(subject);
+        }
         let (subject, new) = subjects.allocate(fingerprint, distinct_id)?;
         if new {
             self.payload.subjects.push(NewSubject { subject: subject.number(), distinct_id: Some(distinct_id) });
@@ -268,33 +333,35 @@ impl<'a> Batch<'a> {
         Ok(subject)
     }
 
-    /// `known` is what was stored before the batch: the content of an event with this id, and the subject of the sender.
+    /// `known` is what was stored before the batch: the content of an event with this id, and who sends it.
     fn event(
         &mut self,
         context: &mut Context<'_>,
         event: EventView<'a>,
         check: &'a EventCheck,
-        known: (Option<u64>, Option<SubjectId>),
+        known: (Option<u64>, Named<'_>),
         sequence: Sequence,
     ) -> Result<Outcome> {
-        let (content, subject) = known;
+        let (content, who) = known;
+        let (sender, subject) = who.sender();
         let mut hash_of = |subject| check.properties.content(event.name, subject, event.timestamp, &mut self.hashed);
         // An earlier entry of this batch may have brought the id: that is not on disk yet, but in memory.
         if let Some(content) = content.or_else(|| context.ids.recent(check.fingerprint)) {
             let subject = match subject {
                 Some(subject) => Some(subject),
-                None => context.subjects.find(&check.sender)?,
+                None => context.subjects.find(&sender)?,
             };
             let same = content == CONTENT_GONE || subject.is_some_and(|subject| hash_of(subject) == content);
-            return Ok(if same { Outcome::Duplicate } else { self.keep_aside(context, event, check, sequence) });
+            return Ok(if same {
+                Outcome::Duplicate
+            } else {
+                self.keep_aside(context, event, (check, &sender), sequence)
+            });
         }
         if let Some(too_late) = expired(context, event) {
             return Ok(Outcome::Rejected(too_late));
         }
-        let subject = match subject {
-            Some(subject) => subject,
-            None => self.subject(context.subjects, check.sender, event.distinct_id)?,
-        };
+        let subject = self.subject(context.subjects, (sender, subject), event.distinct_id)?;
         let content = check.properties.content(event.name, subject, event.timestamp, &mut self.hashed);
         context.ids.insert(check.fingerprint, content);
         let (name, properties) = self.names_of(event, context.spare);
@@ -323,10 +390,10 @@ impl<'a> Batch<'a> {
         &mut self,
         context: &mut Context<'_>,
         event: EventView<'a>,
-        check: &'a EventCheck,
+        (check, sender): (&'a EventCheck, &Fingerprint),
         sequence: Sequence,
     ) -> Outcome {
-        let content = check.properties.content_aside(event.name, &check.sender, event.timestamp);
+        let content = check.properties.content_aside(event.name, sender, event.timestamp);
         if let Some(kept) = context.quarantine.find(check.fingerprint, content) {
             return Outcome::Conflict(Some(kept));
         }
@@ -362,24 +429,22 @@ impl<'a> Batch<'a> {
         context: &mut Context<'_>,
         update: &'a ProfileUpdate,
         check: &'a EventCheck,
-        known: (Option<u64>, Option<SubjectId>),
+        known: (Option<u64>, Named<'_>),
         sequence: Sequence,
     ) -> Result<Outcome> {
-        let (content, subject) = known;
+        let (content, who) = known;
+        let (sender, subject) = who.sender();
         let hash_of = |subject| content_hash_of_profile(update.change, check.properties, subject, update.timestamp);
         if let Some(content) = content.or_else(|| context.ids.recent(check.fingerprint)) {
             let subject = match subject {
                 Some(subject) => Some(subject),
-                None => context.subjects.find(&check.sender)?,
+                None => context.subjects.find(&sender)?,
             };
             let same = content == CONTENT_GONE || subject.is_some_and(|subject| hash_of(subject) == content);
             // What is kept aside are events.
             return Ok(if same { Outcome::Duplicate } else { Outcome::Conflict(None) });
         }
-        let subject = match subject {
-            Some(subject) => subject,
-            None => self.subject(context.subjects, check.sender, &update.distinct_id)?,
-        };
+        let subject = self.subject(context.subjects, (sender, subject), &update.distinct_id)?;
         context.ids.insert(check.fingerprint, hash_of(subject));
         let traits = update.recorded().map(|(name, value)| (self.name(name), value)).collect();
         self.payload.records.push(Record::Profile(Profile {
@@ -397,6 +462,7 @@ impl<'a> Batch<'a> {
         &mut self,
         context: &mut Context<'_>,
         operation: &'a Operation,
+        who: Named<'_>,
         sequence: Sequence,
     ) -> Result<Outcome> {
         if let Operation::Set { name, value } = operation {
@@ -417,13 +483,13 @@ impl<'a> Batch<'a> {
         let ids: Vec<&str> = named.iter().map(|(_, id)| *id).collect();
         let mut subjects = Vec::with_capacity(ids.len());
         let links = matches!(operation, Operation::Identify { .. } | Operation::Alias { .. } | Operation::Merge { .. });
-        for (field, id) in named {
-            let fingerprint = Fingerprint::of(id);
+        for ((field, id), (fingerprint, known)) in named.into_iter().zip(who.iter()) {
             subjects.push(if links {
-                self.subject(context.subjects, fingerprint, id)?
+                self.subject(context.subjects, (fingerprint, known), id)?
             } else {
-                // Nobody is made known by being split.
-                match context.subjects.find(&fingerprint)? {
+                // Nobody is made known by being split, but an operation before this one may have done it.
+                let known = if known.is_some() { known } else { context.subjects.find(&fingerprint)? };
+                match known {
                     Some(subject) => subject,
                     None => return Ok(Outcome::Rejected(Rejection::new(field, format!("\"{id}\" was never seen")))),
                 }
@@ -446,7 +512,7 @@ impl<'a> Batch<'a> {
         let proposal = Proposal { sequence, asks };
         let decision = context.folds.iter_mut().find_map(|fold| fold.judge(&proposal));
         let decision = decision.expect("invariant: a fold that decides gives a decision on every proposal");
-        let mut about = subjects.clone();
+        let mut about = Vec::new();
         let (record, outcome) = match (decision, operation) {
             (Decision::Link(verdict), _) => {
                 let outcome = match verdict {
@@ -478,6 +544,7 @@ impl<'a> Batch<'a> {
         self.payload.records.push(record);
         if let Some(note) = operation.note() {
             let (by, why) = (note.by.as_deref(), note.why.as_deref());
+            about.extend(&subjects);
             about.sort_unstable();
             about.dedup();
             let subjects = about.into_iter().map(SubjectId::number).collect();

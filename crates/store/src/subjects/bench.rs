@@ -36,7 +36,7 @@ impl People {
     /// As those of an append.
     pub fn append(&self, ids: &[&str]) -> Result<usize> {
         let fingerprints: Vec<Fingerprint> = ids.iter().map(|id| Fingerprint::of(id)).collect();
-        let known = self.subjects.find_many(&fingerprints)?;
+        let known = self.subjects.begin_batch(&fingerprints)?;
         let mut new = 0;
         for ((id, fingerprint), _) in ids.iter().zip(fingerprints).zip(known).filter(|(_, known)| known.is_none()) {
             new += usize::from(self.subjects.allocate(fingerprint, id)?.1);

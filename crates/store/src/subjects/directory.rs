@@ -251,30 +251,42 @@ impl Subjects {
         Ok(found)
     }
 
-    /// The subject of a distinct id, given the next number if it has none, and whether it is new. For the committer only:
-    /// one thread gives out numbers. `fingerprint` is that of the id.
+    /// Begins a batch: the subjects of those `fingerprints` that have one, in their order. For the committer only: one thread gives out
+    /// numbers.
+    ///
+    /// Memory is moved to disk first if it might not hold the others too, and only then: until the next batch begins, what
+    /// [`allocate`](Self::allocate) gives a number stays in memory.
     ///
     /// # Errors
-    /// `Exhausted` if every number has been given out; errors of reading and writing runs.
+    /// Errors of reading and writing runs.
+    pub(crate) fn begin_batch(&self, fingerprints: &[Fingerprint]) -> Result<Vec<Option<SubjectId>>> {
+        let known = self.find_many(fingerprints)?;
+        let unknown = known.iter().filter(|subject| subject.is_none()).count();
+        self.make_room(unknown)?;
+        Ok(known)
+    }
+
+    /// The subject of a distinct id that [had none](Self::begin_batch) when the batch began: the next number, unless the batch has given it
+    /// one already, and whether it is new. `fingerprint` is that of the id.
+    ///
+    /// # Errors
+    /// `Exhausted` if every number has been given out.
     pub(crate) fn allocate(&self, fingerprint: Fingerprint, distinct_id: &str) -> Result<(SubjectId, bool)> {
-        if let Some(subject) = self.find(&fingerprint)? {
+        let mut state = self.write();
+        if let Some(value) = state.set.recent(&fingerprint)
+            && let Some(subject) = self.subject(value)?
+        {
             return Ok((subject, false));
         }
-        // What was unknown above still is: only this thread gives out numbers.
-        let next = {
-            let mut state = self.write();
-            let next = state.names.count();
-            if next >= self.subjects_max {
-                return Err(Error::new(
-                    ErrorKind::Exhausted,
-                    format!("every one of the {} subjects has been given out", self.subjects_max),
-                ));
-            }
-            state.set.insert(fingerprint, u64::from(next));
-            state.names.push(Some(distinct_id));
-            next
-        };
-        self.spill_if_full()?;
+        let next = state.names.count();
+        if next >= self.subjects_max {
+            return Err(Error::new(
+                ErrorKind::Exhausted,
+                format!("every one of the {} subjects has been given out", self.subjects_max),
+            ));
+        }
+        state.set.insert(fingerprint, u64::from(next));
+        state.names.push(Some(distinct_id));
         Ok((SubjectId::new(next), true))
     }
 
@@ -283,24 +295,23 @@ impl Subjects {
     /// # Errors
     /// `Corrupt` for a number that does not continue those before it; errors of writing runs.
     pub(crate) fn apply(&self, subjects: &[NewSubject<'_>]) -> Result<()> {
-        {
-            let mut state = self.write();
-            for new in subjects {
-                let count = state.names.count();
-                if new.subject < count {
-                    continue;
-                }
-                if new.subject > count || new.subject >= self.subjects_max {
-                    return Err(Error::corrupt("log", format!("subject {} but expected {count}", new.subject)));
-                }
-                if let Some(distinct_id) = new.distinct_id {
-                    check_length(new.subject, distinct_id)?;
-                    state.set.insert(Fingerprint::of(distinct_id), u64::from(new.subject));
-                }
-                state.names.push(new.distinct_id);
+        self.make_room(subjects.len())?;
+        let mut state = self.write();
+        for new in subjects {
+            let count = state.names.count();
+            if new.subject < count {
+                continue;
             }
+            if new.subject > count || new.subject >= self.subjects_max {
+                return Err(Error::corrupt("log", format!("subject {} but expected {count}", new.subject)));
+            }
+            if let Some(distinct_id) = new.distinct_id {
+                check_length(new.subject, distinct_id)?;
+                state.set.insert(Fingerprint::of(distinct_id), u64::from(new.subject));
+            }
+            state.names.push(new.distinct_id);
         }
-        self.spill_if_full()
+        Ok(())
     }
 
     /// Takes in the erasures of a batch. For the committer only.
@@ -321,17 +332,16 @@ impl Subjects {
     fn erase(&self, subjects: &[u32]) -> Result<()> {
         let numbers: Vec<SubjectId> = subjects.iter().copied().map(SubjectId::new).collect();
         let names = self.distinct_ids(&numbers)?;
-        {
-            let mut state = self.write();
-            for (subject, name) in subjects.iter().zip(names) {
-                if let Some(name) = name {
-                    state.set.insert(Fingerprint::of(&name), GONE);
-                    state.names.erase(*subject);
-                }
+        self.make_room(names.len())?;
+        let mut state = self.write();
+        for (subject, name) in subjects.iter().zip(names) {
+            if let Some(name) = name {
+                state.set.insert(Fingerprint::of(&name), GONE);
+                state.names.erase(*subject);
             }
-            self.hot().clear();
         }
-        self.spill_if_full()
+        self.hot().clear();
+        Ok(())
     }
 
     /// Writes the runs anew without what was erased, so that no file knows of it. The old files stay until a later checkpoint is durable.
@@ -356,8 +366,9 @@ impl Subjects {
         *self.db.write().unwrap_or_else(PoisonError::into_inner) = db;
     }
 
-    fn spill_if_full(&self) -> Result<()> {
-        if self.read().set.recent_len() < self.recent_max {
+    /// Moves memory to disk if `more` would be too many in it.
+    fn make_room(&self, more: usize) -> Result<()> {
+        if more == 0 || self.read().set.recent_len() + more <= self.recent_max {
             return Ok(());
         }
         loop {

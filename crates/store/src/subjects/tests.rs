@@ -19,7 +19,11 @@ struct Fixture {
 }
 
 fn allocate(subjects: &Subjects, distinct_id: &str) -> Result<(SubjectId, bool)> {
-    subjects.allocate(Fingerprint::of(distinct_id), distinct_id)
+    let fingerprint = Fingerprint::of(distinct_id);
+    match subjects.begin_batch(&[fingerprint])?.as_slice() {
+        [Some(subject)] => Ok((*subject, false)),
+        _ => subjects.allocate(fingerprint, distinct_id),
+    }
 }
 
 impl Fixture {
@@ -57,7 +61,14 @@ impl Fixture {
 }
 
 fn allocate_many<'a>(subjects: &Subjects, ids: impl IntoIterator<Item = &'a str>) -> Vec<(SubjectId, bool)> {
-    ids.into_iter().map(|id| allocate(subjects, id).unwrap()).collect()
+    let ids: Vec<(&str, Fingerprint)> = ids.into_iter().map(|id| (id, Fingerprint::of(id))).collect();
+    let fingerprints: Vec<Fingerprint> = ids.iter().map(|(_, fingerprint)| *fingerprint).collect();
+    let known = subjects.begin_batch(&fingerprints).unwrap();
+    let numbered = |((id, fingerprint), known): ((&str, Fingerprint), Option<SubjectId>)| match known {
+        Some(subject) => (subject, false),
+        None => subjects.allocate(fingerprint, id).unwrap(),
+    };
+    ids.into_iter().zip(known).map(numbered).collect()
 }
 
 fn id(number: u32) -> String {
