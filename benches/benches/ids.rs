@@ -1,5 +1,6 @@
 //! Message ids and distinct ids beside many that are stored: ids a second, fingerprints included. One batch is 1,000 or 65,536 ids of
-//! 31 bytes. `PUGMARK_BENCH_IDS` says how many are stored first (100,000 if it does not); bytes of memory and disk for each are printed.
+//! 31 bytes. `PUGMARK_BENCH_IDS` says how many are stored first (100,000 if it does not), `PUGMARK_BENCH_FILTERS` how many bytes the filters of message ids may take (any, if it does not); bytes of
+//! memory and disk for each are printed.
 
 #![allow(missing_docs)]
 #![expect(clippy::print_stderr, reason = "sizes beside the times of the benches")]
@@ -14,6 +15,10 @@ const CHECKPOINT_EVERY: u64 = 1_000_000;
 
 fn stored() -> u64 {
     std::env::var("PUGMARK_BENCH_IDS").ok().and_then(|count| count.parse().ok()).unwrap_or(STORED)
+}
+
+fn filter_bytes() -> usize {
+    std::env::var("PUGMARK_BENCH_FILTERS").ok().and_then(|bytes| bytes.parse().ok()).unwrap_or(usize::MAX)
 }
 
 fn mixed(number: u64) -> u64 {
@@ -49,7 +54,7 @@ fn fill(count: u64, mut append: impl FnMut(&[&str]) -> usize, mut checkpoint: im
 fn message_ids(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a directory");
     let count = stored();
-    let ids = std::cell::RefCell::new(Ids::open(dir.path(), true).expect("opens"));
+    let ids = std::cell::RefCell::new(Ids::open(dir.path(), filter_bytes(), true).expect("opens"));
     fill(
         count,
         |batch| ids.borrow_mut().append(batch).expect("appends"),

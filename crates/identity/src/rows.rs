@@ -12,8 +12,8 @@ use pugmark_store::{Error, ErrorKind, Result};
 /// How many rows come before → the next rows, one behind the other.
 pub(crate) type Rows = TableDefinition<'static, u64, &'static [u8]>;
 
-/// Most rows of one value.
-const VALUE_ROWS: usize = 1_024;
+/// Most bytes of one value: with its key and what redb adds it fills eight pages of 4 KiB, which is what redb gives it.
+const VALUE_BYTES: usize = 32_752;
 
 /// Adds rows to the `before` that are there.
 pub(crate) fn write<const N: usize>(
@@ -27,7 +27,7 @@ pub(crate) fn write<const N: usize>(
     let mut value = Vec::new();
     loop {
         value.clear();
-        value.extend(rows.by_ref().take(VALUE_ROWS).flatten());
+        value.extend(rows.by_ref().take(VALUE_BYTES / N).flatten());
         if value.is_empty() {
             return Ok(());
         }
@@ -150,7 +150,7 @@ mod tests {
         let db = database();
         assert!(rows_of(&db).unwrap().is_empty());
         let mut count = 0;
-        for more in [0, 1, 1_023, 1_024, 1_025, 3, 0, 5_000] {
+        for more in [0, 1, 4_093, 4_094, 4_095, 3, 0, 20_000] {
             add(&db, count..count + more);
             count += more;
             assert!(rows_of(&db).unwrap().into_iter().eq(0..count), "after {count}");
@@ -174,10 +174,10 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_row_is_said_with_its_place() {
         let db = database();
-        add(&db, 0..1_030);
-        let refuse = |row: &[u8; 8]| if *row == 1_028_u64.to_le_bytes() { Err("it is odd".to_owned()) } else { Ok(()) };
+        add(&db, 0..5_000);
+        let refuse = |row: &[u8; 8]| if *row == 4_500_u64.to_le_bytes() { Err("it is odd".to_owned()) } else { Ok(()) };
         let error = read(&db.begin_read().unwrap(), TABLE, refuse).unwrap_err();
-        assert_eq!(error.to_string(), "index.redb: rows: row 1028: it is odd");
+        assert_eq!(error.to_string(), "index.redb: rows: row 4500: it is odd");
     }
 
     #[test]

@@ -82,8 +82,10 @@ pub struct ColumnsInfo {
 pub struct MessageIdsInfo {
     /// How many there are.
     pub ids: u64,
-    /// Files that they are in; each is open.
+    /// Files that they are in.
     pub files: u64,
+    /// Those of them that a new one may have to be looked for in, as there was no room for their filters in memory.
+    pub unfiltered: u64,
     /// Bytes of memory by which nearly every new one is known to be new.
     pub resident_bytes: u64,
     /// Blocks that were read from files to tell the others, since the store was opened.
@@ -188,6 +190,7 @@ pub(crate) fn info(store: &Store) -> Result<Info> {
         message_ids: MessageIdsInfo {
             ids: stats.message_ids.recent + stats.message_ids.stored,
             files: stats.message_ids.files,
+            unfiltered: stats.message_ids.unfiltered,
             resident_bytes: stats.message_ids.resident_bytes,
             blocks_read: stats.message_ids.blocks_read,
         },

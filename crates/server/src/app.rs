@@ -85,6 +85,7 @@ impl Server {
         let engine = EngineOptions { memory_bytes, cache_bytes, threads, ..EngineOptions::default() };
         let shared_engine = Some(SharedEngine::new(engine)?);
         let mut options = Options { engine, shared_engine, ..Options::default() };
+        options.store.filters_max_bytes = config.filters_max_bytes;
         // What waits in front of the log is bounded by the queue of bodies already.
         options.store.queue_max_bytes = options.store.queue_max_bytes.max(4 * config.queue_max_bytes);
         let app = App {

@@ -47,6 +47,8 @@ pub struct Config {
     pub rows_max: usize,
     /// Memory of all questions together, in bytes: 1 GiB, whichever stores they are to.
     pub query_memory_bytes: usize,
+    /// Memory in which each open store keeps what tells new message ids from stored ones, in bytes, 2.2 for each id: 512 MiB; as much for distinct ids, and again as much while runs are merged. What has no room is asked of the disk, or of what the system keeps of it in memory.
+    pub filters_max_bytes: usize,
     /// Stores that are open at once: 4.
     pub stores_open_max: usize,
     /// Connections at once; more wait to be accepted: 10,000.
@@ -124,6 +126,7 @@ impl Default for Config {
             query_threads: 2,
             rows_max: 100_000,
             query_memory_bytes: 1 << 30,
+            filters_max_bytes: 512 << 20,
             stores_open_max: 4,
             connections_max: 10_000,
             header_timeout_ms: 10_000,

@@ -15,6 +15,9 @@ pub struct Options {
     pub segment_max_bytes: u64,
     /// Most memory that the index may use as a cache.
     pub index_cache_bytes: usize,
+    /// Most memory that the filters of message ids may take, and as much those of distinct ids: 2.2 bytes for each id, and again as much for runs that are being merged. Past it the filters of the largest
+    /// runs stay on disk, and whether an id is new is asked of a block of each such run, on disk or in the memory of the system.
+    pub filters_max_bytes: usize,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
     /// Where random ids come from.
@@ -41,6 +44,7 @@ impl Default for Options {
         Self {
             segment_max_bytes: 256 << 20,
             index_cache_bytes: 64 << 20,
+            filters_max_bytes: 512 << 20,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             storage: Arc::new(Disk),

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args) -> Result {
     }
     let traces = Traces::begin()?;
     log(args.log_json, &traces);
-    // Each connection is a file to the system, and so is each segment and run of a store.
+    // Each connection is a file to the system.
     if let Err(error) = rlimit::increase_nofile_limit(config.connections_max as u64 + FILES_OF_STORES) {
         tracing::warn!("the limit of open files stays as it is: {error}");
     }

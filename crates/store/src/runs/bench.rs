@@ -8,6 +8,7 @@ use redb::{Database, ReadableDatabase};
 use super::background::MergeThread;
 use super::fingerprint::Fingerprint;
 use super::ids::MessageIds;
+use super::room::RunLimits;
 use super::set::RunStats;
 use crate::error::{Error, Result};
 use crate::storage::Disk;
@@ -22,15 +23,16 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Those in `dir`, which exists. Runs are merged `beside` what else goes on, or inline.
+    /// Those in `dir`, which exists, with at most so many bytes of filters in memory. Runs are merged `beside` what else goes on, or inline.
     ///
     /// # Errors
     /// Errors of the index, and `Corrupt` for damaged runs.
-    pub fn open(dir: &Path, beside: bool) -> Result<Self> {
+    pub fn open(dir: &Path, filter_bytes: usize, beside: bool) -> Result<Self> {
         let thread = beside.then(MergeThread::start).transpose()?;
         let merges = thread.as_ref().map(MergeThread::merges).unwrap_or_default();
+        let limits = RunLimits::with_filter_bytes(filter_bytes);
         let db = Database::create(dir.join("index.redb")).map_err(|error| Error::index("creating", error))?;
-        let mut ids = MessageIds::new(Arc::new(Disk), &dir.join("runs"), merges);
+        let mut ids = MessageIds::new(Arc::new(Disk), &dir.join("runs"), limits, merges);
         ids.load(&db.begin_read().map_err(|error| Error::index("reading", error))?)?;
         Ok(Self { _merges: thread, ids, db, fingerprints: Vec::new(), stored: Vec::new() })
     }

@@ -17,6 +17,11 @@ impl Filter {
         Self { fuse: BinaryFuse16::try_from(prefixes).ok() }
     }
 
+    /// One that lets everything pass, and takes no memory.
+    pub(super) fn none() -> Self {
+        Self { fuse: None }
+    }
+
     #[inline]
     pub(super) fn may_hold(&self, prefix: u64) -> bool {
         self.fuse.as_ref().is_none_or(|fuse| fuse.contains(&prefix))

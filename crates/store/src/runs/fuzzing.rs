@@ -23,7 +23,7 @@ pub fn run_file(bytes: &[u8]) {
 
 fn read_tail(header: &RunHeader, bytes: &[u8]) {
     let Ok(tail) = Tail::decode(header, bytes) else { return };
-    for prefix in tail.fences {
+    for prefix in tail.fences.iter().copied() {
         tail.filter.may_hold(u64::from(prefix) << 32);
     }
     // Wherever a probe falls, it falls into the filter.

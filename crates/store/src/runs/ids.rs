@@ -11,6 +11,7 @@ use super::fingerprint::Fingerprint;
 use super::layout::RunKind;
 use super::list::Order;
 use super::manifest::{RunMeta, decode_manifest, encode_manifest};
+use super::room::RunLimits;
 use super::set::{RECENT_MAX, RunSet, RunStats};
 use crate::error::{Error, Result};
 use crate::fold::{Committed, copy_table};
@@ -33,18 +34,25 @@ pub(crate) struct MessageIds {
     /// The manifest last written to the index.
     written: Vec<RunMeta>,
     recent_max: usize,
+    limits: RunLimits,
     merges: Merges,
 }
 
 impl MessageIds {
     /// None yet; `dir` holds the run files.
-    pub(crate) fn new(storage: Arc<dyn Storage>, dir: &Path, merges: Merges) -> Self {
-        Self::with_limit(storage, dir, merges, RECENT_MAX)
+    pub(crate) fn new(storage: Arc<dyn Storage>, dir: &Path, limits: RunLimits, merges: Merges) -> Self {
+        Self::with_limit(storage, dir, limits, merges, RECENT_MAX)
     }
 
-    pub(super) fn with_limit(storage: Arc<dyn Storage>, dir: &Path, merges: Merges, recent_max: usize) -> Self {
-        let set = RunSet::new(Arc::clone(&storage), dir, RunKind::Ids, merges.clone()).ordered(LOOKED_UP);
-        Self { storage, dir: dir.to_owned(), set, written: Vec::new(), recent_max, merges }
+    pub(super) fn with_limit(
+        storage: Arc<dyn Storage>,
+        dir: &Path,
+        limits: RunLimits,
+        merges: Merges,
+        recent_max: usize,
+    ) -> Self {
+        let set = RunSet::new(Arc::clone(&storage), dir, RunKind::Ids, limits, merges.clone()).ordered(LOOKED_UP);
+        Self { storage, dir: dir.to_owned(), set, written: Vec::new(), recent_max, limits, merges }
     }
 
     /// Reads the state of the last checkpoint.
@@ -62,7 +70,8 @@ impl MessageIds {
         };
         // Kept also if a file is damaged: none of them goes before a later manifest is durable.
         self.written.clone_from(&manifest);
-        let set = RunSet::open(Arc::clone(&self.storage), &self.dir, RunKind::Ids, &manifest, self.merges.clone())?;
+        let (storage, merges) = (Arc::clone(&self.storage), self.merges.clone());
+        let set = RunSet::open(storage, &self.dir, RunKind::Ids, &manifest, self.limits, merges)?;
         self.set = set.ordered(LOOKED_UP);
         Ok(())
     }

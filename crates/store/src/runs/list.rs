@@ -20,7 +20,7 @@ pub(crate) struct RunList {
 pub(crate) enum Order {
     /// The newest: its value stands, whatever older runs hold.
     Newest,
-    /// The largest, which is the likeliest to have it: where a fingerprint is only ever given one value.
+    /// The largest, which is the likeliest to have it, of those whose filters are in memory, then the others: where a fingerprint is only ever given one value.
     Largest,
 }
 
@@ -29,7 +29,7 @@ impl RunList {
         runs.sort_by_key(|run| (run.level(), std::cmp::Reverse(run.id())));
         let mut asked = runs.clone();
         if order == Order::Largest {
-            asked.sort_by_key(|run| std::cmp::Reverse(run.entries()));
+            asked.sort_by_key(|run| (!run.is_filtered(), std::cmp::Reverse(run.entries())));
         }
         Self { runs, asked }
     }

@@ -4,6 +4,7 @@
 mod background;
 pub(crate) mod bench;
 mod content;
+mod files;
 mod filter;
 mod fingerprint;
 pub(crate) mod fuzzing;
@@ -12,6 +13,7 @@ mod layout;
 mod list;
 mod manifest;
 mod merge;
+mod room;
 mod run;
 mod set;
 mod shard;
@@ -27,6 +29,8 @@ pub(crate) use content::{
 pub(crate) use fingerprint::{Fingerprint, FingerprintMap, FingerprintSet};
 pub(crate) use ids::MessageIds;
 pub(crate) use layout::RunKind;
+pub(crate) use list::RunList;
 pub(crate) use manifest::{RunMeta, decode_manifest, encode_manifest};
+pub(crate) use room::RunLimits;
 pub use set::RunStats;
 pub(crate) use set::{RECENT_MAX, RunSet};

@@ -50,6 +50,16 @@ impl Run {
         &self.shards
     }
 
+    /// The same to read it whole, which asks no filter: whoever has it keeps none in memory.
+    pub(super) fn without_filters(&self) -> Arc<Self> {
+        Arc::new(Self::new(self.shards.iter().map(|shard| Arc::new(shard.without_filter())).collect()))
+    }
+
+    /// Whether all its filters are in memory.
+    pub(super) fn is_filtered(&self) -> bool {
+        self.shards.iter().all(|shard| shard.filter_bytes() > 0)
+    }
+
     pub(super) fn entries(&self) -> u64 {
         self.shards.iter().map(|shard| shard.meta.entries).sum()
     }

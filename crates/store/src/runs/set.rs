@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 
 use super::background::{Merges, Ticket};
 use super::fingerprint::{Fingerprint, FingerprintMap};
@@ -10,10 +10,12 @@ use super::layout::RunKind;
 use super::list::{Order, RunList};
 use super::manifest::RunMeta;
 use super::merge::{Edit, MergePlan, MergePolicy, Merged, SpillPlan, Tiered, least, write_run};
+use super::room::{FilterRoom, RunLimits};
 use super::run::{Run, RunStream};
 use super::shard::Shard;
-use super::writer::{RunDir, SHARD_MAX_ENTRIES};
+use super::writer::RunDir;
 use crate::error::{Error, Result};
+use crate::queue::lock;
 use crate::storage::Storage;
 
 /// Entries that an owner lets gather in memory before it spills: the most that a table of 2^19 buckets (13 MiB) holds.
@@ -31,11 +33,13 @@ pub struct RunStats {
     pub runs: u64,
     /// Files of these runs.
     pub files: u64,
+    /// Those of them whose filter is on disk only: a lookup of something absent reads a block of one of each run that has such.
+    pub unfiltered: u64,
     /// Bytes of these files.
     pub disk_bytes: u64,
     /// Bytes of memory that all of it takes.
     pub resident_bytes: u64,
-    /// Blocks read by lookups, of the files that are open at present.
+    /// Blocks read by lookups, of the files that there are at present.
     pub blocks_read: u64,
 }
 
@@ -52,6 +56,8 @@ pub(crate) struct RunSet {
     merges: Merges,
     running: Vec<Running>,
     spilling: Option<Spilling>,
+    /// Files that the set has no more: whoever has an earlier [`RunList`] reads them still.
+    left: Mutex<Vec<Weak<Shard>>>,
 }
 
 /// What was in memory, and is being written elsewhere.
@@ -101,8 +107,8 @@ impl Due {
 
 impl RunSet {
     /// An empty set of `kind`; nothing in `dir`, which need not exist, is looked at.
-    pub(crate) fn new(storage: Arc<dyn Storage>, dir: &Path, kind: RunKind, merges: Merges) -> Self {
-        let dir = RunDir::new(storage, dir, kind, SHARD_MAX_ENTRIES);
+    pub(crate) fn new(storage: Arc<dyn Storage>, dir: &Path, kind: RunKind, limits: RunLimits, merges: Merges) -> Self {
+        let dir = RunDir::new(storage, dir, kind, limits);
         Self::empty(dir, Box::new(Tiered { runs_per_level: RUNS_PER_LEVEL }), merges)
     }
 
@@ -116,6 +122,7 @@ impl RunSet {
             merges,
             running: Vec::new(),
             spilling: None,
+            left: Mutex::default(),
         }
     }
 
@@ -128,6 +135,7 @@ impl RunSet {
         dir: &Path,
         kind: RunKind,
         manifest: &[RunMeta],
+        limits: RunLimits,
         merges: Merges,
     ) -> Result<Self> {
         Self::open_with(
@@ -136,7 +144,7 @@ impl RunSet {
             kind,
             manifest,
             Box::new(Tiered { runs_per_level: RUNS_PER_LEVEL }),
-            SHARD_MAX_ENTRIES,
+            limits,
             merges,
         )
     }
@@ -147,25 +155,37 @@ impl RunSet {
         kind: RunKind,
         manifest: &[RunMeta],
         policy: Box<dyn MergePolicy>,
-        shard_max_entries: u64,
+        limits: RunLimits,
         merges: Merges,
     ) -> Result<Self> {
-        let mut runs: BTreeMap<u64, Vec<Arc<Shard>>> = BTreeMap::new();
+        let dir = RunDir::new(storage, dir, kind, limits);
+        let mut runs: BTreeMap<u64, Vec<RunMeta>> = BTreeMap::new();
         for meta in manifest {
-            let shards = runs.entry(meta.run).or_default();
-            if let Some(last) = shards.last()
-                && (last.meta.from >= meta.from || last.meta.level != meta.level)
+            let files = runs.entry(meta.run).or_default();
+            if let Some(last) = files.last()
+                && (last.from >= meta.from || last.level != meta.level)
             {
                 return Err(Error::corrupt(
                     format!("index.redb: manifest of {} runs", kind.as_str()),
-                    format!("file {} does not follow file {} in run {}", meta.number, last.meta.number, meta.run),
+                    format!("file {} does not follow file {} in run {}", meta.number, last.number, meta.run),
                 ));
             }
-            shards.push(Arc::new(Shard::open(&*storage, dir, kind, *meta)?));
+            files.push(*meta);
         }
-        let dir = RunDir::new(storage, dir, kind, shard_max_entries);
+        // In the order in which filters are given room: no more of them are in memory at any time.
+        let mut runs: Vec<Vec<RunMeta>> = runs.into_values().collect();
+        runs.sort_by_key(|files| files.iter().map(|meta| meta.entries).sum::<u64>());
+        let mut filters = FilterRoom::new(limits);
+        let mut open = |meta: RunMeta| {
+            let shard = Shard::open(&dir, meta)?;
+            Ok(Arc::new(if filters.take(&shard) { shard } else { shard.without_filter() }))
+        };
+        let mut open_run = |files: Vec<RunMeta>| -> Result<Arc<Run>> {
+            Ok(Arc::new(Run::new(files.into_iter().map(&mut open).collect::<Result<_>>()?)))
+        };
+        let runs = runs.into_iter().map(&mut open_run).collect::<Result<_>>()?;
         let mut set = Self::empty(dir, policy, merges);
-        set.list(runs.into_values().map(|shards| Arc::new(Run::new(shards))).collect());
+        set.list(runs);
         Ok(set)
     }
 
@@ -177,6 +197,10 @@ impl RunSet {
     }
 
     fn list(&mut self, runs: Vec<Arc<Run>>) {
+        let runs = with_room(runs, FilterRoom::new(self.dir.limits));
+        let goes = |run: &&Arc<Run>| !runs.iter().any(|stays| Arc::ptr_eq(run, stays));
+        let left = self.disk.runs.iter().filter(goes).flat_map(|run| run.shards()).map(Arc::downgrade);
+        lock(&self.left).extend(left);
         self.disk = Arc::new(RunList::new(runs, self.order));
     }
 
@@ -416,7 +440,8 @@ impl RunSet {
             }
         }
         let level = self.policy.due(&per_level)?;
-        let inputs = self.disk.runs.iter().filter(|run| run.level() == level).cloned().collect();
+        let inputs =
+            self.disk.runs.iter().filter(|run| run.level() == level).map(|run| run.without_filters()).collect();
         Some(MergePlan { dir: self.dir.clone(), inputs, level: level.saturating_add(1) })
     }
 
@@ -439,10 +464,17 @@ impl RunSet {
     pub(crate) fn remove_unlisted(&self, durable: &[RunMeta]) -> Result<()> {
         let mut kept: Vec<u64> = self.manifest().iter().chain(durable).map(|meta| meta.number).collect();
         kept.sort_unstable();
+        let mut left = lock(&self.left);
+        left.retain(|shard| shard.strong_count() > 0);
         let written_now = self.running.iter().map(|running| running.first_number).min().unwrap_or(u64::MAX);
         let mut removed = false;
         for (number, name) in self.dir.files()? {
             if number >= written_now || kept.binary_search(&number).is_ok() && !name.ends_with(".tmp") {
+                continue;
+            }
+            // Somebody may read it still. Where that cannot be seen to, it goes another time.
+            let mut readers = left.iter().filter_map(Weak::upgrade).filter(|shard| shard.meta.number == number);
+            if !readers.all(|shard| shard.outlives_name()) {
                 continue;
             }
             let path = self.dir.path.join(name);
@@ -458,7 +490,7 @@ impl RunSet {
     /// Forgets everything. The files stay until [`remove_unlisted`](Self::remove_unlisted).
     pub(crate) fn reset(&mut self) {
         self.recent.clear();
-        self.disk = Arc::default();
+        self.list(Vec::new());
         self.running.clear();
         self.spilling = None;
     }
@@ -481,10 +513,26 @@ impl RunSet {
         };
         for shard in self.disk.runs.iter().flat_map(|run| run.shards()) {
             stats.files += 1;
+            stats.unfiltered += u64::from(shard.filter_bytes() == 0);
             stats.stored += shard.meta.entries;
             stats.disk_bytes += shard.meta.bytes;
             stats.blocks_read += shard.blocks_read();
         }
         stats
     }
+}
+
+/// The runs, without the filters for which there is no room. Those of the largest run go first: a lookup that reads a block of it is spared the most memory.
+fn with_room(mut runs: Vec<Arc<Run>>, mut room: FilterRoom) -> Vec<Arc<Run>> {
+    runs.sort_by_key(|run| run.entries());
+    for run in &mut runs {
+        let keeps: Vec<bool> = run.shards().iter().map(|shard| room.take(shard)).collect();
+        if keeps.contains(&false) {
+            let keep = |(shard, keeps): (&Arc<Shard>, bool)| {
+                if keeps { Arc::clone(shard) } else { Arc::new(shard.without_filter()) }
+            };
+            *run = Arc::new(Run::new(run.shards().iter().zip(keeps).map(keep).collect()));
+        }
+    }
+    runs
 }

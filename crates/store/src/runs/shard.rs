@@ -1,4 +1,4 @@
-//! One run file, open: fences and filter in memory, entries on disk.
+//! One run file: fences in memory, the filter too where there is room for it, entries on disk.
 
 use std::io;
 use std::ops::Range;
@@ -6,15 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::files::RunFile;
 use super::filter::Filter;
 use super::fingerprint::Fingerprint;
 use super::layout::{
     BLOCK_BYTES, BLOCK_ENTRIES, BLOCKS_AT, ENTRY_BYTES, HeaderDamage, Layout, RUN_HEADER_BYTES, RUN_VERSION, RunHeader,
-    RunKind, entry_fingerprint, entry_value, open_block,
+    entry_fingerprint, entry_value, open_block,
 };
 use super::manifest::RunMeta;
+use super::writer::RunDir;
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::{OpenMode, Storage, StorageFile};
 
 /// Fences on either side of where an even spread would put one that are looked at first.
 const FENCE_WINDOW: usize = 64;
@@ -22,7 +23,7 @@ const FENCE_WINDOW: usize = 64;
 /// What lies behind the blocks of a run file.
 pub(super) struct Tail {
     /// The fence of each block's first entry.
-    pub(super) fences: Vec<u32>,
+    pub(super) fences: Arc<[u32]>,
     pub(super) filter: Filter,
     /// The checksum of both.
     pub(super) checksum: u32,
@@ -49,7 +50,7 @@ impl Tail {
         if computed != stored {
             return Err((0, format!("checksum of fences and filter {computed:#010x} but stored {stored:#010x}")));
         }
-        let fences: Vec<u32> = fences.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
+        let fences: Arc<[u32]> = fences.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
         if !fences.is_sorted() {
             return Err((0, "fences that do not ascend".to_owned()));
         }
@@ -58,13 +59,13 @@ impl Tail {
     }
 }
 
-/// One open run file.
+/// One run file.
 pub(super) struct Shard {
     pub(super) meta: RunMeta,
     pub(super) place: String,
-    file: Arc<dyn StorageFile>,
+    file: Arc<RunFile>,
     tail: Tail,
-    blocks_read: AtomicU64,
+    blocks_read: Arc<AtomicU64>,
 }
 
 impl Shard {
@@ -72,20 +73,20 @@ impl Shard {
     ///
     /// # Errors
     /// `Corrupt` if it is missing, not the file that `meta` describes, or of an older version; `Unsupported` if a newer version wrote it.
-    pub(super) fn open(storage: &dyn Storage, dir: &Path, kind: RunKind, meta: RunMeta) -> Result<Self> {
-        let name = kind.file_name(meta.number);
-        let place = place_of(dir, &name);
-        let path = dir.join(&name);
-        let file = storage.open(&path, OpenMode::Read).map_err(|error| match error.kind() {
+    pub(super) fn open(dir: &RunDir, meta: RunMeta) -> Result<Self> {
+        let (kind, name) = (dir.kind, dir.kind.file_name(meta.number));
+        let place = place_of(&dir.path, &name);
+        let path = dir.path.join(&name);
+        let file = dir.files.file(path.clone());
+        let length = file.open().and_then(|open| open.len()).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::corrupt(&place, "missing, but the index names it"),
             _ => Error::io("opening", &path, error),
         })?;
-        let length = file.len().map_err(|error| Error::io("reading the length of", &path, error))?;
         if length != meta.bytes {
             return Err(Error::corrupt(&place, format!("{length} bytes but expected {}", meta.bytes)));
         }
         let mut header = [0; RUN_HEADER_BYTES];
-        read_at(&*file, &place, &mut header, 0)?;
+        read_at(&file, &place, &mut header, 0)?;
         let header = RunHeader::decode(&header).map_err(|damage| match damage {
             HeaderDamage::Damaged(what) => Error::corrupt(&place, format!("header at byte 0: {what}")),
             // Derived: a file that is not read is as good as a damaged one, and is made again from the log.
@@ -98,7 +99,7 @@ impl Shard {
             ),
         })?;
         let mut rest = [0; BLOCKS_AT as usize - RUN_HEADER_BYTES];
-        read_at(&*file, &place, &mut rest, RUN_HEADER_BYTES as u64)?;
+        read_at(&file, &place, &mut rest, RUN_HEADER_BYTES as u64)?;
         if let Some(at) = rest.iter().position(|byte| *byte != 0) {
             let (at, byte) = (RUN_HEADER_BYTES + at, rest[at]);
             return Err(Error::corrupt(&place, format!("byte {at}: {byte} but expected 0 before the first block")));
@@ -120,7 +121,7 @@ impl Shard {
             return Err(Error::corrupt(&place, format!("{length} bytes, which is not what the header says")));
         };
         let mut bytes = vec![0; tail_bytes];
-        read_at(&*file, &place, &mut bytes, layout.fences)?;
+        read_at(&file, &place, &mut bytes, layout.fences)?;
         let tail = Tail::decode(&header, &bytes)
             .map_err(|(at, what)| Error::corrupt(&place, format!("byte {}: {what}", layout.fences + at)))?;
         if tail.checksum != meta.checksum {
@@ -135,8 +136,25 @@ impl Shard {
         Ok(Self::from_parts(meta, place, file, tail))
     }
 
-    pub(super) fn from_parts(meta: RunMeta, place: String, file: Arc<dyn StorageFile>, tail: Tail) -> Self {
-        Self { meta, place, file, tail, blocks_read: AtomicU64::new(0) }
+    pub(super) fn from_parts(meta: RunMeta, place: String, file: Arc<RunFile>, tail: Tail) -> Self {
+        Self { meta, place, file, tail, blocks_read: Arc::default() }
+    }
+
+    /// The same, with its filter on disk only: a lookup of anything that may lie in it reads a block.
+    pub(super) fn without_filter(&self) -> Self {
+        let tail = Tail { fences: Arc::clone(&self.tail.fences), filter: Filter::none(), checksum: self.tail.checksum };
+        let (place, file, blocks_read) = (self.place.clone(), Arc::clone(&self.file), Arc::clone(&self.blocks_read));
+        Self { meta: self.meta, place, file, tail, blocks_read }
+    }
+
+    /// Bytes of memory of the filter; 0 if that is on disk only.
+    pub(super) fn filter_bytes(&self) -> usize {
+        self.tail.filter.bytes()
+    }
+
+    /// Whether it can be read also when the name of its file is gone, from now on: not where the file cannot be opened.
+    pub(super) fn outlives_name(&self) -> bool {
+        self.file.outlive_name().is_ok()
     }
 
     #[inline]
@@ -183,7 +201,7 @@ impl Shard {
     pub(super) fn read_blocks(&self, blocks: Range<usize>, bytes: &mut [u8]) -> Result<()> {
         debug_assert_eq!(blocks.len() * BLOCK_BYTES, bytes.len(), "room for the blocks asked for");
         let offset = block_at(blocks.start);
-        read_at(&*self.file, &self.place, bytes, offset)
+        read_at(&self.file, &self.place, bytes, offset)
     }
 
     /// The entries of a block that was read, checked.
@@ -210,9 +228,9 @@ impl Shard {
         self.blocks_read.load(Ordering::Relaxed)
     }
 
-    /// Bytes of memory that the open file takes.
+    /// Bytes of memory that it takes.
     pub(super) fn resident_bytes(&self) -> usize {
-        self.tail.filter.bytes() + self.tail.fences.len() * 4 + size_of::<Self>()
+        self.filter_bytes() + self.tail.fences.len() * 4 + size_of::<Self>()
     }
 }
 
@@ -254,9 +272,11 @@ pub(super) fn place_of(dir: &Path, name: &str) -> String {
     }
 }
 
-fn read_at(file: &dyn StorageFile, place: &str, bytes: &mut [u8], offset: u64) -> Result<()> {
+fn read_at(file: &Arc<RunFile>, place: &str, bytes: &mut [u8], offset: u64) -> Result<()> {
     let length = bytes.len();
-    file.read_exact_at(bytes, offset).map_err(|error| match error.kind() {
+    let read = file.open().and_then(|open| open.read_exact_at(bytes, offset));
+    read.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::corrupt(place, "missing, but it belongs to the runs of the store"),
         io::ErrorKind::UnexpectedEof => {
             Error::corrupt(place, format!("byte {offset}: the file ends before the {length} bytes expected there"))
         }

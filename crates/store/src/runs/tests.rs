@@ -13,17 +13,24 @@ use super::fingerprint::Fingerprint;
 use super::layout::RunKind;
 use super::manifest::RunMeta;
 use super::merge::Tiered;
+use super::room::RunLimits;
 use super::set::RunSet;
 use crate::error::Result;
 use crate::storage::Disk;
 
-/// A set that merges early and cuts small files.
+/// A set that merges early, cuts small files and has few of them open.
 fn open_small(dir: &Path, manifest: &[RunMeta]) -> Result<RunSet> {
     open_merging(dir, manifest, Merges::Inline)
 }
 
 fn open_merging(dir: &Path, manifest: &[RunMeta], merges: Merges) -> Result<RunSet> {
-    RunSet::open_with(Arc::new(Disk), dir, RunKind::Ids, manifest, Box::new(Tiered { runs_per_level: 3 }), 600, merges)
+    open_with_filters(dir, manifest, usize::MAX, merges)
+}
+
+fn open_with_filters(dir: &Path, manifest: &[RunMeta], filter_bytes: usize, merges: Merges) -> Result<RunSet> {
+    let limits = RunLimits { file_entries: 600, files_open: 2, filter_bytes };
+    let policy = Box::new(Tiered { runs_per_level: 3 });
+    RunSet::open_with(Arc::new(Disk), dir, RunKind::Ids, manifest, policy, limits, merges)
 }
 
 fn numbered(number: u64) -> Fingerprint {

@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use super::files::OpenFiles;
 use super::filter::Filter;
 use super::fingerprint::Fingerprint;
 use super::layout::{BLOCK_BYTES, BLOCK_ENTRIES, BLOCKS_AT, ENTRY_BYTES, RunHeader, RunKind, encode_entry, seal_block};
 use super::manifest::RunMeta;
+use super::room::{FilterRoom, RunLimits};
 use super::run::Run;
 use super::shard::{Shard, Tail, fence_of, place_of};
 use crate::error::{Error, Result};
 use crate::storage::{FileWriter, OpenMode, Storage};
 
-/// Most entries of one file: what bounds the memory that building its filter takes.
-pub(super) const SHARD_MAX_ENTRIES: u64 = 4_000_000;
 const WRITE_BUFFER_BYTES: usize = 1 << 20;
 
 /// Where runs are written to, and how their files are numbered.
@@ -26,12 +26,14 @@ pub(super) struct RunDir {
     pub(super) kind: RunKind,
     /// The number of the next file, once one was needed.
     next: Arc<OnceLock<AtomicU64>>,
-    pub(super) shard_max_entries: u64,
+    pub(super) limits: RunLimits,
+    pub(super) files: Arc<OpenFiles>,
 }
 
 impl RunDir {
-    pub(super) fn new(storage: Arc<dyn Storage>, path: &Path, kind: RunKind, shard_max_entries: u64) -> Self {
-        Self { storage, path: path.to_owned(), kind, next: Arc::default(), shard_max_entries }
+    pub(super) fn new(storage: Arc<dyn Storage>, path: &Path, kind: RunKind, limits: RunLimits) -> Self {
+        let files = Arc::new(OpenFiles::new(Arc::clone(&storage), limits.files_open));
+        Self { storage, path: path.to_owned(), kind, next: Arc::default(), limits, files }
     }
 
     /// A number for a new file; the directory is created if it is missing.
@@ -82,6 +84,7 @@ pub(super) struct RunWriter {
     bits: u32,
     current: Option<ShardWriter>,
     shards: Vec<Arc<Shard>>,
+    filters: FilterRoom,
     last: Option<Fingerprint>,
 }
 
@@ -89,9 +92,11 @@ impl RunWriter {
     /// A run of `level` with at most `entries` entries.
     pub(super) fn new(dir: RunDir, level: u8, entries: u64) -> Self {
         // Fingerprints are evenly spread; a sixteenth of room takes up what chance adds to a shard.
-        let room = (dir.shard_max_entries - dir.shard_max_entries / 16).max(1);
+        let most = dir.limits.file_entries;
+        let room = (most - most / 16).max(1);
         let bits = (0..32).find(|bits| entries >> bits <= room).unwrap_or(32);
-        Self { dir, level, bits, current: None, shards: Vec::new(), last: None }
+        let filters = FilterRoom::new(dir.limits);
+        Self { dir, level, bits, current: None, shards: Vec::new(), filters, last: None }
     }
 
     /// Adds an entry past all before it.
@@ -118,7 +123,7 @@ impl RunWriter {
         match (&self.current, self.last) {
             (Some(shard), Some(last)) if shard.from >= border => {
                 // Equal prefixes stay in one file: a lookup reads one file of a run.
-                (shard.entries >= self.dir.shard_max_entries && last.prefix() != prefix).then_some(prefix)
+                (shard.entries >= self.dir.limits.file_entries && last.prefix() != prefix).then_some(prefix)
             }
             (Some(_), _) => Some(border),
             (None, _) => Some(0),
@@ -128,7 +133,9 @@ impl RunWriter {
     fn finish_shard(&mut self) -> Result<()> {
         if let Some(shard) = self.current.take() {
             let run = self.shards.first().map_or(shard.number, |first| first.meta.number);
-            self.shards.push(Arc::new(shard.finish(&self.dir, run, self.level)?));
+            let shard = shard.finish(&self.dir, run, self.level)?;
+            let shard = if self.filters.take(&shard) { shard } else { shard.without_filter() };
+            self.shards.push(Arc::new(shard));
         }
         Ok(())
     }
@@ -242,7 +249,7 @@ impl ShardWriter {
         renamed.map_err(|error| Error::io("renaming", &self.unfinished, error))?;
 
         let meta = RunMeta { number: self.number, run, level, from: self.from, entries: self.entries, bytes, checksum };
-        let tail = Tail { fences: self.fences, filter, checksum };
-        Ok(Shard::from_parts(meta, self.place, file, tail))
+        let tail = Tail { fences: self.fences.into(), filter, checksum };
+        Ok(Shard::from_parts(meta, self.place, dir.files.opened(self.path, file), tail))
     }
 }

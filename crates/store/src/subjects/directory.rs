@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use redb::{ReadTransaction, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
 
-use super::hot::HotCache;
+use super::hot::{Epoch, HotCache};
 use super::names::{BLOCK_SUBJECTS, NAMES, Names, check_length, decode_block, missing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fold::copy_table;
@@ -13,7 +13,8 @@ use crate::id::SubjectId;
 use crate::limits::SUBJECTS_MAX;
 use crate::record::{NewSubject, Payload, Record};
 use crate::runs::{
-    Fingerprint, Merges, RECENT_MAX, RunKind, RunMeta, RunSet, RunStats, decode_manifest, encode_manifest,
+    Fingerprint, Merges, RECENT_MAX, RunKind, RunLimits, RunList, RunMeta, RunSet, RunStats, decode_manifest,
+    encode_manifest,
 };
 use crate::storage::Storage;
 use crate::verify::Findings;
@@ -26,6 +27,21 @@ const GONE: u64 = u64::MAX;
 /// Entries of the cache: what two tables of 2^19 buckets hold (22 MiB).
 const HOT_ENTRIES: usize = 2 * RECENT_MAX;
 
+/// What bounds the subjects and the memory that they take.
+#[derive(Clone, Copy)]
+pub(super) struct SubjectLimits {
+    pub(super) recent_max: usize,
+    pub(super) hot_entries: usize,
+    pub(super) subjects_max: u32,
+    pub(super) runs: RunLimits,
+}
+
+impl SubjectLimits {
+    pub(super) fn new(runs: RunLimits) -> Self {
+        Self { recent_max: RECENT_MAX, hot_entries: HOT_ENTRIES, subjects_max: SUBJECTS_MAX, runs }
+    }
+}
+
 /// Every distinct id that the store has seen: its number, and the way back.
 ///
 /// It is shared and thread-safe: the committer gives out numbers while queries look up. No lookup waits for a disk that
@@ -37,14 +53,26 @@ pub struct Subjects {
     db: RwLock<Arc<redb::Database>>,
     state: RwLock<State>,
     hot: Mutex<HotCache>,
-    recent_max: usize,
-    subjects_max: u32,
+    limits: SubjectLimits,
     merges: Merges,
+}
+
+/// What memory knows of some ids, and the disk that is to be asked of the others.
+pub(super) struct Asked {
+    found: Vec<Option<u64>>,
+    /// Places of the others.
+    cold: Vec<usize>,
+    disk: Arc<RunList>,
+    epoch: Epoch,
 }
 
 struct State {
     set: RunSet,
     names: Names,
+    /// Another one whenever an id that was a subject's is so no more.
+    epoch: Epoch,
+    /// What the present batch has brought is not all in memory.
+    has_spilled: bool,
     /// What the index holds: the subjects and the manifest of the last checkpoint written.
     written: (u32, Vec<RunMeta>),
 }
@@ -64,29 +92,33 @@ pub struct SubjectStats {
 
 impl Subjects {
     /// A directory without subjects; `dir` holds the run files, `db` the index.
-    pub(crate) fn new(storage: Arc<dyn Storage>, dir: &Path, db: Arc<redb::Database>, merges: Merges) -> Self {
-        Self::with_limits(storage, dir, db, merges, RECENT_MAX, HOT_ENTRIES, SUBJECTS_MAX)
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        dir: &Path,
+        db: Arc<redb::Database>,
+        runs: RunLimits,
+        merges: Merges,
+    ) -> Self {
+        Self::with_limits(storage, dir, db, SubjectLimits::new(runs), merges)
     }
 
     pub(super) fn with_limits(
         storage: Arc<dyn Storage>,
         dir: &Path,
         db: Arc<redb::Database>,
+        limits: SubjectLimits,
         merges: Merges,
-        recent_max: usize,
-        hot_entries: usize,
-        subjects_max: u32,
     ) -> Self {
-        let set = RunSet::new(Arc::clone(&storage), dir, RunKind::Subjects, merges.clone());
-        let state = State { set, names: Names::default(), written: (0, Vec::new()) };
+        let set = RunSet::new(Arc::clone(&storage), dir, RunKind::Subjects, limits.runs, merges.clone());
+        let (names, epoch) = (Names::default(), Epoch::default());
+        let state = State { set, names, epoch, has_spilled: false, written: (0, Vec::new()) };
         Self {
             storage,
             dir: dir.to_owned(),
             db: RwLock::new(db),
             state: RwLock::new(state),
-            hot: Mutex::new(HotCache::new(hot_entries)),
-            recent_max,
-            subjects_max,
+            hot: Mutex::new(HotCache::new(limits.hot_entries)),
+            limits,
             merges,
         }
     }
@@ -105,6 +137,12 @@ impl Subjects {
         self.hot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whoever reads the disk at this moment has found what may be true no more.
+    fn forget_hot(&self, state: &mut State) {
+        state.epoch = state.epoch.next();
+        self.hot().begin(state.epoch);
+    }
+
     /// How many subjects there are: the number of the next one.
     pub fn count(&self) -> u32 {
         self.read().names.count()
@@ -120,12 +158,12 @@ impl Subjects {
 
     /// As [`resolve`](Self::resolve), by the fingerprint of the id.
     pub(crate) fn find(&self, fingerprint: &Fingerprint) -> Result<Option<SubjectId>> {
-        let disk = {
+        let (disk, epoch) = {
             let state = self.read();
             if let Some(value) = state.set.recent(fingerprint) {
                 return self.subject(value);
             }
-            Arc::clone(state.set.disk())
+            (Arc::clone(state.set.disk()), state.epoch)
         };
         // Ended before the disk is read: a statement holds its lock to its end.
         let hot = self.hot().find(fingerprint);
@@ -135,7 +173,7 @@ impl Subjects {
         let Some(value) = disk.lookup(fingerprint)? else { return Ok(None) };
         let subject = self.subject(value)?;
         if let Some(subject) = subject {
-            self.hot().insert(*fingerprint, subject.number());
+            self.hot().learn(*fingerprint, subject.number(), epoch);
         }
         Ok(subject)
     }
@@ -150,18 +188,16 @@ impl Subjects {
 
     /// As [`resolve_many`](Self::resolve_many), by the fingerprints of the ids.
     pub(crate) fn find_many(&self, fingerprints: &[Fingerprint]) -> Result<Vec<Option<SubjectId>>> {
-        self.lookup_many(fingerprints)?
-            .into_iter()
-            .map(|value| value.map_or(Ok(None), |value| self.subject(value)))
-            .collect()
+        let values = self.ask_disk(fingerprints, self.ask_memory(fingerprints))?;
+        values.into_iter().map(|value| value.map_or(Ok(None), |value| self.subject(value))).collect()
     }
 
-    fn lookup_many(&self, fingerprints: &[Fingerprint]) -> Result<Vec<Option<u64>>> {
-        let (mut found, disk): (Vec<Option<u64>>, _) = {
+    pub(super) fn ask_memory(&self, fingerprints: &[Fingerprint]) -> Asked {
+        let (mut found, disk, epoch): (Vec<Option<u64>>, _, _) = {
             let state = self.read();
-            (fingerprints.iter().map(|fingerprint| state.set.recent(fingerprint)).collect(), state.set.disk().clone())
+            let recent = fingerprints.iter().map(|fingerprint| state.set.recent(fingerprint));
+            (recent.collect(), Arc::clone(state.set.disk()), state.epoch)
         };
-        // Places that only the disk can answer; what it answers becomes hot.
         let mut cold = Vec::new();
         {
             let mut hot = self.hot();
@@ -174,6 +210,12 @@ impl Subjects {
                 }
             }
         }
+        Asked { found, cold, disk, epoch }
+    }
+
+    /// Completes what memory has answered. What only the disk knows becomes hot.
+    pub(super) fn ask_disk(&self, fingerprints: &[Fingerprint], asked: Asked) -> Result<Vec<Option<u64>>> {
+        let Asked { mut found, cold, disk, epoch } = asked;
         if cold.is_empty() {
             return Ok(found);
         }
@@ -183,7 +225,7 @@ impl Subjects {
             if let (Some(fingerprint), Some(Some(value))) = (fingerprints.get(place), found.get(place))
                 && let Ok(subject) = u32::try_from(*value)
             {
-                hot.insert(*fingerprint, subject);
+                hot.learn(*fingerprint, subject, epoch);
             }
         }
         Ok(found)
@@ -254,8 +296,8 @@ impl Subjects {
     /// Begins a batch: the subjects of those `fingerprints` that have one, in their order. For the committer only: one thread gives out
     /// numbers.
     ///
-    /// Memory is moved to disk first if it might not hold the others too, and only then: until the next batch begins, what
-    /// [`allocate`](Self::allocate) gives a number stays in memory.
+    /// Memory is moved to disk first if it might not hold the others too: until the next batch begins, what [`allocate`](Self::allocate) gives a
+    /// number stays in memory, unless a batch brings more than that holds.
     ///
     /// # Errors
     /// Errors of reading and writing runs.
@@ -263,6 +305,7 @@ impl Subjects {
         let known = self.find_many(fingerprints)?;
         let unknown = known.iter().filter(|subject| subject.is_none()).count();
         self.make_room(unknown)?;
+        self.write().has_spilled = false;
         Ok(known)
     }
 
@@ -270,19 +313,33 @@ impl Subjects {
     /// one already, and whether it is new. `fingerprint` is that of the id.
     ///
     /// # Errors
-    /// `Exhausted` if every number has been given out.
+    /// `Exhausted` if every number has been given out; errors of writing and reading runs where a batch brings more than memory holds.
     pub(crate) fn allocate(&self, fingerprint: Fingerprint, distinct_id: &str) -> Result<(SubjectId, bool)> {
         let mut state = self.write();
-        if let Some(value) = state.set.recent(&fingerprint)
-            && let Some(subject) = self.subject(value)?
-        {
+        let given = match state.set.recent(&fingerprint) {
+            Some(value) => self.subject(value)?,
+            None if state.has_spilled => {
+                drop(state);
+                let found = self.find(&fingerprint)?;
+                state = self.write();
+                found
+            }
+            None => None,
+        };
+        if let Some(subject) = given {
             return Ok((subject, false));
         }
+        if state.set.recent_len() >= self.limits.recent_max {
+            drop(state);
+            self.make_room(1)?;
+            state = self.write();
+            state.has_spilled = true;
+        }
         let next = state.names.count();
-        if next >= self.subjects_max {
+        if next >= self.limits.subjects_max {
             return Err(Error::new(
                 ErrorKind::Exhausted,
-                format!("every one of the {} subjects has been given out", self.subjects_max),
+                format!("every one of the {} subjects has been given out", self.limits.subjects_max),
             ));
         }
         state.set.insert(fingerprint, u64::from(next));
@@ -302,7 +359,7 @@ impl Subjects {
             if new.subject < count {
                 continue;
             }
-            if new.subject > count || new.subject >= self.subjects_max {
+            if new.subject > count || new.subject >= self.limits.subjects_max {
                 return Err(Error::corrupt("log", format!("subject {} but expected {count}", new.subject)));
             }
             if let Some(distinct_id) = new.distinct_id {
@@ -329,7 +386,7 @@ impl Subjects {
     ///
     /// # Errors
     /// Errors of the index and of writing runs.
-    fn erase(&self, subjects: &[u32]) -> Result<()> {
+    pub(super) fn erase(&self, subjects: &[u32]) -> Result<()> {
         let numbers: Vec<SubjectId> = subjects.iter().copied().map(SubjectId::new).collect();
         let names = self.distinct_ids(&numbers)?;
         self.make_room(names.len())?;
@@ -340,7 +397,7 @@ impl Subjects {
                 state.names.erase(*subject);
             }
         }
-        self.hot().clear();
+        self.forget_hot(&mut state);
         Ok(())
     }
 
@@ -368,7 +425,7 @@ impl Subjects {
 
     /// Moves memory to disk if `more` would be too many in it.
     fn make_room(&self, more: usize) -> Result<()> {
-        if more == 0 || self.read().set.recent_len() + more <= self.recent_max {
+        if more == 0 || self.read().set.recent_len() + more <= self.limits.recent_max {
             return Ok(());
         }
         loop {
@@ -467,11 +524,11 @@ impl Subjects {
             Err(error) => return Err(Error::index("opening subjects.names", error)),
         };
         let names = Names::load(names.as_ref(), count)?;
-        let set =
-            RunSet::open(Arc::clone(&self.storage), &self.dir, RunKind::Subjects, &manifest, self.merges.clone())?;
+        let (storage, merges) = (Arc::clone(&self.storage), self.merges.clone());
+        let set = RunSet::open(storage, &self.dir, RunKind::Subjects, &manifest, self.limits.runs, merges)?;
         let mut state = self.write();
         (state.set, state.names) = (set, names);
-        self.hot().clear();
+        self.forget_hot(&mut state);
         Ok(())
     }
 
@@ -521,7 +578,7 @@ impl Subjects {
         let mut state = self.write();
         state.set.reset();
         state.names = Names::default();
-        self.hot().clear();
+        self.forget_hot(&mut state);
         Ok(())
     }
 

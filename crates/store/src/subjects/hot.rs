@@ -8,12 +8,28 @@ pub(super) struct HotCache {
     young: FingerprintMap<u32>,
     old: FingerprintMap<u32>,
     half: usize,
+    epoch: Epoch,
+}
+
+/// Counts how often what was true of ids has ceased to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Epoch(u64);
+
+impl Epoch {
+    pub(super) fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
 }
 
 impl HotCache {
     /// A cache of at most `entries`.
     pub(super) fn new(entries: usize) -> Self {
-        Self { young: FingerprintMap::default(), old: FingerprintMap::default(), half: (entries / 2).max(1) }
+        Self {
+            young: FingerprintMap::default(),
+            old: FingerprintMap::default(),
+            half: (entries / 2).max(1),
+            epoch: Epoch::default(),
+        }
     }
 
     pub(super) fn find(&mut self, fingerprint: &Fingerprint) -> Option<u32> {
@@ -25,7 +41,14 @@ impl HotCache {
         Some(subject)
     }
 
-    pub(super) fn insert(&mut self, fingerprint: Fingerprint, subject: u32) {
+    /// Takes in what was found on a disk as it was in `epoch`, unless it may be true no more.
+    pub(super) fn learn(&mut self, fingerprint: Fingerprint, subject: u32, epoch: Epoch) {
+        if epoch == self.epoch {
+            self.insert(fingerprint, subject);
+        }
+    }
+
+    fn insert(&mut self, fingerprint: Fingerprint, subject: u32) {
         if self.young.len() >= self.half {
             std::mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
@@ -33,9 +56,11 @@ impl HotCache {
         self.young.insert(fingerprint, subject);
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Forgets everything; of what was found before `epoch`, which begins, it learns nothing.
+    pub(super) fn begin(&mut self, epoch: Epoch) {
         self.young = FingerprintMap::default();
         self.old = FingerprintMap::default();
+        self.epoch = epoch;
     }
 
     /// Bytes of memory.
@@ -63,7 +88,12 @@ mod tests {
         }
         assert_eq!(cache.find(&fingerprint(50)), None);
         assert_eq!(cache.find(&fingerprint(99)), Some(99));
-        cache.clear();
+        let epoch = Epoch::default().next();
+        cache.begin(epoch);
         assert_eq!(cache.find(&fingerprint(99)), None);
+        cache.learn(fingerprint(99), 99, Epoch::default());
+        assert_eq!(cache.find(&fingerprint(99)), None);
+        cache.learn(fingerprint(99), 99, epoch);
+        assert_eq!(cache.find(&fingerprint(99)), Some(99));
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use redb::{Database, ReadableDatabase};
 
 use super::Subjects;
+use super::directory::SubjectLimits;
 use crate::error::{ErrorKind, Result};
 use crate::id::SubjectId;
 use crate::record::NewSubject;
-use crate::runs::Fingerprint;
-use crate::runs::{MergeThread, Merges};
+use crate::runs::{Fingerprint, MergeThread, Merges, RunLimits};
 use crate::storage::Disk;
 
 struct Fixture {
@@ -43,7 +43,9 @@ impl Fixture {
     }
 
     fn merging(&self, subjects_max: u32, merges: Merges) -> Subjects {
-        Subjects::with_limits(Arc::new(Disk), &self.runs(), Arc::clone(&self.db), merges, 200, 64, subjects_max)
+        let runs = RunLimits { file_entries: 150, files_open: 2, filter_bytes: 2_000 };
+        let limits = SubjectLimits { recent_max: 200, hot_entries: 64, subjects_max, runs };
+        Subjects::with_limits(Arc::new(Disk), &self.runs(), Arc::clone(&self.db), limits, merges)
     }
 
     fn load(&self) -> Result<Subjects> {
@@ -189,6 +191,40 @@ fn an_erased_id_keeps_its_number_and_comes_back_as_another() {
     assert_eq!(allocate(&subjects, "b").unwrap(), (SubjectId::new(3), true));
     fixture.checkpoint(&subjects);
     assert_eq!(fixture.load().unwrap().resolve("b").unwrap(), Some(SubjectId::new(3)));
+}
+
+#[test]
+fn a_batch_of_more_than_memory_holds_numbers_each_id_once() {
+    for merges in [Merges::Inline, MergeThread::start().unwrap().merges()] {
+        let fixture = Fixture::new();
+        let subjects = fixture.merging(u32::MAX, merges);
+        allocate_many(&subjects, ["user-0", "user-1"]);
+        // Each comes twice, the second time long after memory was full, or at once.
+        let ids: Vec<String> = (0..1_500).chain((0..1_500).rev()).map(id).collect();
+        let numbered = allocate_many(&subjects, ids.iter().map(String::as_str));
+        let expected = (0..1_500).map(|n| (SubjectId::new(n), n >= 2));
+        let again = (0..1_500).rev().map(|n| (SubjectId::new(n), false));
+        assert!(numbered.into_iter().eq(expected.chain(again)));
+        // Those in memory, and those that are being written.
+        assert!(subjects.stats().runs.recent <= 2 * 200, "{:?}", subjects.stats());
+        assert_holds(&subjects, 1_500);
+    }
+}
+
+#[test]
+fn what_was_read_before_an_erasure_is_not_remembered_after_it() {
+    let fixture = Fixture::new();
+    let subjects = fixture.small(u32::MAX);
+    allocate_many(&subjects, ["a", "b"]);
+    fixture.checkpoint(&subjects);
+    let fingerprints = ["a", "b"].map(Fingerprint::of);
+    let asked = subjects.ask_memory(&fingerprints);
+    subjects.erase(&[0]).unwrap();
+    // The disk as it was knows both.
+    assert_eq!(subjects.ask_disk(&fingerprints, asked).unwrap(), [Some(0), Some(1)]);
+    subjects.purge().unwrap();
+    assert_eq!(subjects.find_many(&fingerprints).unwrap(), [None, Some(SubjectId::new(1))]);
+    assert_eq!(allocate(&subjects, "a").unwrap(), (SubjectId::new(2), true));
 }
 
 #[test]

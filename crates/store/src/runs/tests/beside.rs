@@ -59,6 +59,29 @@ fn everything_is_found_while_it_is_written_and_merged() {
 }
 
 #[test]
+fn a_list_is_read_when_its_files_are_merged_and_their_names_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut set = open_small(dir.path(), &[]).unwrap();
+    let mut lists = Vec::new();
+    for round in 0..20 {
+        fill(&mut set, round * 700..round * 700 + 700);
+        set.spill().unwrap();
+        lists.push((Arc::clone(set.disk()), round * 700 + 700));
+        set.remove_unlisted(&set.manifest()).unwrap();
+    }
+    assert_eq!(names(dir.path()).len() as u64, set.stats().files);
+    for (list, count) in lists {
+        let asked: Vec<Fingerprint> = (0..count).map(numbered).collect();
+        let mut answers = vec![None; asked.len()];
+        list.lookup_many(&asked, &mut answers).unwrap();
+        assert!(answers.into_iter().eq((0..count).map(Some)), "{count}");
+    }
+    set.reset();
+    set.remove_unlisted(&[]).unwrap();
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
 fn what_a_merge_is_writing_is_not_removed() {
     let dir = tempfile::tempdir().unwrap();
     let thread = MergeThread::start().unwrap();

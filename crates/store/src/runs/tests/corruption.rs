@@ -199,9 +199,16 @@ fn a_file_of_the_other_kind_is_corrupt() {
     let written = written();
     let swapped = RunKind::Subjects.file_name(written.manifest[0].number);
     std::fs::copy(&written.path, written.dir.path().join(&swapped)).unwrap();
-    let error = RunSet::open(Arc::new(Disk), written.dir.path(), RunKind::Subjects, &written.manifest, Merges::Inline)
-        .err()
-        .unwrap();
+    let error = RunSet::open(
+        Arc::new(Disk),
+        written.dir.path(),
+        RunKind::Subjects,
+        &written.manifest,
+        RunLimits::default(),
+        Merges::Inline,
+    )
+    .err()
+    .unwrap();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(
         error.to_string().ends_with(&format!("{swapped}: header at byte 0: kind ids but expected subjects")),

@@ -19,7 +19,7 @@ fn checkpoint(ids: &mut MessageIds, db: &Database) {
 }
 
 fn load(dir: &Path, db: &Database) -> Result<MessageIds> {
-    let mut ids = MessageIds::new(Arc::new(Disk), &dir.join("runs"), Merges::Inline);
+    let mut ids = MessageIds::new(Arc::new(Disk), &dir.join("runs"), RunLimits::default(), Merges::Inline);
     ids.load(&db.begin_read().unwrap())?;
     Ok(ids)
 }
@@ -33,7 +33,8 @@ fn stored(ids: &mut MessageIds, asked: &[Fingerprint]) -> Vec<Option<u64>> {
 #[test]
 fn what_a_batch_inserts_is_known_to_its_end_however_full_memory_is() {
     let dir = tempfile::tempdir().unwrap();
-    let mut ids = MessageIds::with_limit(Arc::new(Disk), &dir.path().join("runs"), Merges::Inline, 100);
+    let limits = RunLimits::default();
+    let mut ids = MessageIds::with_limit(Arc::new(Disk), &dir.path().join("runs"), limits, Merges::Inline, 100);
     for batch in 0..5 {
         let batch: Vec<Fingerprint> = (batch * 80..batch * 80 + 80).map(numbered).collect();
         assert!(stored(&mut ids, &batch).iter().all(Option::is_none));
@@ -99,7 +100,7 @@ fn a_missing_run_is_reported_and_a_reset_mends_it() {
     for file in std::fs::read_dir(dir.path().join("runs")).unwrap() {
         std::fs::remove_file(file.unwrap().path()).unwrap();
     }
-    let mut ids = MessageIds::new(Arc::new(Disk), &dir.path().join("runs"), Merges::Inline);
+    let mut ids = MessageIds::new(Arc::new(Disk), &dir.path().join("runs"), RunLimits::default(), Merges::Inline);
     let error = ids.load(&db.begin_read().unwrap()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     let txn = db.begin_write().unwrap();
@@ -113,7 +114,7 @@ fn a_missing_run_is_reported_and_a_reset_mends_it() {
 #[test]
 fn applying_a_payload_stores_every_event_of_it() {
     let dir = tempfile::tempdir().unwrap();
-    let mut ids = MessageIds::new(Arc::new(Disk), dir.path(), Merges::Inline);
+    let mut ids = MessageIds::new(Arc::new(Disk), dir.path(), RunLimits::default(), Merges::Inline);
     let event = |message_id, name| {
         Record::Event(EventRecord {
             name,

@@ -82,11 +82,12 @@ proptest! {
     fn a_set_is_a_map_through_spills_merges_and_reopenings(
         steps in proptest::collection::vec(step(), 1..24),
         beside in any::<bool>(),
+        filter_bytes in prop_oneof![Just(0), 1_000_usize..40_000, Just(usize::MAX)],
     ) {
         let dir = tempfile::tempdir().unwrap();
         let mut thread = beside.then(|| MergeThread::start().unwrap());
         let merges = |thread: &Option<MergeThread>| thread.as_ref().map(MergeThread::merges).unwrap_or_default();
-        let mut set = open_merging(dir.path(), &[], merges(&thread)).unwrap();
+        let mut set = open_with_filters(dir.path(), &[], filter_bytes, merges(&thread)).unwrap();
         let mut model: HashMap<Fingerprint, u64> = HashMap::new();
         let mut kept = (Vec::new(), model.clone());
         for step in steps {
@@ -117,7 +118,7 @@ proptest! {
                 Step::Reopen => {
                     // The thread ends with the store that it belongs to.
                     thread = beside.then(|| MergeThread::start().unwrap());
-                    set = open_merging(dir.path(), &kept.0, merges(&thread)).unwrap();
+                    set = open_with_filters(dir.path(), &kept.0, filter_bytes, merges(&thread)).unwrap();
                     model.clone_from(&kept.1);
                 }
             }
@@ -163,7 +164,7 @@ fn a_level_of_eight_becomes_one_run_cut_at_leading_bits() {
         RunKind::Ids,
         &[],
         Box::new(Tiered { runs_per_level: 8 }),
-        1_000,
+        RunLimits { file_entries: 1_000, ..RunLimits::default() },
         Merges::Inline,
     )
     .unwrap();
@@ -181,6 +182,40 @@ fn a_level_of_eight_becomes_one_run_cut_at_leading_bits() {
     assert_eq!(borders, (0..16).map(|place| place << 60).collect::<Vec<u64>>());
     assert_eq!(files.iter().map(|file| file.entries).sum::<u64>(), 8_000);
     assert!(files.iter().all(|file| file.entries <= 1_000));
+}
+
+#[test]
+fn filters_take_no_more_memory_than_they_may_and_those_of_the_largest_run_go_first() {
+    const ROOM: usize = 6_000;
+    // Number, entries and bytes of the filter of each file, run by run, the smallest first.
+    let filters = |set: &RunSet| -> Vec<(u64, u64, usize)> {
+        let mut runs = set.disk().runs.clone();
+        runs.sort_by_key(|run| run.entries());
+        let shards = runs.iter().flat_map(|run| run.shards());
+        shards.map(|shard| (shard.meta.number, shard.meta.entries, shard.filter_bytes())).collect()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut set = open_with_filters(dir.path(), &[], ROOM, Merges::Inline).unwrap();
+    for round in 0..10 {
+        for number in round * 500..round * 500 + 500 {
+            set.insert(numbered(number), number);
+        }
+        set.spill().unwrap();
+        assert!(filters(&set).iter().map(|(_, _, bytes)| bytes).sum::<usize>() <= ROOM);
+    }
+    let reopened = open_with_filters(dir.path(), &set.manifest(), ROOM, Merges::Inline).unwrap();
+    assert_eq!(filters(&set), filters(&reopened));
+    // The last 500 entries are a run of one file, the others one of several.
+    let kept: Vec<bool> = filters(&set).iter().map(|(_, _, bytes)| *bytes > 0).collect();
+    assert_eq!((set.stats().runs, filters(&set)[0].1), (2, 500));
+    assert!(kept[0] && kept[1] && !kept[kept.len() - 1] && kept.is_sorted_by(|a, b| a >= b), "{kept:?}");
+    assert_eq!(set.stats().unfiltered, kept.iter().filter(|kept| !**kept).count() as u64);
+    for set in [&set, &reopened] {
+        let asked: Vec<Fingerprint> = (0..6_000).map(numbered).collect();
+        let mut answers = Vec::new();
+        set.lookup_many(&asked, &mut answers).unwrap();
+        assert!(answers.into_iter().eq((0..6_000).map(|number| (number < 5_000).then_some(number))));
+    }
 }
 
 #[test]
@@ -333,12 +368,15 @@ fn an_empty_set_spills_nothing() {
 #[test]
 fn memory_stays_within_two_and_a_half_bytes_an_id_on_disk() {
     let dir = tempfile::tempdir().unwrap();
-    let mut set = RunSet::open(Arc::new(Disk), dir.path(), RunKind::Ids, &[], Merges::Inline).unwrap();
+    let mut set =
+        RunSet::open(Arc::new(Disk), dir.path(), RunKind::Ids, &[], RunLimits::default(), Merges::Inline).unwrap();
     for number in 0..300_000 {
         set.insert(numbered(number), number);
     }
     set.spill().unwrap();
-    let set = RunSet::open(Arc::new(Disk), dir.path(), RunKind::Ids, &set.manifest(), Merges::Inline).unwrap();
+    let set =
+        RunSet::open(Arc::new(Disk), dir.path(), RunKind::Ids, &set.manifest(), RunLimits::default(), Merges::Inline)
+            .unwrap();
     let bytes = set.resident_bytes();
     assert!(bytes <= 300_000 * 5 / 2, "{bytes} bytes for 300,000 ids");
 }
