@@ -25,7 +25,7 @@ use crate::runs::{Fingerprint, MergeThread, MessageIds, RunLimits};
 use crate::snapshot::Snapshot;
 use crate::spare::Spare;
 use crate::storage::Storage;
-use crate::subjects::Subjects;
+use crate::subjects::{SubjectLimits, Subjects};
 use crate::time::Timestamp;
 
 /// A place in the log is noted in the index after this many records, so that a scan can begin near any sequence.
@@ -87,7 +87,8 @@ impl State {
         let thread = options.background.then(MergeThread::start).transpose()?;
         let merges = thread.as_ref().map(MergeThread::merges).unwrap_or_default();
         let runs = RunLimits::with_filter_bytes(options.filters_max_bytes);
-        let subjects = Subjects::new(Arc::clone(storage), runs_dir, Arc::clone(&index.db), runs, merges.clone());
+        let limits = SubjectLimits::new(runs);
+        let subjects = Subjects::new(Arc::clone(storage), runs_dir, Arc::clone(&index.db), limits, merges.clone());
         let subjects = Arc::new(subjects);
         let mut ids = MessageIds::new(Arc::clone(storage), runs_dir, runs, merges);
         let mut quarantine = Quarantine::default();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, Weak};
 use crate::queue::lock;
 use crate::storage::{OpenMode, Storage, StorageFile};
 
-/// The files that are open, closed again when others are wanted: those first that were not read since the last one was sought.
+/// The files that are open. To open one more than may be, another is closed: the one that was opened first and not read again since it was last passed over.
 pub(super) struct OpenFiles {
     storage: Arc<dyn Storage>,
     most: usize,

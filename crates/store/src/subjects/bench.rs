@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase};
 
-use super::Subjects;
+use super::{SubjectLimits, Subjects};
 use crate::error::{Error, Result};
 use crate::runs::{Fingerprint, MergeThread, RunLimits};
 use crate::storage::Disk;
@@ -25,8 +25,8 @@ impl People {
     pub fn open(dir: &Path) -> Result<Self> {
         let db = Database::create(dir.join("index.redb")).map_err(|error| Error::index("creating", error))?;
         let (db, thread) = (Arc::new(db), MergeThread::start()?);
-        let subjects =
-            Subjects::new(Arc::new(Disk), &dir.join("runs"), Arc::clone(&db), RunLimits::default(), thread.merges());
+        let limits = SubjectLimits::new(RunLimits::default());
+        let subjects = Subjects::new(Arc::new(Disk), &dir.join("runs"), Arc::clone(&db), limits, thread.merges());
         subjects.load(&db.begin_read().map_err(|error| Error::index("reading", error))?)?;
         Ok(Self { subjects, db, _merges: thread })
     }

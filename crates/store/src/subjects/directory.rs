@@ -29,7 +29,7 @@ const HOT_ENTRIES: usize = 2 * RECENT_MAX;
 
 /// What bounds the subjects and the memory that they take.
 #[derive(Clone, Copy)]
-pub(super) struct SubjectLimits {
+pub(crate) struct SubjectLimits {
     pub(super) recent_max: usize,
     pub(super) hot_entries: usize,
     pub(super) subjects_max: u32,
@@ -37,7 +37,8 @@ pub(super) struct SubjectLimits {
 }
 
 impl SubjectLimits {
-    pub(super) fn new(runs: RunLimits) -> Self {
+    /// The usual ones, with these of the runs.
+    pub(crate) fn new(runs: RunLimits) -> Self {
         Self { recent_max: RECENT_MAX, hot_entries: HOT_ENTRIES, subjects_max: SUBJECTS_MAX, runs }
     }
 }
@@ -93,16 +94,6 @@ pub struct SubjectStats {
 impl Subjects {
     /// A directory without subjects; `dir` holds the run files, `db` the index.
     pub(crate) fn new(
-        storage: Arc<dyn Storage>,
-        dir: &Path,
-        db: Arc<redb::Database>,
-        runs: RunLimits,
-        merges: Merges,
-    ) -> Self {
-        Self::with_limits(storage, dir, db, SubjectLimits::new(runs), merges)
-    }
-
-    pub(super) fn with_limits(
         storage: Arc<dyn Storage>,
         dir: &Path,
         db: Arc<redb::Database>,

@@ -7,5 +7,6 @@ mod names;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use directory::SubjectLimits;
 pub use directory::{SubjectStats, Subjects};
 pub use names::fuzz_block;

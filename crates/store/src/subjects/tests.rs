@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase};
 
-use super::Subjects;
-use super::directory::SubjectLimits;
+use super::{SubjectLimits, Subjects};
 use crate::error::{ErrorKind, Result};
 use crate::id::SubjectId;
 use crate::record::NewSubject;
@@ -45,7 +44,7 @@ impl Fixture {
     fn merging(&self, subjects_max: u32, merges: Merges) -> Subjects {
         let runs = RunLimits { file_entries: 150, files_open: 2, filter_bytes: 2_000 };
         let limits = SubjectLimits { recent_max: 200, hot_entries: 64, subjects_max, runs };
-        Subjects::with_limits(Arc::new(Disk), &self.runs(), Arc::clone(&self.db), limits, merges)
+        Subjects::new(Arc::new(Disk), &self.runs(), Arc::clone(&self.db), limits, merges)
     }
 
     fn load(&self) -> Result<Subjects> {
