@@ -152,12 +152,16 @@ async fn sends(args: Rc<Args>, seen: Rc<RefCell<Seen>>, begun: Instant) -> Resul
             seen.next += args.batch as u64;
             seen.next - args.batch as u64
         });
-        if let Some(rate) = args.rate {
-            let number = (first - args.first) / args.batch as u64;
-            tokio::time::sleep_until((begun + Duration::from_secs_f64(number as f64 / rate)).into()).await;
-        }
         template.number(first);
-        let sent = Instant::now();
+        // At a rate a request counts from when it was due: one that waited behind a slow one was slow, too.
+        let sent = if let Some(rate) = args.rate {
+            let number = (first - args.first) / args.batch as u64;
+            let due = begun + Duration::from_secs_f64(number as f64 / rate);
+            tokio::time::sleep_until(due.into()).await;
+            due
+        } else {
+            Instant::now()
+        };
         let mut stream = match connected.take() {
             Some(stream) => stream,
             None => {
