@@ -14,7 +14,7 @@ use crate::functions::PROP;
 use crate::names::{Names, Unknown, Vocabulary};
 use crate::text::Text;
 
-/// Checks that a text is one SQL expression and nothing more, so that it can stand in parentheses, on lines of its own, within a statement. Names and types are not looked at.
+/// Checks that a text is one SQL expression without a subquery and nothing more, so that it can stand in parentheses, on lines of its own, within a statement. Names and types are not looked at.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for anything else, and for a text of more than 64 KiB, with the place.
@@ -23,9 +23,32 @@ use crate::text::Text;
 /// use pugmark_query::check_filter;
 /// assert!(check_filter("country = 'US' -- and no other").is_ok());
 /// assert!(check_filter("true) UNION SELECT (1").is_err());
+/// assert!(check_filter("country IN (SELECT country FROM events)").is_err());
 /// ```
 pub fn check_filter(text: &str) -> Result<()> {
-    Text::new(text, "filter").expression().map(drop)
+    let text = Text::new(text, "filter");
+    match Visit::visit(&text.expression()?, &mut Subqueries(text)) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+/// Refuses subqueries.
+struct Subqueries<'a>(Text<'a>);
+
+impl Subqueries<'_> {
+    fn refuse(&self, query: &Query) -> ControlFlow<Error> {
+        let error = Error::invalid("an expression over events may not contain a subquery");
+        ControlFlow::Break(self.0.placed(error, query.span().start))
+    }
+}
+
+impl Visitor for Subqueries<'_> {
+    type Break = Error;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
+        self.refuse(query)
+    }
 }
 
 /// Reads SQL expressions over the columns of one snapshot and gathers what the asker should know.
@@ -159,7 +182,7 @@ impl Visitor for Refusals<'_> {
     type Break = Error;
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
-        self.refuse("a subquery", query)
+        Subqueries(self.text).refuse(query)
     }
 
     fn pre_visit_expr(&mut self, expr: &SqlExpr) -> ControlFlow<Error> {

@@ -1,6 +1,6 @@
 //! What the routes share.
 
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +23,7 @@ use crate::metrics::{Metrics, OfKind};
 use crate::problem::{Answer, Problem};
 use crate::project::Projects;
 use crate::rate::Rates;
+use crate::request;
 use crate::routes;
 use crate::trace;
 
@@ -50,6 +51,8 @@ pub(crate) struct App {
     pub(crate) control: Control,
     pub(crate) projects: Projects,
     pub(crate) queue: Arc<Queue>,
+    /// Of bodies whose key is in them: they do not take the place of those of whom it is known beforehand.
+    pub(crate) strangers: Arc<Queue>,
     pub(crate) rates: Rates,
     pub(crate) metrics: Metrics,
     /// Questions are answered on threads of their own: those that take events in stay free.
@@ -85,13 +88,14 @@ impl Server {
         let engine = EngineOptions { memory_bytes, cache_bytes, threads, ..EngineOptions::default() };
         let shared_engine = Some(SharedEngine::new(engine)?);
         let mut options = Options { engine, shared_engine, ..Options::default() };
-        options.store.filters_max_bytes = config.filters_max_bytes;
+        options.store.filters_max_bytes = config.filters_of_a_store();
         // What waits in front of the log is bounded by the queue of bodies already.
         options.store.queue_max_bytes = options.store.queue_max_bytes.max(4 * config.queue_max_bytes);
         let app = App {
             control,
             projects: Projects::new(root, options, &config)?,
             queue: Queue::new(config.queue_max_bytes),
+            strangers: Queue::new(config.queue_max_bytes / 2),
             rates: Rates::new(&config),
             metrics: Metrics::new(),
             queries: Some(queries),
@@ -170,7 +174,7 @@ impl App {
         let runtime = self.queries.as_ref().ok_or_else(|| Problem::busy("the server is shutting down"))?;
         let (sender, mut parts) = mpsc::channel(PARTS_WAITING_MAX);
         let (at_once, query_seconds) = (Arc::clone(&self.at_once), self.metrics.query_seconds.clone());
-        let (timeout, late) = (self.config.query_timeout(), self.late());
+        let (timeout, late, request) = (self.config.query_timeout(), self.late(), request::id());
         let writing = async move {
             let begun = tokio::time::Instant::now();
             let written = tokio::time::timeout(timeout, async {
@@ -195,14 +199,16 @@ impl App {
                 None => return writing.end().await.map(|()| first.into()),
             }
         }
-        let rest = stream::try_unfold((parts, writing), |(mut parts, mut writing)| async {
+        let broken = |request: &str, problem: &Problem| {
+            let (kind, detail) = (problem.kind, &problem.detail);
+            tracing::warn!(id = request, kind, ?detail, "an answer ends before its end");
+            io::Error::other(problem.detail.clone())
+        };
+        let rest = stream::try_unfold((parts, writing, request), move |(mut parts, mut writing, request)| async move {
             match parts.recv().await {
-                Some(Ok(part)) => Ok(Some((part, (parts, writing)))),
-                Some(Err(problem)) => {
-                    tracing::warn!(kind = problem.kind, detail = ?problem.detail, "an answer ends before its end");
-                    Err(io::Error::other(problem.detail.clone()))
-                }
-                None => writing.end().await.map(|()| None).map_err(|problem| io::Error::other(problem.detail.clone())),
+                Some(Ok(part)) => Ok(Some((part, (parts, writing, request)))),
+                Some(Err(problem)) => Err(broken(&request, &problem)),
+                None => writing.end().await.map(|()| None).map_err(|problem| broken(&request, &problem)),
             }
         });
         Ok(Body::from_stream(stream::once(async { Ok(first.into()) }).chain(rest)))
@@ -227,7 +233,7 @@ impl App {
         metrics.message_id_blocks.set(sum(|info| info.message_ids.blocks_read));
         metrics.message_id_bytes.set(sum(|info| info.message_ids.resident_bytes));
         metrics.resident_bytes.set(resident_bytes() as i64);
-        metrics.queue_bytes.set(self.queue.bytes() as i64);
+        metrics.queue_bytes.set((self.queue.bytes() + self.strangers.bytes()) as i64);
     }
 }
 
@@ -276,5 +282,25 @@ impl Parts {
             return Ok(());
         }
         self.0.send(Ok(part.into())).await.map_err(|_| Problem::internal("whoever asked has gone"))
+    }
+
+    /// The same as bytes are written to it, from a thread that may wait.
+    pub(crate) fn writer(self) -> impl Write + Send {
+        BufWriter::with_capacity(HELD_BACK_BYTES, Blocking(self))
+    }
+}
+
+/// Writes what comes, once there is room for it.
+struct Blocking(Parts);
+
+impl Write for Blocking {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.0.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+        sent.map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "whoever asked has gone"))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -36,7 +36,9 @@ pub(crate) fn key(app: &App, headers: &HeaderMap, given: Option<&str>, scope: Sc
 }
 
 /// The project that a key is for; that of all projects names one in the header `Pugmark-Project`.
-pub(crate) async fn project(app: &App, key: &Key, headers: &HeaderMap) -> Answer<Arc<Project>> {
+///
+/// Whoever only asks makes no store by it: where a project is named that nothing was sent to, that is the answer.
+pub(crate) async fn project(app: &App, key: &Key, headers: &HeaderMap, scope: Scope) -> Answer<Arc<Project>> {
     let named = headers.get(PROJECT_HEADER).map(|name| {
         let name = name.to_str().map_err(|_| "no text".to_owned());
         let name = name.and_then(str::parse::<ProjectName>);
@@ -46,6 +48,9 @@ pub(crate) async fn project(app: &App, key: &Key, headers: &HeaderMap) -> Answer
         (Some(own), None) => own.clone(),
         (Some(own), Some(named)) if *own == named => named,
         (Some(_), Some(_)) => return Err(Problem::forbidden("the key is of another project")),
+        (None, Some(named)) if scope == Scope::Read && !app.projects.has(&named) => {
+            return Err(Problem::not_found(format!("nothing was sent to {named} yet")).on(PROJECT_HEADER));
+        }
         (None, Some(named)) => named,
         (None, None) => {
             return Err(Problem::invalid(format!(

@@ -7,6 +7,7 @@ use axum::body::Body;
 use http_body_util::BodyExt;
 
 use crate::app::App;
+use crate::limits::UNKNOWN_BODY_MAX_BYTES;
 use crate::problem::{Answer, Problem};
 
 /// Bytes of bodies that are under way, of all callers together.
@@ -65,12 +66,16 @@ impl Drop for Held {
 
 /// A body as text, and the part of the queue that it takes.
 pub(crate) async fn read(app: &App, body: Body) -> Answer<(String, Held)> {
-    read_up_to(app, body, app.config.body_max_bytes).await
+    read_into(app, &app.queue, body, app.config.body_max_bytes).await
 }
 
-/// The same of a body of so many bytes at most.
-pub(crate) async fn read_up_to(app: &App, body: Body, most: usize) -> Answer<(String, Held)> {
-    let reading = tokio::time::timeout(app.config.body_timeout(), read_all(app, body, most));
+/// The same of a body of nobody knows whom: a short one.
+pub(crate) async fn read_of_stranger(app: &App, body: Body) -> Answer<(String, Held)> {
+    read_into(app, &app.strangers, body, app.config.body_max_bytes.min(UNKNOWN_BODY_MAX_BYTES)).await
+}
+
+async fn read_into(app: &App, queue: &Arc<Queue>, body: Body, most: usize) -> Answer<(String, Held)> {
+    let reading = tokio::time::timeout(app.config.body_timeout(), read_all(queue, body, most));
     let (bytes, held) = reading.await.map_err(|_| {
         let detail = format!("the body was not there within {} ms", app.config.body_timeout_ms);
         Problem::new(axum::http::StatusCode::REQUEST_TIMEOUT, "timeout", detail)
@@ -82,8 +87,8 @@ pub(crate) async fn read_up_to(app: &App, body: Body, most: usize) -> Answer<(St
     Ok((text, held))
 }
 
-async fn read_all(app: &App, mut body: Body, most: usize) -> Answer<(Vec<u8>, Held)> {
-    let mut held = Held::none(&app.queue);
+async fn read_all(queue: &Arc<Queue>, mut body: Body, most: usize) -> Answer<(Vec<u8>, Held)> {
+    let mut held = Held::none(queue);
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Problem::invalid(format!("reading the body: {error}")))?;

@@ -1,13 +1,18 @@
 //! How the server is set up: a file, then the environment, then flags, each over the one before.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use pugmark::Sampling;
+use pugmark::enrich::Places;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+
+use crate::key::is_origin;
+use crate::serve::acceptor;
 
 /// Everything that can be said of a server. What is not said has the default that stands beside it.
 ///
@@ -47,17 +52,17 @@ pub struct Config {
     pub rows_max: usize,
     /// Memory of all questions together, in bytes: 1 GiB, whichever stores they are to.
     pub query_memory_bytes: usize,
-    /// Memory in which each open store keeps what tells new message ids from stored ones, in bytes, 2.2 for each id: 512 MiB; as much for distinct ids, and again as much while runs are merged. What has no room is asked of the disk, or of what the system keeps of it in memory.
+    /// Memory in which the open stores keep what tells new message ids from stored ones, in bytes, 2.2 for each id: 1 GiB, of which each of the `stores_open_max` has an equal part; as much for distinct ids, and again as much while runs are merged. What has no room is asked of the disk, or of what the system keeps of it in memory.
     pub filters_max_bytes: usize,
     /// Stores that are open at once: 4.
     pub stores_open_max: usize,
-    /// Connections at once; more wait to be accepted: 10,000.
+    /// Connections at once; one more takes the place of that which has been idle for longest, and waits where none is: 10,000.
     pub connections_max: usize,
     /// How long a caller may take for the head of a request, in milliseconds: 10,000. An idle connection is closed after as long.
     pub header_timeout_ms: u64,
-    /// How long a caller may take for a body, in milliseconds: 30,000.
+    /// How long a caller may take for a body, and for the next part of an answer, in milliseconds: 30,000.
     pub body_timeout_ms: u64,
-    /// How long a shutdown may take, in milliseconds: 10,000.
+    /// How long a shutdown may take, in milliseconds: 8,000.
     pub shutdown_ms: u64,
     /// Proxies whose `X-Forwarded-For` is believed, as networks: none.
     pub trusted_proxies: Vec<IpNet>,
@@ -79,12 +84,33 @@ pub struct Enrich {
     pub source: bool,
     /// Hosts of one's own, from which no visit comes.
     pub own_hosts: Vec<String>,
+    /// Sites of one's own by their names, each with its host or hosts: which of them an event is of.
+    pub sites: BTreeMap<String, Hosts>,
     /// Ids for visitors without any, by a salt of the day.
     pub visitor: bool,
     /// A database of places in the form of MaxMind.
     pub places: Option<PathBuf>,
     /// How much of the address is kept: `none`, `truncated` or `whole`.
     pub keep_address: KeepAddress,
+}
+
+/// One host, or several; `*.` before one takes in all below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Hosts {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl Hosts {
+    pub(crate) fn all(&self) -> &[String] {
+        match self {
+            Self::One(host) => std::slice::from_ref(host),
+            Self::Several(hosts) => hosts,
+        }
+    }
 }
 
 /// How much of an address is kept.
@@ -101,8 +127,8 @@ pub enum KeepAddress {
 }
 
 /// What TLS needs, as PEM.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Tls {
     /// The certificate and those that it hangs from.
     pub certificate: PathBuf,
@@ -126,12 +152,12 @@ impl Default for Config {
             query_threads: 2,
             rows_max: 100_000,
             query_memory_bytes: 1 << 30,
-            filters_max_bytes: 512 << 20,
+            filters_max_bytes: 1 << 30,
             stores_open_max: 4,
             connections_max: 10_000,
             header_timeout_ms: 10_000,
             body_timeout_ms: 30_000,
-            shutdown_ms: 10_000,
+            shutdown_ms: 8_000,
             trusted_proxies: Vec::new(),
             origins: Vec::new(),
             enrich: Enrich::default(),
@@ -242,6 +268,24 @@ impl Config {
                 15 << 20
             ));
         }
+        if self.events_per_second > 0 && (self.events_burst as usize) < self.batch_max_events {
+            return Err(format!(
+                "events_burst: {}, expected at least batch_max_events, {}: a larger body would never be taken",
+                self.events_burst, self.batch_max_events
+            ));
+        }
+        if let Some(Tls { certificate, key }) = &self.tls {
+            let files = [("certificate", certificate), ("key", key)];
+            if let Some((missing, _)) = files.iter().find(|(_, path)| path.as_os_str().is_empty()) {
+                return Err(format!("tls.{missing}: missing, expected a file in PEM"));
+            }
+        }
+        if let Some(origin) = self.origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(format!("origins: {origin:?}, expected such as https://shop.example, or *"));
+        }
+        if let Some((name, _)) = self.enrich.sites.iter().find(|(_, hosts)| hosts.all().iter().all(String::is_empty)) {
+            return Err(format!("enrich: the site {name:?} has no host"));
+        }
         if !(MILLIONTH..=1.0).contains(&self.sample_rate) {
             return Err(format!("sample_rate: {}, expected {MILLIONTH} to 1", self.sample_rate));
         }
@@ -255,6 +299,25 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    /// Reads the files that the settings name: the certificate and its key, and the places.
+    ///
+    /// # Errors
+    /// One that cannot be read, with its path.
+    pub fn check_files(&self) -> Result<(), String> {
+        if let Some(tls) = &self.tls {
+            acceptor(tls).map_err(|error| format!("tls: {error}"))?;
+        }
+        if let Some(path) = &self.enrich.places {
+            Places::open(path).map_err(|error| format!("enrich.places: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of filters that one of the open stores has.
+    pub(crate) fn filters_of_a_store(&self) -> usize {
+        self.filters_max_bytes / self.stores_open_max.max(1)
     }
 
     pub(crate) fn query_timeout(&self) -> Duration {
@@ -306,17 +369,23 @@ mod tests {
 
     #[test]
     fn flags_stand_over_variables_and_those_over_the_file() {
-        let file = "listen = '0.0.0.0:1'\nrows_max = 1\nqueries_at_once = 1\n[enrich]\ndevice = true\nown_hosts = ['a.example']";
+        let file = "listen = '0.0.0.0:1'\nrows_max = 1\nqueries_at_once = 1\n[enrich]\ndevice = true\nown_hosts = ['a.example']\nsites.shop = 'a.example'\nsites.blogs = ['b.example', '*.c.example']";
         let variables = [
             ("PUGMARK_SERVE_ROWS_MAX", "2"),
             ("PUGMARK_SERVE_QUERIES_AT_ONCE", "2"),
             ("PUGMARK_SERVE_ENRICH__SOURCE", "true"),
             ("PUGMARK_SERVE_TRUSTED_PROXIES", "['10.0.0.0/8']"),
+            ("PUGMARK_SERVE_TLS__CERTIFICATE", "c.pem"),
+            ("PUGMARK_SERVE_TLS__KEY", "k.pem"),
             ("HOME", "/x"),
         ];
         let config = Config::load(Some(file), variables, &["rows_max=3", "enrich.keep_address=truncated"]).unwrap();
         assert_eq!((config.listen.port(), config.rows_max, config.queries_at_once), (1, 3, 2));
+        assert_eq!(config.tls, Some(Tls { certificate: "c.pem".into(), key: "k.pem".into() }));
         assert!(config.enrich.device && config.enrich.source);
+        let hosts: Vec<(&str, usize)> =
+            config.enrich.sites.iter().map(|(name, hosts)| (name.as_str(), hosts.all().len())).collect();
+        assert_eq!(hosts, [("blogs", 2), ("shop", 1)]);
         assert_eq!(config.enrich.keep_address, KeepAddress::Truncated);
         assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
         assert_eq!(Config::load(None, [], &[] as &[&str]).unwrap(), Config::default());
@@ -341,6 +410,15 @@ mod tests {
             ("", vec![], vec!["listen"], "\"listen\": expected name=value"),
             ("", vec![], vec!["queries_at_once=0"], "queries_at_once: 0, expected at least 1"),
             ("", vec![], vec!["batch_max_events=100000"], "batch_max_events: 100000, expected at most"),
+            (
+                "",
+                vec![],
+                vec!["events_per_second=5", "events_burst=5"],
+                "\"events_burst=5\": events_burst: 5, expected at",
+            ),
+            ("", vec![("PUGMARK_SERVE_TLS__KEY", "k.pem")], vec![], "tls.certificate: missing"),
+            ("origins = ['https://a.example/']", vec![], vec![], "the file: origins: \"https://a.example/\", expected"),
+            ("[enrich.sites]\nshop = []", vec![], vec![], "the file: enrich: the site \"shop\" has no host"),
             ("", vec![], vec!["queue_max_bytes=5"], "queue_max_bytes: 5, expected at least twice"),
             ("", vec![], vec!["sample_rate=0"], "sample_rate: 0, expected 0.000001 to 1"),
             ("", vec![], vec!["sample_rate=nan"], "sample_rate: NaN, expected 0.000001 to 1"),

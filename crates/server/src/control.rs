@@ -9,7 +9,7 @@ use pugmark::arrow::compute::cast;
 use pugmark::arrow::datatypes::DataType;
 use pugmark::{EngineOptions, Error, ErrorKind, Event, Options, Outcome, Pugmark, Result, StoreOptions};
 
-use crate::key::{Grant, Key, KeyId, Secret};
+use crate::key::{Grant, Key, KeyId, Secret, is_origin};
 use crate::limits::KEY_USE_NOTED_EVERY_S;
 
 /// Where it is, under the directory of the server. No project has a name that begins with a dot.
@@ -160,15 +160,6 @@ impl Control {
         };
         keys.insert(key.id.clone(), Arc::new(key));
     }
-}
-
-/// Whether a text is what browsers send as `Origin`: a scheme, a host and perhaps a port, or `*` for all.
-fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let is_plain = |host: &str| {
-        !host.is_empty() && !host.contains(['/', '*', '?', '#', '@']) && !host.contains(char::is_whitespace)
-    };
-    text == "*" || host.is_some_and(is_plain)
 }
 
 fn by_text(by: Option<&KeyId>) -> &str {

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, header};
 use ipnet::IpNet;
 use pugmark::enrich::device::Devices;
-use pugmark::enrich::{Enricher, KeepAddress as Keep, Places, Visitors};
+use pugmark::enrich::{Enricher, KeepAddress as Keep, Places, Site, Sites, Visitors};
 use pugmark::{Error, ErrorKind, Event, Pugmark};
 use serde_json::{Map, Value};
 
-use crate::config::{Enrich, KeepAddress};
+use crate::config::{Enrich, Hosts, KeepAddress};
 use crate::limits::HEADER_MAX_BYTES;
 use crate::problem::Problem;
 
@@ -17,6 +17,8 @@ use crate::problem::Problem;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sender {
     pub(crate) address: Option<IpAddr>,
+    /// Whether it is a page, which has no say in where it is.
+    is_page: bool,
     user_agent: Option<String>,
     language: Option<String>,
     /// Headers that events are enriched by.
@@ -36,20 +38,21 @@ const HEADERS: [&str; 8] = [
 ];
 
 impl Sender {
-    pub(crate) fn of(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet]) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet], is_page: bool) -> Self {
         // They are written to each event of a body.
         let is_short = |text: &&str| text.len() <= HEADER_MAX_BYTES;
         let text =
             |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).filter(is_short).map(str::to_owned);
         Self {
             address: peer.map(|peer| client_of(headers, peer, trusted)),
+            is_page,
             user_agent: text(header::USER_AGENT.as_str()),
             language: text(header::ACCEPT_LANGUAGE.as_str()),
             headers: HEADERS.iter().filter_map(|name| Some((*name, text(name)?))).collect(),
         }
     }
 
-    /// Adds what is known of the sender to the context of an event; what the event says itself stands.
+    /// Adds what is known of the sender to the context of an event. What the event says itself stands: a server speaks for others. A page speaks for itself, and its address is that of the request.
     pub(crate) fn describe(&self, event: &mut Event) {
         let mut context = match event.context.as_deref().map(serde_json::from_str) {
             None => Map::new(),
@@ -57,6 +60,9 @@ impl Sender {
             // What cannot be read stays as it is.
             Some(_) => return,
         };
+        if self.is_page {
+            context.remove("ip");
+        }
         let mut add = |name: &str, value: Option<String>| {
             if let Some(value) = value.filter(|_| !context.contains_key(name)) {
                 context.insert(name.to_owned(), value.into());
@@ -108,6 +114,11 @@ pub(crate) fn enricher(enrich: &Enrich, db: &Pugmark) -> Result<Enricher, Proble
     if enrich.source {
         enricher = enricher.sources(&enrich.own_hosts);
     }
+    if !enrich.sites.is_empty() {
+        let site =
+            |(name, hosts): (&String, &Hosts)| Site { name: name.clone(), owner: None, hosts: hosts.all().to_vec() };
+        enricher = enricher.sites(Sites::new(enrich.sites.iter().map(site)));
+    }
     if enrich.visitor {
         let visitors = Visitors::open(db.dir(), db.now().as_microsecond());
         enricher = enricher.visitors(visitors.map_err(|e| failed("the salt of visitors", e.to_string()))?);
@@ -148,12 +159,18 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("user-agent", "curl/8".parse().unwrap());
         headers.insert("origin", "https://a.example".parse().unwrap());
-        let sender = Sender::of(&headers, Some("192.0.2.1".parse().unwrap()), &[]);
+        let of = |is_page| Sender::of(&headers, Some("192.0.2.1".parse().unwrap()), &[], is_page);
+        let sender = of(false);
         let mut event = Event::new("view", "ann");
         event.context = Some(r#"{"userAgent":"mine"}"#.to_owned());
         sender.describe(&mut event);
         let expected = r#"{"userAgent":"mine","ip":"192.0.2.1","headers":{"origin":"https://a.example"}}"#;
         assert_eq!(event.context.as_deref(), Some(expected));
+        for (is_page, address) in [(false, "203.0.113.9"), (true, "192.0.2.1")] {
+            event.context = Some(r#"{"ip":"203.0.113.9"}"#.to_owned());
+            of(is_page).describe(&mut event);
+            assert!(event.context.as_ref().unwrap().contains(&format!("\"ip\":\"{address}\"")), "{:?}", event.context);
+        }
         event.context = Some("no json".to_owned());
         sender.describe(&mut event);
         assert_eq!(event.context.as_deref(), Some("no json"));

@@ -200,6 +200,15 @@ impl Key {
     }
 }
 
+/// Whether a text is what browsers send as `Origin`: a scheme, a host and perhaps a port, or `*` for all.
+pub(crate) fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_plain = |host: &str| {
+        !host.is_empty() && !host.contains(['/', '*', '?', '#', '@']) && !host.contains(char::is_whitespace)
+    };
+    text == "*" || host.is_some_and(is_plain)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

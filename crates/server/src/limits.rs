@@ -22,6 +22,8 @@ pub const UNKNOWN_BODY_MAX_BYTES: usize = 1 << 20;
 pub const HEADERS_MAX_BYTES: usize = 32 << 10;
 /// Rows of a group in an answer as Parquet, which are in memory until it is full.
 pub const ROWS_OF_A_GROUP: usize = 65_536;
+/// Bytes of an answer that are handed to a connection at once.
+pub const PIECE_BYTES: usize = 16 << 10;
 /// Parts of an answer that wait for whoever asked to take them.
 pub const PARTS_WAITING_MAX: usize = 4;
 /// Bytes of an answer that are there before the first is sent.

@@ -8,6 +8,8 @@ use pugmark::{Error, ErrorKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::request;
+
 /// An error as `application/problem+json` (RFC 9457).
 ///
 /// ```
@@ -193,7 +195,7 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {
             // What a caller wrote may be in it, and is not to begin a line of its own.
-            tracing::error!(kind = self.kind, status = self.status, detail = ?self.detail);
+            tracing::error!(id = request::id(), kind = self.kind, status = self.status, detail = ?self.detail);
         }
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();

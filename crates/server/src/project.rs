@@ -124,6 +124,11 @@ impl Projects {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there is a store of this project.
+    pub(crate) fn has(&self, name: &ProjectName) -> bool {
+        self.lock().stores.contains_key(name) || name.dir(&self.root).exists()
+    }
+
     /// The store of a project, which is opened or made where it is not open.
     pub(crate) async fn store(&self, name: &ProjectName) -> Answer<Arc<Project>> {
         let (slot, idle) = {

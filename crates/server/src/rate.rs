@@ -4,14 +4,34 @@ use std::num::NonZeroU32;
 
 use axum::http::{HeaderName, HeaderValue};
 use governor::clock::{Clock, QuantaClock};
+use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 
 use crate::config::Config;
 use crate::key::KeyId;
 use crate::problem::{Answer, Problem};
+use crate::request;
 
-type Limiter = RateLimiter<KeyId, DefaultKeyedStateStore<KeyId>, QuantaClock>;
+type Limiter = RateLimiter<KeyId, DefaultKeyedStateStore<KeyId>, QuantaClock, StateInformationMiddleware>;
+
+/// How much a key may still send or ask, as the headers `RateLimit-…` tell it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limited {
+    limit: u32,
+    remaining: u32,
+    reset_s: u64,
+}
+
+impl Limited {
+    pub(crate) fn headers(&self) -> [(HeaderName, HeaderValue); 3] {
+        [
+            (HeaderName::from_static("ratelimit-limit"), self.limit.into()),
+            (HeaderName::from_static("ratelimit-remaining"), self.remaining.into()),
+            (HeaderName::from_static("ratelimit-reset"), self.reset_s.into()),
+        ]
+    }
+}
 
 /// The rates of all keys.
 pub(crate) struct Rates {
@@ -22,7 +42,7 @@ pub(crate) struct Rates {
 
 impl Rates {
     pub(crate) fn new(config: &Config) -> Self {
-        let limiter = |quota: Quota| (RateLimiter::keyed(quota), quota);
+        let limiter = |quota: Quota| (RateLimiter::keyed(quota).with_middleware(), quota);
         let events = NonZeroU32::new(config.events_per_second).map(|rate| {
             let burst = NonZeroU32::new(config.events_burst).unwrap_or(NonZeroU32::MIN);
             limiter(Quota::per_second(rate).allow_burst(burst))
@@ -46,23 +66,24 @@ impl Rates {
             return Ok(());
         };
         let rate = 1.0 / quota.replenish_interval().as_secs_f64();
+        let burst = quota.burst_size().get();
         let wait_s = match limiter.check_key_n(key, count) {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(state)) => {
+                let remaining = state.remaining_burst_capacity();
+                let full_s = f64::from(burst.saturating_sub(remaining)) / rate;
+                request::limited(Limited { limit: burst, remaining, reset_s: full_s.ceil() as u64 });
+                return Ok(());
+            }
             Ok(Err(until)) => until.wait_time_from(self.clock.now()).as_secs_f64().ceil() as u64,
             Err(_) => {
-                let burst = quota.burst_size();
                 return Err(Problem::too_large(format!(
                     "{count} {what} at once, of which a key may send at most {burst}"
                 )));
             }
         };
         let wait_s = wait_s.max(1);
-        let problem = Problem::too_many(format!("more than {rate:.0} {what} a second of this key"), wait_s);
-        let with = |problem: Problem, name: &'static str, value: u64| {
-            problem.with_header(HeaderName::from_static(name), HeaderValue::from(value))
-        };
-        let problem = with(problem, "ratelimit-limit", u64::from(quota.burst_size().get()));
-        Err(with(with(problem, "ratelimit-remaining", 0), "ratelimit-reset", wait_s))
+        request::limited(Limited { limit: burst, remaining: 0, reset_s: wait_s });
+        Err(Problem::too_many(format!("more than {rate:.0} {what} a second of this key"), wait_s))
     }
 }
 

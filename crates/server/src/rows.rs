@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::{HeaderMap, StatusCode, header};
-use pugmark::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use pugmark::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
 use pugmark::arrow::compute::cast;
 use pugmark::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use pugmark::arrow::json::writer::JsonArray;
@@ -51,6 +51,12 @@ fn failed(error: impl std::fmt::Display) -> Problem {
     Problem::internal(format!("writing the rows: {error}"))
 }
 
+/// What an answer is told that another form would have a place for.
+fn unfit(problem: &Problem) -> Problem {
+    let detail = format!("{}: ask for another form by `Accept`, or for other columns", problem.detail);
+    Problem::new(StatusCode::NOT_ACCEPTABLE, "unsupported", detail).on("accept")
+}
+
 /// Everything that was written since it was last taken.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
@@ -88,7 +94,25 @@ enum Writer {
 }
 
 impl RowWriter {
+    /// # Errors
+    /// Columns of types that the form has no place for.
     pub(crate) fn new(form: Form, schema: &SchemaRef) -> Answer<Self> {
+        Self::try_nulls(form, schema).map_err(|problem| unfit(&problem))?;
+        Self::unchecked(form, schema)
+    }
+
+    /// Writes one row without values: some types are refused only when they are written.
+    fn try_nulls(form: Form, schema: &SchemaRef) -> Answer<()> {
+        let nullable = |field: &Arc<Field>| field.as_ref().clone().with_nullable(true);
+        let schema = Arc::new(Schema::new(schema.fields().iter().map(nullable).collect::<Vec<_>>()));
+        let nulls = schema.fields().iter().map(|field| new_null_array(field.data_type(), 1)).collect();
+        let mut trial = Self::unchecked(form, &schema)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(1));
+        trial.write(&RecordBatch::try_new_with_options(schema, nulls, &options).map_err(failed)?)?;
+        trial.finish().map(drop)
+    }
+
+    fn unchecked(form: Form, schema: &SchemaRef) -> Answer<Self> {
         let written = Written::default();
         let to = written.clone();
         let writer = match form {

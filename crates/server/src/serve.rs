@@ -2,13 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -16,8 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -27,6 +25,7 @@ use tower::ServiceExt;
 
 use crate::app::Server;
 use crate::config::Tls;
+use crate::connection::{Activity, Connections, Watched};
 use crate::limits::HEADERS_MAX_BYTES;
 
 /// Listens where the settings say, until `until` is there; then stops accepting, lets requests that are under way finish, and closes the stores, all within `shutdown_ms`.
@@ -47,17 +46,18 @@ pub async fn serve(
     on_listening(listener.local_addr()?);
 
     let graceful = GracefulShutdown::new();
-    let connections = Arc::new(Semaphore::new(config.connections_max));
+    let connections = Connections::new(&config);
     let router = server.router();
     let mut until = std::pin::pin!(until);
     loop {
         let accepted = async {
-            let turn = Arc::clone(&connections).acquire_owned().await;
-            (listener.accept().await, turn)
+            let accepted = listener.accept().await?;
+            Ok::<_, io::Error>((accepted, connections.turn().await))
         };
         let ((stream, peer), turn) = tokio::select! {
-            (accepted, Ok(turn)) = accepted => match accepted {
-                Ok(accepted) => (accepted, turn),
+            accepted = accepted => match accepted {
+                Ok((accepted, Some(turn))) => (accepted, turn),
+                Ok((_, None)) => break,
                 Err(error) => {
                     // Too many files are open, as a rule: some will be closed.
                     tracing::warn!("accepting a connection: {error}");
@@ -72,7 +72,10 @@ pub async fn serve(
         let open = server.app().metrics.connections.clone();
         tokio::spawn(async move {
             open.inc();
-            let ended = connection(stream, peer, router, tls, watcher, head).await;
+            let ended = tokio::select! {
+                ended = connection(stream, peer, router, tls, watcher, head, turn.activity()) => ended,
+                why = turn.activity().over() => Err(why.into()),
+            };
             open.dec();
             drop(turn);
             if let Err(error) = ended {
@@ -106,93 +109,35 @@ async fn connection(
     tls: Option<TlsAcceptor>,
     watcher: hyper_util::server::graceful::Watcher,
     head: Duration,
+    activity: &Arc<Activity>,
 ) -> Ended {
     stream.set_nodelay(true)?;
-    let answer = move |mut request: Request<Incoming>| {
+    let activity = Arc::clone(activity);
+    let answer = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request.map(Body::new))
-    };
+        let exchange = activity.begin();
+        let answered = router.clone().oneshot(request.map(Body::new));
+        async move { answered.await.map(|response| response.map(|body| Watched::new(body, exchange))) }
+    });
     // Which protocol it is is agreed on beforehand and not told from the first bytes: whoever sends none of them would be waited for.
     let mut http1 = http1::Builder::new();
     http1.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEADERS_MAX_BYTES);
     let Some(tls) = tls else {
-        return Ok(watcher.watch(http1.serve_connection(TokioIo::new(stream), service_fn(answer))).await?);
+        return Ok(watcher.watch(http1.serve_connection(TokioIo::new(stream), answer)).await?);
     };
     let stream = timeout(head, tls.accept(stream)).await??;
     if stream.get_ref().1.alpn_protocol() != Some(HTTP2) {
-        return Ok(watcher.watch(http1.serve_connection(TokioIo::new(stream), service_fn(answer))).await?);
+        return Ok(watcher.watch(http1.serve_connection(TokioIo::new(stream), answer)).await?);
     }
     let mut http2 = http2::Builder::new(TokioExecutor::new());
     http2.timer(TokioTimer::new()).keep_alive_interval(head).keep_alive_timeout(head);
     http2.max_header_list_size(HEADERS_MAX_BYTES as u32);
-    // Whoever answers pings is there, and may ask for nothing all the same.
-    let activity = Arc::new(Activity::default());
-    let of = Arc::clone(&activity);
-    let service = service_fn(move |request| {
-        let turn = of.begin();
-        let answered = answer(request);
-        async move {
-            answered.await.map(|response| {
-                response.map(|body| {
-                    Body::new(body.map_frame(move |frame| {
-                        let _until_its_end = &turn;
-                        frame
-                    }))
-                })
-            })
-        }
-    });
-    tokio::select! {
-        ended = watcher.watch(http2.serve_connection(TokioIo::new(stream), service)) => Ok(ended?),
-        () = activity.idle_for(head) => Ok(()),
-    }
-}
-
-/// How many requests of a connection are under way, and since when there are none.
-struct Activity(Mutex<(usize, Instant)>);
-
-impl Default for Activity {
-    fn default() -> Self {
-        Self(Mutex::new((0, Instant::now())))
-    }
-}
-
-impl Activity {
-    fn lock(&self) -> MutexGuard<'_, (usize, Instant)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn begin(self: &Arc<Self>) -> Turn {
-        self.lock().0 += 1;
-        Turn(Arc::clone(self))
-    }
-
-    /// Is there once no request has been under way for so long.
-    async fn idle_for(&self, most: Duration) {
-        loop {
-            let (under_way, since) = *self.lock();
-            let left = if under_way > 0 { most } else { most.saturating_sub(since.elapsed()) };
-            if left.is_zero() {
-                return;
-            }
-            tokio::time::sleep(left).await;
-        }
-    }
-}
-
-/// A request that is under way until this is dropped.
-struct Turn(Arc<Activity>);
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        *state = (state.0 - 1, Instant::now());
-    }
+    Ok(watcher.watch(http2.serve_connection(TokioIo::new(stream), answer)).await?)
 }
 
 const HTTP2: &[u8] = b"h2";
 
-fn acceptor(tls: &Tls) -> io::Result<TlsAcceptor> {
+pub(crate) fn acceptor(tls: &Tls) -> io::Result<TlsAcceptor> {
     let wrong =
         |path: &std::path::Path, e: &dyn std::fmt::Display| io::Error::other(format!("{}: {e}", path.display()));
     let certificates = CertificateDer::pem_file_iter(&tls.certificate)

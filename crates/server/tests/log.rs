@@ -35,7 +35,8 @@ async fn nothing_that_a_caller_writes_begins_a_line_of_the_log() {
     let root = tempfile::tempdir().unwrap();
     let control = Control::open(root.path()).unwrap();
     let grant = Grant { project: Some("shop".parse().unwrap()), scope: Scope::Read, origins: Vec::new(), note: None };
-    let key = control.create(grant, None).unwrap();
+    let key = control.create(grant.clone(), None).unwrap();
+    let of_broken = control.create(Grant { project: Some("broken".parse().unwrap()), ..grant }, None).unwrap();
     control.close().unwrap();
     let server = Server::open(root.path(), Config::default()).unwrap();
 
@@ -52,11 +53,19 @@ async fn nothing_that_a_caller_writes_begins_a_line_of_the_log() {
         assert!(server.router().oneshot(request.unwrap()).await.unwrap().status().is_client_error());
     }
     assert_eq!(Problem::internal(format!("a\n{forged}\x1b[31m")).into_response().status(), 500);
+    // A fault in answering a request is found by the id that its caller has.
+    std::fs::write(root.path().join("broken"), "no directory").unwrap();
+    let asks = Request::get("/v1/stats").header("authorization", format!("Bearer {}", of_broken.as_str()));
+    let failed = server.router().oneshot(asks.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(failed.status(), 500);
+    let id = failed.headers()["x-request-id"].to_str().unwrap().to_owned();
 
     let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    // One of each request, and one of the fault.
+    // One of each request, and one of each fault.
     let own = log.lines().filter(|line| line.contains(" pugmark_server::"));
-    assert_eq!(own.count(), 6, "{log}");
+    assert_eq!(own.count(), 8, "{log}");
+    let of_it: Vec<&str> = log.lines().filter(|line| line.contains(&id)).collect();
+    assert!(of_it.len() == 2 && of_it[0].contains("ERROR") && of_it[0].contains("kind="), "{of_it:?}");
     for line in log.lines() {
         let level = line.split_whitespace().nth(1).unwrap();
         assert!(["INFO", "WARN", "ERROR"].contains(&level) && !line.starts_with(forged), "{line:?}");

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// One setting, over those of the file and of the environment
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
-    /// Show the settings and end
+    /// Show the settings, read the files that they name, and end
     #[arg(long)]
     check_config: bool,
     /// Write the log as JSON
@@ -44,6 +44,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result {
     let config = Config::load_file(args.config.as_deref(), &args.set).map_err(Failure::Usage)?;
     if args.check_config {
+        config.check_files().map_err(Failure::Usage)?;
         write!(io::stdout(), "{}", toml::to_string(&config)?)?;
         return Ok(());
     }

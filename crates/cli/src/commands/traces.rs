@@ -1,5 +1,7 @@
 //! Traces of what the server does, sent to a collector by OTLP.
 
+use std::time::Duration;
+
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
@@ -10,6 +12,9 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::failure::Result;
+
+/// How long a collector may take for the last traces.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Sends spans in batches, from a thread of its own; none where no collector is named.
 pub(super) struct Traces(Option<SdkTracerProvider>);
@@ -36,9 +41,9 @@ impl Traces {
         Some(tracing_opentelemetry::layer().with_tracer(tracer).with_filter(only_ours))
     }
 
-    /// Sends what waits.
+    /// Sends what waits, unless nobody takes it.
     pub(super) fn end(self) {
-        if let Some(Err(error)) = self.0.map(|provider| provider.shutdown()) {
+        if let Some(Err(error)) = self.0.map(|provider| provider.shutdown_with_timeout(PATIENCE)) {
             tracing::warn!("the last traces were not sent: {error}");
         }
     }

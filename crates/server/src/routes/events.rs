@@ -1,5 +1,6 @@
 //! Events in, counted, listed and followed.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use pugmark::{BatchReader, Entry, Interval, Operation, Rejection, Trend};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::query::{of_question, warned};
 use super::responses::{Bodied, Computing, Keyed, Storing};
 use super::{Asked, Caller, Peer, Shared, json};
 use crate::app::App;
@@ -74,29 +76,55 @@ pub(crate) async fn append(State(app): Shared, peer: Peer, headers: HeaderMap, b
         batch.identified_by(id.ok_or_else(wrong)?);
     }
     drop(text);
-    let sender = peer.sender(&app, &headers);
+    let sender = peer.sender(&app, &headers, &caller.key);
     let is_admin = caller.key.may(Scope::Admin);
-    let entries = batch.into_entries().map(|entry| match entry {
-        Ok(Entry::Operation(operation)) if !is_admin && needs_admin(&operation) => {
-            Err(Rejection::new("type", "merges, splits, forced links and remarks take the key of an admin"))
-        }
+    let mut deeds = Vec::new();
+    let entries = batch.into_entries().enumerate().map(|(at, entry)| match entry {
+        Ok(Entry::Operation(operation)) => match deed(&operation) {
+            Some(_) if !is_admin => {
+                Err(Rejection::new("type", "merges, splits, forced links and remarks take the key of an admin"))
+            }
+            deed => {
+                deeds.extend(deed.map(|deed| (at, deed)));
+                Ok(Entry::Operation(operation))
+            }
+        },
         other => other,
     });
     let outcomes = ingest::store(&app, &caller.project, &sender, entries).await?;
     drop(held);
+    audit(&app, &caller, &deeds, &outcomes).await?;
     let stored = outcomes.iter().filter(|told| told.is_stored()).count();
     let all_at_fault = outcomes.iter().all(Told::is_at_fault);
     let status = if all_at_fault { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::ACCEPTED };
     Ok((status, json(&Appended { stored, outcomes })?).into_response())
 }
 
-/// Whether an operation decides who is who beyond what a sender knows of itself.
-fn needs_admin(operation: &Operation) -> bool {
+/// What the audit calls an operation that decides who is who beyond what a sender knows of itself, which takes the key of an admin; `None` of any other.
+fn deed(operation: &Operation) -> Option<&'static str> {
     match operation {
-        Operation::Identify { force, .. } | Operation::Alias { force, .. } => *force,
-        Operation::Profile(_) | Operation::Define { .. } => false,
-        _ => true,
+        Operation::Identify { force, .. } | Operation::Alias { force, .. } => force.then_some("person.linked"),
+        Operation::Profile(_) | Operation::Define { .. } => None,
+        Operation::Merge { .. } => Some("person.merged"),
+        Operation::Split { .. } | Operation::SplitLink { .. } => Some("person.split"),
+        _ => Some("store.set"),
     }
+}
+
+/// Has the audit tell of the operations of a body, each kind of them once.
+async fn audit(app: &Arc<App>, caller: &Caller, deeds: &[(usize, &'static str)], outcomes: &[Told]) -> Answer<()> {
+    let mut done: BTreeMap<&'static str, Vec<u64>> = BTreeMap::new();
+    for (at, deed) in deeds {
+        let sequence = outcomes.get(*at).filter(|told| !told.is_at_fault()).and_then(|told| told.sequence);
+        done.entry(deed).or_default().extend(sequence);
+    }
+    for (deed, sequences) in done {
+        let (Some(first), Some(last)) = (sequences.iter().min(), sequences.iter().max()) else { continue };
+        let operations = sequences.len() as u64;
+        let said = vec![("operations", operations), ("sequence", *first), ("last_sequence", *last)];
+        caller.audited(app, deed, move |_| Ok(((), Some(said)))).await?;
+    }
+    Ok(())
 }
 
 /// Of which events, and of when.
@@ -142,7 +170,7 @@ pub(crate) async fn count(State(app): Shared, headers: HeaderMap, Asked(which): 
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let project = Arc::clone(&caller.project);
     let trend = which.trend(Interval::Year);
-    let answer = app.answer("trend", async move { Ok(project.db.trend(&trend).await?) }).await?;
+    let answer = app.answer("trend", async move { project.db.trend(&trend).await.map_err(of_question) }).await?;
     let mut told = serde_json::json!({ "count": answer.series.first().map(|series| &series.total) });
     if !answer.header.warnings.is_empty() {
         told["warnings"] = answer.header.warnings.into();
@@ -157,7 +185,7 @@ pub(crate) async fn by_day(State(app): Shared, headers: HeaderMap, Asked(which):
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let project = Arc::clone(&caller.project);
     let trend = which.trend(Interval::Day);
-    json(&app.answer("trend", async move { Ok(project.db.trend(&trend).await?) }).await?)
+    json(&app.answer("trend", async move { project.db.trend(&trend).await.map_err(of_question) }).await?)
 }
 
 /// Which of the last events.
@@ -194,8 +222,10 @@ pub(crate) async fn recent(State(app): Shared, headers: HeaderMap, Asked(last): 
     }
     let statement = statement(last.filter.as_deref(), &format!("ORDER BY sequence DESC LIMIT {limit}"))?;
     let project = Arc::clone(&caller.project);
-    let rows = app.answer("sql", async move { Ok(project.db.sql(&statement).await?) }).await?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], rows_as_json(&rows)?).into_response())
+    let warnings = project.db.warnings()?;
+    let rows = app.answer("sql", async move { project.db.sql(&statement).await.map_err(of_question) }).await?;
+    let response = ([(header::CONTENT_TYPE, "application/json")], rows_as_json(&rows)?).into_response();
+    Ok(warned(response, &warnings))
 }
 
 /// Which events are followed.
@@ -219,8 +249,9 @@ pub(crate) async fn stream(State(app): Shared, headers: HeaderMap, Asked(which):
     let project = Arc::clone(&caller.project);
     let after = had.or(which.after).unwrap_or_else(|| project.db.sequence().number());
     which.filter.as_deref().map(pugmark::check_filter).transpose()?;
+    let warnings = project.db.warnings()?;
     let begin = Follow { app, name: project.name.clone(), key: caller.key.id.clone(), filter: which.filter, after };
-    Ok(Sse::new(follow(begin)).keep_alive(KeepAlive::default()).into_response())
+    Ok(warned(Sse::new(follow(begin)).keep_alive(KeepAlive::default()).into_response(), &warnings))
 }
 
 struct Follow {
@@ -248,7 +279,8 @@ impl Follow {
                 );
                 let statement = statement(self.filter.as_deref(), &also)?;
                 let project = Arc::clone(&project);
-                let rows = self.app.answer("sql", async move { Ok(project.db.sql(&statement).await?) }).await?;
+                let found = async move { project.db.sql(&statement).await.map_err(of_question) };
+                let rows = self.app.answer("sql", found).await?;
                 let rows: Vec<serde_json::Value> = super::from_json(&String::from_utf8_lossy(&rows_as_json(&rows)?))?;
                 let of = |row: &serde_json::Value| row["sequence"].as_u64().unwrap_or(last);
                 self.after = if rows.len() < RECENT_MAX { last } else { rows.last().map_or(last, of) };

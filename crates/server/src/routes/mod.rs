@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tower_http::decompression::RequestDecompressionLayer;
 use tracing::Instrument;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
@@ -39,6 +39,8 @@ use crate::key::{Key, Scope};
 use crate::metrics::OfRoute;
 use crate::problem::{Answer, Problem, ProblemDetails};
 use crate::project::Project;
+use crate::rate::Limited;
+use crate::request;
 use crate::trace;
 
 type Shared = State<Arc<App>>;
@@ -88,6 +90,7 @@ fn described() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
     let components = document.components.get_or_insert_default();
     components.schemas.insert(responses::PROBLEM.to_owned(), ProblemDetails::schema());
     components.add_security_scheme("key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    components.add_security_scheme("basic", SecurityScheme::Http(Http::new(HttpAuthScheme::Basic)));
     (router, document)
 }
 
@@ -145,7 +148,9 @@ fn cors(app: &Arc<App>) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allows))
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, HeaderName::from_static("idempotency-key")])
+        // Libraries have headers of their own, and beacons come with credentials, of which none mean anything here.
+        .allow_headers(AllowHeaders::mirror_request())
+        .allow_credentials(true)
         .expose_headers([header::RETRY_AFTER, REQUEST_ID])
 }
 
@@ -156,13 +161,14 @@ async fn counted(State(app): Shared, request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let begun = tokio::time::Instant::now();
     let span = trace::of_request(request.headers(), &method, &route, &id);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let (mut response, limited) = request::scope(id.clone(), next.run(request).instrument(span.clone())).await;
     let status = response.status().as_u16();
     trace::answered(&span, status);
     app.metrics.requests.get_or_create(&OfRoute { route: route.clone(), status }).inc();
     // The route and not the address: what a caller writes there is theirs.
     tracing::info!(id, %method, route, status, milliseconds = begun.elapsed().as_millis() as u64);
     response.headers_mut().extend(HeaderValue::from_str(&id).ok().map(|id| (REQUEST_ID, id)));
+    response.headers_mut().extend(limited.iter().flat_map(Limited::headers));
     response
 }
 
@@ -181,7 +187,7 @@ impl Caller {
         if scope != Scope::Write {
             app.rates.request(&key.id)?;
         }
-        let project = auth::project(app, &key, headers).await?;
+        let project = auth::project(app, &key, headers, scope).await?;
         Ok(Self { key, project })
     }
 
@@ -202,7 +208,7 @@ impl Caller {
         action: &'static str,
         deed: impl FnOnce(&Project) -> pugmark::Result<(T, Said)> + Send + 'static,
     ) -> Answer<T> {
-        let (app, key) = (Arc::clone(app), Arc::clone(&self.key));
+        let (app, key, request) = (Arc::clone(app), Arc::clone(&self.key), request::id());
         let done = self.blocking(move |project| {
             let deed = deed(project);
             if let Err(error) = &deed {
@@ -213,7 +219,7 @@ impl Caller {
             if let Some(said) = said
                 && let Err(error) = app.control.audit(action, &key, &project.name.to_string(), &said)
             {
-                tracing::error!("the audit of {action} by {}: {error}", key.id);
+                tracing::error!(id = request, "the audit of {action} by {}: {error}", key.id);
             }
             Ok(done)
         });
@@ -240,8 +246,8 @@ impl Peer {
         says && self.0.is_some_and(|peer| is_trusted(peer.to_canonical()))
     }
 
-    pub(crate) fn sender(&self, app: &App, headers: &HeaderMap) -> Sender {
-        Sender::of(headers, self.0, &app.config.trusted_proxies)
+    pub(crate) fn sender(&self, app: &App, headers: &HeaderMap, key: &Key) -> Sender {
+        Sender::of(headers, self.0, &app.config.trusted_proxies, !key.grant.origins.is_empty())
     }
 }
 

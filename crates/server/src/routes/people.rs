@@ -1,5 +1,6 @@
 //! People: lists, one of them, what they did, and what an admin may do to them.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -151,18 +152,27 @@ pub(crate) async fn journey(
 
 /// Everything that is known of somebody, as lines that an import reads.
 #[utoipa::path(get, path = "/v1/persons/{id}/export", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "Any id of the person")),
-    responses((status = 200, body = String, content_type = "application/x-ndjson"), Keyed, Finding))]
+    responses((status = 200, body = String, content_type = "application/x-ndjson"), Keyed, Finding, Computing))]
 pub(crate) async fn export(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
     let of = id.clone();
-    let lines = caller.audited(&app, "person.exported", move |project| {
-        let mut lines = Vec::new();
+    let known = caller.audited(&app, "person.exported", move |project| {
         let known = project.db.person(&of)?.is_some();
-        known.then(|| project.db.export_person(&of, &mut lines)).transpose()?;
-        Ok((known.then_some(lines), known.then(Vec::new)))
+        Ok((known, known.then(Vec::new)))
     });
-    let lines = lines.await?.ok_or_else(|| unknown(&id))?;
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
+    if !known.await? {
+        return Err(unknown(&id));
+    }
+    let project = Arc::clone(&caller.project);
+    let lines = app.answer_in_parts("export", move |parts| async move {
+        let exported = tokio::task::spawn_blocking(move || {
+            let mut lines = parts.writer();
+            project.db.export_person(&id, &mut lines)?;
+            lines.flush().map_err(|error| Problem::internal(format!("writing the lines: {error}")))
+        });
+        exported.await.map_err(|error| Problem::internal(format!("a thread ended: {error}")))?
+    });
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines.await?).into_response())
 }
 
 /// With whom somebody is one.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use pugmark::{ErrorKind, Query, Sequence};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -36,8 +36,17 @@ pub(crate) fn of_question(error: pugmark::Error) -> Problem {
     if is_too_much { problem.with_status(StatusCode::UNPROCESSABLE_ENTITY) } else { problem }
 }
 
-/// The header for what an answer of SQL has no other place for.
+/// The header for what an answer in rows has no other place for.
 const WARNING: HeaderName = HeaderName::from_static("pugmark-warning");
+
+/// An answer in rows, with what every answer of the store warns of.
+pub(crate) fn warned(mut response: Response, warnings: &[String]) -> Response {
+    for warning in warnings {
+        // Texts of our own, of numbers and instants.
+        response.headers_mut().extend(warning.parse().ok().map(|warning| (WARNING, warning)));
+    }
+    response
+}
 
 /// A statement of SQL.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -81,10 +90,5 @@ pub(crate) async fn sql(State(app): Shared, headers: HeaderMap, body: Body) -> A
         }
         parts.send(writer.finish()?).await
     });
-    let mut response = ([(header::CONTENT_TYPE, kind)], body.await?).into_response();
-    for warning in warnings {
-        // Texts of our own, of numbers and instants.
-        response.headers_mut().extend(warning.parse().ok().map(|warning| (WARNING, warning)));
-    }
-    Ok(response)
+    Ok(warned(([(header::CONTENT_TYPE, kind)], body.await?).into_response(), &warnings))
 }

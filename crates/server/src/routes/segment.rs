@@ -29,7 +29,7 @@ use crate::body::{self, Held};
 use crate::enrich::Sender;
 use crate::ingest;
 use crate::key::Scope;
-use crate::limits::{CONTEXTS_MAX_BYTES, UNKNOWN_BODY_MAX_BYTES};
+use crate::limits::CONTEXTS_MAX_BYTES;
 use crate::problem::{Answer, Problem};
 use crate::wire::segment::Body as Sent;
 
@@ -92,6 +92,7 @@ pub(super) fn describe(document: &mut OpenApi) {
             .summary(Some(says))
             .description(Some("What the SDKs of Segment and RudderStack send."))
             .security(SecurityRequirement::new("key", ["write"]))
+            .security(SecurityRequirement::new("basic", [] as [&str; 0]))
             .request_body(Some(
                 RequestBodyBuilder::new()
                     .description(Some(message))
@@ -109,21 +110,20 @@ pub(super) fn describe(document: &mut OpenApi) {
 
 /// Takes messages in. What is wrong with one of them is in the answer, and the others are stored: an SDK would send all of them again, for ever.
 async fn take(State(app): Shared, peer: Peer, headers: HeaderMap, body: Body, kind: Option<&'static str>) -> Answer {
-    // Whoever shows a key beforehand shows one that stands; a body of nobody knows whom is a short one.
-    let known = headers.contains_key(header::AUTHORIZATION);
-    if known {
+    // Whoever shows a key beforehand shows one that stands.
+    let (text, held) = if headers.contains_key(header::AUTHORIZATION) {
         auth::key(&app, &headers, None, Scope::Write)?;
-    }
-    let most = app.config.body_max_bytes;
-    let most = if known { most } else { most.min(UNKNOWN_BODY_MAX_BYTES) };
-    let (text, held) = body::read_up_to(&app, body, most).await?;
+        body::read(&app, body).await?
+    } else {
+        body::read_of_stranger(&app, body).await?
+    };
     let sent: Sent = from_json(&text)?;
     drop(text);
     if kind.is_none() && sent.batch.is_none() {
         return Err(Problem::invalid("batch: missing"));
     }
-    let sender = peer.sender(&app, &headers);
     let caller = Caller::of(&app, &headers, sent.write_key.as_deref(), Scope::Write).await?;
+    let sender = peer.sender(&app, &headers, &caller.key);
     stored(&app, &caller, &sender, sent, kind, held).await
 }
 
@@ -204,8 +204,8 @@ async fn pixel(
     let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let text = text.ok_or_else(|| Problem::invalid("expected JSON in base64").on("data"))?;
     let sent: Sent = from_json(&text)?;
-    let sender = peer.sender(&app, &headers);
     let caller = Caller::of(&app, &headers, sent.write_key.as_deref(), Scope::Write).await?;
+    let sender = peer.sender(&app, &headers, &caller.key);
     stored(&app, &caller, &sender, sent, Some(kind), Held::none(&app.queue)).await?;
     Ok(([(header::CONTENT_TYPE, "image/gif"), (header::CACHE_CONTROL, "no-store")], DOT).into_response())
 }

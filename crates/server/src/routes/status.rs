@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 use pugmark::{Interval, Trend};
 use serde_json::json;
 
+use super::query::of_question;
 use super::responses::{Computing, Keyed};
 use super::{Caller, Shared, json};
 use crate::auth;
@@ -23,11 +24,11 @@ pub(crate) async fn stats(State(app): Shared, headers: HeaderMap) -> Answer {
     let project = Arc::clone(&caller.project);
     let by_day = app.answer("trend", async move {
         let days = Trend::of("*").interval(Interval::Day).last(pugmark::days(30));
-        Ok(project.db.trend(&days).await?)
+        project.db.trend(&days).await.map_err(of_question)
     });
     let by_day = by_day.await?;
     let per_person = if info.people == 0 { None } else { Some(info.events as f64 / info.people as f64) };
-    json(&json!({
+    let mut told = json!({
         "sequence": info.sequence,
         "events": info.events,
         "people": info.people,
@@ -35,7 +36,12 @@ pub(crate) async fn stats(State(app): Shared, headers: HeaderMap) -> Answer {
         "events_per_person": per_person,
         "by_type": info.event_names,
         "by_day": by_day,
-    }))
+    });
+    let warnings = caller.project.db.warnings()?;
+    if !warnings.is_empty() {
+        told["warnings"] = warnings.into();
+    }
+    json(&told)
 }
 
 /// The events that were seen: names, counts, when first and last.

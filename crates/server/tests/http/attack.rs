@@ -44,6 +44,8 @@ async fn a_filter_is_a_condition_and_no_more() {
     for filter in [
         "true) UNION SELECT * FROM (SELECT 1",
         "1 = (SELECT 1)",
+        "EXISTS (SELECT 1 FROM persons)",
+        "event IN (SELECT event FROM events)",
         "true; DROP TABLE events",
         "true /*",
         "''' OR 1",
@@ -51,13 +53,7 @@ async fn a_filter_is_a_condition_and_no_more() {
         "",
     ] {
         let filter: String = filter.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        for path in ["/v1/events/count", "/v1/events/by-day"] {
-            assert_eq!(bench.get(&format!("{path}?filter={filter}")).await.status, 400, "{path} {filter}");
-        }
-    }
-    for filter in ["true) UNION SELECT * FROM (SELECT 1", "true; DROP TABLE events", "true /*"] {
-        let filter: String = filter.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        for path in ["/v1/events/recent", "/v1/events/stream"] {
+        for path in ["/v1/events/count", "/v1/events/by-day", "/v1/events/recent", "/v1/events/stream"] {
             assert_eq!(bench.get(&format!("{path}?filter={filter}")).await.status, 400, "{path} {filter}");
         }
     }

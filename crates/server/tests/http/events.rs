@@ -97,6 +97,18 @@ async fn a_body_under_an_idempotency_key_is_stored_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_with_a_key_of_its_domain_is_stored_once() {
+    let bench = Bench::new();
+    let order =
+        r#"{"event":"Paid","distinct_id":"ann","key":"order 1017","timestamp":"2025-01-01T10:00:00Z","total":5}"#;
+    let sent = |body: &str| bench.post("/v1/events", &bench.write, body.to_owned());
+    assert_eq!(sent(order).await.with(202)["outcomes"][0]["outcome"], "accepted");
+    assert_eq!(sent(order).await.with(202)["outcomes"][0]["outcome"], "duplicate");
+    assert_eq!(sent(&order.replace("1017", "1018")).await.with(202)["outcomes"][0]["outcome"], "accepted");
+    assert_eq!(bench.get("/v1/events/count?event=Paid").await.with(200), json!({"count": 2}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_or_stored_has_its_status() {
     let bench = Bench::new();
     for (body, status, says) in [

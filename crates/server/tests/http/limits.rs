@@ -18,14 +18,14 @@ async fn a_body_is_of_so_many_bytes_also_unpacked_and_of_so_many_events() {
     let bench = Bench::with(Config { body_max_bytes: 20_000, batch_max_events: 100, ..Config::default() });
     assert_eq!(bench.post("/v1/events", &bench.write, views(101)).await.with(413)["kind"], "too_large");
     assert_eq!(bench.post("/v1/events", &bench.write, " ".repeat(20_001)).await.with(413)["kind"], "too_large");
-    // Some hundred bytes that would be ten million.
-    let bomb = packed(&vec![b' '; 10 << 20], "zstd");
-    assert!(bomb.len() < 2_000);
-    let headers = [("content-encoding", "zstd"), ("content-type", "application/json")];
-    assert_eq!(
-        bench.call(Method::POST, "/v1/events", &bench.write, &headers, bomb).await.with(413)["kind"],
-        "too_large"
-    );
+    // Few bytes that would be ten million.
+    for packing in ["gzip", "zstd", "br"] {
+        let bomb = packed(&vec![b' '; 10 << 20], packing);
+        assert!(bomb.len() < 20_000, "{packing}: {}", bomb.len());
+        let headers = [("content-encoding", packing), ("content-type", "application/json")];
+        let told = bench.call(Method::POST, "/v1/events", &bench.write, &headers, bomb).await.with(413);
+        assert_eq!(told["kind"], "too_large", "{packing}");
+    }
     let broken =
         bench.call(Method::POST, "/v1/events", &bench.write, &[("content-encoding", "gzip")], "nonsense").await;
     assert_eq!(broken.with(400)["kind"], "invalid");
@@ -36,13 +36,21 @@ async fn a_body_is_of_so_many_bytes_also_unpacked_and_of_so_many_events() {
 async fn a_key_that_sends_too_much_is_told_when_to_come_back() {
     let bench =
         Bench::with(Config { events_per_second: 10, events_burst: 20, requests_per_second: 5, ..Config::default() });
-    bench.post("/v1/events", &bench.write, views(20)).await.with(202);
+    let first = bench.post("/v1/events", &bench.write, views(15)).await;
+    first.with(202);
+    let said = |reply: &crate::Reply| {
+        ["limit", "remaining", "reset"]
+            .map(|name| reply.headers[format!("ratelimit-{name}")].to_str().unwrap().parse::<u32>().unwrap())
+    };
+    assert_eq!(said(&first), [20, 5, 2]);
+    bench.post("/v1/events", &bench.write, views(5)).await.with(202);
     let late = bench.post("/v1/events", &bench.write, views(20)).await;
     assert_eq!(late.with(429)["kind"], "busy");
     assert_eq!(
         (&late.headers["retry-after"], &late.headers["ratelimit-limit"]),
         (&"2".parse().unwrap(), &"20".parse().unwrap())
     );
+    assert_eq!(said(&late)[..2], [20, 0]);
     // Others are not held up.
     bench.post("/v1/events", &bench.admin, views(20)).await.with(202);
     let mut statuses = Vec::new();
@@ -81,6 +89,73 @@ async fn a_full_queue_is_said_and_not_waited_for() {
     drop(sender);
     slow.await.with(202);
     bench.post("/v1/events", &bench.write, views(10)).await.with(202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_of_strangers_keep_none_out_whose_key_is_known() {
+    let bench = Bench::with(Config { body_max_bytes: 1_000, queue_max_bytes: 4_000, ..Config::default() });
+    bench.post("/v1/events", &bench.write, views(1)).await.with(202);
+    let begun = || {
+        let (sender, receiver) = futures::channel::mpsc::unbounded::<Result<bytes::Bytes, std::io::Error>>();
+        sender.unbounded_send(Ok(vec![b' '; 900].into())).unwrap();
+        (sender, bench.call(Method::POST, "/v1/track", "", &[], Body::from_stream(receiver)))
+    };
+    let (_never, slow) = begun();
+    let mut slow = std::pin::pin!(slow);
+    assert!(futures::poll!(&mut slow).is_pending());
+    let message =
+        json!({"event": "x", "userId": "u", "writeKey": bench.write, "properties": {"text": "x".repeat(300)}})
+            .to_string();
+    assert_eq!(bench.post("/v1/track", "", message.clone()).await.with(429)["kind"], "busy");
+    bench.post("/v1/track", &bench.write, message).await.with(200);
+    bench.post("/v1/events", &bench.write, views(10)).await.with(202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_wait_for_their_turn_and_no_longer_than_they_may() {
+    let bench = Bench::with(Config { queries_at_once: 1, query_timeout_ms: 600, ..Config::default() });
+    bench.post("/v1/events", &bench.write, views(1_000)).await.with(202);
+    let endless = "SELECT count(*) FROM events a, events b, events c, events d WHERE a.person + b.person + c.person + d.person < 0";
+    let asks = |statement: &str| bench.post("/v1/sql", &bench.read, json!({"sql": statement}).to_string());
+    let (first, second) = futures::join!(asks(endless), async {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        asks(endless).await
+    });
+    for late in [first, second] {
+        assert_eq!(late.with(504)["kind"], "timeout");
+    }
+    assert_eq!(asks("SELECT count(*) AS n FROM events").await.with(200), json!([{"n": 1000}]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_has_no_place_for_a_column_is_said() {
+    let bench = Bench::new();
+    bench.post("/v1/events", &bench.write, views(2)).await.with(202);
+    let list = "SELECT array_agg(event) AS names FROM events";
+    for (accept, statement) in
+        [("text/csv", list), ("application/vnd.apache.parquet", "SELECT INTERVAL '1 month' AS long FROM events")]
+    {
+        let headers = [("accept", accept), ("content-type", "text/plain")];
+        let told = bench.call(Method::POST, "/v1/sql", &bench.read, &headers, statement).await.with(406);
+        assert_eq!((&told["kind"], &told["field"]), (&json!("unsupported"), &json!("accept")), "{told}");
+    }
+    assert_eq!(bench.sql(list).await, json!([{"names": ["view", "view"]}]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_takes_too_much_memory_is_told_so_on_every_road() {
+    let bench = Bench::with(Config { query_memory_bytes: 1 << 20, ..Config::default() });
+    for _ in 0..3 {
+        bench.post("/v1/events", &bench.write, views(10_000)).await.with(202);
+    }
+    let statement = "SELECT count(DISTINCT message_id) FROM events";
+    for reply in [
+        bench.post("/v1/sql", &bench.read, json!({ "sql": statement }).to_string()).await,
+        bench.get("/v1/events/recent?limit=1000").await,
+        bench.get("/v1/events/count?filter=message_id%20%3C%3E%20%27x%27").await,
+    ] {
+        assert!([200, 422].contains(&reply.status.as_u16()), "{}", reply.text());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

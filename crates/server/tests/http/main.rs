@@ -17,6 +17,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use pugmark::arrow::util::display::array_value_to_string;
 use pugmark_server::{Config, Control, Grant, Scope, Server};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -120,5 +121,19 @@ impl Bench {
     /// The rows of a statement.
     async fn sql(&self, statement: &str) -> Value {
         self.post("/v1/sql", &self.read, serde_json::json!({ "sql": statement }).to_string()).await.with(200)
+    }
+
+    /// Who did what, in order, and how many operations it was: of the audit, once nobody else has it.
+    async fn audit(self) -> Vec<(String, String, i64)> {
+        self.server.close().await;
+        drop(self.router);
+        let db = pugmark::Pugmark::open(self.root.path().join(".control")).unwrap();
+        let statement = "SELECT event, distinct_id, coalesce(CAST(prop('operations') AS BIGINT), 1) FROM events WHERE event <> 'key.used' AND distinct_id <> 'command line' ORDER BY sequence";
+        let mut done = Vec::new();
+        for batch in db.sql(statement).await.unwrap() {
+            let text = |column: usize, row| array_value_to_string(batch.column(column), row).unwrap();
+            done.extend((0..batch.num_rows()).map(|row| (text(0, row), text(1, row), text(2, row).parse().unwrap())));
+        }
+        done
     }
 }

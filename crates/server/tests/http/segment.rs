@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::Method;
 use base64::Engine as _;
-use pugmark_server::{Config, Enrich};
+use pugmark_server::{Config, Enrich, Hosts, KeepAddress};
 use serde_json::json;
 
 use crate::Bench;
@@ -101,6 +101,40 @@ async fn the_sender_is_told_by_the_request_where_that_is_wanted() {
     assert_eq!(rows, json!([{"browser": "Firefox", "events": 3, "visitors": 2}]));
     let contexts = bench.sql("SELECT * FROM events").await.to_string();
     assert!(!contexts.contains("203.0.113"), "{contexts}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_has_no_say_in_where_it_is_and_is_of_its_site() {
+    let sites = [("shop".to_owned(), Hosts::One("shop.example".to_owned()))].into();
+    let enrich = Enrich { sites, keep_address: KeepAddress::Whole, ..Enrich::default() };
+    let bench = Bench::with(Config { enrich, ..Config::default() });
+    let wanted = json!({"scope": "write", "origins": ["https://shop.example"]}).to_string();
+    let page = bench.post("/v1/keys", &bench.admin, wanted).await.with(201)["key"].as_str().unwrap().to_owned();
+    let message = |event: &str| json!({"event": event, "userId": "u", "context": {"ip": "203.0.113.7"}}).to_string();
+    let headers = [("origin", "https://shop.example"), ("content-type", "text/plain;charset=UTF-8")];
+    bench.call(Method::POST, "/v1/track", &page, &headers, message("page")).await.with(200);
+    bench.post("/v1/track", &bench.write, message("server")).await.with(200);
+    let rows = bench.sql("SELECT event, site, context FROM events ORDER BY sequence").await;
+    let of = |at: usize| (rows[at]["site"].as_str(), rows[at]["context"].as_str().unwrap());
+    assert!(of(0).0 == Some("shop") && of(0).1.contains("192.0.2.7") && !of(0).1.contains("203.0.113.7"), "{rows}");
+    assert!(of(1).0.is_none() && of(1).1.contains("203.0.113.7"), "{rows}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_beacon_is_taken_as_what_it_is() {
+    let bench = Bench::new();
+    let wanted = json!({"scope": "write", "origins": ["https://shop.example"]}).to_string();
+    let page = bench.post("/v1/keys", &bench.admin, wanted).await.with(201)["key"].as_str().unwrap().to_owned();
+    let message = json!({"event": "left", "anonymousId": "a", "writeKey": page}).to_string();
+    for kind in ["text/plain;charset=UTF-8", "application/json"] {
+        let headers = [("origin", "https://shop.example"), ("content-type", kind)];
+        let reply = bench.call(Method::POST, "/v1/t", "", &headers, message.clone()).await;
+        assert_eq!(
+            (reply.status.as_u16(), &reply.headers["access-control-allow-credentials"]),
+            (200, &"true".parse().unwrap())
+        );
+    }
+    assert_eq!(bench.get("/v1/events/count?event=left").await.with(200), json!({"count": 2}));
 }
 
 #[tokio::test(flavor = "multi_thread")]

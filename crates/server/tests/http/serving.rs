@@ -24,6 +24,7 @@ use crate::key;
 struct Running {
     address: SocketAddr,
     write: String,
+    read: String,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<std::io::Result<()>>,
     _root: tempfile::TempDir,
@@ -32,7 +33,7 @@ struct Running {
 async fn running(config: Config) -> Running {
     let root = tempfile::tempdir().unwrap();
     let control = Control::open(root.path()).unwrap();
-    let write = key(&control, Some("shop"), Scope::Write, &[]);
+    let [write, read] = [Scope::Write, Scope::Read].map(|scope| key(&control, Some("shop"), scope, &[]));
     control.close().unwrap();
     let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..config };
     let server = Server::open(root.path(), config).unwrap();
@@ -41,7 +42,7 @@ async fn running(config: Config) -> Running {
         let _asked = stopped.await;
     };
     let ended = tokio::spawn(serve(server, |address| told.send(address).unwrap(), until));
-    Running { address: listens.await.unwrap(), write, stop, ended, _root: root }
+    Running { address: listens.await.unwrap(), write, read, stop, ended, _root: root }
 }
 
 fn request(key: &str, body: &str) -> String {
@@ -98,6 +99,71 @@ async fn slow_heads_and_silent_connections_are_closed_and_others_served() {
         let closed = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut [0; 256])).await;
         assert!(closed.is_ok());
     }
+    server.stop.send(()).unwrap();
+    server.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_in_which_nothing_goes_on_makes_room_for_another() {
+    let server = running(Config { connections_max: 3, header_timeout_ms: 60_000, ..Config::default() }).await;
+    let connect = || TcpStream::connect(server.address);
+    let whole = request(&server.write, EVENT);
+    // It waits for the rest of a request, which is no idleness.
+    let mut busy = connect().await.unwrap();
+    busy.write_all(&whole.as_bytes()[..whole.len() - 5]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut idle = [connect().await.unwrap(), connect().await.unwrap()];
+    idle[0].write_all(whole.as_bytes()).await.unwrap();
+    assert!(read(&mut idle[0]).await.starts_with("HTTP/1.1 202"));
+    for _ in 0..3 {
+        let mut another = connect().await.unwrap();
+        another.write_all(whole.as_bytes()).await.unwrap();
+        assert!(read(&mut another).await.starts_with("HTTP/1.1 202"));
+    }
+    for stream in &mut idle {
+        let closed = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut [0; 256])).await;
+        assert!(matches!(closed, Ok(Ok(0) | Err(_))));
+    }
+    busy.write_all(&whole.as_bytes()[whole.len() - 5..]).await.unwrap();
+    assert!(read(&mut busy).await.starts_with("HTTP/1.1 202"));
+    server.stop.send(()).unwrap();
+    server.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_take_an_answer_is_not_waited_for_and_who_is_slow_is() {
+    let config = Config { body_timeout_ms: 600, header_timeout_ms: 200, rows_max: 0, ..Config::default() };
+    let server = running(config).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let many = format!("[{}]", vec![EVENT; 1_000].join(","));
+    stream.write_all(request(&server.write, &many).as_bytes()).await.unwrap();
+    assert!(read(&mut stream).await.starts_with("HTTP/1.1 202"));
+    // More than what the system keeps for both ends.
+    let statement = "SELECT a.event, a.distinct_id, repeat('x', 100) AS text FROM events a, events b LIMIT 200000";
+    let asks = format!(
+        "POST /v1/sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{statement}",
+        server.read,
+        statement.len()
+    );
+    let mut slow = TcpStream::connect(server.address).await.unwrap();
+    slow.write_all(asks.as_bytes()).await.unwrap();
+    let mut stalled = TcpStream::connect(server.address).await.unwrap();
+    stalled.write_all(asks.as_bytes()).await.unwrap();
+    // Longer than an answer that is not taken is kept, and no part of it later than that.
+    let (mut part, mut taken, begun) = (vec![0; 1 << 20], Vec::new(), tokio::time::Instant::now());
+    while begun.elapsed() < Duration::from_millis(2_000) {
+        let count = slow.read(&mut part).await.unwrap();
+        assert!(count > 0);
+        taken.extend_from_slice(&part[..count]);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(30), slow.read_to_end(&mut taken)).await;
+    ended.unwrap().unwrap();
+    assert!(taken.starts_with(b"HTTP/1.1 200"));
+    assert_eq!(taken.windows(8).filter(|at| at == b"\"event\":").count(), 200_000);
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(5), stalled.read_to_end(&mut rest)).await.unwrap();
+    assert!(closed.is_err() || rest.windows(8).filter(|at| at == b"\"event\":").count() < 200_000);
     server.stop.send(()).unwrap();
     server.ended.await.unwrap().unwrap();
 }
