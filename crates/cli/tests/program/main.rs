@@ -6,6 +6,8 @@ mod answers;
 mod bad_input;
 mod bench;
 mod demo;
+#[cfg(feature = "serve")]
+mod health;
 mod person;
 mod quarantine;
 #[cfg(feature = "serve")]
