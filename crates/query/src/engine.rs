@@ -19,7 +19,7 @@ use pugmark_store::{Hidden, Sequence, Snapshot, Store, SubjectId, Subjects, Time
 
 use crate::columns::Columns;
 use crate::error::{Error, Result};
-use crate::functions;
+use crate::functions::{self, Bounds, Types};
 use crate::local::{ColumnCache, Kept, Local, YieldingPool};
 use crate::names::Vocabulary;
 use crate::saved::{Definition, Names};
@@ -252,6 +252,7 @@ pub struct Engine {
     threads: usize,
     cache: Arc<ColumnCache>,
     pool: Arc<dyn MemoryPool>,
+    bounds: Bounds,
     local_operators: bool,
     turns: Arc<Turns>,
 }
@@ -300,11 +301,19 @@ impl Engine {
         config.options_mut().sql_parser.enable_ident_normalization = false;
         // now() is an instant, as timestamps are.
         config.options_mut().execution.time_zone = Some("+00:00".to_owned());
-        let mut base =
-            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        let bounds = Bounds::new(&pool);
+        // Before the planners that come with the features.
+        let mut base = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_expr_planners(vec![Arc::new(bounds.clone())])
+            .with_default_features()
+            .with_type_planner(Arc::new(Types))
+            .build();
+        bounds.apply(&mut base)?;
         functions::register_common(&mut base)?;
-        let turns = Arc::default();
-        Ok(Self { base, threads: options.threads, cache, pool, local_operators: options.local_operators, turns })
+        let (threads, local_operators, turns) = (options.threads, options.local_operators, Arc::default());
+        Ok(Self { base, threads, cache, pool, bounds, local_operators, turns })
     }
 
     /// The table `events` of `snapshot`, for sessions of DataFusion's own: what a [`PortablePlan`](crate::PortablePlan) reads.
@@ -338,6 +347,11 @@ impl Engine {
     /// The pool that the memory of queries comes from.
     pub(crate) fn pool(&self) -> &Arc<dyn MemoryPool> {
         &self.pool
+    }
+
+    /// The bounds of what functions make.
+    pub(crate) fn bounds(&self) -> &Bounds {
+        &self.bounds
     }
 
     /// The local road over `snapshot`.

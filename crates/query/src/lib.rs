@@ -7,6 +7,7 @@ pub mod calendar;
 pub mod columns;
 mod engine;
 mod error;
+mod extent;
 pub mod files;
 mod filter;
 mod functions;

@@ -17,6 +17,9 @@ pub const SQL_MAX_DEPTH: usize = 128;
 /// Most operators in one filter or statement: a chain of them is as deep a tree as it is long.
 pub const SQL_MAX_OPERATORS: usize = 1_000;
 
+/// Most queries in one statement: each may stand on the one before it.
+const SELECTS_MAX: usize = 200;
+
 static DIALECT: GenericDialect = GenericDialect {};
 
 /// A text of SQL whose places are known by byte.
@@ -112,6 +115,15 @@ impl<'a> Text<'a> {
         if operators > SQL_MAX_OPERATORS {
             return Err(Error::invalid(format!(
                 "the {} has {operators} operators, at most {SQL_MAX_OPERATORS} are allowed: write lists with IN",
+                self.what
+            )));
+        }
+        let is_select =
+            |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if word.keyword == Keyword::SELECT);
+        let selects = tokens.iter().filter(is_select).count();
+        if selects > SELECTS_MAX {
+            return Err(Error::invalid(format!(
+                "the {} has {selects} times SELECT, at most {SELECTS_MAX} are allowed",
                 self.what
             )));
         }

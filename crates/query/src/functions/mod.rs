@@ -2,6 +2,7 @@
 
 mod at_end;
 mod bitmap;
+mod bounded;
 mod calendar;
 mod funnel;
 mod group_profile;
@@ -24,6 +25,7 @@ use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 
 pub(crate) use at_end::{FIRST_HOLDS, LAST_HOLDS};
 pub(crate) use bitmap::serialized;
+pub(crate) use bounded::{Bounds, Types, bytes_of_rows};
 pub(crate) use calendar::{CALENDAR_BUCKET, word_of};
 pub(crate) use funnel::{FUNNEL_ATTEMPTS, question as funnel_question};
 pub(crate) use group_profile::GROUP_PROFILE;

@@ -38,6 +38,35 @@ async fn sql_reads_the_tables_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_statement_takes_the_server_with_it() {
+    let bench = Bench::new();
+    bench.track(&json!({"event": "view", "distinct_id": "ann"})).await;
+    let nested = |times: usize| format!("{}SELECT 1 AS a{}", "SELECT a FROM (".repeat(times), ") t".repeat(times));
+    let doubled = (0..30)
+        .fold("SELECT event AS a FROM events".to_owned(), |inner, _| format!("SELECT a || a AS a FROM ({inner}) t"));
+    for (statement, statuses) in [
+        (nested(40), [200, 400]),
+        (nested(120), [400, 400]),
+        (doubled, [400, 422]),
+        ("SELECT repeat('x', 2000000000)".to_owned(), [422, 422]),
+        ("SELECT range(1, 2000000000)".to_owned(), [422, 422]),
+        ("SELECT count(repeat(event, 2000000000)) FROM events".to_owned(), [422, 422]),
+        ("SELECT lpad(event, 2000000000) FROM events".to_owned(), [422, 422]),
+        ("SELECT repeat('x', 60000) FROM generate_series(1, 100000)".to_owned(), [422, 422]),
+    ] {
+        let reply = bench.post("/v1/sql", &bench.read, json!({ "sql": statement }).to_string()).await;
+        let start = &statement[..statement.len().min(60)];
+        assert!(
+            statuses.contains(&reply.status.as_u16()),
+            "{start}: {} {}",
+            reply.status,
+            &reply.text()[..200.min(reply.body.len())]
+        );
+    }
+    assert_eq!(bench.get("/v1/events/count").await.with(200), json!({"count": 1}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_filter_is_a_condition_and_no_more() {
     let bench = Bench::new();
     bench.track(&json!({"event": "view", "distinct_id": "ann"})).await;

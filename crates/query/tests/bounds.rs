@@ -1,0 +1,311 @@
+//! No statement takes more memory than the engine has, nor a thread for good.
+#![allow(clippy::disallowed_methods, reason = "what takes its time is what is looked for")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Db, at};
+use pugmark_query::{EngineOptions, ErrorKind};
+use pugmark_registry::RegistryOptions;
+use pugmark_store::Event;
+
+/// In the mode of tests everything takes its time, but not this much.
+const QUICK: Duration = Duration::from_secs(60);
+const MEMORY: usize = 64 << 20;
+
+/// 3,000 events, two thirds of them in a file and the rest in the tail.
+fn db() -> Db {
+    let db =
+        Db::with(EngineOptions { memory_bytes: MEMORY, threads: 2, ..EngineOptions::default() }, Default::default());
+    let event = |number: usize| {
+        let event = Event::new(["view", "cart"][number % 2], format!("d{}", number % 100)).at(at("2025-01-01"));
+        let event = event.property("number", i64::try_from(number).expect("it is small"));
+        if number.is_multiple_of(5) { event } else { event.property("text", format!("/page/{number}?a=b&a=é")) }
+    };
+    db.track((0..2_000).map(event));
+    db.flush();
+    db.track((2_000..3_000).map(event));
+    db
+}
+
+/// The most bytes that the process has ever had in memory.
+fn peak() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<usize>().ok().map(|kb| kb << 10)
+}
+
+/// What `statement` is refused with, soon and without memory.
+fn refused(db: &Db, statement: &str) -> (ErrorKind, String) {
+    let (begun, before) = (Instant::now(), peak());
+    let error = db.refused(statement);
+    let (took, taken) = (begun.elapsed(), peak().zip(before).map_or(0, |(after, before)| after.saturating_sub(before)));
+    assert!(took < QUICK, "{statement} took {took:?}");
+    assert!(taken < 4 * MEMORY, "{statement} took {taken} bytes");
+    (error.kind(), error.to_string())
+}
+
+/// A statement that says `step` of the column `a` of itself so many times, beginning with `first`, and then `last`.
+fn doubled(first: &str, step: &str, times: usize, last: &str) -> String {
+    let steps = (1..=times).map(|at| format!(", t{at} AS (SELECT {step} AS a FROM t{})", at - 1)).collect::<String>();
+    format!("WITH t0 AS (SELECT {first} AS a, number FROM events){steps} SELECT {last} FROM t{times}")
+}
+
+/// The rows of a statement that has room once the tasks of one that was refused have ended: they are dropped where they run.
+fn answered(db: &Db, statement: &str) -> Vec<String> {
+    let begun = Instant::now();
+    loop {
+        match db.try_sql(statement) {
+            Ok(rows) => return rows,
+            Err(error) if begun.elapsed() > QUICK => panic!("{statement}: {error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+#[test]
+fn a_call_that_makes_much_of_little_is_refused() {
+    let db = db();
+    for call in [
+        "repeat('x', 2000000000)",
+        "repeat(event, 2000000000)",
+        "repeat(event, number * 1000000)",
+        "lpad('x', 2000000000)",
+        "rpad(event, 2000000000, 'ab')",
+        "replace(lpad('', 60000, 'a'), 'a', lpad('', 60000, 'b'))",
+        "replace(lpad(event, 60000, 'a'), 'a', lpad(event, 60000, 'b'))",
+        "regexp_replace(lpad('', 60000, 'a'), 'a', lpad('', 60000, 'b'), 'g')",
+        "regexp_replace(lpad(event, 6000), '.*', lpad('', 60000, '$0'))",
+        "array_repeat(1, 2000000000)",
+        "array_repeat(event, 2000000000)",
+        "array_resize([1], 2000000000)",
+        "array_resize([number], 2000000000, number)",
+        "array_to_string(range(1, 8000), lpad('', 60000))",
+        "range(1, 2000000000)",
+        "range(number, 9223372036854775807)",
+        "generate_series(1, 2000000000)",
+        "generate_series(timestamp, timestamp + interval '100 years', interval '1 millisecond')",
+        "generate_series(timestamp, timestamp + interval '1 year', interval '1 month -30 days')",
+        "array_replace_all(array_repeat(1, 8000), 1, 2) || array_repeat(event, 100000000)",
+        "to_char(timestamp, repeat('%c', 30000)) || to_char(timestamp, repeat('%c', 30001))",
+        "(WITH t AS (SELECT repeat('x', 2000000000) AS a) SELECT max(a) FROM t)",
+    ] {
+        let (kind, message) = refused(&db, &format!("SELECT {call} FROM events"));
+        assert_eq!(kind, ErrorKind::Full, "{call}: {message}");
+        let (kind, message) = refused(&db, &format!("SELECT count(*) FROM events WHERE CAST({call} AS VARCHAR) = 'x'"));
+        assert_eq!(kind, ErrorKind::Full, "{call} in a condition: {message}");
+    }
+    let (kind, message) = refused(&db, "SELECT repeat('x', 2000000000)");
+    assert_eq!(kind, ErrorKind::Full);
+    assert!(message.contains("repeat would make up to 2000000016 bytes of one row, at most 8388608"), "{message}");
+    let (_, message) = refused(&db, "SELECT repeat('x', 70000)");
+    assert!(message.contains("repeat makes a constant of 70000 bytes, at most 65536"), "{message}");
+    // Also where a table is told.
+    let (kind, _) = refused(&db, "SELECT * FROM trend(repeat('x', 2000000000))");
+    assert!(matches!(kind, ErrorKind::Full | ErrorKind::Invalid), "{kind}");
+    let trend = r#"{"trend": {"series": [{"event": "view", "filter": "repeat(event, 2000000000) = 'x'"}]}}"#;
+    assert_eq!(db.try_ask(trend).expect_err("it is refused").kind(), ErrorKind::Full);
+}
+
+#[test]
+fn doubling_ends_at_the_bound() {
+    let db = db();
+    for (first, step) in [
+        ("event", "a || a"),
+        ("'x'", "a || a"),
+        ("event", "concat(a, a)"),
+        ("text", "concat_ws('-', a, a)"),
+        ("event", "overlay(a placing a from 1 for 0)"),
+        ("event", "replace(a, 'e', a)"),
+        ("[number]", "array_concat(a, a)"),
+        ("[event]", "a || a"),
+        ("[1]", "array_concat(a, a)"),
+        ("number", "make_array(a, a)"),
+        ("number", "[a, a]"),
+    ] {
+        // Of a text this short there is room for eight thousand.
+        if first != "'x'" {
+            let (kind, message) = refused(&db, &doubled(first, step, 13, "a"));
+            assert_eq!(kind, ErrorKind::Full, "{step}: {message}");
+        }
+        for statement in [
+            doubled(first, step, 36, "a"),
+            format!("{} WHERE CAST(a AS VARCHAR) <> ''", doubled(first, step, 36, "count(*)")),
+        ] {
+            let (kind, message) = refused(&db, &statement);
+            assert_eq!(kind, ErrorKind::Invalid, "{step}: {message}");
+            assert!(message.contains("parts of an expression, at most 50000"), "{message}");
+        }
+    }
+    // What is named in a WITH is written out as often as it is used.
+    for twice in [
+        "SELECT a FROM t0 UNION ALL SELECT a FROM t0",
+        "SELECT x.a FROM t0 x, t0 y",
+        "SELECT (SELECT max(a) FROM t0) AS a FROM t0",
+    ] {
+        let tables = (1..40).map(|at| format!("t{at} AS ({})", twice.replace("t0", &format!("t{}", at - 1))));
+        let tables = tables.collect::<Vec<_>>().join(", ");
+        let (kind, message) =
+            refused(&db, &format!("WITH t0 AS (SELECT number AS a FROM events), {tables} SELECT count(*) FROM t39"));
+        assert_eq!(kind, ErrorKind::Invalid, "{twice}: {message}");
+        assert!(message.contains("tables, at most 10000"), "{message}");
+    }
+    let chain = (1..300)
+        .map(|at| format!("t{at} AS (SELECT a + 1 AS a FROM t{} WHERE a > 0)", at - 1))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let (kind, message) =
+        refused(&db, &format!("WITH t0 AS (SELECT number AS a FROM events), {chain} SELECT max(a) FROM t299"));
+    assert_eq!(kind, ErrorKind::Invalid, "{message}");
+    let chain = (1..40)
+        .map(|at| format!("t{at} AS (SELECT a + 1 AS a FROM t{} WHERE a >= 0)", at - 1))
+        .collect::<Vec<_>>()
+        .join(", ");
+    assert_eq!(
+        db.sql(&format!("WITH t0 AS (SELECT number AS a FROM events), {chain} SELECT max(a) FROM t39")),
+        ["3038"]
+    );
+    // A type that doubles: it is refused before there is a value of it.
+    for step in
+        ["struct(a, a)", "{'b': a, 'c': a}", "named_struct('b', a, 'c', a)", "arrays_zip([a], [a])", "map([a], [a])"]
+    {
+        let (kind, message) = refused(&db, &doubled("number", step, 40, "a"));
+        assert_eq!(kind, ErrorKind::Invalid, "{step}: {message}");
+    }
+}
+
+#[test]
+fn many_results_at_once_take_no_more_than_the_engine_has() {
+    let db = db();
+    let columns = |of: &dyn Fn(usize) -> String| (0..200).map(of).collect::<Vec<_>>().join(", ");
+    for columns in [
+        columns(&|at| format!("lpad(event, {}) AS c{at}", 9_000 + at)),
+        columns(&|at| format!("upper(lpad(event, {})) AS c{at}", 9_000 + at)),
+        columns(&|at| format!("CASE WHEN number > 1 THEN lpad(event, {}) ELSE 'x' END AS c{at}", 9_000 + at)),
+        columns(&|at| format!("CAST(lpad(event, {}) AS BYTEA) AS c{at}", 9_000 + at)),
+        columns(&|at| format!("repeat('x', {}) AS c{at}", 30_000 + at)),
+        format!("concat({})", columns(&|at| format!("lpad(event, {})", 9_000 + at))),
+    ] {
+        // Of rows that nobody gathers, too.
+        let rows = db.block_on(async {
+            let statement = format!("SELECT {columns} FROM events");
+            db.engine.sql_stream(&db.snapshot(), &statement).await.expect("it is planned").next().await
+        });
+        assert_eq!(rows.expect_err("it is refused").kind(), ErrorKind::Full, "{columns}");
+        let (kind, message) = refused(&db, &format!("SELECT {columns} FROM events"));
+        assert_eq!(kind, ErrorKind::Full, "{columns}: {message}");
+    }
+    // What is in memory once is handed out in pieces that can be written out.
+    let (constant, columns) = ("x".repeat(40_000), columns(&|at| format!("c AS c{at}")));
+    db.block_on(async {
+        let statement = format!("SELECT {columns} FROM events, (SELECT '{constant}' AS c) t LIMIT 20");
+        let mut rows = db.engine.sql_stream(&db.snapshot(), &statement).await.expect("it is planned");
+        let mut pieces = Vec::new();
+        while let Some(batch) = rows.next().await.expect("it is found") {
+            pieces.push(batch.num_rows());
+        }
+        assert_eq!(pieces.iter().sum::<usize>(), 20);
+        assert!(pieces.iter().all(|rows| *rows <= 2), "{pieces:?}");
+    });
+    // All of it has been given back.
+    for _ in 0..5 {
+        assert_eq!(answered(&db, "SELECT sum(length(lpad(event, 5000))) FROM events"), ["15000000"]);
+    }
+}
+
+#[test]
+fn rows_of_an_answer_are_within_the_memory_of_the_engine() {
+    let db = db();
+    for _ in 0..3 {
+        let (kind, message) = refused(&db, "SELECT lpad(event, 30000, text) FROM events");
+        assert_eq!(kind, ErrorKind::Full, "{message}");
+        assert_eq!(answered(&db, "SELECT lpad(event, 3000) FROM events").len(), 3_000);
+    }
+    let (kind, message) = refused(&db, "SELECT array_agg(number) OVER () AS a FROM events");
+    assert_eq!(kind, ErrorKind::Full, "{message}");
+    // As they are found there may be any number.
+    let mut found = 0;
+    db.block_on(async {
+        let statement = "SELECT lpad(event, 3000, 'x') FROM events CROSS JOIN range(1, 20)";
+        let mut rows = db.engine.sql_stream(&db.snapshot(), statement).await.expect("it is planned");
+        while let Some(batch) = rows.next().await.expect("it is found") {
+            found += batch.num_rows();
+        }
+    });
+    assert_eq!(found, 57_000);
+}
+
+#[test]
+fn what_holds_a_thread_for_good_is_refused() {
+    let db = db();
+    for call in [
+        "levenshtein(lpad('a', 60000, 'ab'), lpad('b', 60000, 'cd'))",
+        "levenshtein(lpad(event, 5000), lpad(text, 5000))",
+        "array_has_all(array_repeat(number, 20000), array_repeat(-number - 1, 20000))",
+        "array_has_any(array_repeat(number, 20000), array_repeat(-number - 1, 20000))",
+        "regexp_count(lpad(event, 1500000), '.*[^x]|x')",
+        "regexp_instr(lpad(event, 1500000), '.*y|z')",
+        "regexp_replace(lpad(event, 1500000), '.*[^x]|x', '', 'g')",
+    ] {
+        let (kind, message) = refused(&db, &format!("SELECT {call} FROM events"));
+        assert_eq!(kind, ErrorKind::Full, "{call}: {message}");
+    }
+    // A series is made as its rows are asked for, and whoever stops asking ends it.
+    let begun = Instant::now();
+    assert_eq!(db.sql("SELECT * FROM generate_series(1, 9000000000000000000) LIMIT 2"), ["1", "2"]);
+    db.block_on(async {
+        let snapshot = db.snapshot();
+        let endless = db.engine.sql(&snapshot, "SELECT count(*) FROM range(1, 9000000000000000000)");
+        assert!(tokio::time::timeout(Duration::from_millis(300), endless).await.is_err());
+    });
+    assert!(begun.elapsed() < QUICK);
+}
+
+#[test]
+fn types_that_are_long_whatever_is_in_them_are_refused() {
+    let db = db();
+    for call in [
+        "CAST(NULL AS INT[2000000000])",
+        "CAST(NULL AS INT[1000][1000][1000])",
+        "arrow_cast(NULL, 'FixedSizeBinary(2000000000)')",
+        "arrow_try_cast(event, 'FixedSizeBinary(2000000000)')",
+        "arrow_cast([1], 'FixedSizeList(2000000000 x Int64)')",
+        "approx_percentile_cont(number, 0.5, 10000000000000)",
+        "approx_percentile_cont(number, 0.5, 10000000000000) OVER ()",
+    ] {
+        let (kind, message) = refused(&db, &format!("SELECT {call} FROM events"));
+        assert_eq!(kind, ErrorKind::Invalid, "{call}: {message}");
+    }
+    assert_eq!(db.sql("SELECT arrow_cast(1, 'Int8'), CAST([1, 2, 3] AS INT[3])"), ["1|[1, 2, 3]"]);
+    assert_eq!(db.sql("SELECT approx_percentile_cont(number, 0.5, 100) > 1000 FROM events"), ["true"]);
+}
+
+#[test]
+fn ordinary_calls_answer_over_files_and_tail() {
+    let db = db();
+    assert_eq!(
+        db.sql("SELECT repeat('ab', 3), lpad('7', 3, '0'), 'a' || 1, concat('a', NULL, 'b')"),
+        ["ababab|007|a1|ab"]
+    );
+    let texts = "SELECT count(t), sum(length(t)), min(t) FROM (SELECT replace(text, 'a', 'bc') || ':' || event AS t FROM events) x";
+    assert_eq!(db.sql(texts), ["2400|61512|/pbcge/1001?bc=b&bc=é:cart"]);
+    let groups = "SELECT regexp_replace(text, '^/([a-z]+)/(\\d).*$', '\\2-\\1') AS g, count(*) FROM events GROUP BY g ORDER BY g NULLS FIRST LIMIT 3";
+    assert_eq!(db.sql(groups), ["|600", "1-page|889", "2-page|889"]);
+    let series =
+        "SELECT n, count(*) FROM (SELECT unnest(range(1, number % 3 + 1)) AS n FROM events) x GROUP BY n ORDER BY n";
+    assert_eq!(db.sql(series), ["1|2000", "2|1000"]);
+    let batches =
+        db.block_on(db.engine.sql(
+            &db.snapshot(),
+            "SELECT event || text, list_repeat(event, 2), length(event || 'x') FROM events LIMIT 1",
+        ));
+    let batches = batches.expect("it runs");
+    let names: Vec<&str> = batches[0].schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(
+        names,
+        ["events.event || events.text", "list_repeat(events.event,Int64(2))", "length(events.event || Utf8(\"x\"))"]
+    );
+    let plain = Db::with(EngineOptions::default(), RegistryOptions::default());
+    assert_eq!(plain.sql("SELECT count(*) FROM events WHERE event || 'x' = 'viewx'"), ["0"]);
+}
