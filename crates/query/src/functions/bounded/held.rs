@@ -8,8 +8,8 @@ use datafusion::arrow::buffer::Buffer;
 use datafusion::common::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 
-/// What takes less is not accounted: a batch of numbers takes as much.
-pub(super) const HELD_MIN_BYTES: usize = 64 << 10;
+/// What takes less is not accounted: it is what a batch of short texts takes, and to have texts owned otherwise is to read them all again.
+pub(super) const HELD_MIN_BYTES: usize = 512 << 10;
 
 /// A buffer with its part of a reservation, which is freed with the last of the buffers.
 struct Held {

@@ -224,18 +224,19 @@ async fn what_is_too_much_is_refused_with_what_it_would_be() {
 
 #[test]
 fn a_result_has_its_memory_from_the_pool_until_the_last_of_it_is_gone() {
-    let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(10 << 20));
-    let text = || (0..10_000_usize).map(|row| (!row.is_multiple_of(7)).then(|| format!("{row} and some more letters")));
+    let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100 << 20));
+    let text =
+        || (0..100_000_usize).map(|row| (!row.is_multiple_of(7)).then(|| format!("{row} and some more letters")));
     let mut lists = ListBuilder::new(StringBuilder::new());
-    (0..10_000).for_each(|row| lists.append_value(text().skip(row).take(row % 3)));
+    (0..100_000).for_each(|row| lists.append_value(text().skip(row % 100).take(row % 3)));
     let strings: ArrayRef = Arc::new(text().collect::<StringArray>());
     let field = Arc::new(Field::new("t", DataType::Utf8, true));
     let made: [ArrayRef; 5] = [
         Arc::new(text().collect::<StringViewArray>()),
         Arc::new(lists.finish()),
-        Arc::new(Int64Array::from_iter_values(0..20_000)),
+        Arc::new(Int64Array::from_iter_values(0..200_000)),
         Arc::new(StructArray::from(vec![(field, Arc::new(text().collect::<StringArray>()) as ArrayRef)])),
-        Arc::new(text().collect::<StringArray>().slice(10, 9_000)),
+        Arc::new(text().collect::<StringArray>().slice(10, 90_000)),
     ];
     for array in made {
         let copy = datafusion::arrow::compute::concat(&[array.as_ref(), array.slice(0, 1).as_ref()]).unwrap();
