@@ -2,6 +2,9 @@
 
 use std::cell::Cell;
 
+use tracing::{Instrument, Span};
+
+use crate::problem::{Answer, Problem};
 use crate::rate::Limited;
 
 struct Current {
@@ -17,6 +20,12 @@ tokio::task_local! {
 pub(crate) async fn scope<F: Future>(id: String, answer: F) -> (F::Output, Option<Limited>) {
     let current = Current { id, limited: Cell::new(None) };
     CURRENT.scope(current, async { (answer.await, CURRENT.with(|current| current.limited.take())) }).await
+}
+
+/// Does a part of the request to its end, also where nobody waits for the answer any more.
+pub(crate) async fn outlasting<T: Send + 'static>(part: impl Future<Output = Answer<T>> + Send + 'static) -> Answer<T> {
+    let done = tokio::spawn(scope(id(), part.instrument(Span::current()))).await;
+    done.map_err(|error| Problem::internal(format!("a task ended: {error}")))?.0
 }
 
 /// The id of the request; empty outside of one.

@@ -25,6 +25,7 @@ use crate::key::{KeyId, Scope};
 use crate::limits::{IDEMPOTENCY_KEY_MAX_BYTES, RECENT_MAX, STREAM_EVERY_MS};
 use crate::problem::{Answer, Problem};
 use crate::project::ProjectName;
+use crate::request;
 use crate::rows::rows_as_json;
 
 /// What became of a body of events.
@@ -78,22 +79,27 @@ pub(crate) async fn append(State(app): Shared, peer: Peer, headers: HeaderMap, b
     drop(text);
     let sender = peer.sender(&app, &headers, &caller.key);
     let is_admin = caller.key.may(Scope::Admin);
-    let mut deeds = Vec::new();
-    let entries = batch.into_entries().enumerate().map(|(at, entry)| match entry {
-        Ok(Entry::Operation(operation)) => match deed(&operation) {
-            Some(_) if !is_admin => {
-                Err(Rejection::new("type", "merges, splits, forced links and remarks take the key of an admin"))
-            }
-            deed => {
-                deeds.extend(deed.map(|deed| (at, deed)));
-                Ok(Entry::Operation(operation))
-            }
-        },
-        other => other,
-    });
-    let outcomes = ingest::store(&app, &caller.project, &sender, entries).await?;
-    drop(held);
-    audit(&app, &caller, &deeds, &outcomes).await?;
+    let storing = async move {
+        let mut deeds = Vec::new();
+        let entries = batch.into_entries().enumerate().map(|(at, entry)| match entry {
+            Ok(Entry::Operation(operation)) => match deed(&operation) {
+                Some(_) if !is_admin => {
+                    Err(Rejection::new("type", "merges, splits, forced links and remarks take the key of an admin"))
+                }
+                deed => {
+                    deeds.extend(deed.map(|deed| (at, deed)));
+                    Ok(Entry::Operation(operation))
+                }
+            },
+            other => other,
+        });
+        let outcomes = ingest::store(&app, &caller.project, &sender, entries).await?;
+        drop(held);
+        audit(&app, &caller, &deeds, &outcomes).await?;
+        Ok(outcomes)
+    };
+    // What an admin decided is in the audit once it is stored, whoever still waits for the answer.
+    let outcomes: Vec<Told> = if is_admin { request::outlasting(storing).await? } else { storing.await? };
     let stored = outcomes.iter().filter(|told| told.is_stored()).count();
     let all_at_fault = outcomes.iter().all(Told::is_at_fault);
     let status = if all_at_fault { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::ACCEPTED };

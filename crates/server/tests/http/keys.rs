@@ -184,6 +184,24 @@ async fn a_key_to_write_does_not_decide_who_is_who() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_admin_decides_is_in_the_audit_whoever_waits_for_the_answer() {
+    let bench = Bench::new();
+    bench.track(&json!([{"event": "view", "distinct_id": "ann"}, {"event": "view", "distinct_id": "bob"}])).await;
+    {
+        let mut sent = Box::pin(bench.post("/v1/events", &bench.admin, r#"{"type":"merge","ids":["ann","bob"]}"#));
+        assert!(futures::poll!(&mut sent).is_pending());
+    }
+    let merged = async {
+        while bench.get("/v1/persons/ann").await.with(200)["ids"].as_array().unwrap().len() < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), merged).await.unwrap();
+    let audit = bench.audit().await;
+    assert!(audit.iter().any(|(deed, ..)| deed == "person.merged"), "{audit:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_an_admin_does_is_in_the_audit() {
     let bench = Bench::new();
     bench.track(&json!([{"event": "view", "distinct_id": "ann"}, {"event": "view", "distinct_id": "bob"}])).await;

@@ -127,7 +127,18 @@ impl Bench {
     async fn audit(self) -> Vec<(String, String, i64)> {
         self.server.close().await;
         drop(self.router);
-        let db = pugmark::Pugmark::open(self.root.path().join(".control")).unwrap();
+        // What is done to its end, whoever waits for it, has the server until then.
+        let opened = async {
+            loop {
+                match pugmark::Pugmark::open(self.root.path().join(".control")) {
+                    Err(error) if error.kind() == pugmark::ErrorKind::Locked => {
+                        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                    }
+                    opened => return opened.unwrap(),
+                }
+            }
+        };
+        let db = tokio::time::timeout(std::time::Duration::from_secs(20), opened).await.unwrap();
         let statement = "SELECT event, distinct_id, coalesce(CAST(prop('operations') AS BIGINT), 1) FROM events WHERE event <> 'key.used' AND distinct_id <> 'command line' ORDER BY sequence";
         let mut done = Vec::new();
         for batch in db.sql(statement).await.unwrap() {
