@@ -15,6 +15,7 @@ use pugmark::{BatchReader, Entry, Interval, Operation, Rejection, Trend};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::forms::Entries;
 use super::query::{of_question, warned};
 use super::responses::{Bodied, Computing, Keyed, Storing};
 use super::{Asked, Caller, Peer, Shared, json};
@@ -44,7 +45,7 @@ struct Appended {
 #[utoipa::path(post, path = "/v1/events", tag = "events", security(("key" = ["write"])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes message ids of events that have none; at most 200 bytes")),
     request_body(content(
-        (serde_json::Value = "application/json", example = json!({"event": "page_view", "distinct_id": "ann", "message_id": "view-1", "properties": {"url": "/"}})),
+        (Entries = "application/json", example = json!({"event": "page_view", "distinct_id": "ann", "message_id": "view-1", "properties": {"url": "/"}})),
         (String = "application/x-ndjson"))),
     responses((status = 202, body = Appended, description = "What was to be stored is on disk"), (status = 422, body = Appended, description = "None could be stored"), Keyed, Bodied, Storing))]
 pub(crate) async fn append(State(app): Shared, peer: Peer, headers: HeaderMap, body: Body) -> Answer {

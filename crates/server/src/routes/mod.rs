@@ -2,6 +2,7 @@
 
 mod docs;
 mod events;
+mod forms;
 mod keys;
 mod people;
 mod query;
