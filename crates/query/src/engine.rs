@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::functions::{self, Bounds, Types};
 use crate::local::{ColumnCache, Kept, Local, YieldingPool};
 use crate::names::Vocabulary;
+use crate::once::ReadOnce;
 use crate::saved::{Definition, Names};
 use crate::sessions::Sessions;
 use crate::spec::{ANALYSES, Query};
@@ -309,6 +310,7 @@ impl Engine {
             .with_expr_planners(vec![Arc::new(bounds.clone())])
             .with_default_features()
             .with_type_planner(Arc::new(Types))
+            .with_physical_optimizer_rule(Arc::new(ReadOnce))
             .build();
         bounds.apply(&mut base)?;
         functions::register_common(&mut base)?;

@@ -19,6 +19,7 @@ pub mod journey;
 pub mod lifecycle;
 mod local;
 mod names;
+mod once;
 mod overflow;
 pub mod paths;
 pub mod people;

@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Db, at};
-use pugmark_query::{EngineOptions, ErrorKind};
+use pugmark_query::{Engine, EngineOptions, ErrorKind};
 use pugmark_registry::RegistryOptions;
 use pugmark_store::Event;
 
@@ -236,6 +236,75 @@ fn rows_of_an_answer_are_within_the_memory_of_the_engine() {
     assert_eq!(found, 57_000);
 }
 
+/// Where memory runs out DataFusion would read one side of some joins again, of which there were wrong answers and panics.
+#[test]
+fn an_answer_is_right_or_refused_however_little_memory_there_is() {
+    let db = db();
+    let wide = |letters: usize| format!("(SELECT number, text, event, lpad(event, {letters}) AS wide FROM events)");
+    let (few, many) = (wide(3_000), wide(20_000));
+    let grouped = format!("(SELECT number, max(wide) AS wide FROM {few} GROUP BY number)");
+    let (less, equal) =
+        ("a.number < b.number AND length(a.wide) > 3 AND b.number % 100 = 1", "a.number = b.number + 7");
+    let mut statements = Vec::new();
+    for kind in ["", "LEFT", "RIGHT", "FULL", "LEFT SEMI", "LEFT ANTI", "RIGHT SEMI", "RIGHT ANTI"] {
+        for (a, b, on) in [(&few, &many, less), (&grouped, &few, less), (&few, &grouped, equal)] {
+            statements.push(format!("SELECT count(*) FROM {a} a {kind} JOIN {b} b ON {on}"));
+        }
+    }
+    for statement in [
+        "SELECT count(*) FROM {few} a WHERE EXISTS (SELECT 1 FROM {few} b WHERE b.number % 100 = 1 AND a.number < b.number AND a.wide >= b.wide)",
+        "SELECT a.number FROM {few} a WHERE a.number NOT IN (SELECT number + 1 FROM {few} b WHERE length(b.wide) > 3)",
+        "SELECT number FROM {few} ORDER BY wide, number DESC",
+        "SELECT wide, count(*), sum(number) FROM {few} GROUP BY wide",
+        "SELECT number, max(wide) FROM {few} GROUP BY number",
+        "SELECT text, count(DISTINCT wide), array_agg(number ORDER BY number DESC) FROM {few} GROUP BY text",
+        "SELECT number, row_number() OVER (PARTITION BY event ORDER BY wide, number), count(wide) OVER (ORDER BY number ROWS 5 PRECEDING) FROM {few}",
+        "SELECT DISTINCT wide, number % 10 FROM {few}",
+        "SELECT wide, number FROM {few} UNION SELECT wide, number + 1 FROM {few}",
+        "SELECT wide, number FROM {few} INTERSECT SELECT wide, number + 1 FROM {few}",
+        "SELECT wide, number FROM {few} EXCEPT SELECT wide, number + 2 FROM {few}",
+        "SELECT a.number, b.number FROM {few} a, {few} b WHERE a.number % 300 = 1 AND b.number % 500 = 1",
+    ] {
+        statements.push(statement.replace("{few}", &few));
+    }
+    let engine = |memory_bytes: usize| {
+        Engine::new(EngineOptions { memory_bytes, threads: 2, ..EngineOptions::default() }).expect("an engine")
+    };
+    let ask = |engine: &Engine, statement: &str| {
+        db.try_sql_with(engine, &db.snapshot(), statement).map(|mut rows| {
+            rows.sort_unstable();
+            rows
+        })
+    };
+    let large = engine(4 << 30);
+    let (mut found, mut refused) = (0, 0);
+    for statement in statements {
+        let right = ask(&large, &statement).expect("there is room");
+        for memory in [4, 12, 24, 48] {
+            match ask(&engine(memory << 20), &statement) {
+                Ok(rows) => {
+                    assert!(rows == right, "{statement} in {memory} MiB: {} rows for {}", rows.len(), right.len());
+                    found += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Full, "{statement} in {memory} MiB: {error}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(found > 30 && refused > 30, "{found} found, {refused} refused");
+}
+
+/// What is read once may be in each step of a recursion.
+#[test]
+fn a_recursion_joins_what_it_finds_again_and_again() {
+    let db = db();
+    let steps = "WITH RECURSIVE t AS (SELECT 1 AS n, 1 AS at UNION ALL
+        SELECT min(e.number), t.at + 1 FROM t JOIN events e ON e.number > t.n * 2 AND e.number < t.n * 3 + 2 WHERE t.at < 9 GROUP BY t.at) SELECT n FROM t";
+    assert_eq!(answered(&db, steps), ["1", "3", "7", "15", "31", "63", "127", "255", "511"]);
+}
+
 #[test]
 fn what_holds_a_thread_for_good_is_refused() {
     let db = db();
@@ -284,6 +353,8 @@ fn types_that_are_long_whatever_is_in_them_are_refused() {
 #[test]
 fn ordinary_calls_answer_over_files_and_tail() {
     let db = db();
+    let padded = "SELECT count(DISTINCT lpad(event, 3 - number)), max(rpad(event, number - 2998, text)) FROM events";
+    assert_eq!(answered(&db, padded), ["4|c"], "of a length below 0 nothing is left");
     assert_eq!(
         db.sql("SELECT repeat('ab', 3), lpad('7', 3, '0'), 'a' || 1, concat('a', NULL, 'b')"),
         ["ababab|007|a1|ab"]

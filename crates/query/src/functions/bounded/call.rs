@@ -6,9 +6,9 @@ use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::concat;
-use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
@@ -44,11 +44,15 @@ impl Bounded {
             ColumnarValue::Array(array) => ColumnarValue::Array(array.slice(rows.start, rows.len())),
             scalar => scalar.clone(),
         };
-        self.inner.invoke_with_args(ScalarFunctionArgs {
-            args: args.args.iter().map(cut).collect(),
-            number_rows: rows.len(),
-            ..args.clone()
-        })
+        let mut cut: Vec<ColumnarValue> = args.args.iter().map(cut).collect();
+        if matches!(self.name(), "lpad" | "rpad")
+            && let Some(ColumnarValue::Array(lengths)) = cut.get_mut(1)
+            && let Some(numbers) = lengths.as_primitive_opt::<Int64Type>()
+        {
+            // Of a column DataFusion has memory for them whatever their sign, and panics.
+            *lengths = Arc::new(numbers.unary::<_, Int64Type>(|length| length.max(0)));
+        }
+        self.inner.invoke_with_args(ScalarFunctionArgs { args: cut, number_rows: rows.len(), ..args.clone() })
     }
 
     fn refuse<T>(&self, message: String) -> Result<T> {
