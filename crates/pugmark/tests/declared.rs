@@ -107,6 +107,26 @@ fn it_is_made_for_files_before_and_after_it_is_there_after_a_restart_and_goes_wh
     assert_eq!(db.undeclare("countries").unwrap_err().kind(), ErrorKind::Invalid);
 }
 
+/// The first and the last day are cut by the range, and nothing lies beyond it on either.
+#[test]
+fn it_tells_of_all_that_there_is_without_a_range() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Pugmark::open(dir.path()).unwrap();
+    track(&db, 0..EVENTS);
+    let mut question: Value = serde_json::from_str(BY_COUNTRY).unwrap();
+    question["trend"].as_object_mut().unwrap().remove("range");
+    let rows = ask(&db, &question.to_string()).unwrap();
+    db.declare(&by_country()).unwrap();
+    db.compact().unwrap();
+    let cut = ask(&db, &question.to_string()).unwrap();
+    assert!(plan(&cut).contains("rows=0,") && plan(&cut).contains("declared=countries, cubes=1"), "{cut}");
+    assert_eq!((&cut["series"], &cut["range"], &cut["buckets"]), (&rows["series"], &rows["range"], &rows["buckets"]));
+    // Somebody else's event on the last of its days, after its end.
+    question["trend"]["range"] = serde_json::json!({ "to": "2023-11-17T12:00:00Z" });
+    let part = ask(&db, &question.to_string()).unwrap();
+    assert!(!plan(&part).contains("declared"), "{part}");
+}
+
 #[test]
 fn what_contradicts_itself_is_refused_with_its_field() {
     let dir = tempfile::tempdir().unwrap();

@@ -457,3 +457,68 @@ fn a_journey_reads_the_rows_of_its_person_alone() {
     let plan = answer["explain"]["plan"].as_str().expect("a plan");
     assert!(plan.contains("SubjectsExec") && plan.contains("order=descending, fetch=3"), "{plan}");
 }
+
+/// Where a day that a range cuts has, in a file, events of the range alone, the day's cell tells as much as its rows.
+#[test]
+fn a_range_that_ends_within_a_day_reads_rows_only_of_files_with_events_beyond_it() {
+    let db = Db::new();
+    let hours = |hour: i64| Timestamp::from_microsecond(1_735_689_600_000_000 + hour * 3_600_000_000);
+    let event = |name: &str, hour: i64| Event::new(name, format!("u{}", hour % 5)).at(hours(hour));
+    // Three files, of which the first two share a day, and two days in memory.
+    for part in [3..30, 33..40, 50..77] {
+        db.track(part.step_by(3).flat_map(|hour| [event("view", hour), event("cart", hour + 1)]));
+        db.flush();
+    }
+    db.track((70..110).step_by(7).map(|hour| event("view", hour)));
+    let ask = |of: &str, interval: &str, range: &Value, rows: bool| {
+        let filter = if rows { json!("event <> 'nothing'") } else { Value::Null };
+        let question = match of {
+            "trend" => json!({"series": [{"event": "*"}, {"event": ["view", "cart"], "measure": "uniques"},
+                {"event": "view", "measure": "uniques", "rolling": 2}, {"event": "*", "measure": "uniques", "cumulative": true}]}),
+            "retention" => {
+                json!({"start": {"event": "view"}, "return": {"event": "*"}, "cohort": "first_in_range", "periods": 3})
+            }
+            _ => json!({"event": {"event": "*"}}),
+        };
+        let mut question = json!({ of: question, "explain": true });
+        for (name, value) in [("range", range), ("interval", &json!(interval)), ("filter", &filter)] {
+            question[of][name] = value.clone();
+        }
+        db.ask(&question.to_string())
+    };
+    // `None` of a plan of the query engine, which reads all of them.
+    let rows = |answer: &Value| {
+        let plan = answer["explain"]["plan"].as_str().expect("a plan");
+        let after = plan.split_once(" Local: ")?.1.split_once(" rows=")?.1;
+        after.split_once(',')?.0.parse::<u64>().ok()
+    };
+    let content = |mut answer: Value| {
+        answer.as_object_mut().expect("an answer").remove("explain");
+        answer
+    };
+    let mut spared = 0;
+    for from in (0..112).step_by(9) {
+        for to in (from + 1..115).step_by(8) {
+            let range = json!({"from": hours(from).to_string(), "to": hours(to).to_string()});
+            for (of, interval) in
+                [("trend", "week"), ("trend", "day"), ("retention", "day"), ("stickiness", "day"), ("lifecycle", "day")]
+            {
+                let [known, read] = [false, true].map(|rows| ask(of, interval, &range, rows));
+                spared += u32::from(rows(&known).is_some_and(|known| rows(&read).is_none_or(|read| known < read)));
+                assert_eq!(content(known), content(read), "{of} by {interval}, {range}");
+            }
+        }
+    }
+    assert!(spared > 150, "{spared}");
+    let counted = |range: Value| {
+        let question =
+            json!({"trend": {"series": [{"event": "*"}], "interval": "year", "range": range}, "explain": true});
+        let answer = db.ask(&question.to_string());
+        (answer["series"][0]["total"].as_u64(), rows(&answer))
+    };
+    let to = |hour: i64| json!({ "to": hours(hour).to_string() });
+    assert_eq!(counted(Value::Null), (Some(48), Some(0)));
+    assert_eq!(counted(to(106)), (Some(48), Some(0)), "nothing comes after");
+    assert_eq!(counted(to(104)).0, Some(47));
+    assert!(counted(to(104)).1 > Some(0), "one of that day comes after");
+}

@@ -17,63 +17,95 @@ use crate::spec::{EventNames, Unit};
 const STRETCHES_MAX: usize = 8;
 
 /// Stretches of time, in order, and which part of each consists of whole days of the rollups.
+#[derive(Debug)]
 pub(super) struct Cover {
     extents: Vec<ResolvedRange>,
     /// The days of each.
     days: Vec<Range<Day>>,
-    /// What is left.
-    rest: Vec<ResolvedRange>,
+    /// What is left, and of which extent it is.
+    rest: Vec<(usize, ResolvedRange)>,
+}
+
+/// What tells of a [`Cover`] in a part.
+pub(super) struct Known {
+    /// Days whose cells do, and of which extent they are.
+    pub(super) days: Vec<(usize, Range<Day>)>,
+    /// Places of what is left that takes the rows.
+    pub(super) rest: Vec<usize>,
 }
 
 impl Cover {
-    /// Of the buckets; `None` where rollups would be no gain.
+    /// Of the buckets; `None` where they have no whole day, or too many others.
     pub(super) fn of(buckets: &Buckets) -> Option<Self> {
-        let range = buckets.range();
-        let inside = |extent: ResolvedRange| ResolvedRange {
-            from_us: extent.from_us.max(range.from_us),
-            to_us: extent.to_us.min(range.to_us),
-        };
-        Self::of_extents((0..buckets.len()).filter_map(|at| buckets.extent(at)).map(inside).collect())
+        Some(Self::new(extents(buckets))).filter(|cover| cover.has_days() && !cover.is_scattered())
     }
 
-    /// Of neighbouring stretches of time; `None` where rollups would be no gain.
-    pub(super) fn of_extents(extents: Vec<ResolvedRange>) -> Option<Self> {
+    /// Of neighbouring stretches of time.
+    pub(super) fn new(extents: Vec<ResolvedRange>) -> Self {
         let mut cover = Self { days: Vec::with_capacity(extents.len()), rest: Vec::new(), extents };
-        for extent in &cover.extents {
+        for (at, extent) in cover.extents.iter().enumerate() {
             let ResolvedRange { from_us: from, to_us: to } = *extent;
             let first = Day::of(from.saturating_add(DAY_US - 1));
             let end = Day::of(to);
             if first >= end {
-                cover.rest.push(*extent);
+                cover.rest.push((at, *extent));
                 cover.days.push(first..first);
             } else {
                 let edges = [(from, first.start_us()), (end.start_us(), to)];
                 let edges = edges.into_iter().filter(|(from, to)| from < to);
-                cover.rest.extend(edges.map(|(from_us, to_us)| ResolvedRange { from_us, to_us }));
+                cover.rest.extend(edges.map(|(from_us, to_us)| (at, ResolvedRange { from_us, to_us })));
                 cover.days.push(first..end);
             }
-            if cover.rest.len() > STRETCHES_MAX {
-                return None;
+        }
+        cover
+    }
+
+    fn has_days(&self) -> bool {
+        self.days.iter().any(|days| !days.is_empty())
+    }
+
+    /// Whether so much is left beside the days that rollups are no gain.
+    fn is_scattered(&self) -> bool {
+        self.rest.len() > STRETCHES_MAX
+    }
+
+    /// What tells of it in a part with the earliest and the latest of these instants: where nothing else is on the days of a stretch, their cells are of it alone.
+    pub(super) fn known(&self, times: (i64, i64)) -> Known {
+        let days = self.days.iter().cloned().enumerate().filter(|(_, days)| !days.is_empty());
+        let mut known = Known { days: days.collect(), rest: Vec::new() };
+        let has = |from_us: i64, to_us: i64| from_us < to_us && times.0 < to_us && times.1 >= from_us;
+        for (place, (extent, stretch)) in self.rest.iter().enumerate() {
+            if !has(stretch.from_us, stretch.to_us) {
+                continue;
+            }
+            let days = Day::of(stretch.from_us)..Day::new(Day::of(stretch.to_us - 1).number() + 1);
+            match has(days.start.start_us(), stretch.from_us) || has(stretch.to_us, days.end.start_us()) {
+                true => known.rest.push(place),
+                false => known.days.push((*extent, days)),
             }
         }
-        (cover.days.iter().any(|days| !days.is_empty())).then_some(cover)
-    }
-
-    /// One stretch of time, all of it from columns.
-    pub(super) fn of_columns(extent: ResolvedRange) -> Self {
-        let day = Day::of(extent.from_us);
-        Self { extents: vec![extent], days: vec![day..day], rest: vec![extent] }
-    }
-
-    /// The days of each stretch, where it consists of whole days.
-    pub(super) fn into_whole_days(self) -> Option<Vec<Range<Day>>> {
-        self.rest.is_empty().then_some(self.days)
+        known
     }
 
     fn range(&self) -> ResolvedRange {
         let from_us = self.extents.first().map_or(0, |first| first.from_us);
         ResolvedRange { from_us, to_us: self.extents.last().map_or(from_us, |last| last.to_us) }
     }
+}
+
+/// What of each bucket lies in the range.
+pub(super) fn extents(buckets: &Buckets) -> Vec<ResolvedRange> {
+    let range = buckets.range();
+    let inside = |extent: ResolvedRange| ResolvedRange {
+        from_us: extent.from_us.max(range.from_us),
+        to_us: extent.to_us.min(range.to_us),
+    };
+    (0..buckets.len()).filter_map(|at| buckets.extent(at)).map(inside).collect()
+}
+
+/// Whether cells tell of all that a cover has of the parts, but of those that hide rows.
+pub(super) fn is_known(cover: &Cover, local: &Local, parts: &Parts) -> bool {
+    parts.iter().filter(|part| local.shows_all(part)).all(|part| cover.known(part.times).rest.is_empty())
 }
 
 /// Where the units of stretches of time are collected.
@@ -95,6 +127,12 @@ pub(super) struct Collected<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// A cover of neighbouring stretches of time; `None` where rollups would be no gain.
+    pub(super) fn cover(&self, extents: Vec<ResolvedRange>) -> Option<Cover> {
+        let cover = Cover::new(extents);
+        (!cover.is_scattered() && (cover.has_days() || is_known(&cover, self.local, self.parts))).then_some(cover)
+    }
+
     /// How many events each stretch of `cover` has, and whose they are where `uniques` are asked for.
     pub(super) async fn collect(&self, cover: &Cover, event: &EventNames, uniques: bool) -> Result<Collected<'a>> {
         let Source { local, parts, .. } = *self;
@@ -102,19 +140,28 @@ impl<'a> Source<'a> {
         let mut collected = Collected { counts: vec![0; length], sets: vec![Set::default(); length] };
         let (whole, hiding): (Vec<&'a Arc<Part>>, Vec<&'a Arc<Part>>) =
             parts.iter().partition(|part| local.shows_all(part));
-        for part in &whole {
-            self.add_rollup(part, cover, event, &mut collected, uniques);
+        let mut rest: Vec<Parts> = vec![Vec::new(); cover.rest.len()];
+        for part in whole {
+            let known = cover.known(part.times);
+            self.add_rollup(part, &known.days, event, &mut collected, uniques);
+            known.rest.into_iter().for_each(|place| rest[place].push(Arc::clone(part)));
         }
-        let whole: Parts = whole.into_iter().cloned().collect();
-        for stretch in &cover.rest {
-            self.add_columns(&whole, cover, event, *stretch, &mut collected).await?;
+        for ((_, stretch), parts) in cover.rest.iter().zip(&rest) {
+            self.add_columns(parts, cover, event, *stretch, &mut collected).await?;
         }
         let hiding: Parts = hiding.into_iter().cloned().collect();
         self.add_columns(&hiding, cover, event, cover.range(), &mut collected).await?;
         Ok(collected)
     }
 
-    fn add_rollup(&self, part: &'a Part, cover: &Cover, event: &EventNames, into: &mut Collected<'a>, uniques: bool) {
+    fn add_rollup(
+        &self,
+        part: &'a Part,
+        days: &[(usize, Range<Day>)],
+        event: &EventNames,
+        into: &mut Collected<'a>,
+        uniques: bool,
+    ) {
         let rollup = &part.rollup;
         let one: Vec<(Option<usize>, &'a [DayCell])> = match event {
             EventNames::Any => vec![(None, rollup.any())],
@@ -128,14 +175,13 @@ impl<'a> Source<'a> {
         };
         let mut read = 0;
         for (event, cells) in one {
-            let buckets = cover.days.iter().zip(&mut into.counts).zip(&mut into.sets);
-            for ((days, count), set) in buckets {
+            for (extent, days) in days {
                 let within = Rollup::within(cells, days);
                 let own = cells.get(within.clone()).unwrap_or_default();
                 read += own.len();
-                *count += own.iter().map(|cell| cell.count).sum::<u64>();
+                into.counts[*extent] += own.iter().map(|cell| cell.count).sum::<u64>();
                 if uniques {
-                    set.shared.extend(own.iter().zip(within).map(|(cell, day)| match &part.persons {
+                    into.sets[*extent].shared.extend(own.iter().zip(within).map(|(cell, day)| match &part.persons {
                         Some(sets) => sets.of_cell(event, day, &cell.subjects, self.merged),
                         None => &cell.subjects,
                     }));
@@ -201,9 +247,7 @@ impl Source<'_> {
             return Ok(RoaringBitmap::new());
         }
         let extent = ResolvedRange { from_us, to_us: until_us };
-        // Where that is less than a day it is read as it is.
-        let cover = Cover::of_extents(vec![extent]).unwrap_or_else(|| Cover::of_columns(extent));
-        let sets = self.collect(&cover, event, true).await?.sets;
+        let sets = self.collect(&Cover::new(vec![extent]), event, true).await?.sets;
         Ok(sets.into_iter().map(|set| self.persons(set)).next().unwrap_or_default())
     }
 
@@ -261,7 +305,7 @@ impl Daily {
     pub(crate) async fn of(&self, event: &EventNames, people: bool) -> Result<Vec<DailyRow>> {
         let days: Vec<Day> = (self.days.start.number()..self.days.end.number()).map(Day::new).collect();
         let extent = |day: &Day| ResolvedRange { from_us: day.start_us(), to_us: day.start_us() + DAY_US };
-        let Some(cover) = Cover::of_extents(days.iter().map(extent).collect()) else { return Ok(Vec::new()) };
+        let cover = Cover::new(days.iter().map(extent).collect());
         let Self { local, parts, merged, pool, work, .. } = self;
         let source = Source { local, parts, merged, pool, work: *work };
         let Collected { counts, sets } = source.collect(&cover, event, people).await?;

@@ -3,7 +3,7 @@
 use roaring::RoaringBitmap;
 
 use crate::analysis::run::Asked;
-use crate::analysis::sets::{Cover, Source};
+use crate::analysis::sets::{Source, extents};
 use crate::calendar::{Buckets, ResolvedRange};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -27,20 +27,16 @@ pub(super) async fn count(
 ) -> Result<Option<StateCounts>> {
     let Some(previous) = previous else { return Ok(Some(StateCounts::empty(0))) };
     let range = buckets.range();
-    let cut = |extent: ResolvedRange| ResolvedRange {
-        from_us: extent.from_us.max(range.from_us),
-        to_us: extent.to_us.min(range.to_us),
-    };
     // Before the range lie the bucket before the first and what the range leaves out of the first.
-    let mut extents = vec![previous, ResolvedRange { from_us: previous.to_us, to_us: range.from_us }];
-    extents.retain(|extent| extent.from_us < extent.to_us);
-    let earlier = extents.len();
-    extents.extend((0..buckets.len()).filter_map(|at| buckets.extent(at)).map(cut));
-    let Some(cover) = Cover::of_extents(extents) else { return Ok(None) };
+    let mut stretches = vec![previous, ResolvedRange { from_us: previous.to_us, to_us: range.from_us }];
+    stretches.retain(|extent| extent.from_us < extent.to_us);
+    let earlier = stretches.len();
+    stretches.extend(extents(buckets));
     let merged = local.merged(&asked.scope().unit);
     let parts = local.parts_of(&merged)?;
     let source =
         Source { local, parts: &parts, merged: &merged, pool: engine.pool(), work: Work::new(engine.threads()) };
+    let Some(cover) = source.cover(stretches) else { return Ok(None) };
     let event = &lifecycle.event.event;
     let mut seen = source.persons_before(event, previous.from_us).await?;
     let mut sets = source.collect(&cover, event, true).await?.sets.into_iter().map(|set| source.persons(set));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use crate::analysis::run::Asked;
-use crate::analysis::sets::{Cover, Source};
+use crate::analysis::sets::{Cover, Source, extents};
 use crate::calendar::Buckets;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -51,11 +51,11 @@ pub(super) async fn fill(
     local: &Local,
     buckets: &Buckets,
 ) -> Result<bool> {
-    let Some(cover) = Cover::of(buckets) else { return Ok(false) };
     let merged = local.merged(&asked.scope().unit);
     let parts = local.parts_of(&merged)?;
     let work = Work::new(engine.threads());
     let source = Source { local, parts: &parts, merged: &merged, pool: engine.pool(), work };
+    let Some(cover) = source.cover(extents(buckets)) else { return Ok(false) };
     let mut starts = sets(&source, &cover, &retention.start.event).await?;
     let returns = match retention.start.event == retention.returning.event {
         true => united(starts.clone(), retention.criterion),

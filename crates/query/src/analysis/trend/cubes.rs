@@ -12,7 +12,7 @@ use roaring::{MultiOps, RoaringBitmap};
 
 use super::shape::Shape;
 use crate::analysis::run::Asked;
-use crate::analysis::sets::Cover;
+use crate::analysis::sets::{Cover, extents, is_known};
 use crate::columns::{Cube, CubeNumbers, Day, Declared, EventSchema};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -30,8 +30,7 @@ pub(super) struct Cut {
     items: Vec<usize>,
     /// For each series, which of the measures its numbers are of.
     sums: Vec<Option<usize>>,
-    /// The whole days of each bucket.
-    days: Vec<Range<Day>>,
+    cover: Cover,
 }
 
 /// The declaration that tells all that a trend asks, with the fewest dimensions; `None` where none does, or where rollups tell it without being cut.
@@ -39,7 +38,7 @@ pub(super) fn find(
     trend: &Trend,
     shape: &Shape,
     wants: &Wants,
-    schema: &EventSchema,
+    (local, parts): (&Local, &Parts),
     declared: &[Declared],
 ) -> Option<Cut> {
     let is_cut = !wants.items.is_empty()
@@ -49,11 +48,14 @@ pub(super) fn find(
     if !is_cut || wants.people.is_some() || shape.any_asks_before() || !shape.measures.iter().all(|own| tell(*own)) {
         return None;
     }
-    let days = Cover::of(&shape.buckets)?.into_whole_days()?;
-    let fits = |declared: &Declared| cut(trend, wants, schema, declared);
-    let fitting = declared.iter().filter_map(fits).min_by_key(|cut| cut.declared.declaration.dimensions.len());
-    fitting.map(|cut| Cut { days, ..cut })
+    let fits = |declared: &Declared| cut(trend, wants, &local.schema, declared);
+    let fitting = declared.iter().filter_map(fits).min_by_key(|(cut, _, _)| cut.declaration.dimensions.len());
+    let (declared, items, sums) = fitting?;
+    let cover = Cover::new(extents(&shape.buckets));
+    is_known(&cover, local, parts).then_some(Cut { declared, items, sums, cover })
 }
+
+type Fit = (Declared, Vec<usize>, Vec<Option<usize>>);
 
 /// Whether cubes know a measure.
 fn tell(measure: Measure) -> bool {
@@ -66,7 +68,8 @@ fn unites(measure: Measure) -> bool {
     matches!(measure, Measure::Uniques | Measure::CountPerUser | Measure::SumPerUser)
 }
 
-fn cut(trend: &Trend, wants: &Wants, schema: &EventSchema, declared: &Declared) -> Option<Cut> {
+/// The declaration, the dimension of each item of the breakdown, and the measure of each series; `None` where it does not tell all that is asked.
+fn cut(trend: &Trend, wants: &Wants, schema: &EventSchema, declared: &Declared) -> Option<Fit> {
     let declaration = &declared.declaration;
     for selected in &wants.selected {
         let is_declared = match &selected.event {
@@ -95,12 +98,7 @@ fn cut(trend: &Trend, wants: &Wants, schema: &EventSchema, declared: &Declared) 
     }
     let filters = wants.selected.iter().filter_map(|selected| selected.filter.as_ref()).chain(&wants.filter);
     let reads_dimensions = |place: usize| dimension_at(place, schema, declared).is_some();
-    filters.flat_map(Predicate::inputs).all(reads_dimensions).then(|| Cut {
-        declared: declared.clone(),
-        items,
-        sums,
-        days: Vec::new(),
-    })
+    filters.flat_map(Predicate::inputs).all(reads_dimensions).then(|| (declared.clone(), items, sums))
 }
 
 /// The dimension whose text the column at `place` holds.
@@ -170,10 +168,14 @@ impl Cut {
         merged: &Merged,
     ) -> Result<Vec<SeriesResult>> {
         let mut cubes: Vec<Arc<UnitedCube>> = Vec::new();
+        let mut days = Vec::new();
         let mut rest: Parts = Vec::new();
         for part in parts {
             match local.cube(part, &self.declared)? {
-                Some(cube) => cubes.push(cube),
+                Some(cube) => {
+                    cubes.push(cube);
+                    days.push(self.cover.known(part.times).days);
+                }
                 None => rest.push(Arc::clone(part)),
             }
         }
@@ -182,8 +184,8 @@ impl Cut {
         let buckets = shape.buckets.len();
         let series = vec![HashMap::new(); trend.series.len()];
         let mut tallies = Tallies { groups: Groups::default(), buckets, series };
-        for (at, cube) in cubes.iter().enumerate() {
-            self.add_cube(at, &cube.cube, trend, &wants, local, &mut tallies)?;
+        for (at, (cube, days)) in cubes.iter().zip(&days).enumerate() {
+            self.add_cube((at, days), &cube.cube, trend, &wants, local, &mut tallies)?;
         }
         if !rest.is_empty() {
             let work = Work::new(engine.threads());
@@ -196,7 +198,7 @@ impl Cut {
 
     fn add_cube(
         &self,
-        at: usize,
+        (at, days): (usize, &[(usize, Range<Day>)]),
         cube: &Cube,
         trend: &Trend,
         wants: &Wants,
@@ -224,7 +226,7 @@ impl Cut {
                     if !kept.value(*group) {
                         continue;
                     }
-                    for (bucket, days) in self.days.iter().enumerate() {
+                    for (bucket, days) in days {
                         let start = cells.partition_point(|cell| cell.day < days.start);
                         let end = cells.partition_point(|cell| cell.day < days.end);
                         let own = cells.get(start..end).unwrap_or_default();
@@ -233,7 +235,7 @@ impl Cut {
                         }
                         read += own.len();
                         for one in (0..trend.series.len()).filter(|one| selected.bits >> one & 1 == 1) {
-                            let tally = tallies.at(one, groups[*group], bucket);
+                            let tally = tallies.at(one, groups[*group], *bucket);
                             tally.count += own.iter().map(|cell| cell.count).sum::<u64>();
                             if let Some(measure) = self.sums[one] {
                                 own.iter().for_each(|cell| tally.numbers.add_all(&cell.numbers[measure]));

@@ -93,7 +93,7 @@ impl Engine {
         let merged = local.merged(&asked.scope().unit);
         let parts = local.parts_of(&merged)?;
         let declared = &asked.snapshot.columns.declared;
-        if let Some(cut) = cubes::find(trend, shape, &wants, &local.schema, declared) {
+        if let Some(cut) = cubes::find(trend, shape, &wants, (&local, &parts), declared) {
             wants.reads.timestamps = shape.buckets.len() != 1;
             let series = cut.answer(self, asked, trend, shape, (&local, &parts, wants), &merged).await?;
             return Ok((series, Explain::of_local(&local, "LocalTrend")));

@@ -3,7 +3,7 @@
 use roaring::{MultiOps, RoaringBitmap};
 
 use super::shape::Shape;
-use crate::analysis::sets::{Cover, Set, Source};
+use crate::analysis::sets::{Cover, Set, Source, extents};
 use crate::error::Result;
 use crate::spec::EventNames;
 use crate::trend::{Measure, Number, Trend, rolling};
@@ -38,7 +38,7 @@ impl Source<'_> {
         if series.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(cover) = Cover::of(&shape.buckets) else { return Ok(Vec::new()) };
+        let Some(cover) = self.cover(extents(&shape.buckets)) else { return Ok(Vec::new()) };
         let counts_only = series.iter().all(|at| trend.series[*at].measure == Measure::Count);
         let collected = self.collect(&cover, event, !counts_only).await?;
         let (counts, sets) = (collected.counts, collected.sets);
@@ -66,7 +66,7 @@ impl Source<'_> {
                 Measure::Uniques => match rolling {
                     None => unique.clone(),
                     Some(length) => {
-                        let Some(cover) = Cover::of(&shape.extended) else { continue };
+                        let Some(cover) = self.cover(extents(&shape.extended)) else { continue };
                         let sets = self.collect(&cover, event, true).await?.sets;
                         (self.roll(sets, shape.before(), length), unique.1)
                     }
