@@ -94,6 +94,7 @@ pub struct MessageIdsInfo {
 
 /// An event name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventInfo {
     /// The name.
     pub name: String,
@@ -101,14 +102,17 @@ pub struct EventInfo {
     pub count: u64,
     /// When the first of them happened.
     #[serde(serialize_with = "as_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub first: Timestamp,
     /// When the last of them happened.
     #[serde(serialize_with = "as_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub last: Timestamp,
 }
 
 /// A property.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PropertyInfo {
     /// The name.
     pub name: String,

@@ -20,6 +20,8 @@ pub mod lifecycle;
 mod local;
 mod names;
 mod once;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod overflow;
 pub mod paths;
 pub mod people;

@@ -12,6 +12,7 @@ use crate::table::EventsExec;
 
 /// How an answer was found: what was read, and the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Explain {
     /// What was read: `rollups`, `columns` and `tail`, those of them that were, joined by `and`; or `nothing`.
     pub source: String,
@@ -31,6 +32,7 @@ pub struct Explain {
     pub plan: String,
     /// How the people of the question's segment were found, where it has one; what was read for them is not counted above.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(no_recursion))]
     pub segment: Option<Box<Self>>,
 }
 

@@ -10,6 +10,7 @@ use crate::spec::Header;
 
 /// The answers to one question about several segments; prints one after the other and serialises as `docs/semantics.md`, section 6, says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SideBySide {
     /// What every answer says first.
     #[serde(flatten)]
@@ -20,10 +21,12 @@ pub struct SideBySide {
 
 /// The answer about one of several segments.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OfSegment {
     /// What the question calls it, the name under which it is saved, or its place from 1.
     pub segment: String,
     /// The whole answer.
+    #[cfg_attr(feature = "openapi", schema(no_recursion))]
     pub answer: QueryResult,
 }
 

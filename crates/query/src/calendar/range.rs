@@ -115,12 +115,15 @@ impl FromJson for Range {
 
 /// A range of instants, `from_us` in it and `to_us` not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResolvedRange {
-    /// The first instant, in microseconds UTC; serialises as an instant named `from`.
+    /// The first instant, in microseconds UTC; serialises as an instant.
     #[serde(rename = "from", serialize_with = "serialize_instant")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub from_us: i64,
-    /// The first instant after it, in microseconds UTC; serialises as an instant named `to`.
+    /// The first instant after it, in microseconds UTC; serialises as an instant.
     #[serde(rename = "to", serialize_with = "serialize_instant")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub to_us: i64,
 }
 

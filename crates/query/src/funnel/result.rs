@@ -11,6 +11,7 @@ use crate::spec::{GroupLabel, Header, Listing, human_seconds, percent};
 
 /// One step in one breakdown group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StepResult {
     /// The name of the step.
     pub name: String,
@@ -33,6 +34,7 @@ pub struct StepResult {
 
 /// How long it took from one step to another, for those who did both.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Histogram {
     /// Where each bar begins, in seconds; it ends where the next begins, the last with the window.
     #[serde(serialize_with = "whole_or_not")]
@@ -56,6 +58,7 @@ fn whole_or_not<S: Serializer>(numbers: &[f64], serializer: S) -> Result<S::Ok, 
 
 /// How many attempts got how far, by the bucket in which they began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StepTrend {
     /// The labels of the buckets.
     pub buckets: Vec<String>,
@@ -65,6 +68,7 @@ pub struct StepTrend {
 
 /// The matched events of one unit, or of one of its attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UnitRow {
     /// The number of the unit.
     #[serde(skip)]
@@ -77,11 +81,13 @@ pub struct UnitRow {
 
 /// The event that did a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MatchedEvent {
     /// Its message id.
     pub message_id: String,
     /// When it happened, in microseconds UTC; serialises as an instant.
     #[serde(rename = "timestamp", serialize_with = "serialize_instant")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub timestamp_us: i64,
     /// Its place in the log.
     #[serde(skip)]
@@ -96,6 +102,7 @@ impl From<Done> for MatchedEvent {
 
 /// The funnel of one breakdown group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FunnelGroup {
     /// The breakdown values; `None` without a breakdown.
     pub breakdown: Option<GroupLabel>,
@@ -113,6 +120,7 @@ pub struct FunnelGroup {
 
 /// The answer of a [`Funnel`](super::Funnel); prints as a table and serialises as `docs/semantics.md`, section 6, says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FunnelResult {
     /// What every answer says first.
     #[serde(flatten)]
@@ -124,6 +132,7 @@ pub struct FunnelResult {
     pub people: Option<Vec<String>>,
     /// The same of the earlier range, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(no_recursion))]
     pub compare: Option<Box<Self>>,
     /// The headings of the breakdown.
     #[serde(skip)]

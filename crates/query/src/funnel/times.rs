@@ -8,6 +8,7 @@ const US_PER_SECOND: f64 = 1_000_000.0;
 
 /// Mean, median and 90th percentile of durations, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Seconds {
     /// The arithmetic mean.
     pub mean: f64,

@@ -11,6 +11,7 @@ use crate::sessions::{Cutter, Mark, Rule};
 
 /// One event of a person.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JourneyEvent {
     /// Its place in the log.
     pub sequence: u64,
@@ -18,6 +19,7 @@ pub struct JourneyEvent {
     pub event: String,
     /// When it happened, in microseconds UTC; serialises as an instant.
     #[serde(rename = "timestamp", serialize_with = "serialize_instant")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub timestamp_us: i64,
     /// The id under which it was sent; `None` where that has been erased.
     pub distinct_id: Option<String>,
@@ -37,14 +39,17 @@ impl JourneyEvent {
 
 /// What a page shows of one session.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JourneySession {
     /// The session that the sender gave; `None` for one that was cut.
     pub session: Option<String>,
     /// When the first of these events happened, in microseconds UTC; serialises as an instant.
     #[serde(rename = "from", serialize_with = "serialize_instant")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub from_us: i64,
     /// When the last of them did.
     #[serde(rename = "to", serialize_with = "serialize_instant")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub to_us: i64,
     /// In the order of the question.
     pub events: Vec<JourneyEvent>,

@@ -11,6 +11,7 @@ use crate::spec::{Header, Listing};
 
 /// The answer of a [`Journey`](super::Journey); prints as a table and serialises as `docs/semantics.md`, section 6, says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JourneyResult {
     /// What every answer says first.
     #[serde(flatten)]
@@ -20,6 +21,7 @@ pub struct JourneyResult {
     /// What the page shows, by session.
     pub sessions: Vec<JourneySession>,
     /// Where the next page begins; `None` where this one is the last.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub next: Option<Cursor>,
 }
 

@@ -11,6 +11,7 @@ use crate::spec::{Header, Listing};
 /// The answer of a [`Lifecycle`](super::Lifecycle); prints as a table and serialises as `docs/semantics.md`,
 /// section 6, says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LifecycleResult {
     /// What every answer says first.
     #[serde(flatten)]

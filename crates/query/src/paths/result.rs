@@ -9,6 +9,7 @@ use crate::spec::{GroupLabel, GroupValue, Header, Listing, human_seconds};
 
 /// From one node to the next, at a position of paths.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PathEdge {
     /// The position of `from` in the path, from 1.
     pub position: usize,
@@ -24,6 +25,7 @@ pub struct PathEdge {
 
 /// A whole path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TravelledPath {
     /// Its nodes, the anchor first.
     pub nodes: Vec<GroupValue>,
@@ -33,6 +35,7 @@ pub struct TravelledPath {
 
 /// What the limit left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PathsLeftOut {
     /// How many edges, over all positions.
     pub edges: u64,
@@ -42,6 +45,7 @@ pub struct PathsLeftOut {
 
 /// The answer of [`Paths`](super::Paths); prints as a table and serialises as `docs/semantics.md`, section 6, says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PathsResult {
     /// What every answer says first.
     #[serde(flatten)]

@@ -12,6 +12,8 @@ pub(crate) use index::{Adding, TextIndex, folded};
 pub(crate) use order::Standing;
 pub use order::{Cursor, Direction, SortBy};
 pub(crate) use result::COLUMNS;
+#[cfg(feature = "openapi")]
+pub(crate) use result::Told;
 pub use result::{Found, PeopleResult, PersonRow};
 pub use spec::{DEFAULT_PEOPLE, MAX_PEOPLE, MAX_SEARCH_BYTES, MAX_TRAITS, Match, People, Search, SearchIn};
 pub use totals::{Tally, Totals};

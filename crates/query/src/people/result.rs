@@ -67,32 +67,24 @@ pub struct PeopleResult {
 }
 
 impl PeopleResult {
-    fn row(&self, row: &PersonRow) -> Value {
+    fn row(&self, row: &PersonRow) -> ToldPerson {
         let Totals { first_seen_us, last_seen_us, events, sessions, days_active, revenue } = row.totals;
         let instant = |us| (events > 0).then(|| instant_text(us));
-        let mut told = json!({
-            "person": row.person,
-            "number": row.number,
-            "ids": row.ids,
-            "known": row.known,
-            "first_seen": instant(first_seen_us),
-            "last_seen": instant(last_seen_us),
-            "events": events,
-            "sessions": sessions,
-            "days_active": days_active,
-            "revenue": self.has_revenue.then_some(revenue),
-        });
-        if !self.traits.is_empty() {
-            told["traits"] = Value::Object(row.traits.clone());
+        ToldPerson {
+            person: row.person.clone(),
+            number: row.number,
+            ids: row.ids,
+            known: row.known,
+            first_seen: instant(first_seen_us),
+            last_seen: instant(last_seen_us),
+            events,
+            sessions,
+            days_active,
+            revenue: self.has_revenue.then_some(revenue),
+            traits: (!self.traits.is_empty()).then(|| row.traits.clone()),
+            touches: row.touches.clone(),
+            found: row.found.clone(),
         }
-        if let Some(touches) = &row.touches {
-            told["first_touch"] = Value::Object(touches.first.clone());
-            told["last_touch"] = Value::Object(touches.last.clone());
-        }
-        if let Some(found) = &row.found {
-            told["found"] = json!(found);
-        }
-        told
     }
 
     /// Flat rows, one for each of the people; a trait that is a list is JSON text.
@@ -102,7 +94,7 @@ impl PeopleResult {
         let headings = headings.chain(Touches::headings(&self.touch)).collect();
         let none = Touches::default();
         let rows = self.people.iter().map(|row| {
-            let told = self.row(row);
+            let told = json!(self.row(row));
             let own = COLUMNS.iter().map(|column| told[*column].clone());
             let traits = self.traits.iter().map(|name| row.traits.get(name).map_or(Value::Null, as_text));
             own.chain(traits).chain(row.touches.as_ref().unwrap_or(&none).cells(&self.touch)).collect()
@@ -125,17 +117,59 @@ fn as_text(value: &Value) -> Value {
 
 impl Serialize for PeopleResult {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Told<'a> {
-            #[serde(flatten)]
-            header: &'a Header,
-            count: Option<u64>,
-            people: Vec<Value>,
-            next: Option<Cursor>,
-        }
         let people = self.people.iter().map(|row| self.row(row)).collect();
-        Told { header: &self.header, count: self.count, people, next: self.next }.serialize(serializer)
+        Told { header: self.header.clone(), count: self.count, people, next: self.next }.serialize(serializer)
     }
+}
+
+/// What a [`PeopleResult`] serialises as.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(crate) struct Told {
+    #[serde(flatten)]
+    header: Header,
+    /// How many there are on all pages; null with a search, of which only the page is gone through.
+    count: Option<u64>,
+    people: Vec<ToldPerson>,
+    /// Where the next page begins; null where this one is the last.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    next: Option<Cursor>,
+}
+
+/// Its rows.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = PersonRow))]
+struct ToldPerson {
+    /// The id that names them.
+    person: String,
+    /// The number of the person, as in `events.person`.
+    number: u32,
+    /// How many ids they have.
+    ids: u32,
+    /// Whether one of them is known.
+    known: bool,
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    first_seen: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    last_seen: Option<String>,
+    events: u64,
+    /// How many sessions, by the default rule.
+    sessions: u32,
+    /// On how many days of UTC there was an event.
+    days_active: u32,
+    /// Null where nothing is declared as revenue.
+    revenue: Option<f64>,
+    /// Of those that are shown, the ones that they have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traits: Option<Map<String, Value>>,
+    /// Where they came from, where that was asked.
+    #[serde(flatten)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Touches))]
+    touches: Option<Touches>,
+    /// What they were found by, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<Found>,
 }
 
 impl fmt::Display for PeopleResult {
@@ -149,7 +183,7 @@ impl fmt::Display for PeopleResult {
         let headings = shown.into_iter().chain(revenue).chain(traits).chain(found);
         let mut listing = Listing::new(headings.map(|heading| heading.replace('_', " ")));
         for row in &self.people {
-            let told = self.row(row);
+            let told = json!(self.row(row));
             let text = |value: &Value| match value {
                 Value::Null => "-".to_owned(),
                 Value::String(text) => text.clone(),

@@ -31,6 +31,7 @@ pub struct Person {
 
 /// An id of a person.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PersonId {
     /// The distinct id.
     pub id: String,
@@ -40,11 +41,13 @@ pub struct PersonId {
 
 /// A link between two ids.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PersonLink {
     /// The sequence of the operation that made it, which names it to a split.
     pub sequence: u64,
     /// When it was made.
     #[serde(serialize_with = "as_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
     /// The operation.
     pub operation: &'static str,

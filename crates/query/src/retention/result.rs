@@ -13,12 +13,14 @@ use crate::{
 
 /// One cohort: a row of the triangle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CohortRow {
     /// The label of the bucket in which the cohort began.
     pub cohort: String,
     /// How many units belong to it.
     pub size: u64,
     /// How many of them came back, by period, or the measure of their return events; `None` for a mean of nothing.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Option<f64>>))]
     pub values: Vec<Option<Number>>,
     /// Whether the period has ended, by period; what has not may still grow.
     pub complete: Vec<bool>,
@@ -28,6 +30,7 @@ pub struct CohortRow {
 ///
 /// Where units are counted it is of the shares that came back, else of the values as they are.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Average {
     /// Weighted by cohort size: of shares, all that came back over all that could.
     pub weighted: Vec<Option<f64>>,
@@ -57,6 +60,7 @@ impl Average {
 
 /// The table of one breakdown group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RetentionGroup {
     /// The breakdown values; `None` without a breakdown.
     pub breakdown: Option<GroupLabel>,
@@ -69,6 +73,7 @@ pub struct RetentionGroup {
 /// The answer of a [`Retention`](super::Retention); prints as a table and serialises as `docs/semantics.md`,
 /// section 6, says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RetentionResult {
     /// What every answer says first.
     #[serde(flatten)]
@@ -82,6 +87,7 @@ pub struct RetentionResult {
     pub groups: Vec<RetentionGroup>,
     /// The same of the earlier range, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(no_recursion))]
     pub compare: Option<Box<Self>>,
     /// The headings of the breakdown.
     #[serde(skip)]

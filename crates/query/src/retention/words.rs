@@ -126,6 +126,7 @@ impl Word for Criterion {
 
 /// What a cell tells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReturnMeasure {
     /// How many units came back.

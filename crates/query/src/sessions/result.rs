@@ -12,6 +12,7 @@ use crate::spec::{Header, Listing, Touches, human_seconds, percent};
 
 /// One session.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionRow {
     /// The name of whose it is: of the person, or the distinct id.
     pub person: String,
@@ -19,9 +20,11 @@ pub struct SessionRow {
     pub session: Option<String>,
     /// When the first event happened, in microseconds UTC; serialises as an instant.
     #[serde(rename = "from", serialize_with = "serialize_instant")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub from_us: i64,
     /// When the last one did.
     #[serde(rename = "to", serialize_with = "serialize_instant")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub to_us: i64,
     /// From the first event to the last.
     pub seconds: f64,
@@ -33,6 +36,7 @@ pub struct SessionRow {
     pub exit: String,
     /// Where it came from, where that was asked.
     #[serde(flatten)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Touches))]
     pub touches: Option<Touches>,
 }
 
@@ -48,6 +52,7 @@ impl SessionRow {
 
 /// The answer of [`Sessions`](super::Sessions); prints as a table and serialises as `docs/semantics.md`, section 6, says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionsResult {
     /// What every answer says first.
     #[serde(flatten)]

@@ -14,6 +14,7 @@ fn serialize_some_instant<S: Serializer>(us: &Option<i64>, serializer: S) -> Res
 
 /// The part that all results share, flattened into each: `docs/semantics.md`, section 6.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Header {
     /// Which analysis this answers: `trend`, `funnel` or `retention`.
     pub kind: &'static str,
@@ -21,10 +22,12 @@ pub struct Header {
     pub as_of: u64,
     /// What the query took for now, in microseconds UTC; serialises as an instant.
     #[serde(rename = "now", serialize_with = "serialize_instant")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub now_us: i64,
     /// The range that was asked about, as instants.
     pub range: ResolvedRange,
     /// The zone whose calendar counted.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub time_zone: TimeZone,
     /// Where the history begins that the store still has, in microseconds UTC, when the question looks further back: what was before has expired.
     #[serde(
@@ -32,10 +35,12 @@ pub struct Header {
         skip_serializing_if = "Option::is_none",
         serialize_with = "serialize_some_instant"
     )]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub history_from_us: Option<i64>,
     /// What the asker should know, such as a name never seen: each once, sorted.
     pub warnings: Vec<String>,
     /// How the answer was found, when asked.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::Explain>))]
     pub explain: Option<Value>,
 }

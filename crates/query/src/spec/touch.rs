@@ -10,12 +10,15 @@ pub const MAX_TOUCH: usize = 8;
 
 /// What the first event, and the last, of a session or a person says that has any of the properties of a touch: those that it has, as texts. Both are empty where no event has one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Touches {
     /// Of the first such event.
     #[serde(rename = "first_touch")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub first: Map<String, Value>,
     /// Of the last.
     #[serde(rename = "last_touch")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub last: Map<String, Value>,
 }
 

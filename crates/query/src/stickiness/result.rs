@@ -9,6 +9,7 @@ use crate::spec::{GroupLabel, Header, Listing};
 
 /// The numbers of one breakdown group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StickinessGroup {
     /// The breakdown values; `None` without a breakdown.
     pub breakdown: Option<GroupLabel>,
@@ -19,6 +20,7 @@ pub struct StickinessGroup {
 /// The answer of a [`Stickiness`](super::Stickiness); prints as a table and serialises as `docs/semantics.md`,
 /// section 6, says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StickinessResult {
     /// What every answer says first.
     #[serde(flatten)]

@@ -12,16 +12,19 @@ use crate::spec::{GroupLabel, Header, Listing};
 
 /// One series in one breakdown group.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SeriesResult {
     /// The name of the series.
     pub name: String,
     /// The breakdown values; `None` without a breakdown.
     pub breakdown: Option<GroupLabel>,
     /// The measure of each bucket; none of a frequency.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Option<f64>>, required = false))]
     pub values: Vec<Number>,
     /// How many units had an event how often, where that is the measure.
     pub frequency: Option<Frequency>,
     /// The measure of the whole range: for uniques the different units, not the sum; for a frequency all units; for a formula NULL.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required = true))]
     pub total: Number,
 }
 
@@ -42,6 +45,7 @@ impl Serialize for SeriesResult {
 
 /// How many units had an event exactly so often.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Frequency {
     /// How often, ascending: what nobody did is left out.
     pub times: Vec<u64>,
@@ -75,6 +79,7 @@ impl Frequency {
 
 /// The answer of a [`Trend`](super::Trend); prints as a table and serialises as `docs/semantics.md`, section 6, says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TrendResult {
     /// What every answer says first.
     #[serde(flatten)]
@@ -85,6 +90,7 @@ pub struct TrendResult {
     pub series: Vec<SeriesResult>,
     /// The same of the earlier range, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(no_recursion))]
     pub compare: Option<Box<Self>>,
     /// The headings of the breakdown.
     #[serde(skip)]

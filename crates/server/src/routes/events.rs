@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use futures::Stream;
-use pugmark::{BatchReader, Entry, Interval, Operation, Rejection, Trend};
+use pugmark::{BatchReader, Entry, Interval, Number, Operation, Rejection, Trend, TrendResult};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -170,24 +170,32 @@ impl Which {
     }
 }
 
+/// How many events there are.
+#[derive(Serialize, ToSchema)]
+struct Count {
+    count: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
 /// How many events there are, with `warnings` where there are any.
 #[utoipa::path(get, path = "/v1/events/count", tag = "events", security(("key" = ["read"])), params(Which),
-    responses((status = 200, body = serde_json::Value), Keyed, Computing))]
+    responses((status = 200, body = Count), Keyed, Computing))]
 pub(crate) async fn count(State(app): Shared, headers: HeaderMap, Asked(which): Asked<Which>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let project = Arc::clone(&caller.project);
     let trend = which.trend(Interval::Year);
     let answer = app.answer("trend", async move { project.db.trend(&trend).await.map_err(of_question) }).await?;
-    let mut told = serde_json::json!({ "count": answer.series.first().map(|series| &series.total) });
-    if !answer.header.warnings.is_empty() {
-        told["warnings"] = answer.header.warnings.into();
-    }
-    json(&told)
+    let count = match answer.series.first().map(|series| series.total) {
+        Some(Number::Count(count)) => count,
+        _ => 0,
+    };
+    json(&Count { count, warnings: answer.header.warnings })
 }
 
 /// How many events there are, day by day: a trend.
 #[utoipa::path(get, path = "/v1/events/by-day", tag = "events", security(("key" = ["read"])), params(Which),
-    responses((status = 200, body = serde_json::Value), Keyed, Computing))]
+    responses((status = 200, body = TrendResult), Keyed, Computing))]
 pub(crate) async fn by_day(State(app): Shared, headers: HeaderMap, Asked(which): Asked<Which>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let project = Arc::clone(&caller.project);
@@ -220,7 +228,7 @@ fn statement(filter: Option<&str>, also: &str) -> Answer<String> {
 
 /// The events that came last, the latest first.
 #[utoipa::path(get, path = "/v1/events/recent", tag = "events", security(("key" = ["read"])), params(Last),
-    responses((status = 200, body = serde_json::Value), Keyed, Computing))]
+    responses((status = 200, body = Vec<Map<String, Value>>), Keyed, Computing))]
 pub(crate) async fn recent(State(app): Shared, headers: HeaderMap, Asked(last): Asked<Last>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let limit = last.limit.unwrap_or(50);

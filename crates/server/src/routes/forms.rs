@@ -13,8 +13,12 @@ use utoipa::ToSchema;
 #[serde(untagged)]
 pub(crate) enum Entries {
     One(Entry),
-    Several(Vec<Entry>),
+    Several(Several),
 }
+
+#[derive(ToSchema)]
+#[schema(min_items = 1)]
+pub(crate) struct Several(Vec<Entry>);
 
 /// What names an event is one.
 #[derive(ToSchema)]

@@ -21,7 +21,7 @@ use crate::project::ProjectName;
 
 /// A key, without its secret.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Shown {
+pub(crate) struct KeyShown {
     id: KeyId,
     scope: Scope,
     /// None is all projects.
@@ -39,7 +39,7 @@ pub(crate) struct Shown {
     key: Option<String>,
 }
 
-impl Shown {
+impl KeyShown {
     fn of(key: &Key, secret: Option<String>) -> Self {
         let at = |us: i64| Timestamp::from_microsecond(us).to_string();
         Self {
@@ -59,7 +59,7 @@ impl Shown {
 /// What a new key is for.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Wanted {
+pub(crate) struct KeyWanted {
     scope: Scope,
     /// `project` or `project/environment`; that of the asking key without it.
     project: Option<String>,
@@ -82,19 +82,19 @@ fn sees(asking: &Key, other: &Key) -> bool {
 
 /// The keys, revoked ones included.
 #[utoipa::path(get, path = "/v1/keys", tag = "keys", security(("key" = ["admin"])),
-    responses((status = 200, body = Vec<Shown>), Keyed))]
+    responses((status = 200, body = Vec<KeyShown>), Keyed))]
 pub(crate) async fn list(State(app): Shared, headers: HeaderMap) -> Answer {
     let asking = asking(&app, &headers)?;
     let keys = app.control.keys();
-    json(&keys.iter().filter(|key| sees(&asking, key)).map(|key| Shown::of(key, None)).collect::<Vec<_>>())
+    json(&keys.iter().filter(|key| sees(&asking, key)).map(|key| KeyShown::of(key, None)).collect::<Vec<_>>())
 }
 
 /// Makes a key. It is shown in this answer and never again.
-#[utoipa::path(post, path = "/v1/keys", tag = "keys", security(("key" = ["admin"])), request_body(content = Wanted, example = json!({"scope": "write", "origins": ["https://shop.example"], "note": "the shop"})),
-    responses((status = 201, body = Shown), Keyed, Bodied, Storing))]
+#[utoipa::path(post, path = "/v1/keys", tag = "keys", security(("key" = ["admin"])), request_body(content = KeyWanted, example = json!({"scope": "write", "origins": ["https://shop.example"], "note": "the shop"})),
+    responses((status = 201, body = KeyShown), Keyed, Bodied, Storing))]
 pub(crate) async fn create(State(app): Shared, headers: HeaderMap, body: Body) -> Answer {
     let asking = asking(&app, &headers)?;
-    let wanted: Wanted = from_json(&body::read(&app, body).await?.0)?;
+    let wanted: KeyWanted = from_json(&body::read(&app, body).await?.0)?;
     let named = wanted.project.map(|name| name.parse::<ProjectName>()).transpose();
     let named = named.map_err(|why| Problem::invalid(why).on("project"))?;
     let project = match (&asking.grant.project, named) {
@@ -107,12 +107,12 @@ pub(crate) async fn create(State(app): Shared, headers: HeaderMap, body: Body) -
     let made = tokio::task::spawn_blocking(move || shared.control.create(grant, Some(&by))).await;
     let secret = made.map_err(|error| Problem::internal(error.to_string()))??;
     let key = app.control.verify(secret.as_str()).ok_or_else(|| Problem::internal("the key is not there"))?;
-    Ok((StatusCode::CREATED, json(&Shown::of(&key, Some(secret.as_str().to_owned())))?).into_response())
+    Ok((StatusCode::CREATED, json(&KeyShown::of(&key, Some(secret.as_str().to_owned())))?).into_response())
 }
 
 /// Revokes a key, for good.
 #[utoipa::path(delete, path = "/v1/keys/{id}", tag = "keys", security(("key" = ["admin"])), params(("id" = String, Path)),
-    responses((status = 200, body = Shown), Keyed, Finding, Storing))]
+    responses((status = 200, body = KeyShown), Keyed, Finding, Storing))]
 pub(crate) async fn revoke(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let asking = asking(&app, &headers)?;
     let find = |app: &App| app.control.keys().into_iter().find(|key| key.id.as_str() == id && sees(&asking, key));
@@ -121,5 +121,5 @@ pub(crate) async fn revoke(State(app): Shared, headers: HeaderMap, Path(id): Pat
     let (shared, of, by) = (Arc::clone(&app), key.id.clone(), asking.id.clone());
     let done = tokio::task::spawn_blocking(move || shared.control.revoke(&of, Some(&by))).await;
     done.map_err(|error| Problem::internal(error.to_string()))??;
-    json(&Shown::of(&*find(&app).ok_or_else(unknown)?, None))
+    json(&KeyShown::of(&*find(&app).ok_or_else(unknown)?, None))
 }

@@ -10,6 +10,7 @@ mod responses;
 mod saved;
 mod segment;
 mod status;
+mod words;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -115,7 +116,7 @@ fn name_project(operation: &mut Operation) {
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     let (router, document) = described();
-    let text = document.to_json().unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+    let text = words::document(&document).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
     let document = move || std::future::ready(([(header::CONTENT_TYPE, "application/json")], text.clone()));
     router
         .route("/openapi.json", axum::routing::get(document))

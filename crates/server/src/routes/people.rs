@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
-use pugmark::{Error, Note, Outcome, Query, Sequence};
+use pugmark::{Error, JourneyResult, Note, Outcome, PeopleResult, PersonEvent, PersonId, PersonLink, Query, Sequence};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -70,7 +70,7 @@ async fn ask(app: &App, caller: &Caller, kind: &'static str, fields: Value) -> A
 
 /// The people, page by page.
 #[utoipa::path(get, path = "/v1/persons", tag = "people", security(("key" = ["read"])), params(Page),
-    responses((status = 200, body = Value), Keyed, Computing))]
+    responses((status = 200, body = PeopleResult), Keyed, Computing))]
 pub(crate) async fn list(State(app): Shared, headers: HeaderMap, Asked(page): Asked<Page>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let fields = serde_json::to_value(&page).map_err(|error| Problem::internal(error.to_string()))?;
@@ -79,7 +79,7 @@ pub(crate) async fn list(State(app): Shared, headers: HeaderMap, Asked(page): As
 
 /// The people who have an id or a trait.
 #[utoipa::path(get, path = "/v1/persons/search", tag = "people", security(("key" = ["read"])), params(Wanted),
-    responses((status = 200, body = Value), Keyed, Computing))]
+    responses((status = 200, body = PeopleResult), Keyed, Computing))]
 pub(crate) async fn search(State(app): Shared, headers: HeaderMap, Asked(wanted): Asked<Wanted>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let mut search = Map::from_iter([("text".to_owned(), Value::from(wanted.q))]);
@@ -95,9 +95,22 @@ fn unknown(id: &str) -> Problem {
     Problem::not_found(format!("{id:?} was never seen, or has been erased"))
 }
 
+/// Somebody, and how they came to have these ids.
+#[derive(Serialize, ToSchema)]
+struct Known {
+    /// The number, as in `events.person`.
+    person: Option<u32>,
+    /// The id that names them.
+    name: String,
+    ids: Vec<PersonId>,
+    links: Vec<PersonLink>,
+    /// What was decided about who they are.
+    history: Vec<PersonEvent>,
+}
+
 /// Who has an id: all ids, links and what was decided about them.
 #[utoipa::path(get, path = "/v1/persons/{id}", tag = "people", security(("key" = ["read"])), params(("id" = String, Path, description = "Any id of the person")),
-    responses((status = 200, body = Value), Keyed, Finding))]
+    responses((status = 200, body = Known), Keyed, Finding))]
 pub(crate) async fn show(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let of = id.clone();
@@ -107,7 +120,7 @@ pub(crate) async fn show(State(app): Shared, headers: HeaderMap, Path(id): Path<
         Ok(Some((person, number, project.db.person_links(&of)?, project.db.person_history(&of)?)))
     });
     let (person, number, links, history) = found.await?.ok_or_else(|| unknown(&id))?;
-    json(&json!({ "person": number, "name": person.name, "ids": person.ids, "links": links, "history": history }))
+    json(&Known { person: number, name: person.name, ids: person.ids, links, history })
 }
 
 /// Which part of a journey.
@@ -131,7 +144,7 @@ pub(crate) struct Part {
 
 /// What somebody did, session by session.
 #[utoipa::path(get, path = "/v1/persons/{id}/journey", tag = "people", security(("key" = ["read"])), params(("id" = String, Path, description = "Any id of the person"), Part),
-    responses((status = 200, body = Value), Keyed, Finding, Computing))]
+    responses((status = 200, body = JourneyResult), Keyed, Finding, Computing))]
 pub(crate) async fn journey(
     State(app): Shared,
     headers: HeaderMap,
@@ -255,9 +268,18 @@ pub(crate) async fn split(State(app): Shared, headers: HeaderMap, Path(id): Path
     told(outcome.await?)
 }
 
+/// What is gone.
+#[derive(Serialize, ToSchema)]
+struct Erased {
+    /// How many ids.
+    ids: u64,
+    /// How many events and operations.
+    records: u64,
+}
+
 /// Erases somebody: no byte of their ids and events is in any file of the store when this returns.
 #[utoipa::path(post, path = "/v1/persons/{id}/erase", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "Any id of the person")),
-    responses((status = 200, body = Value), Keyed, Finding, Storing))]
+    responses((status = 200, body = Erased), Keyed, Finding, Storing))]
 pub(crate) async fn erase(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
     let of = id.clone();
@@ -270,5 +292,5 @@ pub(crate) async fn erase(State(app): Shared, headers: HeaderMap, Path(id): Path
     if receipt.subjects == 0 {
         return Err(unknown(&id));
     }
-    json(&json!({ "ids": receipt.subjects, "records": receipt.records }))
+    json(&Erased { ids: receipt.subjects, records: receipt.records })
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use pugmark::{Defined, Definition, Sequence};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use utoipa::IntoParams;
+use pugmark::{Defined, Definition, Query, QueryResult, Sequence};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::query::of_question;
 use super::responses::{Bodied, Computing, Finding, Keyed, Storing};
@@ -17,13 +17,44 @@ use crate::body;
 use crate::key::Scope;
 use crate::problem::{Answer, Problem};
 
-fn shown(defined: &Defined) -> Answer<Value> {
-    let mut shown: Value = from_json(&defined.definition.body())?;
-    shown["name"] = defined.definition.name.as_str().into();
-    shown["version"] = defined.version.into();
-    shown["sequence"] = defined.sequence.number().into();
-    shown["at"] = defined.at.to_string().into();
-    Ok(shown)
+/// What is saved: a question, a segment or a cohort.
+#[derive(Serialize, ToSchema)]
+struct SavedVersion {
+    name: String,
+    /// From 1.
+    version: u32,
+    /// Under which sequence.
+    sequence: u64,
+    #[schema(format = DateTime)]
+    at: String,
+    #[serde(flatten)]
+    saved: Saved,
+}
+
+/// A question, a segment, or a cohort: exactly one of them.
+#[derive(Deserialize, Serialize, ToSchema)]
+struct Saved {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Query>)]
+    question: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    segment: Option<Value>,
+    /// Numbers of distinct ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cohort: Option<Vec<u32>>,
+}
+
+fn shown(defined: &Defined) -> Answer<SavedVersion> {
+    Ok(SavedVersion {
+        name: defined.definition.name.clone(),
+        version: defined.version,
+        sequence: defined.sequence.number(),
+        at: defined.at.to_string(),
+        saved: from_json(&defined.definition.body())?,
+    })
 }
 
 async fn all(caller: &Caller) -> Answer<Vec<Defined>> {
@@ -32,10 +63,10 @@ async fn all(caller: &Caller) -> Answer<Vec<Defined>> {
 
 /// Everything that is saved, by name.
 #[utoipa::path(get, path = "/v1/saved", tag = "saved", security(("key" = ["read"])),
-    responses((status = 200, body = Vec<Value>), Keyed))]
+    responses((status = 200, body = Vec<SavedVersion>), Keyed))]
 pub(crate) async fn list(State(app): Shared, headers: HeaderMap) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
-    let all = all(&caller).await?.iter().map(shown).collect::<Answer<Vec<Value>>>()?;
+    let all = all(&caller).await?.iter().map(shown).collect::<Answer<Vec<SavedVersion>>>()?;
     json(&all)
 }
 
@@ -45,7 +76,7 @@ fn unknown(name: &str) -> Problem {
 
 /// What is saved under a name.
 #[utoipa::path(get, path = "/v1/saved/{name}", tag = "saved", security(("key" = ["read"])), params(("name" = String, Path)),
-    responses((status = 200, body = Value), Keyed, Finding))]
+    responses((status = 200, body = SavedVersion), Keyed, Finding))]
 pub(crate) async fn show(State(app): Shared, headers: HeaderMap, Path(name): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let all = all(&caller).await?;
@@ -53,9 +84,18 @@ pub(crate) async fn show(State(app): Shared, headers: HeaderMap, Path(name): Pat
     json(&shown(defined)?)
 }
 
+/// What was done to what is saved under a name.
+#[derive(Serialize, ToSchema)]
+struct Named {
+    name: String,
+    /// What was saved; of what was taken away there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
+}
+
 /// Saves `{"question": …}` or `{"segment": …}`, with a `description`, under a name: its next version.
-#[utoipa::path(put, path = "/v1/saved/{name}", tag = "saved", security(("key" = ["admin"])), params(("name" = String, Path)), request_body(content = Value, example = json!({"question": {"trend": {"series": [{"event": "page_view"}], "range": {"last": "7d"}}}, "description": "views of a week"})),
-    responses((status = 200, body = Value), Keyed, Bodied, Storing))]
+#[utoipa::path(put, path = "/v1/saved/{name}", tag = "saved", security(("key" = ["admin"])), params(("name" = String, Path)), request_body(content = Saved, example = json!({"question": {"trend": {"series": [{"event": "page_view"}], "range": {"last": "7d"}}}, "description": "views of a week"})),
+    responses((status = 200, body = Named), Keyed, Bodied, Storing))]
 pub(crate) async fn save(State(app): Shared, headers: HeaderMap, Path(name): Path<String>, body: Body) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
     let text = body::read(&app, body).await?.0;
@@ -65,12 +105,12 @@ pub(crate) async fn save(State(app): Shared, headers: HeaderMap, Path(name): Pat
         Ok((version, Some(vec![("version", version.into())])))
     });
     let version = saved.await?;
-    json(&json!({ "name": name, "version": version }))
+    json(&Named { name, version: Some(version) })
 }
 
 /// Takes away what is saved under a name.
 #[utoipa::path(delete, path = "/v1/saved/{name}", tag = "saved", security(("key" = ["admin"])), params(("name" = String, Path)),
-    responses((status = 200, body = Value), Keyed, Finding, Storing))]
+    responses((status = 200, body = Named), Keyed, Finding, Storing))]
 pub(crate) async fn remove(State(app): Shared, headers: HeaderMap, Path(name): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
     if !all(&caller).await?.iter().any(|defined| defined.definition.name == name) {
@@ -78,7 +118,7 @@ pub(crate) async fn remove(State(app): Shared, headers: HeaderMap, Path(name): P
     }
     let of = name.clone();
     caller.audited(&app, "saved.removed", move |project| Ok((project.db.undefine(&of)?, Some(Vec::new())))).await?;
-    json(&json!({ "name": name }))
+    json(&Named { name, version: None })
 }
 
 /// As of when.
@@ -92,7 +132,7 @@ pub(crate) struct AsOf {
 
 /// Asks the question that is saved under a name.
 #[utoipa::path(get, path = "/v1/saved/{name}/answer", tag = "saved", security(("key" = ["read"])), params(("name" = String, Path), AsOf),
-    responses((status = 200, body = Value), Keyed, Finding, Computing))]
+    responses((status = 200, body = QueryResult), Keyed, Finding, Computing))]
 pub(crate) async fn answer(
     State(app): Shared,
     headers: HeaderMap,

@@ -10,14 +10,15 @@ use axum::response::IntoResponse;
 use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::{
-    ContentBuilder, ObjectBuilder, OpenApi, PathItem, Required, ResponseBuilder, SecurityRequirement,
+    ContentBuilder, ObjectBuilder, OpenApi, PathItem, Ref, Required, ResponseBuilder, SecurityRequirement,
 };
-use utoipa::{IntoParams, IntoResponses};
+
+use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -69,6 +70,9 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// Adds what the SDKs call to the document: the letters, which only the library for browsers uses, are left out.
 pub(super) fn describe(document: &mut OpenApi) {
+    let mut schemas = vec![(Taken::name().into_owned(), Taken::schema())];
+    Taken::schemas(&mut schemas);
+    document.components.get_or_insert_default().schemas.extend(schemas);
     let message = "A message, or several as `batch`, with `writeKey` where `Authorization` has no key";
     for (address, says) in KINDS
         .map(|(kind, _)| (kind, "Takes in one message of this kind"))
@@ -83,7 +87,7 @@ pub(super) fn describe(document: &mut OpenApi) {
             _ => json!({ "event": "Signed Up", "userId": "ann", "properties": { "url": "/" } }),
         };
         let body = ContentBuilder::new().schema(Some(ObjectBuilder::new())).example(Some(example)).build();
-        let answer = ContentBuilder::new().schema(Some(ObjectBuilder::new())).build();
+        let answer = ContentBuilder::new().schema(Some(Ref::from_schema_name(Taken::name()))).build();
         let stored = ResponseBuilder::new()
             .description("What can be stored is on disk; `rejected` says what could not, and why")
             .content("application/json", answer);
@@ -106,6 +110,29 @@ pub(super) fn describe(document: &mut OpenApi) {
         let path = PathItem::new(HttpMethod::Post, operation);
         document.paths.paths.insert(format!("/v1/{address}"), path);
     }
+}
+
+/// What became of messages.
+#[derive(Serialize, ToSchema)]
+struct Taken {
+    /// What can be stored is on disk.
+    success: bool,
+    /// What could not be stored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rejected: Vec<Wrong>,
+    /// How many events were left out by `sample_rate`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampled: Option<usize>,
+}
+
+/// A message that could not be stored.
+#[derive(Serialize, ToSchema)]
+struct Wrong {
+    /// Its place, from 0.
+    at: usize,
+    /// By the name that it has in a message.
+    field: Option<String>,
+    reason: Option<String>,
 }
 
 /// Takes messages in. What is wrong with one of them is in the answer, and the others are stored: an SDK would send all of them again, for ever.
@@ -142,7 +169,9 @@ async fn stored(app: &App, caller: &Caller, sender: &Sender, sent: Sent, kind: O
     for (at, message) in messages.into_iter().enumerate() {
         match message {
             Ok(made) => entries.extend(made.into_iter().map(|entry| (at, entry))),
-            Err(rejection) => rejected.push(json!({ "at": at, "field": rejection.field, "reason": rejection.reason })),
+            Err(rejection) => {
+                rejected.push(Wrong { at, field: Some(rejection.field), reason: Some(rejection.reason) });
+            }
         }
     }
     let places: Vec<usize> = entries.iter().map(|(at, _)| *at).collect();
@@ -152,17 +181,10 @@ async fn stored(app: &App, caller: &Caller, sender: &Sender, sent: Sent, kind: O
     rejected.extend(wrong.map(|(told, at)| {
         // By the name that it has in a message.
         let field = told.field.as_deref().map(|field| if field == "distinct_id" { "userId" } else { field });
-        json!({ "at": at, "field": field, "reason": told.reason })
+        Wrong { at, field: field.map(str::to_owned), reason: told.reason.clone() }
     }));
-    let mut answer = json!({ "success": true });
-    if !rejected.is_empty() {
-        answer["rejected"] = rejected.into();
-    }
     let sampled = told.iter().filter(|told| told.is_sampled()).count();
-    if sampled > 0 {
-        answer["sampled"] = sampled.into();
-    }
-    json(&answer)
+    json(&Taken { success: true, rejected, sampled: Some(sampled).filter(|sampled| *sampled > 0) })
 }
 
 /// What the library for browsers asks for before it sends anything.

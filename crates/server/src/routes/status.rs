@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use pugmark::{Interval, Trend};
-use serde_json::json;
+use pugmark::{EventInfo, Interval, PropertyInfo, Trend, TrendResult};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::query::of_question;
 use super::responses::{Computing, Keyed};
@@ -15,9 +16,27 @@ use crate::auth;
 use crate::key::Scope;
 use crate::problem::{Answer, Problem};
 
+/// What a store holds.
+#[derive(Serialize, ToSchema)]
+struct Stats {
+    /// The last.
+    sequence: u64,
+    events: u64,
+    /// Links counted.
+    people: u64,
+    distinct_ids: u64,
+    /// Null without people.
+    events_per_person: Option<f64>,
+    by_type: Vec<EventInfo>,
+    /// Of the last thirty days.
+    by_day: TrendResult,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
 /// Totals, and events day by day of the last thirty.
 #[utoipa::path(get, path = "/v1/stats", tag = "status", security(("key" = ["read"])),
-    responses((status = 200, body = serde_json::Value), Keyed, Computing))]
+    responses((status = 200, body = Stats), Keyed, Computing))]
 pub(crate) async fn stats(State(app): Shared, headers: HeaderMap) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     let info = caller.blocking(|project| project.db.info()).await?;
@@ -28,25 +47,21 @@ pub(crate) async fn stats(State(app): Shared, headers: HeaderMap) -> Answer {
     });
     let by_day = by_day.await?;
     let per_person = if info.people == 0 { None } else { Some(info.events as f64 / info.people as f64) };
-    let mut told = json!({
-        "sequence": info.sequence,
-        "events": info.events,
-        "people": info.people,
-        "distinct_ids": info.distinct_ids,
-        "events_per_person": per_person,
-        "by_type": info.event_names,
-        "by_day": by_day,
-    });
-    let warnings = caller.project.db.warnings()?;
-    if !warnings.is_empty() {
-        told["warnings"] = warnings.into();
-    }
-    json(&told)
+    json(&Stats {
+        sequence: info.sequence,
+        events: info.events,
+        people: info.people,
+        distinct_ids: info.distinct_ids,
+        events_per_person: per_person,
+        by_type: info.event_names,
+        by_day,
+        warnings: caller.project.db.warnings()?,
+    })
 }
 
 /// The events that were seen: names, counts, when first and last.
 #[utoipa::path(get, path = "/v1/registry/events", tag = "status", security(("key" = ["read"])),
-    responses((status = 200, body = Vec<serde_json::Value>), Keyed))]
+    responses((status = 200, body = Vec<EventInfo>), Keyed))]
 pub(crate) async fn registry_events(State(app): Shared, headers: HeaderMap) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     json(&caller.blocking(|project| project.db.info()).await?.event_names)
@@ -54,7 +69,7 @@ pub(crate) async fn registry_events(State(app): Shared, headers: HeaderMap) -> A
 
 /// The properties that were seen: names, columns, types and counts.
 #[utoipa::path(get, path = "/v1/registry/properties", tag = "status", security(("key" = ["read"])),
-    responses((status = 200, body = Vec<serde_json::Value>), Keyed))]
+    responses((status = 200, body = Vec<PropertyInfo>), Keyed))]
 pub(crate) async fn registry_properties(State(app): Shared, headers: HeaderMap) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
     json(&caller.blocking(|project| project.db.info()).await?.properties)

@@ -1,0 +1,153 @@
+//! Schemas of what serialises by hand, for the document of an API over HTTP that answers with it.
+
+use std::borrow::Cow;
+
+use utoipa::openapi::schema::{
+    AdditionalProperties, AllOfBuilder, AnyOfBuilder, ArrayBuilder, ObjectBuilder, SchemaType, Type,
+};
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::QueryResult;
+use crate::analysis::SideBySide;
+use crate::audience::{Audience, AudienceResult};
+use crate::funnel::FunnelResult;
+use crate::journey::JourneyResult;
+use crate::lifecycle::LifecycleResult;
+use crate::paths::PathsResult;
+use crate::people::{Found as FoundBy, PeopleResult, Told};
+use crate::retention::RetentionResult;
+use crate::sessions::SessionsResult;
+use crate::spec::{ANALYSES, GroupLabel, GroupValue, Query};
+use crate::stickiness::StickinessResult;
+use crate::trend::TrendResult;
+
+type Found = Vec<(String, RefOr<Schema>)>;
+
+impl PartialSchema for GroupValue {
+    fn schema() -> RefOr<Schema> {
+        let types = SchemaType::from_iter([Type::Null, Type::Boolean, Type::Number, Type::String]);
+        ObjectBuilder::new().schema_type(types).description(Some("A value of a breakdown; null of none")).into()
+    }
+}
+
+impl ToSchema for GroupValue {}
+
+impl PartialSchema for GroupLabel {
+    fn schema() -> RefOr<Schema> {
+        let other = ObjectBuilder::new().property("other", bool::schema()).required("other");
+        let item = AnyOfBuilder::new().item(Ref::from_schema_name(GroupValue::name())).item(other);
+        let text = "A value for each item of the breakdown, or `[{\"other\": true}]` of all beyond the limit";
+        ArrayBuilder::new().items(RefOr::T(Schema::AnyOf(item.build()))).description(Some(text)).into()
+    }
+}
+
+impl ToSchema for GroupLabel {
+    fn schemas(found: &mut Found) {
+        found.push((GroupValue::name().into_owned(), GroupValue::schema()));
+    }
+}
+
+impl PartialSchema for FoundBy {
+    fn schema() -> RefOr<Schema> {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let id = ObjectBuilder::new().property("id", text()).required("id");
+        let of_trait = ObjectBuilder::new().property("trait", text()).property("value", text());
+        let of_trait = of_trait.required("trait").required("value");
+        let either = AnyOfBuilder::new().item(id).item(of_trait).description(Some("An id, or a trait and its text"));
+        Schema::AnyOf(either.build()).into()
+    }
+}
+
+impl ToSchema for FoundBy {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Found")
+    }
+}
+
+impl PartialSchema for PeopleResult {
+    fn schema() -> RefOr<Schema> {
+        Told::schema()
+    }
+}
+
+impl ToSchema for PeopleResult {
+    fn schemas(found: &mut Found) {
+        Told::schemas(found);
+    }
+}
+
+macro_rules! answers {
+    ($($kind:literal => $result:ty),+ $(,)?) => {
+        /// The kind of each answer, and how it is called.
+        fn answers() -> Vec<(&'static str, Cow<'static, str>)> {
+            vec![$(($kind, <$result>::name())),+]
+        }
+
+        fn add_answers(found: &mut Found) {
+            $(
+                found.push((<$result>::name().into_owned(), <$result>::schema()));
+                <$result>::schemas(found);
+            )+
+        }
+    };
+}
+
+answers! {
+    "trend" => TrendResult,
+    "funnel" => FunnelResult,
+    "retention" => RetentionResult,
+    "stickiness" => StickinessResult,
+    "lifecycle" => LifecycleResult,
+    "journey" => JourneyResult,
+    "sessions" => SessionsResult,
+    "paths" => PathsResult,
+    "segment" => AudienceResult,
+    "people" => PeopleResult,
+}
+
+/// Of what an analysis takes it says no more than that it is an object: `docs/semantics.md`, section 6, does.
+impl PartialSchema for Query {
+    fn schema() -> RefOr<Schema> {
+        let object = ObjectBuilder::new()
+            .property("as_of", u64::schema())
+            .property("strict_names", bool::schema())
+            .property("explain", bool::schema())
+            .property("timeout", String::schema())
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+            .min_properties(Some(1));
+        // A segment that is saved is asked for by its name.
+        let named = SchemaType::from_iter([Type::Object, Type::String]);
+        let analysis = |name: &str| match name {
+            Audience::NAME => ObjectBuilder::new().schema_type(named.clone()),
+            _ => ObjectBuilder::new(),
+        };
+        let object = ANALYSES.iter().fold(object, |object, name| object.property(*name, analysis(name)));
+        object.description(Some("One analysis, and what stands beside it")).into()
+    }
+}
+
+impl ToSchema for Query {}
+
+impl PartialSchema for QueryResult {
+    fn schema() -> RefOr<Schema> {
+        let of = |kinds: &[&str], name: &str| {
+            let kind = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(kinds.iter().copied()));
+            let kind = ObjectBuilder::new().property("kind", kind).required("kind");
+            Schema::AllOf(AllOfBuilder::new().item(Ref::from_schema_name(name)).item(kind).build())
+        };
+        let each = answers().into_iter().map(|(kind, name)| of(&[kind], &name));
+        let all = each.chain([of(ANALYSES, &SideBySide::name())]);
+        let text = "The answer to a question, by its `kind`; to one about several `segments` those of each";
+        let any = all.fold(AnyOfBuilder::new().description(Some(text)), |any, one| any.item(one));
+        Schema::AnyOf(any.build()).into()
+    }
+}
+
+impl ToSchema for QueryResult {
+    fn schemas(found: &mut Found) {
+        add_answers(found);
+        found.push((SideBySide::name().into_owned(), SideBySide::schema()));
+        SideBySide::schemas(found);
+    }
+}
