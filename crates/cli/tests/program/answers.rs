@@ -175,9 +175,10 @@ fn the_json_form_gives_the_answer_of_the_command_line() {
 fn explain_says_what_was_read() {
     let bench = week();
     let answer = bench.run(&["trend", "s", "view", "--explain", "--format", "json"]).json();
-    assert_eq!(answer["explain"]["source"], "rollups and columns", "{answer}");
+    assert_eq!(answer["explain"]["source"], "rollups", "{answer}");
     assert_eq!(answer["explain"]["files"], 1);
-    let table = bench.run(&["trend", "s", "view", "--explain"]).ok();
+    // Some of the first day lies before.
+    let table = bench.run(&["trend", "s", "view", "--from", "2025-01-01T09:01:00Z", "--explain"]).ok();
     assert!(table.contains(" source: rollups and columns") && table.contains(" plan:"), "{table}");
 }
 
