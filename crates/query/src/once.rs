@@ -15,7 +15,8 @@ use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
 };
 
-const RECOMPUTED: ReplaceChildrenOptions = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+/// An [`OnceExec`] has those of its input.
+const SAME_PROPERTIES: ReplaceChildrenOptions = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
 
 /// Puts an [`OnceExec`] under every join that would read its left side once more where memory runs out.
 ///
@@ -30,7 +31,7 @@ impl PhysicalOptimizerRule for ReadOnce {
             let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() else { return Ok(Transformed::no(node)) };
             let left: Arc<dyn ExecutionPlan> = Arc::new(OnceExec::new(Arc::clone(join.left())));
             let right = Arc::clone(join.right());
-            Ok(Transformed::yes(node.replace_children(vec![left, right], RECOMPUTED)?))
+            Ok(Transformed::yes(node.replace_children(vec![left, right], SAME_PROPERTIES)?))
         });
         plan.data()
     }
@@ -101,7 +102,7 @@ impl ExecutionPlan for OnceExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         if self.has_run.swap(true, Ordering::Relaxed) {
-            let what = "a join by other conditions than equality holds all rows of one side";
+            let what = "memory ran out while one side of a join by other conditions than equality was read, which holds all rows of it";
             return Err(DataFusionError::ResourcesExhausted(what.to_owned()));
         }
         self.input.execute(partition, context)

@@ -355,6 +355,8 @@ fn ordinary_calls_answer_over_files_and_tail() {
     let db = db();
     let padded = "SELECT count(DISTINCT lpad(event, 3 - number)), max(rpad(event, number - 2998, text)) FROM events";
     assert_eq!(answered(&db, padded), ["4|c"], "of a length below 0 nothing is left");
+    let padded = "SELECT max(lpad(event, -1, text)), max(rpad(event, -2, text)), count(lpad(event, -1, CAST(NULL AS VARCHAR))), lpad('x', -1, NULL) IS NULL FROM events";
+    assert_eq!(answered(&db, padded), ["||0|true"]);
     assert_eq!(
         db.sql("SELECT repeat('ab', 3), lpad('7', 3, '0'), 'a' || 1, concat('a', NULL, 'b')"),
         ["ababab|007|a1|ab"]

@@ -1,4 +1,4 @@
-//! Who had an event in which stretch of time: whole days from rollups, what is left from columns.
+//! Who had an event in which stretch of time: days from rollups, what is left from columns.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,9 +35,14 @@ pub(super) struct Known {
 }
 
 impl Cover {
-    /// Of the buckets; `None` where they have no whole day, or too many others.
+    /// Of the buckets; `None` where rollups would be no gain, whatever the parts: they have no whole day, or too much beside.
     pub(super) fn of(buckets: &Buckets) -> Option<Self> {
-        Some(Self::new(extents(buckets))).filter(|cover| cover.has_days() && !cover.is_scattered())
+        Self::sparing(extents(buckets)).filter(Self::has_days)
+    }
+
+    /// Of neighbouring stretches of time; `None` where so much is left beside whole days that rollups are no gain.
+    pub(super) fn sparing(extents: Vec<ResolvedRange>) -> Option<Self> {
+        Some(Self::new(extents)).filter(|cover| cover.rest.len() <= STRETCHES_MAX)
     }
 
     /// Of neighbouring stretches of time.
@@ -64,16 +69,11 @@ impl Cover {
         self.days.iter().any(|days| !days.is_empty())
     }
 
-    /// Whether so much is left beside the days that rollups are no gain.
-    fn is_scattered(&self) -> bool {
-        self.rest.len() > STRETCHES_MAX
-    }
-
     /// What tells of it in a part with the earliest and the latest of these instants: where nothing else is on the days of a stretch, their cells are of it alone.
     pub(super) fn known(&self, times: (i64, i64)) -> Known {
-        let days = self.days.iter().cloned().enumerate().filter(|(_, days)| !days.is_empty());
-        let mut known = Known { days: days.collect(), rest: Vec::new() };
         let has = |from_us: i64, to_us: i64| from_us < to_us && times.0 < to_us && times.1 >= from_us;
+        let days = self.days.iter().enumerate().filter(|(_, days)| has(days.start.start_us(), days.end.start_us()));
+        let mut known = Known { days: days.map(|(at, days)| (at, days.clone())).collect(), rest: Vec::new() };
         for (place, (extent, stretch)) in self.rest.iter().enumerate() {
             if !has(stretch.from_us, stretch.to_us) {
                 continue;
@@ -127,10 +127,9 @@ pub(super) struct Collected<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// A cover of neighbouring stretches of time; `None` where rollups would be no gain.
-    pub(super) fn cover(&self, extents: Vec<ResolvedRange>) -> Option<Cover> {
-        let cover = Cover::new(extents);
-        (!cover.is_scattered() && (cover.has_days() || is_known(&cover, self.local, self.parts))).then_some(cover)
+    /// Whether rollups of these parts spare rows of the cover.
+    pub(super) fn spares(&self, cover: &Cover) -> bool {
+        cover.has_days() || is_known(cover, self.local, self.parts)
     }
 
     /// How many events each stretch of `cover` has, and whose they are where `uniques` are asked for.

@@ -3,7 +3,7 @@
 use roaring::RoaringBitmap;
 
 use crate::analysis::run::Asked;
-use crate::analysis::sets::{Source, extents};
+use crate::analysis::sets::{Cover, Source, extents};
 use crate::calendar::{Buckets, ResolvedRange};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -32,11 +32,14 @@ pub(super) async fn count(
     stretches.retain(|extent| extent.from_us < extent.to_us);
     let earlier = stretches.len();
     stretches.extend(extents(buckets));
+    let Some(cover) = Cover::sparing(stretches) else { return Ok(None) };
     let merged = local.merged(&asked.scope().unit);
     let parts = local.parts_of(&merged)?;
     let source =
         Source { local, parts: &parts, merged: &merged, pool: engine.pool(), work: Work::new(engine.threads()) };
-    let Some(cover) = source.cover(stretches) else { return Ok(None) };
+    if !source.spares(&cover) {
+        return Ok(None);
+    }
     let event = &lifecycle.event.event;
     let mut seen = source.persons_before(event, previous.from_us).await?;
     let mut sets = source.collect(&cover, event, true).await?.sets.into_iter().map(|set| source.persons(set));

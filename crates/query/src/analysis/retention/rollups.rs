@@ -51,11 +51,14 @@ pub(super) async fn fill(
     local: &Local,
     buckets: &Buckets,
 ) -> Result<bool> {
+    let Some(cover) = Cover::sparing(extents(buckets)) else { return Ok(false) };
     let merged = local.merged(&asked.scope().unit);
     let parts = local.parts_of(&merged)?;
     let work = Work::new(engine.threads());
     let source = Source { local, parts: &parts, merged: &merged, pool: engine.pool(), work };
-    let Some(cover) = source.cover(extents(buckets)) else { return Ok(false) };
+    if !source.spares(&cover) {
+        return Ok(false);
+    }
     let mut starts = sets(&source, &cover, &retention.start.event).await?;
     let returns = match retention.start.event == retention.returning.event {
         true => united(starts.clone(), retention.criterion),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use crate::analysis::run::Asked;
-use crate::analysis::sets::{Source, extents};
+use crate::analysis::sets::{Cover, Source, extents};
 use crate::calendar::Buckets;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -34,11 +34,14 @@ pub(super) async fn fill(
     local: &Local,
     buckets: &Buckets,
 ) -> Result<bool> {
+    let Some(cover) = Cover::sparing(extents(buckets)) else { return Ok(false) };
     let merged = local.merged(&asked.scope().unit);
     let parts = local.parts_of(&merged)?;
     let work = Work::new(engine.threads());
     let source = Source { local, parts: &parts, merged: &merged, pool: engine.pool(), work };
-    let Some(cover) = source.cover(extents(buckets)) else { return Ok(false) };
+    if !source.spares(&cover) {
+        return Ok(false);
+    }
     let sets = source.collect(&cover, &stickiness.event.event, true).await?.sets;
     let active: Arc<Vec<RoaringBitmap>> = Arc::new(sets.into_iter().map(|set| source.persons(set)).collect());
     let subjects = asked.snapshot.subject_count as usize;

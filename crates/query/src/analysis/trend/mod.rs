@@ -1,6 +1,6 @@
 //! Lowering of trends.
 //!
-//! A series that rollups cover is answered by them, as far as its buckets consist of whole days; the rest of it, and every other series, from decoded columns.
+//! A series that rollups cover is answered by them, as far as its buckets consist of days; the rest of it, and every other series, from decoded columns.
 //! What only a scan makes is counted row by row from a plan of standard operators.
 
 mod attributed;

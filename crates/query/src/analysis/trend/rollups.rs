@@ -38,7 +38,8 @@ impl Source<'_> {
         if series.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(cover) = self.cover(extents(&shape.buckets)) else { return Ok(Vec::new()) };
+        let cover = Cover::sparing(extents(&shape.buckets)).filter(|cover| self.spares(cover));
+        let Some(cover) = cover else { return Ok(Vec::new()) };
         let counts_only = series.iter().all(|at| trend.series[*at].measure == Measure::Count);
         let collected = self.collect(&cover, event, !counts_only).await?;
         let (counts, sets) = (collected.counts, collected.sets);
@@ -66,7 +67,7 @@ impl Source<'_> {
                 Measure::Uniques => match rolling {
                     None => unique.clone(),
                     Some(length) => {
-                        let Some(cover) = self.cover(extents(&shape.extended)) else { continue };
+                        let Some(cover) = Cover::sparing(extents(&shape.extended)) else { continue };
                         let sets = self.collect(&cover, event, true).await?.sets;
                         (self.roll(sets, shape.before(), length), unique.1)
                     }

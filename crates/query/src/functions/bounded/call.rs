@@ -45,12 +45,17 @@ impl Bounded {
             scalar => scalar.clone(),
         };
         let mut cut: Vec<ColumnarValue> = args.args.iter().map(cut).collect();
-        if matches!(self.name(), "lpad" | "rpad")
-            && let Some(ColumnarValue::Array(lengths)) = cut.get_mut(1)
-            && let Some(numbers) = lengths.as_primitive_opt::<Int64Type>()
-        {
-            // Of a column DataFusion has memory for them whatever their sign, and panics.
-            *lengths = Arc::new(numbers.unary::<_, Int64Type>(|length| length.max(0)));
+        // Where any argument is a column DataFusion takes memory for a length below 0 as well, and panics.
+        if let ("lpad" | "rpad", Some(lengths)) = (self.name(), cut.get_mut(1)) {
+            match lengths {
+                ColumnarValue::Scalar(ScalarValue::Int64(Some(length))) => *length = (*length).max(0),
+                ColumnarValue::Array(array) => {
+                    if let Some(numbers) = array.as_primitive_opt::<Int64Type>() {
+                        *array = Arc::new(numbers.unary::<_, Int64Type>(|length| length.max(0)));
+                    }
+                }
+                ColumnarValue::Scalar(_) => {}
+            }
         }
         self.inner.invoke_with_args(ScalarFunctionArgs { args: cut, number_rows: rows.len(), ..args.clone() })
     }
