@@ -120,6 +120,7 @@ pub struct PropertyInfo {
     pub column: String,
     /// The type of its column: `bool`, `int`, `float`, `text` or `json`; `None` where it has none.
     #[serde(rename = "type")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub kind: Option<&'static str>,
     /// How many values there are.
     pub count: u64,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use utoipa::openapi::schema::{
-    AdditionalProperties, AllOfBuilder, AnyOfBuilder, ArrayBuilder, ObjectBuilder, SchemaType, Type,
+    AdditionalProperties, AnyOfBuilder, ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type,
 };
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -16,6 +16,7 @@ use crate::journey::JourneyResult;
 use crate::lifecycle::LifecycleResult;
 use crate::paths::PathsResult;
 use crate::people::{Found as FoundBy, PeopleResult, Told};
+use crate::person::PersonEvent;
 use crate::retention::RetentionResult;
 use crate::sessions::SessionsResult;
 use crate::spec::{ANALYSES, GroupLabel, GroupValue, Query};
@@ -65,6 +66,57 @@ impl ToSchema for FoundBy {
     }
 }
 
+/// A [`PersonEvent`], flat: what one of them has besides is by `what` it is.
+#[derive(ToSchema)]
+#[schema(as = PersonEvent)]
+#[expect(dead_code, reason = "it is never made: the derive reads off what the document says of it")]
+struct FlatPersonEvent {
+    /// The sequence of the operation.
+    sequence: u64,
+    /// When the store received it.
+    #[schema(value_type = String, format = DateTime)]
+    at: String,
+    #[schema(inline)]
+    what: What,
+    /// The operation that linked the ids, or was refused.
+    #[schema(nullable = false)]
+    operation: Option<String>,
+    /// Why it was refused, such as `conflict`.
+    #[schema(nullable = false)]
+    reason: Option<String>,
+    /// The same in prose.
+    #[schema(nullable = false)]
+    message: Option<String>,
+    /// Of `split_link`, the sequence of the operation whose links were revoked.
+    #[schema(nullable = false)]
+    of: Option<u64>,
+    /// The ids that it was about; those that have been erased since are not among them.
+    ids: Vec<String>,
+    /// Who asked for it.
+    #[schema(nullable = false)]
+    by: Option<String>,
+    #[schema(nullable = false)]
+    why: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "as above")]
+enum What {
+    Linked,
+    Refused,
+    Split,
+    SplitLink,
+}
+
+impl PartialSchema for PersonEvent {
+    fn schema() -> RefOr<Schema> {
+        FlatPersonEvent::schema()
+    }
+}
+
+impl ToSchema for PersonEvent {}
+
 impl PartialSchema for PeopleResult {
     fn schema() -> RefOr<Schema> {
         Told::schema()
@@ -79,7 +131,7 @@ impl ToSchema for PeopleResult {
 
 macro_rules! answers {
     ($($kind:literal => $result:ty),+ $(,)?) => {
-        /// The kind of each answer, and how it is called.
+        /// The kind of each answer, and how its schema is called.
         fn answers() -> Vec<(&'static str, Cow<'static, str>)> {
             vec![$(($kind, <$result>::name())),+]
         }
@@ -118,9 +170,9 @@ impl PartialSchema for Query {
             .min_properties(Some(1));
         // A segment that is saved is asked for by its name.
         let named = SchemaType::from_iter([Type::Object, Type::String]);
-        let analysis = |name: &str| match name {
-            Audience::NAME => ObjectBuilder::new().schema_type(named.clone()),
-            _ => ObjectBuilder::new(),
+        let analysis = |name: &str| {
+            let object = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(true)));
+            if name == Audience::NAME { object.schema_type(named.clone()) } else { object }
         };
         let object = ANALYSES.iter().fold(object, |object, name| object.property(*name, analysis(name)));
         object.description(Some("One analysis, and what stands beside it")).into()
@@ -131,16 +183,18 @@ impl ToSchema for Query {}
 
 impl PartialSchema for QueryResult {
     fn schema() -> RefOr<Schema> {
-        let of = |kinds: &[&str], name: &str| {
-            let kind = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(kinds.iter().copied()));
-            let kind = ObjectBuilder::new().property("kind", kind).required("kind");
-            Schema::AllOf(AllOfBuilder::new().item(Ref::from_schema_name(name)).item(kind).build())
-        };
-        let each = answers().into_iter().map(|(kind, name)| of(&[kind], &name));
-        let all = each.chain([of(ANALYSES, &SideBySide::name())]);
-        let text = "The answer to a question, by its `kind`; to one about several `segments` those of each";
-        let any = all.fold(AnyOfBuilder::new().description(Some(text)), |any, one| any.item(one));
-        Schema::AnyOf(any.build()).into()
+        let names = answers().into_iter().map(|(_, name)| name).chain([SideBySide::name()]);
+        let text = "The answer to a question, by its `kind`; to one about several segments it has those of each";
+        let any = OneOfBuilder::new().description(Some(text));
+        let any = names.fold(any, |any, name| any.item(Ref::from_schema_name(name)));
+        Schema::OneOf(any.build()).into()
+    }
+}
+
+impl QueryResult {
+    /// The names of the schemas of answers, and the `kind` of each: no schema of a field that all have says so.
+    pub fn schema_kinds() -> Vec<(&'static str, Cow<'static, str>)> {
+        answers()
     }
 }
 

@@ -17,17 +17,21 @@ const SAMPLED: &str = "sampled";
 
 /// What became of one event or operation, at the same place in the list as in the body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Outcome)]
 pub struct Told {
     /// `accepted`, `duplicate`, `conflict`, `rejected`, `already`, `refused`, or `sampled` of an event that was left out.
     pub outcome: &'static str,
     /// Under which sequence it is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub sequence: Option<u64>,
     /// The field at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub field: Option<String>,
     /// Why it was not stored, or changed nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub reason: Option<String>,
 }
 

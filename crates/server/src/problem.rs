@@ -44,15 +44,18 @@ pub struct ProblemDetails {
     pub kind: &'static str,
     /// The field at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub field: Option<String>,
     /// The byte at which reading stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub at: Option<usize>,
     /// Known names that come nearest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nearest: Vec<String>,
     /// Seconds after which it is worth another try.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub retry_after_s: Option<u64>,
     #[serde(skip)]
     headers: Vec<(HeaderName, HeaderValue)>,

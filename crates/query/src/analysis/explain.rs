@@ -32,7 +32,7 @@ pub struct Explain {
     pub plan: String,
     /// How the people of the question's segment were found, where it has one; what was read for them is not counted above.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(no_recursion))]
+    #[cfg_attr(feature = "openapi", schema(no_recursion, nullable = false))]
     pub segment: Option<Box<Self>>,
 }
 

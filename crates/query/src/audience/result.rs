@@ -18,6 +18,7 @@ pub struct AudienceResult {
     pub count: u64,
     /// Their names, in the order in which the store came to know them, where they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub people: Option<Vec<String>>,
 }
 

@@ -113,7 +113,7 @@ impl FromJson for Range {
     }
 }
 
-/// A range of instants, `from_us` in it and `to_us` not.
+/// A range of instants, the first in it and the last not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResolvedRange {

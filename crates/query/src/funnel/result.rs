@@ -21,14 +21,18 @@ pub struct StepResult {
     /// How many units did it.
     pub count: u64,
     /// That as a share of those who did step 1; `None` where nobody did.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub from_first: Option<f64>,
     /// That as a share of those who did the previous required step (step 1: of itself); `None` where nobody did.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub from_previous: Option<f64>,
     /// How many did the previous required step and not this one; 0 for step 1.
     pub dropped: u64,
     /// The time since the previous step; `None` for step 1 and where nobody reached this.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub seconds_from_previous: Option<Seconds>,
     /// The time since step 1; `None` for step 1 and where nobody reached this.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub seconds_from_first: Option<Seconds>,
 }
 
@@ -105,6 +109,7 @@ impl From<Done> for MatchedEvent {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FunnelGroup {
     /// The breakdown values; `None` without a breakdown.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub breakdown: Option<GroupLabel>,
     /// The steps, in order.
     pub steps: Vec<StepResult>,
@@ -112,9 +117,11 @@ pub struct FunnelGroup {
     pub histogram: Histogram,
     /// The same by bucket, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub trend: Option<StepTrend>,
     /// The matched events, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub rows: Option<Vec<UnitRow>>,
 }
 
@@ -129,10 +136,11 @@ pub struct FunnelResult {
     pub groups: Vec<FunnelGroup>,
     /// Who did a step or stopped before it, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub people: Option<Vec<String>>,
     /// The same of the earlier range, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(no_recursion))]
+    #[cfg_attr(feature = "openapi", schema(no_recursion, nullable = false))]
     pub compare: Option<Box<Self>>,
     /// The headings of the breakdown.
     #[serde(skip)]

@@ -22,6 +22,7 @@ pub struct JourneyEvent {
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub timestamp_us: i64,
     /// The id under which it was sent; `None` where that has been erased.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub distinct_id: Option<String>,
     /// What it has, each with the type that it was sent with.
     pub properties: Map<String, Value>,
@@ -42,6 +43,7 @@ impl JourneyEvent {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JourneySession {
     /// The session that the sender gave; `None` for one that was cut.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub session: Option<String>,
     /// When the first of these events happened, in microseconds UTC; serialises as an instant.
     #[serde(rename = "from", serialize_with = "serialize_instant")]

@@ -17,11 +17,12 @@ pub struct JourneyResult {
     #[serde(flatten)]
     pub header: Header,
     /// The name of the person; `None` where the id was never seen.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub person: Option<String>,
     /// What the page shows, by session.
     pub sessions: Vec<JourneySession>,
     /// Where the next page begins; `None` where this one is the last.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, required = true))]
     pub next: Option<Cursor>,
 }
 

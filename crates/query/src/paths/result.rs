@@ -16,10 +16,12 @@ pub struct PathEdge {
     /// The node that it leads from.
     pub from: GroupValue,
     /// The one that it leads to; `None` where the history ended.
+    #[cfg_attr(feature = "openapi", schema(value_type = GroupValue))]
     pub to: Option<GroupValue>,
     /// How many went along it.
     pub count: u64,
     /// How long that took, over every path that has it; `None` where the history ended.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub mean_seconds: Option<f64>,
 }
 

@@ -122,21 +122,22 @@ impl Serialize for PeopleResult {
     }
 }
 
-/// What a [`PeopleResult`] serialises as.
+/// The answer of who people are.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct Told {
     #[serde(flatten)]
     header: Header,
     /// How many there are on all pages; null with a search, of which only the page is gone through.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     count: Option<u64>,
     people: Vec<ToldPerson>,
     /// Where the next page begins; null where this one is the last.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, required = true))]
     next: Option<Cursor>,
 }
 
-/// Its rows.
+/// One of them.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = PersonRow))]
@@ -149,9 +150,9 @@ struct ToldPerson {
     ids: u32,
     /// Whether one of them is known.
     known: bool,
-    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    #[cfg_attr(feature = "openapi", schema(format = DateTime, required = true))]
     first_seen: Option<String>,
-    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    #[cfg_attr(feature = "openapi", schema(format = DateTime, required = true))]
     last_seen: Option<String>,
     events: u64,
     /// How many sessions, by the default rule.
@@ -159,9 +160,11 @@ struct ToldPerson {
     /// On how many days of UTC there was an event.
     days_active: u32,
     /// Null where nothing is declared as revenue.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     revenue: Option<f64>,
     /// Of those that are shown, the ones that they have.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     traits: Option<Map<String, Value>>,
     /// Where they came from, where that was asked.
     #[serde(flatten)]
@@ -169,6 +172,7 @@ struct ToldPerson {
     touches: Option<Touches>,
     /// What they were found by, where that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     found: Option<Found>,
 }
 

@@ -13,13 +13,11 @@ use crate::error::Result;
 
 /// Something that happened to who somebody is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PersonEvent {
     /// The sequence of the operation.
     pub sequence: u64,
     /// When the store received it.
     #[serde(serialize_with = "as_text")]
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
     /// What became of it.
     #[serde(flatten)]
@@ -36,7 +34,6 @@ pub struct PersonEvent {
 
 /// What became of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum PersonEventKind {
     /// The ids became one person.

@@ -52,16 +52,21 @@ pub struct PersonLink {
     /// The operation.
     pub operation: &'static str,
     /// One id; null for one that has been erased since.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub id: Option<String>,
     /// The other.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub other_id: Option<String>,
     /// Who asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub by: Option<String>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub why: Option<String>,
     /// The sequence of the operation that revoked it; nothing while it stands.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub revoked: Option<u64>,
 }
 

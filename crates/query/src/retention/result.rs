@@ -63,6 +63,7 @@ impl Average {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RetentionGroup {
     /// The breakdown values; `None` without a breakdown.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub breakdown: Option<GroupLabel>,
     /// The cohorts, one for each bucket of the range.
     pub rows: Vec<CohortRow>,
@@ -87,7 +88,7 @@ pub struct RetentionResult {
     pub groups: Vec<RetentionGroup>,
     /// The same of the earlier range, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(no_recursion))]
+    #[cfg_attr(feature = "openapi", schema(no_recursion, nullable = false))]
     pub compare: Option<Box<Self>>,
     /// The headings of the breakdown.
     #[serde(skip)]

@@ -17,6 +17,7 @@ pub struct SessionRow {
     /// The name of whose it is: of the person, or the distinct id.
     pub person: String,
     /// The session that the sender gave; `None` for one that was cut.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub session: Option<String>,
     /// When the first event happened, in microseconds UTC; serialises as an instant.
     #[serde(rename = "from", serialize_with = "serialize_instant")]
@@ -60,17 +61,22 @@ pub struct SessionsResult {
     /// How many sessions begin in the range.
     pub count: u64,
     /// The share of them that is of one event; `None` where there is none.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub bounce_rate: Option<f64>,
     /// How long they took; `None` where there is none.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub seconds: Option<Seconds>,
     /// The labels of the buckets, where an interval was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub buckets: Option<Vec<String>>,
     /// How many begin in each bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub counts: Option<Vec<u64>>,
     /// The sessions, in the order of their first events, where they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub rows: Option<Vec<SessionRow>>,
     /// The properties that touches have.
     #[serde(skip)]

@@ -16,7 +16,7 @@ fn serialize_some_instant<S: Serializer>(us: &Option<i64>, serializer: S) -> Res
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Header {
-    /// Which analysis this answers: `trend`, `funnel` or `retention`.
+    /// Which analysis this answers, such as `trend`.
     pub kind: &'static str,
     /// The sequence whose state was read.
     pub as_of: u64,
@@ -35,12 +35,12 @@ pub struct Header {
         skip_serializing_if = "Option::is_none",
         serialize_with = "serialize_some_instant"
     )]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime, nullable = false))]
     pub history_from_us: Option<i64>,
     /// What the asker should know, such as a name never seen: each once, sorted.
     pub warnings: Vec<String>,
     /// How the answer was found, when asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::Explain>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::Explain>, nullable = false))]
     pub explain: Option<Value>,
 }

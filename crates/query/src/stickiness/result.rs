@@ -12,6 +12,7 @@ use crate::spec::{GroupLabel, Header, Listing};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StickinessGroup {
     /// The breakdown values; `None` without a breakdown.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub breakdown: Option<GroupLabel>,
     /// How many units were active in so many buckets, in the order of the answer's `intervals`.
     pub values: Vec<u64>,

@@ -17,11 +17,13 @@ pub struct SeriesResult {
     /// The name of the series.
     pub name: String,
     /// The breakdown values; `None` without a breakdown.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub breakdown: Option<GroupLabel>,
     /// The measure of each bucket; none of a frequency.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<Option<f64>>, required = false))]
     pub values: Vec<Number>,
     /// How many units had an event how often, where that is the measure.
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub frequency: Option<Frequency>,
     /// The measure of the whole range: for uniques the different units, not the sum; for a frequency all units; for a formula NULL.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required = true))]
@@ -90,7 +92,7 @@ pub struct TrendResult {
     pub series: Vec<SeriesResult>,
     /// The same of the earlier range, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(no_recursion))]
+    #[cfg_attr(feature = "openapi", schema(no_recursion, nullable = false))]
     pub compare: Option<Box<Self>>,
     /// The headings of the breakdown.
     #[serde(skip)]

@@ -1,30 +1,91 @@
-//! What documentation says to readers of Rust, for readers of JSON.
+//! The document as it is served: what the derives say, for readers of JSON and for programs that make clients of it.
 
-use serde_json::Value;
+use pugmark::{QueryResult, SideBySide};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 use utoipa::openapi::OpenApi;
 
 /// The document, as text.
 ///
 /// # Errors
 /// Those of `serde_json`.
-pub(super) fn document(document: &OpenApi) -> serde_json::Result<String> {
-    let mut value = serde_json::to_value(document)?;
-    describe(&mut value);
-    serde_json::to_string(&value)
+pub(super) fn text(document: &OpenApi) -> serde_json::Result<String> {
+    let mut document = serde_json::to_value(document)?;
+    amend(&mut document);
+    if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        tell_kinds(schemas);
+    }
+    for operation in operations(&mut document) {
+        describe_responses(operation);
+    }
+    serde_json::to_string(&document)
 }
 
-fn describe(value: &mut Value) {
+fn operations(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut);
+    paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut).filter_map(Value::as_object_mut)
+}
+
+/// A response must have a description: without one of its own, what the operation does.
+fn describe_responses(operation: &mut Map<String, Value>) {
+    let summary = operation.get("summary").cloned().unwrap_or_else(|| json!("Done"));
+    let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
+    for response in responses.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
+        response.entry("description").or_insert_with(|| summary.clone());
+    }
+}
+
+/// Answers are told apart by their kind: it is moved from what they have in common to what each has of its own.
+fn tell_kinds(schemas: &mut Map<String, Value>) {
+    let mut common = Value::Null;
+    if let Some(header) = schemas.get_mut("Header") {
+        common = header["properties"].as_object_mut().and_then(|own| own.remove("kind")).unwrap_or_default();
+        header["required"].as_array_mut().into_iter().for_each(|names| names.retain(|name| name != "kind"));
+    }
+    let kinds = QueryResult::schema_kinds().into_iter().map(|(kind, name)| (vec![kind], name));
+    let of_any: Vec<&str> = QueryResult::schema_kinds().into_iter().map(|(kind, _)| kind).collect();
+    for (kinds, name) in kinds.chain([(of_any, SideBySide::name())]) {
+        let parts = schemas.get_mut(name.as_ref()).and_then(|schema| schema["allOf"].as_array_mut());
+        if let Some(own) = parts.into_iter().flatten().find(|part| part.get("properties").is_some()) {
+            own["properties"]["kind"] = common.clone();
+            own["properties"]["kind"]["enum"] = json!(kinds);
+            own["required"].as_array_mut().into_iter().for_each(|names| names.push("kind".into()));
+        }
+    }
+}
+
+/// Amends what is said of values, everywhere.
+fn amend(value: &mut Value) {
     match value {
         Value::Object(fields) => {
+            // A list of bytes is said of what is no JSON at all.
+            if fields.get("items").is_some_and(|items| items["format"] == "u-int8") {
+                *fields =
+                    Map::from_iter([("type".to_owned(), "string".into()), ("format".to_owned(), "binary".into())]);
+            }
+            if fields.contains_key("in") && fields.get("required") == Some(&Value::Bool(false)) {
+                fields.get_mut("schema").into_iter().for_each(without_null);
+            }
             for (name, field) in fields {
                 match field {
                     Value::String(text) if name == "description" => *text = in_words_of_json(text),
-                    other => describe(other),
+                    // As the registry of formats has them.
+                    Value::String(text) if name == "format" => *text = text.replace("u-int", "uint"),
+                    other => amend(other),
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(describe),
+        Value::Array(items) => items.iter_mut().for_each(amend),
         _ => {}
+    }
+}
+
+/// What is not there in an address or a head is no null.
+fn without_null(schema: &mut Value) {
+    let Some(types) = schema["type"].as_array_mut() else { return };
+    types.retain(|kind| kind != "null");
+    if let [only] = types.as_slice() {
+        schema["type"] = only.clone();
     }
 }
 
@@ -37,7 +98,9 @@ fn in_words_of_json(text: &str) -> String {
         ("; serialises as an instant", ""),
         ("; prints as a table and serialises as", ", as"),
         ("; serialises with the session", ""),
+        ("; prints one after the other and serialises as", ", as"),
         ("`None`", "null"),
+        (" NULL.", " null."),
     ] {
         text = text.replace(of_rust, of_json);
     }
@@ -49,8 +112,13 @@ fn without_links(text: &str) -> String {
     let mut rest = text;
     while let Some((before, link)) = rest.split_once('[') {
         made.push_str(before);
-        let shown = link.split_once("](").and_then(|(shown, target)| Some((shown, target.split_once(')')?.1)));
-        match shown.filter(|(shown, _)| !shown.contains(['[', ']', '\n'])) {
+        let shown = link.split_once(']').filter(|(shown, _)| !shown.contains('[')).and_then(|(shown, after)| {
+            let target = after.strip_prefix('(').and_then(|target| Some(target.split_once(')')?.1));
+            // Code alone is a link as well.
+            let is_code = shown.starts_with('`') && shown.ends_with('`');
+            Some((shown, target.or_else(|| is_code.then_some(after))?))
+        });
+        match shown {
             Some((shown, after)) => {
                 made.push_str(shown);
                 rest = after;
@@ -77,7 +145,7 @@ mod tests {
             ),
             ("When it was, in microseconds UTC; serialises as an instant.", "When it was."),
             ("The values; `None` without.", "The values; null without."),
-            ("`[{\"other\": true}]` of [a](b), [c] (d) [", "`[{\"other\": true}]` of a, [c] (d) ["),
+            ("`[{\"other\": true}]` of [a](b), [`c`], [c] (d) [", "`[{\"other\": true}]` of a, `c`, [c] (d) ["),
         ] {
             assert_eq!(in_words_of_json(of_rust), of_json);
         }

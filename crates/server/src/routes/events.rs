@@ -15,7 +15,7 @@ use pugmark::{BatchReader, Entry, Interval, Number, Operation, Rejection, Trend,
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::forms::Entries;
+use super::forms::EventsBody;
 use super::query::{of_question, warned};
 use super::responses::{Bodied, Computing, Keyed, Storing};
 use super::{Asked, Caller, Peer, Shared, json};
@@ -42,10 +42,10 @@ struct Appended {
 ///
 /// The body is one event, a list of them, or one a line (`application/x-ndjson`), in the form that imports have; gzip, zstd or br. The answer comes when they are on disk.
 /// An event without a `message_id` gets one of the header `Idempotency-Key` and its place, so that the same body sent again is stored once.
-#[utoipa::path(post, path = "/v1/events", tag = "events", security(("key" = ["write"])),
+#[utoipa::path(post, operation_id = "send_events", path = "/v1/events", tag = "events", security(("key" = ["write"])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes message ids of events that have none; at most 200 bytes")),
     request_body(content(
-        (Entries = "application/json", example = json!({"event": "page_view", "distinct_id": "ann", "message_id": "view-1", "properties": {"url": "/"}})),
+        (EventsBody = "application/json", example = json!({"event": "page_view", "distinct_id": "ann", "message_id": "view-1", "properties": {"url": "/"}})),
         (String = "application/x-ndjson"))),
     responses((status = 202, body = Appended, description = "What was to be stored is on disk"), (status = 422, body = Appended, description = "None could be stored"), Keyed, Bodied, Storing))]
 pub(crate) async fn append(State(app): Shared, peer: Peer, headers: HeaderMap, body: Body) -> Answer {
@@ -179,7 +179,7 @@ struct Count {
 }
 
 /// How many events there are, with `warnings` where there are any.
-#[utoipa::path(get, path = "/v1/events/count", tag = "events", security(("key" = ["read"])), params(Which),
+#[utoipa::path(get, operation_id = "count_events", path = "/v1/events/count", tag = "events", security(("key" = ["read"])), params(Which),
     responses((status = 200, body = Count), Keyed, Computing))]
 pub(crate) async fn count(State(app): Shared, headers: HeaderMap, Asked(which): Asked<Which>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
@@ -194,7 +194,7 @@ pub(crate) async fn count(State(app): Shared, headers: HeaderMap, Asked(which): 
 }
 
 /// How many events there are, day by day: a trend.
-#[utoipa::path(get, path = "/v1/events/by-day", tag = "events", security(("key" = ["read"])), params(Which),
+#[utoipa::path(get, operation_id = "count_events_by_day", path = "/v1/events/by-day", tag = "events", security(("key" = ["read"])), params(Which),
     responses((status = 200, body = TrendResult), Keyed, Computing))]
 pub(crate) async fn by_day(State(app): Shared, headers: HeaderMap, Asked(which): Asked<Which>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
@@ -227,7 +227,7 @@ fn statement(filter: Option<&str>, also: &str) -> Answer<String> {
 }
 
 /// The events that came last, the latest first.
-#[utoipa::path(get, path = "/v1/events/recent", tag = "events", security(("key" = ["read"])), params(Last),
+#[utoipa::path(get, operation_id = "recent_events", path = "/v1/events/recent", tag = "events", security(("key" = ["read"])), params(Last),
     responses((status = 200, body = Vec<Map<String, Value>>), Keyed, Computing))]
 pub(crate) async fn recent(State(app): Shared, headers: HeaderMap, Asked(last): Asked<Last>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
@@ -255,7 +255,7 @@ pub(crate) struct Followed {
 }
 
 /// Events as they come, as server-sent events: each with its sequence as `id` and itself as JSON.
-#[utoipa::path(get, path = "/v1/events/stream", tag = "events", security(("key" = ["read"])), params(Followed),
+#[utoipa::path(get, operation_id = "stream_events", path = "/v1/events/stream", tag = "events", security(("key" = ["read"])), params(Followed),
     responses((status = 200, body = String, content_type = "text/event-stream"), Keyed))]
 pub(crate) async fn stream(State(app): Shared, headers: HeaderMap, Asked(which): Asked<Followed>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;

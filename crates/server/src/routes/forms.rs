@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 /// Events and operations: one, or a list of them.
 #[derive(ToSchema)]
 #[serde(untagged)]
-pub(crate) enum Entries {
+pub(crate) enum EventsBody {
     One(Entry),
     Several(Several),
 }
@@ -24,15 +24,15 @@ pub(crate) struct Several(Vec<Entry>);
 #[derive(ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Entry {
-    Event(Event),
+    Event(EventInput),
     Operation(Operation),
 }
 
 /// Something that somebody did. Fields other than these are properties, too.
 #[derive(ToSchema)]
-pub(crate) struct Event {
+pub(crate) struct EventInput {
     event: Name,
-    /// Who did it; required unless the server names visitors (`name_visitors`).
+    /// Who did it; required unless the server names visitors (the setting `enrich.visitor`).
     distinct_id: Option<Id>,
     /// The instant of receipt without it.
     timestamp: Option<Instant>,
@@ -71,13 +71,13 @@ pub(crate) enum Instant {
 #[derive(ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Operation {
-    Identify(Identify),
-    Alias(Alias),
-    Ids(Ids),
-    Split(Split),
-    Traits(Traits),
-    Unset(Unset),
-    Group(Group),
+    Identify(IdentifyOperation),
+    Alias(AliasOperation),
+    Ids(MergeOperation),
+    Split(SplitOperation),
+    Traits(TraitsOperation),
+    Unset(UnsetOperation),
+    Group(GroupOperation),
 }
 
 macro_rules! kinds {
@@ -98,10 +98,10 @@ kinds! {
     GroupKind = Group;
 }
 
-/// A visitor is somebody who is known; `force` says so of two who are known.
+/// A visitor is somebody who is known; with `force` also where both are known already.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Identify {
+pub(crate) struct IdentifyOperation {
     #[schema(inline)]
     r#type: IdentifyKind,
     anonymous_id: Id,
@@ -112,7 +112,7 @@ pub(crate) struct Identify {
 /// An id is another name of somebody.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Alias {
+pub(crate) struct AliasOperation {
     #[schema(inline)]
     r#type: AliasKind,
     id: Id,
@@ -120,12 +120,13 @@ pub(crate) struct Alias {
     force: Option<bool>,
 }
 
-/// Ids are one person, or the links that made them one are taken back.
+/// Ids are one person, or the links between them are taken back (`split_link`).
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Ids {
+pub(crate) struct MergeOperation {
     #[schema(inline)]
     r#type: IdsKind,
+    #[schema(min_items = 2)]
     ids: Vec<Id>,
     by: Option<String>,
     why: Option<String>,
@@ -134,7 +135,7 @@ pub(crate) struct Ids {
 /// The links that touch an id are taken back.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Split {
+pub(crate) struct SplitOperation {
     #[schema(inline)]
     r#type: SplitKind,
     id: Id,
@@ -142,10 +143,10 @@ pub(crate) struct Split {
     why: Option<String>,
 }
 
-/// Traits of somebody change.
+/// Traits of somebody change: they are set, set where they are not yet, added to, or a value is added to a list (`union`: unless it is in it).
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Traits {
+pub(crate) struct TraitsOperation {
     #[schema(inline)]
     r#type: TraitsKind,
     distinct_id: Id,
@@ -157,10 +158,11 @@ pub(crate) struct Traits {
 /// Traits of somebody are taken away.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Unset {
+pub(crate) struct UnsetOperation {
     #[schema(inline)]
     r#type: UnsetKind,
     distinct_id: Id,
+    #[schema(min_items = 1)]
     traits: Vec<String>,
     timestamp: Option<Instant>,
     message_id: Option<Id>,
@@ -169,11 +171,16 @@ pub(crate) struct Unset {
 /// Traits of a group of people, such as a company: `group` is the property that names it in events.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Group {
+pub(crate) struct GroupOperation {
     #[schema(inline)]
     r#type: GroupKind,
-    group: String,
+    /// The property that names it in events.
+    group: Name,
     id: Id,
+    /// What changes; null takes a trait away.
+    #[schema(nullable = false)]
     traits: Option<Map<String, Value>>,
+    /// Traits that are taken away.
+    #[schema(nullable = false)]
     unset: Option<Vec<String>>,
 }

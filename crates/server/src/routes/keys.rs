@@ -21,21 +21,27 @@ use crate::project::ProjectName;
 
 /// A key, without its secret.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Key)]
 pub(crate) struct KeyShown {
     id: KeyId,
     scope: Scope,
     /// None is all projects.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, required = true)]
     project: Option<ProjectName>,
     /// The origins whose pages may use it.
     origins: Vec<String>,
+    #[schema(required = true)]
     note: Option<String>,
+    #[schema(format = DateTime)]
     created: String,
     /// To the hour.
+    #[schema(format = DateTime, required = true)]
     last_used: Option<String>,
+    #[schema(format = DateTime, required = true)]
     revoked: Option<String>,
     /// The key itself, once: when it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     key: Option<String>,
 }
 
@@ -58,6 +64,7 @@ impl KeyShown {
 
 /// What a new key is for.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewKey)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyWanted {
     scope: Scope,
@@ -81,7 +88,7 @@ fn sees(asking: &Key, other: &Key) -> bool {
 }
 
 /// The keys, revoked ones included.
-#[utoipa::path(get, path = "/v1/keys", tag = "keys", security(("key" = ["admin"])),
+#[utoipa::path(get, operation_id = "list_keys", path = "/v1/keys", tag = "keys", security(("key" = ["admin"])),
     responses((status = 200, body = Vec<KeyShown>), Keyed))]
 pub(crate) async fn list(State(app): Shared, headers: HeaderMap) -> Answer {
     let asking = asking(&app, &headers)?;
@@ -90,7 +97,7 @@ pub(crate) async fn list(State(app): Shared, headers: HeaderMap) -> Answer {
 }
 
 /// Makes a key. It is shown in this answer and never again.
-#[utoipa::path(post, path = "/v1/keys", tag = "keys", security(("key" = ["admin"])), request_body(content = KeyWanted, example = json!({"scope": "write", "origins": ["https://shop.example"], "note": "the shop"})),
+#[utoipa::path(post, operation_id = "create_key", path = "/v1/keys", tag = "keys", security(("key" = ["admin"])), request_body(content = KeyWanted, example = json!({"scope": "write", "origins": ["https://shop.example"], "note": "the shop"})),
     responses((status = 201, body = KeyShown), Keyed, Bodied, Storing))]
 pub(crate) async fn create(State(app): Shared, headers: HeaderMap, body: Body) -> Answer {
     let asking = asking(&app, &headers)?;
@@ -111,7 +118,7 @@ pub(crate) async fn create(State(app): Shared, headers: HeaderMap, body: Body) -
 }
 
 /// Revokes a key, for good.
-#[utoipa::path(delete, path = "/v1/keys/{id}", tag = "keys", security(("key" = ["admin"])), params(("id" = String, Path)),
+#[utoipa::path(delete, operation_id = "revoke_key", path = "/v1/keys/{id}", tag = "keys", security(("key" = ["admin"])), params(("id" = String, Path)),
     responses((status = 200, body = KeyShown), Keyed, Finding, Storing))]
 pub(crate) async fn revoke(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let asking = asking(&app, &headers)?;

@@ -1,6 +1,7 @@
 //! The routes: each a few lines over the facade.
 
 mod docs;
+mod document;
 mod events;
 mod forms;
 mod keys;
@@ -10,7 +11,6 @@ mod responses;
 mod saved;
 mod segment;
 mod status;
-mod words;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Query, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -30,7 +30,7 @@ use tracing::Instrument;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{PathItem, Required};
-use utoipa::{OpenApi, PartialSchema};
+use utoipa::{IntoResponses, OpenApi, PartialSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -112,26 +112,42 @@ fn name_project(operation: &mut Operation) {
         .description(Some("`project` or `project/environment`, where the key is one of all projects"))
         .schema(Some(String::schema()));
     operation.parameters.get_or_insert_default().push(header.build().into());
+    let unknown = responses::Finding::responses();
+    unknown.into_iter().for_each(|(status, problem)| {
+        operation.responses.responses.entry(status).or_insert(problem);
+    });
 }
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     let (router, document) = described();
-    let text = words::document(&document).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+    let text = document::text(&document).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
     let document = move || std::future::ready(([(header::CONTENT_TYPE, "application/json")], text.clone()));
     router
         .route("/openapi.json", axum::routing::get(document))
         .merge(docs::routes())
         .fallback(|| async { Problem::not_found("there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
-            Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "invalid", "the method is not for this address")
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "invalid", "the method is not for this address")
         })
         .layer(RequestDecompressionLayer::new().gzip(true).br(true).zstd(true))
+        .layer(map_response(unpackable))
         .layer(cors(&app))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             Problem::internal("a fault in the server, which is in its log").into_response()
         }))
         .layer(from_fn_with_state(Arc::clone(&app), counted))
         .with_state(app)
+}
+
+/// Says what is wrong with a body that is packed in a way that the layer does not know, of which it says nothing.
+async fn unpackable(response: Response) -> Response {
+    if response.status() != StatusCode::UNSUPPORTED_MEDIA_TYPE || response.headers().contains_key(header::CONTENT_TYPE)
+    {
+        return response;
+    }
+    let problem =
+        Problem::new(response.status(), "unsupported", "packed in a way that is not known: expected gzip, br or zstd");
+    problem.on("content-encoding").into_response()
 }
 
 /// Pages may send from the origins in the settings and from those of keys that stand; nothing else is for pages.

@@ -69,7 +69,7 @@ async fn ask(app: &App, caller: &Caller, kind: &'static str, fields: Value) -> A
 }
 
 /// The people, page by page.
-#[utoipa::path(get, path = "/v1/persons", tag = "people", security(("key" = ["read"])), params(Page),
+#[utoipa::path(get, operation_id = "list_people", path = "/v1/persons", tag = "people", security(("key" = ["read"])), params(Page),
     responses((status = 200, body = PeopleResult), Keyed, Computing))]
 pub(crate) async fn list(State(app): Shared, headers: HeaderMap, Asked(page): Asked<Page>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
@@ -78,7 +78,7 @@ pub(crate) async fn list(State(app): Shared, headers: HeaderMap, Asked(page): As
 }
 
 /// The people who have an id or a trait.
-#[utoipa::path(get, path = "/v1/persons/search", tag = "people", security(("key" = ["read"])), params(Wanted),
+#[utoipa::path(get, operation_id = "search_people", path = "/v1/persons/search", tag = "people", security(("key" = ["read"])), params(Wanted),
     responses((status = 200, body = PeopleResult), Keyed, Computing))]
 pub(crate) async fn search(State(app): Shared, headers: HeaderMap, Asked(wanted): Asked<Wanted>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
@@ -97,8 +97,10 @@ fn unknown(id: &str) -> Problem {
 
 /// Somebody, and how they came to have these ids.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Person)]
 struct Known {
     /// The number, as in `events.person`.
+    #[schema(required = true)]
     person: Option<u32>,
     /// The id that names them.
     name: String,
@@ -109,7 +111,7 @@ struct Known {
 }
 
 /// Who has an id: all ids, links and what was decided about them.
-#[utoipa::path(get, path = "/v1/persons/{id}", tag = "people", security(("key" = ["read"])), params(("id" = String, Path, description = "Any id of the person")),
+#[utoipa::path(get, operation_id = "show_person", path = "/v1/persons/{id}", tag = "people", security(("key" = ["read"])), params(("id" = String, Path, description = "Any id of the person")),
     responses((status = 200, body = Known), Keyed, Finding))]
 pub(crate) async fn show(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
@@ -143,7 +145,7 @@ pub(crate) struct Part {
 }
 
 /// What somebody did, session by session.
-#[utoipa::path(get, path = "/v1/persons/{id}/journey", tag = "people", security(("key" = ["read"])), params(("id" = String, Path, description = "Any id of the person"), Part),
+#[utoipa::path(get, operation_id = "show_journey", path = "/v1/persons/{id}/journey", tag = "people", security(("key" = ["read"])), params(("id" = String, Path, description = "Any id of the person"), Part),
     responses((status = 200, body = JourneyResult), Keyed, Finding, Computing))]
 pub(crate) async fn journey(
     State(app): Shared,
@@ -164,7 +166,7 @@ pub(crate) async fn journey(
 }
 
 /// Everything that is known of somebody, as lines that an import reads.
-#[utoipa::path(get, path = "/v1/persons/{id}/export", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "Any id of the person")),
+#[utoipa::path(get, operation_id = "export_person", path = "/v1/persons/{id}/export", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "Any id of the person")),
     responses((status = 200, body = String, content_type = "application/x-ndjson"), Keyed, Finding, Computing))]
 pub(crate) async fn export(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
@@ -190,6 +192,7 @@ pub(crate) async fn export(State(app): Shared, headers: HeaderMap, Path(id): Pat
 
 /// With whom somebody is one.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = MergeRequest)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Merging {
     /// The other ids.
@@ -200,6 +203,7 @@ pub(crate) struct Merging {
 
 /// What is taken back.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = SplitRequest)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Splitting {
     /// The sequence of one operation; every link that touches the id without it.
@@ -233,7 +237,7 @@ fn placed(outcome: Outcome) -> (Outcome, Said) {
 }
 
 /// Says that ids are one person.
-#[utoipa::path(post, path = "/v1/persons/{id}/merge", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "An id of the person")), request_body(content = Merging, example = json!({"ids": ["ann@example.org"], "why": "the same person"})),
+#[utoipa::path(post, operation_id = "merge_person", path = "/v1/persons/{id}/merge", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "An id of the person")), request_body(content = Merging, example = json!({"ids": ["ann@example.org"], "why": "the same person"})),
     responses((status = 200, body = Told), Keyed, Bodied, Storing))]
 pub(crate) async fn merge(State(app): Shared, headers: HeaderMap, Path(id): Path<String>, body: Body) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
@@ -245,7 +249,7 @@ pub(crate) async fn merge(State(app): Shared, headers: HeaderMap, Path(id): Path
 }
 
 /// Takes links back: those that touch the id, or those of one operation.
-#[utoipa::path(post, path = "/v1/persons/{id}/split", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "An id of the person")), request_body(content = Splitting, example = json!({"why": "two people on one device"})),
+#[utoipa::path(post, operation_id = "split_person", path = "/v1/persons/{id}/split", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "An id of the person")), request_body(content = Splitting, example = json!({"why": "two people on one device"})),
     responses((status = 200, body = Told), Keyed, Bodied, Storing))]
 pub(crate) async fn split(State(app): Shared, headers: HeaderMap, Path(id): Path<String>, body: Body) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
@@ -278,7 +282,7 @@ struct Erased {
 }
 
 /// Erases somebody: no byte of their ids and events is in any file of the store when this returns.
-#[utoipa::path(post, path = "/v1/persons/{id}/erase", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "Any id of the person")),
+#[utoipa::path(post, operation_id = "erase_person", path = "/v1/persons/{id}/erase", tag = "people", security(("key" = ["admin"])), params(("id" = String, Path, description = "Any id of the person")),
     responses((status = 200, body = Erased), Keyed, Finding, Storing))]
 pub(crate) async fn erase(State(app): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;

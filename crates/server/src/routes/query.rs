@@ -18,7 +18,7 @@ use crate::problem::{Answer, Problem};
 use crate::rows::{RowWriter, form_of};
 
 /// Answers a question in the JSON form of `docs/semantics.md`, section 6: trend, funnel, retention, stickiness, lifecycle, journey, sessions, paths, people or segment.
-#[utoipa::path(post, path = "/v1/query", tag = "questions", security(("key" = ["read"])), request_body(content = Query, example = json!({"trend": {"series": [{"event": "page_view", "measure": "uniques"}], "interval": "day", "range": {"last": "7d"}}})),
+#[utoipa::path(post, operation_id = "ask", path = "/v1/query", tag = "questions", security(("key" = ["read"])), request_body(content = Query, example = json!({"trend": {"series": [{"event": "page_view", "measure": "uniques"}], "interval": "day", "range": {"last": "7d"}}})),
     responses((status = 200, body = QueryResult), Keyed, Bodied, Computing))]
 pub(crate) async fn query(State(app): Shared, headers: HeaderMap, body: Body) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
@@ -61,7 +61,7 @@ pub(crate) struct Statement {
 /// Runs one `SELECT` over the tables events, persons, groups, identities and the like.
 ///
 /// The body is `{"sql": "…"}`, or the statement alone. The header `Pugmark-Warning` says what every answer of the store warns of. The rows come as `Accept` says: JSON, CSV, a stream of Arrow, or Parquet. An answer that cannot be finished once it has begun ends before its end, and the connection with it.
-#[utoipa::path(post, path = "/v1/sql", tag = "questions", security(("key" = ["read"])), request_body(content((Statement = "application/json", example = json!({"sql": "SELECT event, count(*) AS events FROM events GROUP BY event"})), (String = "text/plain", example = "SELECT count(*) FROM events"))),
+#[utoipa::path(post, operation_id = "run_sql", path = "/v1/sql", tag = "questions", security(("key" = ["read"])), request_body(content((Statement = "application/json", example = json!({"sql": "SELECT event, count(*) AS events FROM events GROUP BY event"})), (String = "text/plain", example = "SELECT count(*) FROM events"))),
     responses((status = 200, content((Vec<Map<String, Value>> = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream"), (Vec<u8> = "application/vnd.apache.parquet"))), Keyed, Bodied, Choosing, Computing))]
 pub(crate) async fn sql(State(app): Shared, headers: HeaderMap, body: Body) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;

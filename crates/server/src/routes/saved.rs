@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use pugmark::{Defined, Definition, Query, QueryResult, Sequence};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::query::of_question;
@@ -31,6 +31,16 @@ struct SavedVersion {
     saved: Saved,
 }
 
+/// A segment, or the name of one that is saved.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[schema(as = Segment)]
+#[expect(dead_code, reason = "it is never made: the derive reads off what the document says of it")]
+enum SegmentForm {
+    Tree(Map<String, Value>),
+    Name(String),
+}
+
 /// A question, a segment, or a cohort: exactly one of them.
 #[derive(Deserialize, Serialize, ToSchema)]
 struct Saved {
@@ -40,7 +50,7 @@ struct Saved {
     #[schema(value_type = Option<Query>)]
     question: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<SegmentForm>)]
     segment: Option<Value>,
     /// Numbers of distinct ids.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +72,7 @@ async fn all(caller: &Caller) -> Answer<Vec<Defined>> {
 }
 
 /// Everything that is saved, by name.
-#[utoipa::path(get, path = "/v1/saved", tag = "saved", security(("key" = ["read"])),
+#[utoipa::path(get, operation_id = "list_saved", path = "/v1/saved", tag = "saved", security(("key" = ["read"])),
     responses((status = 200, body = Vec<SavedVersion>), Keyed))]
 pub(crate) async fn list(State(app): Shared, headers: HeaderMap) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
@@ -75,7 +85,7 @@ fn unknown(name: &str) -> Problem {
 }
 
 /// What is saved under a name.
-#[utoipa::path(get, path = "/v1/saved/{name}", tag = "saved", security(("key" = ["read"])), params(("name" = String, Path)),
+#[utoipa::path(get, operation_id = "show_saved", path = "/v1/saved/{name}", tag = "saved", security(("key" = ["read"])), params(("name" = String, Path)),
     responses((status = 200, body = SavedVersion), Keyed, Finding))]
 pub(crate) async fn show(State(app): Shared, headers: HeaderMap, Path(name): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
@@ -86,15 +96,17 @@ pub(crate) async fn show(State(app): Shared, headers: HeaderMap, Path(name): Pat
 
 /// What was done to what is saved under a name.
 #[derive(Serialize, ToSchema)]
+#[schema(as = SavedName)]
 struct Named {
     name: String,
     /// What was saved; of what was taken away there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     version: Option<u32>,
 }
 
 /// Saves `{"question": …}` or `{"segment": …}`, with a `description`, under a name: its next version.
-#[utoipa::path(put, path = "/v1/saved/{name}", tag = "saved", security(("key" = ["admin"])), params(("name" = String, Path)), request_body(content = Saved, example = json!({"question": {"trend": {"series": [{"event": "page_view"}], "range": {"last": "7d"}}}, "description": "views of a week"})),
+#[utoipa::path(put, operation_id = "save", path = "/v1/saved/{name}", tag = "saved", security(("key" = ["admin"])), params(("name" = String, Path)), request_body(content = Saved, example = json!({"question": {"trend": {"series": [{"event": "page_view"}], "range": {"last": "7d"}}}, "description": "views of a week"})),
     responses((status = 200, body = Named), Keyed, Bodied, Storing))]
 pub(crate) async fn save(State(app): Shared, headers: HeaderMap, Path(name): Path<String>, body: Body) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
@@ -109,7 +121,7 @@ pub(crate) async fn save(State(app): Shared, headers: HeaderMap, Path(name): Pat
 }
 
 /// Takes away what is saved under a name.
-#[utoipa::path(delete, path = "/v1/saved/{name}", tag = "saved", security(("key" = ["admin"])), params(("name" = String, Path)),
+#[utoipa::path(delete, operation_id = "remove_saved", path = "/v1/saved/{name}", tag = "saved", security(("key" = ["admin"])), params(("name" = String, Path)),
     responses((status = 200, body = Named), Keyed, Finding, Storing))]
 pub(crate) async fn remove(State(app): Shared, headers: HeaderMap, Path(name): Path<String>) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Admin).await?;
@@ -131,7 +143,7 @@ pub(crate) struct AsOf {
 }
 
 /// Asks the question that is saved under a name.
-#[utoipa::path(get, path = "/v1/saved/{name}/answer", tag = "saved", security(("key" = ["read"])), params(("name" = String, Path), AsOf),
+#[utoipa::path(get, operation_id = "answer_saved", path = "/v1/saved/{name}/answer", tag = "saved", security(("key" = ["read"])), params(("name" = String, Path), AsOf),
     responses((status = 200, body = QueryResult), Keyed, Finding, Computing))]
 pub(crate) async fn answer(
     State(app): Shared,
@@ -140,6 +152,9 @@ pub(crate) async fn answer(
     Asked(of): Asked<AsOf>,
 ) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
+    if of.as_of.is_none() && !all(&caller).await?.iter().any(|defined| defined.definition.name == name) {
+        return Err(unknown(&name));
+    }
     let project = Arc::clone(&caller.project);
     let answered = app.answer("saved", async move {
         let answered = match of.as_of {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::{
     ContentBuilder, ObjectBuilder, OpenApi, PathItem, Ref, Required, ResponseBuilder, SecurityRequirement,
 };
@@ -86,17 +87,20 @@ pub(super) fn describe(document: &mut OpenApi) {
             "alias" => json!({ "previousId": "a1", "userId": "ann" }),
             _ => json!({ "event": "Signed Up", "userId": "ann", "properties": { "url": "/" } }),
         };
-        let body = ContentBuilder::new().schema(Some(ObjectBuilder::new())).example(Some(example)).build();
+        let form = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(true)));
+        let body = ContentBuilder::new().schema(Some(form)).example(Some(example)).build();
         let answer = ContentBuilder::new().schema(Some(Ref::from_schema_name(Taken::name()))).build();
         let stored = ResponseBuilder::new()
             .description("What can be stored is on disk; `rejected` says what could not, and why")
             .content("application/json", answer);
         let operation = OperationBuilder::new()
             .tag("segment")
+            .operation_id(Some(format!("send_{address}")))
             .summary(Some(says))
             .description(Some("What the SDKs of Segment and RudderStack send."))
             .security(SecurityRequirement::new("key", ["write"]))
             .security(SecurityRequirement::new("basic", [] as [&str; 0]))
+            .security(SecurityRequirement::default())
             .request_body(Some(
                 RequestBodyBuilder::new()
                     .description(Some(message))
@@ -114,6 +118,7 @@ pub(super) fn describe(document: &mut OpenApi) {
 
 /// What became of messages.
 #[derive(Serialize, ToSchema)]
+#[schema(as = MessagesResult)]
 struct Taken {
     /// What can be stored is on disk.
     success: bool,
@@ -122,16 +127,20 @@ struct Taken {
     rejected: Vec<Wrong>,
     /// How many events were left out by `sample_rate`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     sampled: Option<usize>,
 }
 
 /// A message that could not be stored.
 #[derive(Serialize, ToSchema)]
+#[schema(as = RejectedMessage)]
 struct Wrong {
     /// Its place, from 0.
     at: usize,
     /// By the name that it has in a message.
+    #[schema(required = true)]
     field: Option<String>,
+    #[schema(required = true)]
     reason: Option<String>,
 }
 
@@ -188,7 +197,7 @@ async fn stored(app: &App, caller: &Caller, sender: &Sender, sent: Sent, kind: O
 }
 
 /// What the library for browsers asks for before it sends anything.
-#[utoipa::path(get, path = "/v1/projects/{key}/settings", tag = "segment", params(("key" = String, Path, description = "A key that may write")),
+#[utoipa::path(get, operation_id = "show_browser_settings", path = "/v1/projects/{key}/settings", tag = "segment", params(("key" = String, Path, description = "A key that may write")),
     responses((status = 200, body = serde_json::Value), Keyed))]
 async fn settings(State(app): Shared, peer: Peer, Path(key): Path<String>, headers: HeaderMap) -> Answer {
     let standing = auth::key(&app, &headers, Some(&key), Scope::Write)?;
@@ -210,7 +219,7 @@ pub(crate) struct Pixel {
 }
 
 /// Takes in a message that comes as the address of a picture.
-#[utoipa::path(get, path = "/v1/pixel/{kind}", tag = "segment", params(("kind" = String, Path, description = "track, identify, page, screen, group or alias"), Pixel),
+#[utoipa::path(get, operation_id = "send_by_pixel", path = "/v1/pixel/{kind}", tag = "segment", params(("kind" = String, Path, description = "track, identify, page, screen, group or alias"), Pixel),
     responses((status = 200, body = Vec<u8>, content_type = "image/gif"), Keyed, Finding, Bodied, Storing))]
 async fn pixel(
     State(app): Shared,

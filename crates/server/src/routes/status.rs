@@ -26,6 +26,7 @@ struct Stats {
     people: u64,
     distinct_ids: u64,
     /// Null without people.
+    #[schema(required = true)]
     events_per_person: Option<f64>,
     by_type: Vec<EventInfo>,
     /// Of the last thirty days.
@@ -35,7 +36,7 @@ struct Stats {
 }
 
 /// Totals, and events day by day of the last thirty.
-#[utoipa::path(get, path = "/v1/stats", tag = "status", security(("key" = ["read"])),
+#[utoipa::path(get, operation_id = "show_stats", path = "/v1/stats", tag = "status", security(("key" = ["read"])),
     responses((status = 200, body = Stats), Keyed, Computing))]
 pub(crate) async fn stats(State(app): Shared, headers: HeaderMap) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
@@ -60,7 +61,7 @@ pub(crate) async fn stats(State(app): Shared, headers: HeaderMap) -> Answer {
 }
 
 /// The events that were seen: names, counts, when first and last.
-#[utoipa::path(get, path = "/v1/registry/events", tag = "status", security(("key" = ["read"])),
+#[utoipa::path(get, operation_id = "list_event_names", path = "/v1/registry/events", tag = "status", security(("key" = ["read"])),
     responses((status = 200, body = Vec<EventInfo>), Keyed))]
 pub(crate) async fn registry_events(State(app): Shared, headers: HeaderMap) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
@@ -68,7 +69,7 @@ pub(crate) async fn registry_events(State(app): Shared, headers: HeaderMap) -> A
 }
 
 /// The properties that were seen: names, columns, types and counts.
-#[utoipa::path(get, path = "/v1/registry/properties", tag = "status", security(("key" = ["read"])),
+#[utoipa::path(get, operation_id = "list_properties", path = "/v1/registry/properties", tag = "status", security(("key" = ["read"])),
     responses((status = 200, body = Vec<PropertyInfo>), Keyed))]
 pub(crate) async fn registry_properties(State(app): Shared, headers: HeaderMap) -> Answer {
     let caller = Caller::of(&app, &headers, None, Scope::Read).await?;
@@ -76,19 +77,19 @@ pub(crate) async fn registry_properties(State(app): Shared, headers: HeaderMap) 
 }
 
 /// The process runs.
-#[utoipa::path(get, path = "/health/live", tag = "status", responses((status = 200, body = String)))]
+#[utoipa::path(get, operation_id = "is_live", path = "/health/live", tag = "status", responses((status = 200, body = String)))]
 pub(crate) async fn live() -> &'static str {
     "live\n"
 }
 
 /// It takes requests: not while it shuts down.
-#[utoipa::path(get, path = "/health/ready", tag = "status", responses((status = 200, body = String), (status = 503, body = String)))]
+#[utoipa::path(get, operation_id = "is_ready", path = "/health/ready", tag = "status", responses((status = 200, body = String), (status = 503, body = String)))]
 pub(crate) async fn ready(State(app): Shared) -> (StatusCode, &'static str) {
     if app.is_stopping() { (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n") } else { (StatusCode::OK, "ready\n") }
 }
 
 /// Numbers for Prometheus, to the key of an admin of all projects.
-#[utoipa::path(get, path = "/metrics", tag = "status", security(("key" = ["admin"])),
+#[utoipa::path(get, operation_id = "show_metrics", path = "/metrics", tag = "status", security(("key" = ["admin"])),
     responses((status = 200, body = String, content_type = "application/openmetrics-text"), Keyed))]
 pub(crate) async fn metrics(State(app): Shared, headers: HeaderMap) -> Answer {
     let key = auth::key(&app, &headers, None, Scope::Admin)?;

@@ -136,6 +136,7 @@ fn questions() -> Vec<Value> {
         json!({"journey": {"distinct_id": "nobody"}}),
         json!({"sessions": {"gap": "30m", "rows": true, "interval": "day", "touch": ["utm_source"], "range": range}}),
         json!({"sessions": {"range": {"from": "2020-01-01", "to": "2020-01-02"}}}),
+        json!({"paths": {"anchor": {"event": "buy"}, "range": range}}),
         json!({"paths": {"anchor": {"event": "view"}, "depth": 3, "limit": 1, "range": range}}),
         json!({"segment": {"did": {"event": "buy"}}}),
         json!({"segment": {"did": {"event": "buy"}, "people": true}}),
@@ -164,7 +165,10 @@ async fn answers_have_the_form_that_the_document_tells_of() {
     document.check(&document.validator("put", "/v1/saved/{name}", "200"), path, &done);
     let segment = json!({"segment": {"did": {"event": "buy"}}});
     bench.call(Method::PUT, "/v1/saved/buyers", &bench.admin, &[], segment.to_string()).await.with(200);
+    bench.call(Method::PUT, "/v1/saved/alias", &bench.admin, &[], r#"{"segment": "buyers"}"#).await.with(200);
+    bench.get("/v1/saved/nothing/answer").await.with(404);
     for (path, of) in [
+        ("/v1/saved/alias", "/v1/saved/{name}"),
         ("/v1/events/count", "/v1/events/count"),
         ("/v1/events/by-day?event=view", "/v1/events/by-day"),
         ("/v1/persons?limit=2", "/v1/persons"),
@@ -200,12 +204,54 @@ async fn answers_have_the_form_that_the_document_tells_of() {
     bench.server.close().await;
 }
 
+/// What programs that make clients of it want.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_is_one_that_clients_are_made_of() {
+    let bench = Bench::new();
+    let document = Document::of(&bench).await.document;
+    let mut ids = HashSet::new();
+    let paths = document["paths"].as_object().unwrap().iter();
+    for (path, method, operation) in
+        paths.flat_map(|(path, of)| of.as_object().unwrap().iter().map(move |(method, of)| (path, method, of)))
+    {
+        let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{method} {path} has no id"));
+        assert!(ids.insert(id.to_owned()), "{id} is the id of two");
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path} {status}");
+        }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            assert!(parameter["schema"]["type"].is_string(), "{method} {path}: {parameter}");
+        }
+    }
+    let text = document.to_string();
+    for word in ["](", "[`", "`None`", "serialises", "u-int"] {
+        assert!(!text.contains(word), "{word}: {}", &text[text.find(word).unwrap().saturating_sub(80)..][..160]);
+    }
+    // What may be left out of an answer is never null, and what may be null is never left out.
+    let said_of_answers =
+        ["Header", "TrendResult", "FunnelGroup", "StepResult", "PersonRow", "PathEdge", "Key", "Outcome", "SessionRow"];
+    for name in said_of_answers {
+        let schema = &document["components"]["schemas"][name];
+        let parts = schema["allOf"].as_array().cloned().unwrap_or_else(|| vec![schema.clone()]);
+        for part in parts.iter().filter(|part| part["properties"].is_object()) {
+            let required: Vec<&str> =
+                part["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            for (field, of) in part["properties"].as_object().unwrap() {
+                let is_nullable = of["type"].as_array().is_some_and(|types| types.contains(&json!("null")))
+                    || of["oneOf"].as_array().is_some_and(|either| either.contains(&json!({"type": "null"})));
+                assert!(!is_nullable || required.contains(&field.as_str()), "{name}.{field}: {of}");
+            }
+        }
+    }
+    bench.server.close().await;
+}
+
 /// Each of these is taken, or not, as the document says.
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_of_events_have_the_form_that_the_document_tells_of() {
     let bench = Bench::new();
     let document = Document::of(&bench).await;
-    let entries = document.compiled(&json!({"$ref": "#/components/schemas/Entries"}));
+    let entries = document.compiled(&json!({"$ref": "#/components/schemas/EventsBody"}));
     for (entry, is_taken) in [
         (json!({"event": "view", "distinct_id": "ann"}), true),
         (json!({"event": "view", "distinct_id": 7, "timestamp": 1_735_689_600, "key": 9, "session_id": null}), true),
@@ -223,6 +269,10 @@ async fn bodies_of_events_have_the_form_that_the_document_tells_of() {
         (json!({"type": "unset", "distinct_id": "ann", "traits": ["plan"]}), true),
         (json!({"type": "add", "distinct_id": "ann", "traits": {"visits": 1}, "message_id": "m-1"}), true),
         (json!({"type": "group", "group": "company", "id": "acme", "traits": {"plan": "pro"}, "unset": ["x"]}), true),
+        (json!({"type": "group", "group": "company", "id": "acme", "traits": null, "unset": ["x"]}), false),
+        (json!({"type": "group", "group": "", "id": "acme", "unset": ["x"]}), false),
+        (json!({"type": "merge", "ids": ["a"]}), false),
+        (json!({"type": "unset", "distinct_id": "ann", "traits": []}), false),
         (json!({"event": " ", "distinct_id": "ann"}), false),
         (json!({"distinct_id": "ann"}), false),
         (json!({"event": "view", "distinct_id": ["ann"]}), false),

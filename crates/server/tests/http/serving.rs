@@ -115,10 +115,13 @@ async fn a_connection_in_which_nothing_goes_on_makes_room_for_another() {
     let mut idle = [connect().await.unwrap(), connect().await.unwrap()];
     idle[0].write_all(whole.as_bytes()).await.unwrap();
     assert!(read(&mut idle[0]).await.starts_with("HTTP/1.1 202"));
+    // They stay, so that each needs the room of one that was there before.
+    let mut others = Vec::new();
     for _ in 0..3 {
         let mut another = connect().await.unwrap();
         another.write_all(whole.as_bytes()).await.unwrap();
         assert!(read(&mut another).await.starts_with("HTTP/1.1 202"));
+        others.push(another);
     }
     for stream in &mut idle {
         let closed = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut [0; 256])).await;
