@@ -28,7 +28,7 @@ pub(crate) enum Entry {
     Operation(Operation),
 }
 
-/// Something that somebody did. Fields other than these are properties, too.
+/// Something that somebody did. Fields other than these are properties, too; of a name that comes twice the first value counts.
 #[derive(ToSchema)]
 pub(crate) struct EventInput {
     event: Name,
