@@ -11,17 +11,17 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::QueryResult;
 use crate::analysis::SideBySide;
 use crate::audience::{Audience, AudienceResult};
-use crate::funnel::FunnelResult;
-use crate::journey::JourneyResult;
-use crate::lifecycle::LifecycleResult;
-use crate::paths::PathsResult;
-use crate::people::{Found as FoundBy, PeopleResult, Told};
+use crate::funnel::{Funnel, FunnelResult};
+use crate::journey::{Journey, JourneyResult};
+use crate::lifecycle::{Lifecycle, LifecycleResult};
+use crate::paths::{Paths, PathsResult};
+use crate::people::{Found as FoundBy, People, PeopleResult, Told};
 use crate::person::PersonEvent;
-use crate::retention::RetentionResult;
-use crate::sessions::SessionsResult;
+use crate::retention::{Retention, RetentionResult};
+use crate::sessions::{Sessions, SessionsResult};
 use crate::spec::{ANALYSES, GroupLabel, GroupValue, Query};
-use crate::stickiness::StickinessResult;
-use crate::trend::TrendResult;
+use crate::stickiness::{Stickiness, StickinessResult};
+use crate::trend::{Trend, TrendResult};
 
 type Found = Vec<(String, RefOr<Schema>)>;
 
@@ -130,10 +130,10 @@ impl ToSchema for PeopleResult {
 }
 
 macro_rules! answers {
-    ($($kind:literal => $result:ty),+ $(,)?) => {
+    ($($question:ty => $result:ty),+ $(,)?) => {
         /// The kind of each answer, and how its schema is called.
         fn answers() -> Vec<(&'static str, Cow<'static, str>)> {
-            vec![$(($kind, <$result>::name())),+]
+            vec![$((<$question>::NAME, <$result>::name())),+]
         }
 
         fn add_answers(found: &mut Found) {
@@ -146,16 +146,16 @@ macro_rules! answers {
 }
 
 answers! {
-    "trend" => TrendResult,
-    "funnel" => FunnelResult,
-    "retention" => RetentionResult,
-    "stickiness" => StickinessResult,
-    "lifecycle" => LifecycleResult,
-    "journey" => JourneyResult,
-    "sessions" => SessionsResult,
-    "paths" => PathsResult,
-    "segment" => AudienceResult,
-    "people" => PeopleResult,
+    Trend => TrendResult,
+    Funnel => FunnelResult,
+    Retention => RetentionResult,
+    Stickiness => StickinessResult,
+    Lifecycle => LifecycleResult,
+    Journey => JourneyResult,
+    Sessions => SessionsResult,
+    Paths => PathsResult,
+    Audience => AudienceResult,
+    People => PeopleResult,
 }
 
 /// Of what an analysis takes it says no more than that it is an object: `docs/semantics.md`, section 6, does.

@@ -186,9 +186,8 @@ pub(crate) async fn count(State(app): Shared, headers: HeaderMap, Asked(which): 
     let project = Arc::clone(&caller.project);
     let trend = which.trend(Interval::Year);
     let answer = app.answer("trend", async move { project.db.trend(&trend).await.map_err(of_question) }).await?;
-    let count = match answer.series.first().map(|series| series.total) {
-        Some(Number::Count(count)) => count,
-        _ => 0,
+    let Some(Number::Count(count)) = answer.series.first().map(|series| series.total) else {
+        return Err(Problem::internal("a count is of whole numbers, and there is none"));
     };
     json(&Count { count, warnings: answer.header.warnings })
 }

@@ -18,7 +18,6 @@ use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::{
     ContentBuilder, ObjectBuilder, OpenApi, PathItem, Ref, Required, ResponseBuilder, SecurityRequirement,
 };
-
 use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
