@@ -1,0 +1,5 @@
+//! Statements of SQL.
+
+mod logic;
+mod statements;
+mod two_roads;
