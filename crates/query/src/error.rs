@@ -282,6 +282,10 @@ fn classify(error: &DataFusionError) -> Error {
         }
         DataFusionError::SQL(cause, _) => Error::invalid(cause.to_string()),
         DataFusionError::SchemaError(cause, _) => schema_error(cause),
+        // Said with the whole expression as the program has it.
+        DataFusionError::NotImplemented(message) if message.contains("OuterReferenceColumn") => Error::unsupported(
+            "a subquery uses a column of the statement around it where that cannot be done: write it as a JOIN",
+        ),
         DataFusionError::NotImplemented(message) => Error::unsupported(first_line(message)),
         // Nobody has named the catalog.
         DataFusionError::Plan(message) | DataFusionError::Configuration(message) => {

@@ -10,7 +10,9 @@ use std::rc::Rc;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result as DataFusionResult};
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::sql::sqlparser::ast::{ObjectName, Query, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    Expr as SqlExpr, ObjectName, Query, Select, TableFactor, TableWithJoins, Visit, Visitor,
+};
 
 use crate::error::{Error, Result};
 
@@ -19,55 +21,89 @@ const PARTS_MAX: u64 = 50_000;
 /// The most steps of a plan, and the most that lie above each other.
 const STEPS_MAX: u64 = 10_000;
 const HEIGHT_MAX: u64 = 1_000;
+/// The most fields that are looked through for the columns that a plan names: each is sought among all that its step is given, in every pass over the plan.
+/// Of 4 million a plan takes a third of a second.
+const LOOKUPS_MAX: u64 = 400_000_000;
+/// The most subqueries in conditions and columns inside each other: each doubles how often the innermost is gone through.
+const SUBQUERIES_DEPTH_MAX: u64 = 10;
+/// The most tables of one `FROM`: the time to join them in a plan grows with the cube of their number.
+const JOINED_MAX: u64 = 64;
+/// The most columns of a `CUBE`, which groups by every subset of them.
+const CUBE_MAX: u64 = 12;
 
 /// Whether the tables of a statement are within bounds: to make a plan of it takes as long as they are written out.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for one whose are not.
 pub(crate) fn check_tables<T: Visit>(tree: &T) -> Result<()> {
-    let mut tables = Tables { open: vec![0], ..Tables::default() };
-    let ControlFlow::Continue(()) = tree.visit(&mut tables);
-    too_many(tables.open.iter().copied().fold(0, u64::saturating_add), STEPS_MAX, "tables")
+    // The statement itself is one, beside the queries in it.
+    let mut tables = Tables { open: vec![Open::default()], ..Tables::default() };
+    if let ControlFlow::Break(error) = tree.visit(&mut tables) {
+        return Err(error);
+    }
+    let whole = tables.open.pop().unwrap_or_default().extent;
+    too_many(whole.tables, STEPS_MAX, "tables")?;
+    at_most(whole.depth, SUBQUERIES_DEPTH_MAX, "the statement has", "subqueries inside each other")
 }
 
-/// How many tables and queries each query has, with those of what it names.
+/// What the queries of a statement have, with what they name.
 #[derive(Default)]
 struct Tables {
-    /// Of the queries that are being read, the outermost first.
-    open: Vec<u64>,
+    /// Those that are being read, the outermost first.
+    open: Vec<Open>,
     /// Which name the queries of a `WITH` have.
     named: HashMap<*const Query, String>,
     /// Of each name the most.
-    known: HashMap<String, u64>,
+    known: HashMap<String, OfTables>,
+}
+
+#[derive(Default)]
+struct Open {
+    extent: OfTables,
+    /// Expressions of its own that are being read: a query in one of them is a subquery.
+    expressions: usize,
+}
+
+#[derive(Default, Clone, Copy)]
+struct OfTables {
+    /// Tables and queries.
+    tables: u64,
+    /// Subqueries inside each other.
+    depth: u64,
 }
 
 impl Tables {
-    fn add(&mut self, count: u64) {
-        if let Some(sum) = self.open.last_mut() {
-            *sum = sum.saturating_add(count);
+    fn add(&mut self, more: OfTables) {
+        if let Some(Open { extent, .. }) = self.open.last_mut() {
+            extent.tables = extent.tables.saturating_add(more.tables);
+            extent.depth = extent.depth.max(more.depth);
         }
     }
 }
 
 impl Visitor for Tables {
-    type Break = std::convert::Infallible;
+    type Break = Error;
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
         let tables = query.with.iter().flat_map(|with| &with.cte_tables);
         self.named
             .extend(tables.map(|table| (std::ptr::from_ref(&*table.query), table.alias.name.value.to_lowercase())));
-        self.open.push(1);
+        self.open.push(Open { extent: OfTables { tables: 1, depth: 0 }, expressions: 0 });
         ControlFlow::Continue(())
     }
 
     fn post_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
-        let count = self.open.pop().unwrap_or(0);
+        let mut extent = self.open.pop().unwrap_or_default().extent;
         match self.named.get(&std::ptr::from_ref(query)) {
             Some(name) => {
-                let known = self.known.entry(name.clone()).or_insert(0);
-                *known = count.max(*known);
+                let known = self.known.entry(name.clone()).or_default();
+                known.tables = known.tables.max(extent.tables);
+                known.depth = known.depth.max(extent.depth);
             }
-            None => self.add(count),
+            None => {
+                extent.depth += u64::from(self.open.last().is_some_and(|above| above.expressions > 0));
+                self.add(extent);
+            }
         }
         ControlFlow::Continue(())
     }
@@ -75,8 +111,54 @@ impl Visitor for Tables {
     fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<Self::Break> {
         let name = name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.to_lowercase());
         let known = name.and_then(|name| self.known.get(&name).copied());
-        self.add(known.unwrap_or(1));
+        self.add(known.unwrap_or(OfTables { tables: 1, depth: 0 }));
         ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Self::Break> {
+        let joined = select.from.iter().map(joined).sum();
+        ends(at_most(joined, JOINED_MAX, "a FROM joins", "tables"))
+    }
+
+    fn pre_visit_expr(&mut self, expr: &SqlExpr) -> ControlFlow<Self::Break> {
+        if let Some(open) = self.open.last_mut() {
+            open.expressions += 1;
+        }
+        match expr {
+            SqlExpr::Cube(columns) => ends(at_most(columns.len() as u64, CUBE_MAX, "a CUBE has", "columns")),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn post_visit_expr(&mut self, _: &SqlExpr) -> ControlFlow<Self::Break> {
+        if let Some(open) = self.open.last_mut() {
+            open.expressions -= 1;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn joined(tables: &TableWithJoins) -> u64 {
+    std::iter::once(&tables.relation)
+        .chain(tables.joins.iter().map(|join| &join.relation))
+        .map(|table| match table {
+            TableFactor::NestedJoin { table_with_joins, .. } => joined(table_with_joins),
+            _ => 1,
+        })
+        .sum()
+}
+
+fn at_most(found: u64, most: u64, has: &str, what: &str) -> Result<()> {
+    if found <= most {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{has} {found} {what}, at most {most} are allowed")))
+}
+
+fn ends(checked: Result<()>) -> ControlFlow<Error> {
+    match checked {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
     }
 }
 
@@ -86,7 +168,8 @@ impl Visitor for Tables {
 /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for one that is not.
 pub(crate) fn check(plan: &LogicalPlan) -> Result<()> {
     let extent = Extents::default().of(plan, 0)?;
-    too_many(extent.steps, STEPS_MAX, "steps")
+    too_many(extent.steps, STEPS_MAX, "steps")?;
+    too_many(extent.lookups, LOOKUPS_MAX, "fields to look through for its columns")
 }
 
 fn too_many(found: u64, most: u64, what: &str) -> Result<()> {
@@ -103,6 +186,8 @@ fn too_many(found: u64, most: u64, what: &str) -> Result<()> {
 struct Extent {
     steps: u64,
     height: u64,
+    /// The fields that are looked through for the columns it names.
+    lookups: u64,
     /// The parts of what each column is made of.
     columns: Vec<u64>,
 }
@@ -118,21 +203,26 @@ impl Extents {
         for input in plan.inputs() {
             below.push(self.known(input, above + 1)?);
         }
-        let mut of_subqueries = Ok((0_u64, 0_u64));
+        let mut of_subqueries = Ok(Vec::new());
         plan.apply_subqueries(|subquery| {
-            if let Ok((steps, height)) = of_subqueries {
+            if let Ok(found) = &mut of_subqueries {
                 // It is made for this call: what lies below it is there for longer.
-                of_subqueries = self
-                    .of(subquery, above + 1)
-                    .map(|extent| (steps.saturating_add(extent.steps), height.max(extent.height)));
+                match self.of(subquery, above + 1) {
+                    Ok(extent) => found.push(extent),
+                    Err(error) => of_subqueries = Err(error),
+                }
             }
             Ok(TreeNodeRecursion::Continue)
         })?;
-        let (steps, height) = of_subqueries?;
-        let steps = below.iter().fold(steps, |sum, input| sum.saturating_add(input.steps)).saturating_add(1);
-        let height = below.iter().fold(height, |height, input| height.max(input.height)) + 1;
+        let (columns, named) = columns(plan, &below)?;
+        let fields = below.iter().map(|input| input.columns.len() as u64).fold(0, u64::saturating_add);
+        let of_subqueries = of_subqueries?;
+        let all = || below.iter().chain(&of_subqueries);
+        let steps = all().fold(1_u64, |sum, other| sum.saturating_add(other.steps));
+        let height = all().map(|other| other.height).max().unwrap_or(0) + 1;
+        let lookups = all().fold(named.saturating_mul(fields), |sum, other| sum.saturating_add(other.lookups));
         too_many(above + height, HEIGHT_MAX, "steps above each other")?;
-        Ok(Rc::new(Extent { steps, height, columns: columns(plan, &below)? }))
+        Ok(Rc::new(Extent { steps, height, lookups, columns }))
     }
 
     fn known(&mut self, plan: &LogicalPlan, above: u64) -> Result<Rc<Extent>> {
@@ -146,17 +236,20 @@ impl Extents {
     }
 }
 
-fn columns(plan: &LogicalPlan, below: &[Rc<Extent>]) -> Result<Vec<u64>> {
+/// The parts of what each column of a step is made of, and how often the step names a column.
+fn columns(plan: &LogicalPlan, below: &[Rc<Extent>]) -> Result<(Vec<u64>, u64)> {
     let inputs = plan.inputs();
-    let mut each = Vec::new();
+    let (mut each, mut named) = (Vec::new(), 0);
     plan.apply_expressions(|expr| {
-        each.push(parts(expr, &inputs, below)?);
+        let (parts, columns) = parts(expr, &inputs, below)?;
+        each.push(parts);
+        named += columns;
         Ok(TreeNodeRecursion::Continue)
     })?;
     too_many(each.iter().copied().fold(0, u64::saturating_add), PARTS_MAX, "parts of an expression")?;
     let width = plan.schema().fields().len();
     let through = || below.iter().flat_map(|input| input.columns.iter().copied());
-    Ok(match plan {
+    let columns = match plan {
         LogicalPlan::Projection(_) if each.len() == width => each,
         LogicalPlan::Aggregate(aggregate) => {
             let groups = each.into_iter().take(aggregate.group_expr.len());
@@ -166,19 +259,45 @@ fn columns(plan: &LogicalPlan, below: &[Rc<Extent>]) -> Result<Vec<u64>> {
         _ if through().count() == width => through().collect(),
         // Whichever it is made of.
         _ => vec![through().max().unwrap_or(1); width],
-    })
+    };
+    Ok((columns, named))
 }
 
-fn parts(expr: &Expr, inputs: &[&LogicalPlan], below: &[Rc<Extent>]) -> DataFusionResult<u64> {
+/// The parts of an expression with what its columns are made of, and how often it names a column.
+fn parts(expr: &Expr, inputs: &[&LogicalPlan], below: &[Rc<Extent>]) -> DataFusionResult<(u64, u64)> {
     let of_column = |schema: &DFSchema, extent: &Extent, expr: &Expr| match expr {
         Expr::Column(column) => schema.maybe_index_of_column(column).and_then(|at| extent.columns.get(at).copied()),
         _ => None,
     };
-    let mut count = 0_u64;
+    let (mut count, mut named) = (0_u64, 0_u64);
     expr.apply(|part| {
+        named += u64::from(matches!(part, Expr::Column(_)));
         let made_of = inputs.iter().zip(below).find_map(|(input, extent)| of_column(input.schema(), extent, part));
         count = count.saturating_add(made_of.unwrap_or(1));
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(count)
+    Ok((count, named))
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn columns_that_are_handed_on_are_looked_up_among_all_fields_at_each_step() {
+        let lookups = async |statement: &str| {
+            let plan = SessionContext::new().state().create_logical_plan(statement).await.expect("it is planned");
+            Extents::default().of(&plan, 0).expect("it is within bounds").lookups
+        };
+        let columns = "SELECT 1 AS a, 2 AS b, 3 AS c";
+        assert_eq!(lookups(columns).await, 0);
+        assert_eq!(lookups(&format!("SELECT * FROM ({columns})")).await, 9);
+        assert_eq!(lookups(&format!("SELECT * FROM (SELECT * FROM ({columns}))")).await, 18);
+        // What is named once and used twice is gone through twice.
+        let twice = format!("WITH t AS (SELECT a, b FROM ({columns})) SELECT x.a FROM t x JOIN t y ON x.b = y.b");
+        assert_eq!(lookups(&twice).await, 2 * (2 * 3) + 2 * 4 + 4);
+        assert!(too_many(LOOKUPS_MAX + 1, LOOKUPS_MAX, "fields").is_err());
+    }
 }

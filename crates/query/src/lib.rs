@@ -27,6 +27,7 @@ pub mod paths;
 pub mod people;
 pub mod person;
 pub mod retention;
+mod room;
 pub mod saved;
 pub mod sessions;
 pub mod spec;

@@ -24,6 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::extent;
 use crate::functions::bytes_of_rows;
 use crate::names::{Names, Unknown};
+use crate::room::with_room;
 use crate::text::Text;
 
 /// What rows that are handed out together take written out, at most, but for a single one.
@@ -89,7 +90,7 @@ impl Engine {
         snapshot: &'a QuerySnapshot,
         statement: &'a str,
     ) -> BoxFuture<'a, Result<SendableRecordBatchStream>> {
-        Box::pin(async move {
+        Box::pin(with_room(async move {
             let state = self.session(snapshot)?;
             let mut plan = plan(&state, snapshot, statement).await?;
             if self.takes_local_road() {
@@ -97,7 +98,7 @@ impl Engine {
             }
             let physical = self.bounds().held(state.create_physical_plan(&plan).await?)?;
             Ok(execute_stream(physical, state.task_ctx())?)
-        })
+        }))
     }
 }
 

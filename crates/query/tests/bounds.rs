@@ -332,6 +332,108 @@ fn what_holds_a_thread_for_good_is_refused() {
     assert!(begun.elapsed() < QUICK);
 }
 
+/// To plan such a statement would take years, with nothing in it that could be interrupted.
+#[test]
+fn what_a_plan_would_be_made_of_for_good_is_refused() {
+    let db = db();
+    let scalars = |depth: usize| {
+        format!("SELECT count(*) FROM events WHERE number < {}9{}", "(SELECT ".repeat(depth), ")".repeat(depth))
+    };
+    let lists = |depth: usize| {
+        let within = "event IN (SELECT event FROM events WHERE ";
+        format!("SELECT count(*) FROM events WHERE {}number = 7{}", within.repeat(depth), ")".repeat(depth))
+    };
+    let correlated = |depth: usize| {
+        let within: String = (0..depth)
+            .map(|at| format!("EXISTS (SELECT 1 FROM events e{} WHERE e{}.number = e{at}.number AND ", at + 1, at + 1))
+            .collect();
+        format!("SELECT count(*) FROM events e0 WHERE {within} e{depth}.number < 9{}", ")".repeat(depth))
+    };
+    // Each table of a WITH has one within what it names.
+    let named = |depth: usize| {
+        let tables: Vec<String> =
+            (1..=depth).map(|at| format!("t{at} AS (SELECT (SELECT max(a) FROM t{}) AS a)", at - 1)).collect();
+        format!("WITH t0 AS (SELECT number AS a FROM events), {} SELECT count(*) FROM t{depth}", tables.join(", "))
+    };
+    let joins = |tables: usize| {
+        let joined: String =
+            (1..tables).map(|at| format!(" JOIN events e{at} ON e{at}.number = e{}.number", at - 1)).collect();
+        format!("SELECT count(*) FROM events e0{joined} WHERE e0.number < 9")
+    };
+    let listed = |tables: usize| {
+        let list: Vec<String> = (0..tables).map(|at| format!("events e{at}")).collect();
+        let equal: Vec<String> = (1..tables).map(|at| format!("e{at}.number = e{}.number", at - 1)).collect();
+        format!("SELECT count(*) FROM {} WHERE {} AND e0.number < 9", list.join(", "), equal.join(" AND "))
+    };
+    let nested = |tables: usize| {
+        let joined: String = (2..tables).map(|at| format!(" JOIN events e{at} ON e{at}.number = e1.number")).collect();
+        format!("SELECT count(*) FROM events e0 JOIN (events e1{joined}) ON e0.number = e1.number WHERE e0.number < 9")
+    };
+    let cube = |columns: usize| {
+        let list: Vec<String> = (0..columns).map(|at| format!("number % {}", at + 1)).collect();
+        format!(
+            "SELECT count(*) FROM (SELECT count(*) FROM events WHERE number < 9 GROUP BY CUBE({})) t",
+            list.join(", ")
+        )
+    };
+    for (statement, most, said) in [
+        (&scalars as &dyn Fn(usize) -> String, 10, "subqueries inside each other, at most 10"),
+        (&lists, 10, "subqueries inside each other, at most 10"),
+        (&correlated, 10, "subqueries inside each other, at most 10"),
+        (&named, 10, "subqueries inside each other, at most 10"),
+        (&joins, 64, "tables, at most 64"),
+        (&listed, 64, "tables, at most 64"),
+        (&nested, 64, "tables, at most 64"),
+        (&cube, 12, "columns, at most 12"),
+    ] {
+        let begun = Instant::now();
+        for found in [most + 1, 4 * most] {
+            let (kind, message) = refused(&db, &statement(found));
+            assert_eq!(kind, ErrorKind::Invalid, "{message}");
+            assert!(message.contains(said), "{message}");
+        }
+        assert_eq!(answered(&db, &statement(most / 2)).len(), 1);
+        assert!(begun.elapsed() < QUICK, "{}", statement(most / 2));
+    }
+    // The columns of a table, handed on again and again.
+    let handed = |columns: usize, times: usize| {
+        let columns: Vec<String> = (0..columns).map(|at| format!("number AS c{at}")).collect();
+        let first = format!("(SELECT {} FROM events) t", columns.join(", "));
+        let table = (0..times).fold(first, |table, _| format!("(SELECT * FROM {table}) t"));
+        format!("SELECT count(*) FROM {table}")
+    };
+    assert_eq!(answered(&db, &handed(100, 20)), ["3000"]);
+}
+
+/// On a thread of 2 MiB, which is what one of a test has.
+#[test]
+fn a_statement_may_be_nested_as_deep_as_is_allowed() {
+    let db = db();
+    let around = |times: usize, step: &str, first: &str| {
+        (0..times).fold(first.to_owned(), |within, _| step.replace("{}", &within))
+    };
+    let named = |times: usize, step: &str| {
+        let steps: Vec<String> =
+            (1..=times).map(|at| format!("t{at} AS ({})", step.replace("{}", &format!("t{}", at - 1)))).collect();
+        format!("WITH t0 AS (SELECT number AS a FROM events), {} SELECT count(*) FROM t{times}", steps.join(", "))
+    };
+    for (statement, answer) in [
+        (around(60, "SELECT * FROM ({})", "SELECT count(*) FROM events"), "3000"),
+        (around(60, "SELECT max(a) AS a FROM ({})", "SELECT count(*) AS a FROM events"), "3000"),
+        (format!("SELECT count(*) FROM {}", around(60, "(SELECT number + 1 AS number FROM {} t)", "events")), "3000"),
+        (format!("SELECT {}", around(100, "({})", "1")), "1"),
+        (format!("SELECT {}", around(50, "abs({})", "1")), "1"),
+        (format!("SELECT {}", vec!["1"; 900].join(" + ")), "900"),
+        (format!("SELECT count(*) FROM events WHERE {}", vec!["event = 'x'"; 450].join(" OR ")), "0"),
+        (named(190, "SELECT a FROM {} WHERE a >= 0"), "3000"),
+        (named(190, "SELECT DISTINCT a FROM {}"), "3000"),
+        (named(190, "SELECT a FROM {} ORDER BY a LIMIT 100000"), "3000"),
+        (named(95, "SELECT a FROM {} UNION ALL SELECT 1 WHERE false"), "3000"),
+    ] {
+        assert_eq!(answered(&db, &statement), [answer], "{statement}");
+    }
+}
+
 #[test]
 fn types_that_are_long_whatever_is_in_them_are_refused() {
     let db = db();

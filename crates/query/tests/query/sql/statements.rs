@@ -220,6 +220,10 @@ fn only_one_select_is_allowed() {
     for file in ["'/etc/passwd'", "\"/etc/passwd\"", "read_csv('/etc/passwd')"] {
         assert_eq!(db.refused(&format!("SELECT * FROM {file}")).kind(), ErrorKind::Invalid);
     }
+    let lateral = "SELECT count(*) FROM events e LEFT JOIN LATERAL (SELECT e.event AS c LIMIT 1) x ON true";
+    let error = db.refused(lateral);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("write it as a JOIN"), "{error}");
     assert_eq!(db.sql("SELECT 1;"), ["1"]);
     assert!(db.sql("EXPLAIN SELECT count(*) FROM events").len() == 2);
 }
