@@ -45,10 +45,13 @@ pub const MAX_BINS: usize = 1_000;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Funnel {
     /// The steps, in order; 1 to [`MAX_STEPS`].
+    #[cfg_attr(feature = "openapi", schema(min_items = 1))]
     pub steps: Vec<Step>,
     /// The time from the first step within which the others count, its end included; 14 days by default.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub window: Window,
     /// In which order the steps are to be done.
     #[serde(skip_serializing_if = "is_default")]
@@ -356,35 +359,39 @@ impl Funnel {
     }
 }
 
+impl Funnel {
+    /// All that its reader knows.
+    pub(crate) const FIELDS: Known = Known {
+        names: &[
+            &[
+                "steps",
+                "window",
+                "order",
+                "repeats",
+                "ties",
+                "tolerance",
+                "reuse",
+                "entry",
+                "pick",
+                "completion",
+                "exclude",
+                "hold",
+                "at",
+                "histogram",
+                "trend",
+                "week_start",
+                "people",
+                "rows",
+                "like",
+            ],
+            SCOPE_FIELDS,
+        ],
+    };
+}
+
 impl FromJson for Funnel {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known {
-            names: &[
-                &[
-                    "steps",
-                    "window",
-                    "order",
-                    "repeats",
-                    "ties",
-                    "tolerance",
-                    "reuse",
-                    "entry",
-                    "pick",
-                    "completion",
-                    "exclude",
-                    "hold",
-                    "at",
-                    "histogram",
-                    "trend",
-                    "week_start",
-                    "people",
-                    "rows",
-                    "like",
-                ],
-                SCOPE_FIELDS,
-            ],
-        };
-        let fields = Fields::open(value, place, &KNOWN)?;
+        let fields = Fields::open(value, place, &Self::FIELDS)?;
         let mut funnel = Self { steps: fields.require("steps")?, ..Self::steps::<Step>([]) };
         let like: Option<Like> = fields.word("like")?;
         let mut excluded = ExclusionOutcome::default();

@@ -11,6 +11,7 @@ use crate::{
 
 /// One step of a funnel.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Step {
     /// The events that do the step.
     #[serde(flatten)]
@@ -82,6 +83,7 @@ impl FromJson for Step {
 
 /// How long after the previous matched step a step may be done, both ends included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct After {
     /// Not sooner than this.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,6 +151,7 @@ impl FromJson for Window {
 
 /// Events that spoil an attempt when they happen between two of its steps.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Exclusion {
     /// The events.
     #[serde(flatten)]
@@ -228,15 +231,16 @@ pub enum BreakdownAt {
     All,
 }
 
-const AT_WORDS: [(&str, BreakdownAt); 5] = [
-    ("first", BreakdownAt::First),
-    ("last", BreakdownAt::Last),
-    ("first_touch", BreakdownAt::FirstTouch),
-    ("last_touch", BreakdownAt::LastTouch),
-    ("all", BreakdownAt::All),
-];
-
 impl BreakdownAt {
+    /// Those that are one word.
+    pub(crate) const WORDS: [(&'static str, Self); 5] = [
+        ("first", Self::First),
+        ("last", Self::Last),
+        ("first_touch", Self::FirstTouch),
+        ("last_touch", Self::LastTouch),
+        ("all", Self::All),
+    ];
+
     pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -244,7 +248,7 @@ impl BreakdownAt {
 
 impl Serialize for BreakdownAt {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match AT_WORDS.iter().find(|(_, at)| at == self) {
+        match Self::WORDS.iter().find(|(_, at)| at == self) {
             Some((word, _)) => serializer.serialize_str(word),
             None => {
                 let mut map = serializer.serialize_map(Some(1))?;
@@ -261,9 +265,9 @@ impl FromJson for BreakdownAt {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
         const KNOWN: Known = Known { names: &[&["step"]] };
         if let Some(given) = value.as_str() {
-            let known = AT_WORDS.iter().find(|(word, _)| *word == given);
+            let known = Self::WORDS.iter().find(|(word, _)| *word == given);
             return known.map(|(_, at)| *at).ok_or_else(|| {
-                let words: Vec<&str> = AT_WORDS.iter().map(|(word, _)| *word).collect();
+                let words: Vec<&str> = Self::WORDS.iter().map(|(word, _)| *word).collect();
                 let nearest = crate::spec::nearest(given, words.iter().copied());
                 let complaint = format!("must be one of {} or {{\"step\": k}}, found \"{given}\"", words.join(", "));
                 place.invalid(complaint).nearest(nearest)
@@ -275,6 +279,7 @@ impl FromJson for BreakdownAt {
 
 /// Between which steps times are counted, and into how many bars of one width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HistogramOf {
     /// The step from which times are taken, counted from 1; the first by default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -297,6 +302,7 @@ impl FromJson for HistogramOf {
 
 /// Which people of a funnel are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PeopleOf {
     /// The step, counted from 1.
     pub step: usize,

@@ -51,6 +51,7 @@ impl Word for Order {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Journey {
     /// Any id of the person.
     pub distinct_id: String,
@@ -62,6 +63,7 @@ pub struct Journey {
     pub order: Order,
     /// Where the page begins: the `next` of the page before; by default the first.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub cursor: Option<Cursor>,
     /// What all analyses share, of which a journey has range, zone and filter.
     #[serde(flatten)]
@@ -142,15 +144,19 @@ impl Journey {
     }
 }
 
+impl Journey {
+    /// All that its reader knows.
+    pub(crate) const FIELDS: Known = Known {
+        names: &[
+            &["distinct_id", "limit", "order", "cursor"],
+            &["range", "time_zone", "filter", "segment", "unit", "breakdown"],
+        ],
+    };
+}
+
 impl FromJson for Journey {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known {
-            names: &[
-                &["distinct_id", "limit", "order", "cursor"],
-                &["range", "time_zone", "filter", "segment", "unit", "breakdown"],
-            ],
-        };
-        let fields = Fields::open(value, place, &KNOWN)?;
+        let fields = Fields::open(value, place, &Self::FIELDS)?;
         let (segment, segments) = Scope::read_segments(fields.value("segment"))?;
         let scope = Scope {
             range: fields.read("range")?.unwrap_or_default(),

@@ -120,6 +120,7 @@ impl FromJson for PathWithin {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Paths {
     /// The events that a path may begin with; by default any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,6 +129,7 @@ pub struct Paths {
     #[serde(skip_serializing_if = "is_default")]
     pub direction: Direction,
     /// The most nodes of a path, the anchor included: 2 to [`MAX_DEPTH`].
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub depth: usize,
     /// How far its events may lie from the anchor.
     #[serde(skip_serializing_if = "is_default")]
@@ -312,15 +314,19 @@ impl Default for Paths {
     }
 }
 
+impl Paths {
+    /// All that its reader knows.
+    pub(crate) const FIELDS: Known = Known {
+        names: &[
+            &["anchor", "direction", "depth", "within", "collapse", "count", "node", "exclude", "end"],
+            SCOPE_FIELDS,
+        ],
+    };
+}
+
 impl FromJson for Paths {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known {
-            names: &[
-                &["anchor", "direction", "depth", "within", "collapse", "count", "node", "exclude", "end"],
-                SCOPE_FIELDS,
-            ],
-        };
-        let fields = Fields::open(value, place, &KNOWN)?;
+        let fields = Fields::open(value, place, &Self::FIELDS)?;
         let paths = Self {
             anchor: fields.read("anchor")?,
             direction: fields.word("direction")?.unwrap_or_default(),

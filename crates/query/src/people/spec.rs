@@ -169,22 +169,30 @@ impl FromJson for Search {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct People {
     /// What they are sorted by.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub sort: SortBy,
     /// Which end comes first.
+    #[cfg_attr(feature = "openapi", schema(required = false, rename = "order"))]
     pub direction: Direction,
     /// How many a page shows, 1 to [`MAX_PEOPLE`].
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub limit: usize,
     /// Where the page begins: the `next` of the page before; by default the first.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub cursor: Option<Cursor>,
     /// Whom to look for; by default everybody is shown.
     pub search: Option<Search>,
     /// The traits that are shown, at most [`MAX_TRAITS`].
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub traits: Vec<String>,
     /// Properties that say where somebody came from, at most [`MAX_TOUCH`](crate::spec::MAX_TOUCH): what the first and the last event with any of them says is shown.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub touch: Vec<String>,
     /// What analyses share, of which this has the segment and the zone that its dates are of.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub scope: Scope,
 }
 
@@ -345,12 +353,16 @@ impl Serialize for People {
     }
 }
 
+impl People {
+    /// All that its reader knows.
+    pub(crate) const FIELDS: Known = Known {
+        names: &[&["sort", "order", "limit", "cursor", "search", "traits", "touch"], &["segment", "time_zone"]],
+    };
+}
+
 impl FromJson for People {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known {
-            names: &[&["sort", "order", "limit", "cursor", "search", "traits", "touch"], &["segment", "time_zone"]],
-        };
-        let fields = Fields::open(value, place, &KNOWN)?;
+        let fields = Fields::open(value, place, &Self::FIELDS)?;
         let (segment, segments) = Scope::read_segments(fields.value("segment"))?;
         let people = Self {
             sort: fields.word("sort")?.unwrap_or_default(),

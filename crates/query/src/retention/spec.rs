@@ -32,13 +32,17 @@ use crate::{
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Retention {
     /// What begins; in JSON by default the same as `return`.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub start: Selector,
     /// What counts as coming back; in JSON by default the same as `start`.
     #[serde(rename = "return")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub returning: Selector,
     /// The calendar unit of cohorts and periods: hour, day, week or month; a day by default.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub interval: Interval,
     /// The first day of a week; Monday by default.
     #[serde(skip_serializing_if = "is_default")]
@@ -309,16 +313,20 @@ impl Retention {
     }
 }
 
+impl Retention {
+    /// All that its reader knows.
+    pub(crate) const FIELDS: Known = Known {
+        names: &[
+            &["start", "return", "interval", "week_start", "periods", "cohort", "period_zero", "min_occurrences"],
+            &["clock", "round_to", "returns", "criterion", "brackets", "measure", "property", "breakdown_match"],
+            SCOPE_FIELDS,
+        ],
+    };
+}
+
 impl FromJson for Retention {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known {
-            names: &[
-                &["start", "return", "interval", "week_start", "periods", "cohort", "period_zero", "min_occurrences"],
-                &["clock", "round_to", "returns", "criterion", "brackets", "measure", "property", "breakdown_match"],
-                SCOPE_FIELDS,
-            ],
-        };
-        let fields = Fields::open(value, place, &KNOWN)?;
+        let fields = Fields::open(value, place, &Self::FIELDS)?;
         let (start, returning) = match (fields.read("start")?, fields.read("return")?) {
             (Some(start), Some(returning)) => (start, returning),
             (Some(both), None) | (None, Some(both)) => (Selector::clone(&both), both),

@@ -56,8 +56,10 @@ impl Word for By {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Sessions {
     /// The longest time between two events of a session; 30 minutes by default.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub gap: Span,
     /// Whether exactly the gap cuts.
     #[serde(skip_serializing_if = "is_default")]
@@ -235,27 +237,19 @@ impl Sessions {
     }
 }
 
+impl Sessions {
+    /// All that its reader knows.
+    pub(crate) const FIELDS: Known = Known {
+        names: &[
+            &["gap", "gap_at", "max", "midnight", "by", "split_on", "page", "touch", "rows", "interval", "week_start"],
+            SCOPE_FIELDS,
+        ],
+    };
+}
+
 impl FromJson for Sessions {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known {
-            names: &[
-                &[
-                    "gap",
-                    "gap_at",
-                    "max",
-                    "midnight",
-                    "by",
-                    "split_on",
-                    "page",
-                    "touch",
-                    "rows",
-                    "interval",
-                    "week_start",
-                ],
-                SCOPE_FIELDS,
-            ],
-        };
-        let fields = Fields::open(value, place, &KNOWN)?;
+        let fields = Fields::open(value, place, &Self::FIELDS)?;
         let by = match fields.is_null("by") {
             true => By::Nothing,
             false => fields.word("by")?.unwrap_or_default(),

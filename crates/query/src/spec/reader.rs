@@ -67,11 +67,11 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.names.iter().flat_map(|names| names.iter()).any(|known| *known == name)
     }
 
-    fn all(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'static str> {
         self.names.iter().flat_map(|names| names.iter().copied())
     }
 }

@@ -20,6 +20,7 @@ pub(crate) const SCOPE_FIELDS: &[&str] =
 
 /// The parameters that all analyses share; their fields stand beside `steps`, `series` and the like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Scope {
     /// The range asked about; by default all that the store holds.
     #[serde(skip_serializing_if = "Range::is_default")]
@@ -32,9 +33,11 @@ pub struct Scope {
     pub filter: Option<String>,
     /// The only people that the question is about; by default everybody.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::openapi::Segments>))]
     pub segment: Option<Segment>,
     /// Several segments that the same is asked about, side by side, in place of one; at most [`MAX_SEGMENTS`].
     #[serde(rename = "segment", skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub segments: Vec<NamedSegment>,
     /// Whom to count.
     #[serde(skip_serializing_if = "is_default")]

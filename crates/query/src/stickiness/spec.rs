@@ -31,10 +31,12 @@ use crate::{
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Stickiness {
     /// What makes one active.
     pub event: Selector,
     /// The calendar unit of a bucket; a day by default.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub interval: Interval,
     /// The first day of a week; Monday by default.
     #[serde(skip_serializing_if = "is_default")]
@@ -125,11 +127,15 @@ impl Stickiness {
     }
 }
 
+impl Stickiness {
+    /// All that its reader knows.
+    pub(crate) const FIELDS: Known =
+        Known { names: &[&["event", "interval", "week_start", "at_least", "min_occurrences"], SCOPE_FIELDS] };
+}
+
 impl FromJson for Stickiness {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known =
-            Known { names: &[&["event", "interval", "week_start", "at_least", "min_occurrences"], SCOPE_FIELDS] };
-        let fields = Fields::open(value, place, &KNOWN)?;
+        let fields = Fields::open(value, place, &Self::FIELDS)?;
         let stickiness = Self {
             event: fields.require("event")?,
             interval: fields.word("interval")?.unwrap_or_default(),

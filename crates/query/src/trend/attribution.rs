@@ -63,10 +63,13 @@ impl Word for AttributionModel {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Attribution {
     /// Who gets how much; all to the last touch by default.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub model: AttributionModel,
     /// How long before its conversion a touch may lie, at most; 30 days by default, and 0 is valid.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub window: Span,
     /// The touches; by default every event that has a value of the breakdown, or of one of its items.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,11 +16,13 @@ pub const MAX_ROLLING: usize = 1_000;
 
 /// One line of a trend: events and what is measured of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Series {
     /// The events.
     #[serde(flatten)]
     pub selector: Selector,
     /// What is measured; the count by default.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub measure: Measure,
     /// The property that is measured, where the measure is one of a property.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,10 +155,13 @@ impl FromJson for Said {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Trend {
     /// The lines, in order; the first ranks the breakdown values.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1))]
     pub series: Vec<Series>,
     /// The calendar unit of a bucket; a day by default.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     pub interval: Interval,
     /// The first day of a week; Monday by default.
     #[serde(skip_serializing_if = "is_monday")]
@@ -396,12 +401,16 @@ impl Trend {
     }
 }
 
+impl Trend {
+    /// All that its reader knows.
+    pub(crate) const FIELDS: Known = Known {
+        names: &[&["series", "interval", "week_start", "rolling", "cumulative", "formula", "name"], SCOPE_FIELDS],
+    };
+}
+
 impl FromJson for Trend {
     fn from_json(value: &Value, place: &Place) -> Result<Self, SpecError> {
-        const KNOWN: Known = Known {
-            names: &[&["series", "interval", "week_start", "rolling", "cumulative", "formula", "name"], SCOPE_FIELDS],
-        };
-        let fields = Fields::open(value, place, &KNOWN)?;
+        let fields = Fields::open(value, place, &Self::FIELDS)?;
         let mut said: Vec<Said> = fields.require("series")?;
         let rolling: Option<usize> = fields.read("rolling")?;
         let cumulative = fields.read("cumulative")?.unwrap_or(false);

@@ -8,6 +8,8 @@ mod analyses;
 mod cases;
 mod common;
 mod core;
+#[cfg(feature = "openapi")]
+mod document;
 mod files;
 mod filters;
 #[path = "oracle/lowering.rs"]

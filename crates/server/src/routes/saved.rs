@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use pugmark::{Defined, Definition, Query, QueryResult, Sequence};
+use pugmark::{Defined, Definition, Query, QueryResult, Segment, Sequence};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::query::of_question;
@@ -31,16 +31,6 @@ struct SavedVersion {
     saved: Saved,
 }
 
-/// A segment, or the name of one that is saved.
-#[derive(ToSchema)]
-#[serde(untagged)]
-#[schema(as = Segment)]
-#[expect(dead_code, reason = "it is never made: the derive reads off what the document says of it")]
-enum SegmentForm {
-    Tree(Map<String, Value>),
-    Name(String),
-}
-
 /// A question, a segment, or a cohort: exactly one of them.
 #[derive(Deserialize, Serialize, ToSchema)]
 struct Saved {
@@ -50,7 +40,7 @@ struct Saved {
     #[schema(value_type = Option<Query>)]
     question: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<SegmentForm>)]
+    #[schema(value_type = Option<Segment>)]
     segment: Option<Value>,
     /// Numbers of distinct ids.
     #[serde(skip_serializing_if = "Option::is_none")]

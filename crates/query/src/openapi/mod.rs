@@ -1,10 +1,10 @@
 //! Schemas of what serialises by hand, for the document of an API over HTTP that answers with it.
 
+mod question;
+
 use std::borrow::Cow;
 
-use utoipa::openapi::schema::{
-    AdditionalProperties, AnyOfBuilder, ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type,
-};
+use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -19,9 +19,11 @@ use crate::people::{Found as FoundBy, People, PeopleResult, Told};
 use crate::person::PersonEvent;
 use crate::retention::{Retention, RetentionResult};
 use crate::sessions::{Sessions, SessionsResult};
-use crate::spec::{ANALYSES, GroupLabel, GroupValue, Query};
+use crate::spec::{GroupLabel, GroupValue};
 use crate::stickiness::{Stickiness, StickinessResult};
 use crate::trend::{Trend, TrendResult};
+
+pub(crate) use question::Segments;
 
 type Found = Vec<(String, RefOr<Schema>)>;
 
@@ -157,29 +159,6 @@ answers! {
     Audience => AudienceResult,
     People => PeopleResult,
 }
-
-/// Of what an analysis takes it says no more than that it is an object: `docs/semantics.md`, section 6, does.
-impl PartialSchema for Query {
-    fn schema() -> RefOr<Schema> {
-        let object = ObjectBuilder::new()
-            .property("as_of", u64::schema())
-            .property("strict_names", bool::schema())
-            .property("explain", bool::schema())
-            .property("timeout", String::schema())
-            .additional_properties(Some(AdditionalProperties::FreeForm(false)))
-            .min_properties(Some(1));
-        // A segment that is saved is asked for by its name.
-        let named = SchemaType::from_iter([Type::Object, Type::String]);
-        let analysis = |name: &str| {
-            let object = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(true)));
-            if name == Audience::NAME { object.schema_type(named.clone()) } else { object }
-        };
-        let object = ANALYSES.iter().fold(object, |object, name| object.property(*name, analysis(name)));
-        object.description(Some("One analysis, and what stands beside it")).into()
-    }
-}
-
-impl ToSchema for Query {}
 
 impl PartialSchema for QueryResult {
     fn schema() -> RefOr<Schema> {
