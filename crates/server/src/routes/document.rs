@@ -17,6 +17,7 @@ pub(super) fn text(document: &OpenApi) -> serde_json::Result<String> {
     }
     for operation in operations(&mut document) {
         describe_responses(operation);
+        tell_headers(operation);
     }
     serde_json::to_string(&document)
 }
@@ -32,6 +33,34 @@ fn describe_responses(operation: &mut Map<String, Value>) {
     let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
     for response in responses.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
         response.entry("description").or_insert_with(|| summary.clone());
+    }
+}
+
+/// What every answer has in its head, and what those of operations with a key have; an operation without one wants none.
+fn tell_headers(operation: &mut Map<String, Value>) {
+    let header = |schema: Value, text: &str| json!({ "schema": schema, "description": text });
+    let seconds = || json!({ "type": "integer", "minimum": 0 });
+    let with_key = operation.entry("security").or_insert_with(|| json!([])) != &json!([]);
+    let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
+    for (status, response) in responses.into_iter().flatten() {
+        let mut headers = Map::new();
+        headers.insert(
+            "X-Request-Id".to_owned(),
+            header(json!({ "type": "string" }), "By which the log knows the request"),
+        );
+        if matches!(status.as_str(), "429" | "503") {
+            headers.insert("Retry-After".to_owned(), header(seconds(), "In how many seconds to come again"));
+        }
+        if with_key && (status == "429" || status.starts_with('2')) {
+            for (name, text) in [
+                ("RateLimit-Limit", "How much the key may send at once, where that is bounded"),
+                ("RateLimit-Remaining", "How much of it is left"),
+                ("RateLimit-Reset", "In how many seconds all of it is there again"),
+            ] {
+                headers.insert(name.to_owned(), header(seconds(), text));
+            }
+        }
+        response["headers"] = headers.into();
     }
 }
 

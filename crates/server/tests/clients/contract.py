@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Everything that the document of a real server allows is sent to it, and much that it does not: no answer is a fault, and none has a status, a type or a form that the document does not tell of.
+"""Everything that the document of a real server allows is sent to it, and much that it does not: no answer is a fault, and none has a status, a type, a head or a form that the document does not tell of.
 
 `contract.py PUGMARK [SECONDS]`; needs schemathesis.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from check import Server
 
-CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance"
 REVOKES = "/v1/keys/{id}"
 
 

@@ -12,6 +12,9 @@ use crate::Bench;
 /// What has names of the user's own, and what questions are made of.
 const FREE: [&str; 6] = ["properties", "traits", "first_touch", "last_touch", "question", "segment"];
 
+/// What is asked without a key, or with one in the address.
+const KEYLESS: [&str; 4] = ["/health/live", "/health/ready", "/v1/pixel/{kind}", "/v1/projects/{key}/settings"];
+
 struct Document {
     document: Value,
     /// All that a field of an answer may be called.
@@ -218,7 +221,10 @@ async fn the_document_is_one_that_clients_are_made_of() {
         assert!(ids.insert(id.to_owned()), "{id} is the id of two");
         for (status, response) in operation["responses"].as_object().unwrap() {
             assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path} {status}");
+            assert!(response["headers"]["X-Request-Id"].is_object(), "{method} {path} {status}");
+            assert_eq!(response["headers"]["Retry-After"].is_object(), ["429", "503"].contains(&status.as_str()));
         }
+        assert_eq!(operation["security"] == json!([]), KEYLESS.contains(&path.as_str()), "{method} {path}");
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             assert!(parameter["schema"]["type"].is_string(), "{method} {path}: {parameter}");
         }
