@@ -8,10 +8,10 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Result as DataFusionResult};
+use datafusion::common::{Column, DFSchema, Result as DataFusionResult};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::sqlparser::ast::{
-    Expr as SqlExpr, ObjectName, Query, Select, TableFactor, TableWithJoins, Visit, Visitor,
+    Expr as SqlExpr, GroupByExpr, ObjectName, Query, Select, TableFactor, TableWithJoins, Visit, Visitor,
 };
 
 use crate::error::{Error, Result};
@@ -28,8 +28,11 @@ const LOOKUPS_MAX: u64 = 400_000_000;
 const SUBQUERIES_DEPTH_MAX: u64 = 10;
 /// The most tables of one `FROM`: the time to join them in a plan grows with the cube of their number.
 const JOINED_MAX: u64 = 64;
-/// The most columns of a `CUBE`, which groups by every subset of them.
-const CUBE_MAX: u64 = 12;
+/// The most columns that the groupings of one `GROUP BY` have together: a `CUBE` of 12 columns groups by 4,096 subsets of them.
+const GROUPED_MAX: u64 = 100_000;
+/// How deep an expression may be. It is evaluated part below part, on threads of tokio: their 2 MiB last for 500 where nothing is optimised, and for more than
+/// a statement can say where it is.
+const DEPTH_MAX: u64 = 475;
 
 /// Whether the tables of a statement are within bounds: to make a plan of it takes as long as they are written out.
 ///
@@ -41,9 +44,7 @@ pub(crate) fn check_tables<T: Visit>(tree: &T) -> Result<()> {
     if let ControlFlow::Break(error) = tree.visit(&mut tables) {
         return Err(error);
     }
-    let whole = tables.open.pop().unwrap_or_default().extent;
-    too_many(whole.tables, STEPS_MAX, "tables")?;
-    at_most(whole.depth, SUBQUERIES_DEPTH_MAX, "the statement has", "subqueries inside each other")
+    tables.open.pop().unwrap_or_default().extent.check()
 }
 
 /// What the queries of a statement have, with what they name.
@@ -72,6 +73,13 @@ struct OfTables {
     depth: u64,
 }
 
+impl OfTables {
+    fn check(self) -> Result<()> {
+        at_most(self.depth, SUBQUERIES_DEPTH_MAX, "the statement has", "subqueries inside each other")?;
+        too_many(self.tables, STEPS_MAX, "tables")
+    }
+}
+
 impl Tables {
     fn add(&mut self, more: OfTables) {
         if let Some(Open { extent, .. }) = self.open.last_mut() {
@@ -89,11 +97,16 @@ impl Visitor for Tables {
         self.named
             .extend(tables.map(|table| (std::ptr::from_ref(&*table.query), table.alias.name.value.to_lowercase())));
         self.open.push(Open { extent: OfTables { tables: 1, depth: 0 }, expressions: 0 });
-        ControlFlow::Continue(())
+        // Each of them may be a join.
+        ends(at_most(query.pipe_operators.len() as u64, JOINED_MAX, "a query has", "pipe operators"))
     }
 
     fn post_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
         let mut extent = self.open.pop().unwrap_or_default().extent;
+        // Also of a table that nobody names: it is planned all the same.
+        if let Err(error) = extent.check() {
+            return ControlFlow::Break(error);
+        }
         match self.named.get(&std::ptr::from_ref(query)) {
             Some(name) => {
                 let known = self.known.entry(name.clone()).or_default();
@@ -101,7 +114,10 @@ impl Visitor for Tables {
                 known.depth = known.depth.max(extent.depth);
             }
             None => {
-                extent.depth += u64::from(self.open.last().is_some_and(|above| above.expressions > 0));
+                if self.open.last().is_some_and(|above| above.expressions > 0) {
+                    extent.depth += 1;
+                    extent.tables = extent.tables.saturating_mul(2);
+                }
                 self.add(extent);
             }
         }
@@ -117,17 +133,16 @@ impl Visitor for Tables {
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Self::Break> {
         let joined = select.from.iter().map(joined).sum();
-        ends(at_most(joined, JOINED_MAX, "a FROM joins", "tables"))
+        ends(at_most(joined, JOINED_MAX, "a FROM joins", "tables").and_then(|()| {
+            at_most(grouped(&select.group_by), GROUPED_MAX, "a GROUP BY has", "columns in all of its groupings")
+        }))
     }
 
-    fn pre_visit_expr(&mut self, expr: &SqlExpr) -> ControlFlow<Self::Break> {
+    fn pre_visit_expr(&mut self, _: &SqlExpr) -> ControlFlow<Self::Break> {
         if let Some(open) = self.open.last_mut() {
             open.expressions += 1;
         }
-        match expr {
-            SqlExpr::Cube(columns) => ends(at_most(columns.len() as u64, CUBE_MAX, "a CUBE has", "columns")),
-            _ => ControlFlow::Continue(()),
-        }
+        ControlFlow::Continue(())
     }
 
     fn post_visit_expr(&mut self, _: &SqlExpr) -> ControlFlow<Self::Break> {
@@ -146,6 +161,26 @@ fn joined(tables: &TableWithJoins) -> u64 {
             _ => 1,
         })
         .sum()
+}
+
+/// How many columns a `GROUP BY` has with all of its groupings written out: each of one expression with each of the others.
+fn grouped(group_by: &GroupByExpr) -> u64 {
+    let GroupByExpr::Expressions(expressions, _) = group_by else { return 0 };
+    let (mut groupings, mut columns) = (1_u64, 0_u64);
+    for expression in expressions {
+        let (more, of) = match expression {
+            SqlExpr::Cube(parts) => (1_u64.checked_shl(parts.len() as u32).unwrap_or(u64::MAX), parts),
+            SqlExpr::Rollup(parts) => (parts.len() as u64 + 1, parts),
+            SqlExpr::GroupingSets(parts) => (parts.len() as u64, parts),
+            _ => {
+                columns += 1;
+                continue;
+            }
+        };
+        groupings = groupings.saturating_mul(more.max(1));
+        columns = columns.saturating_add(of.iter().map(|part| part.len() as u64).sum());
+    }
+    groupings.saturating_mul(columns)
 }
 
 fn at_most(found: u64, most: u64, has: &str, what: &str) -> Result<()> {
@@ -188,8 +223,23 @@ struct Extent {
     height: u64,
     /// The fields that are looked through for the columns it names.
     lookups: u64,
-    /// The parts of what each column is made of.
-    columns: Vec<u64>,
+    /// What each column is made of.
+    columns: Vec<Made>,
+}
+
+/// How large an expression is once what its columns are made of is written out.
+#[derive(Clone, Copy)]
+struct Made {
+    parts: u64,
+    depth: u64,
+}
+
+impl Made {
+    const ONE: Self = Self { parts: 1, depth: 1 };
+
+    fn larger(self, other: Self) -> Self {
+        Self { parts: self.parts.max(other.parts), depth: self.depth.max(other.depth) }
+    }
 }
 
 /// By where the step lies: what a statement names is there once.
@@ -236,47 +286,51 @@ impl Extents {
     }
 }
 
-/// The parts of what each column of a step is made of, and how often the step names a column.
-fn columns(plan: &LogicalPlan, below: &[Rc<Extent>]) -> Result<(Vec<u64>, u64)> {
+/// What each column of a step is made of, and how often the step names a column.
+fn columns(plan: &LogicalPlan, below: &[Rc<Extent>]) -> Result<(Vec<Made>, u64)> {
     let inputs = plan.inputs();
     let (mut each, mut named) = (Vec::new(), 0);
     plan.apply_expressions(|expr| {
-        let (parts, columns) = parts(expr, &inputs, below)?;
-        each.push(parts);
-        named += columns;
+        each.push(made(expr, &inputs, below, &mut named)?);
         Ok(TreeNodeRecursion::Continue)
     })?;
-    too_many(each.iter().copied().fold(0, u64::saturating_add), PARTS_MAX, "parts of an expression")?;
+    too_many(each.iter().map(|made| made.parts).fold(0, u64::saturating_add), PARTS_MAX, "parts of an expression")?;
+    let deepest = each.iter().map(|made| made.depth).max().unwrap_or(0);
+    too_many(deepest, DEPTH_MAX, "parts of an expression inside each other")?;
     let width = plan.schema().fields().len();
     let through = || below.iter().flat_map(|input| input.columns.iter().copied());
     let columns = match plan {
         LogicalPlan::Projection(_) if each.len() == width => each,
         LogicalPlan::Aggregate(aggregate) => {
             let groups = each.into_iter().take(aggregate.group_expr.len());
-            groups.chain(std::iter::repeat(1)).take(width).collect()
+            groups.chain(std::iter::repeat(Made::ONE)).take(width).collect()
         }
-        LogicalPlan::Window(_) => through().chain(std::iter::repeat(1)).take(width).collect(),
+        LogicalPlan::Window(_) => through().chain(std::iter::repeat(Made::ONE)).take(width).collect(),
         _ if through().count() == width => through().collect(),
         // Whichever it is made of.
-        _ => vec![through().max().unwrap_or(1); width],
+        _ => vec![through().fold(Made::ONE, Made::larger); width],
     };
     Ok((columns, named))
 }
 
-/// The parts of an expression with what its columns are made of, and how often it names a column.
-fn parts(expr: &Expr, inputs: &[&LogicalPlan], below: &[Rc<Extent>]) -> DataFusionResult<(u64, u64)> {
-    let of_column = |schema: &DFSchema, extent: &Extent, expr: &Expr| match expr {
-        Expr::Column(column) => schema.maybe_index_of_column(column).and_then(|at| extent.columns.get(at).copied()),
-        _ => None,
+/// An expression with what its columns are made of; each that it names is added to `named`.
+fn made(expr: &Expr, inputs: &[&LogicalPlan], below: &[Rc<Extent>], named: &mut u64) -> DataFusionResult<Made> {
+    let of_column = |schema: &DFSchema, extent: &Extent, column: &Column| {
+        schema.maybe_index_of_column(column).and_then(|at| extent.columns.get(at).copied())
     };
-    let (mut count, mut named) = (0_u64, 0_u64);
-    expr.apply(|part| {
-        named += u64::from(matches!(part, Expr::Column(_)));
-        let made_of = inputs.iter().zip(below).find_map(|(input, extent)| of_column(input.schema(), extent, part));
-        count = count.saturating_add(made_of.unwrap_or(1));
+    if let Expr::Column(column) = expr {
+        *named += 1;
+        let found = inputs.iter().zip(below).find_map(|(input, extent)| of_column(input.schema(), extent, column));
+        return Ok(found.unwrap_or(Made::ONE));
+    }
+    let mut whole = Made::ONE;
+    expr.apply_children(|part| {
+        let of_part = made(part, inputs, below, named)?;
+        whole.parts = whole.parts.saturating_add(of_part.parts);
+        whole.depth = whole.depth.max(of_part.depth + 1);
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok((count, named))
+    Ok(whole)
 }
 
 #[cfg(test)]

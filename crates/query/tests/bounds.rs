@@ -376,6 +376,35 @@ fn what_a_plan_would_be_made_of_for_good_is_refused() {
             list.join(", ")
         )
     };
+    let rollups = |columns: usize| {
+        let rollup = format!("ROLLUP({})", vec!["number"; columns].join(", "));
+        format!("SELECT count(*) FROM (SELECT count(*) FROM events WHERE number < 9 GROUP BY {rollup}, {rollup}) t")
+    };
+    let beside_a_cube = |columns: usize| {
+        let cube = format!("CUBE({})", vec!["number"; columns].join(", "));
+        let beside = vec!["event"; columns * columns / 2].join(", ");
+        format!("SELECT count(*) FROM (SELECT count(*) FROM events WHERE number < 9 GROUP BY {cube}, {beside}) t")
+    };
+    let piped = |times: usize| {
+        let joins: String = (1..=times).map(|at| format!(" |> CROSS JOIN (VALUES (1)) e{at}")).collect();
+        format!("SELECT number FROM events WHERE number = 1{joins}")
+    };
+    // A table of a WITH is planned whether it is named or not.
+    let unused = |times: usize| {
+        let tables: Vec<String> =
+            (1..=times).map(|at| format!("t{at} AS (SELECT x.a FROM t{} x, t{} y)", at - 1, at - 1)).collect();
+        format!("WITH t0 AS (SELECT number AS a FROM events), {} SELECT 1", tables.join(", "))
+    };
+    // Through each of the tables a condition is moved to what is evaluated.
+    let deep = |times: usize| {
+        let calls = format!("{}a{}", "abs(".repeat(50), ")".repeat(50));
+        let tables: Vec<String> =
+            (1..=times).map(|at| format!("t{at} AS (SELECT {calls} AS a FROM t{})", at - 1)).collect();
+        format!(
+            "WITH t0 AS (SELECT number AS a FROM events), {} SELECT count(*) FROM t{times} WHERE a > 0",
+            tables.join(", ")
+        )
+    };
     for (statement, most, said) in [
         (&scalars as &dyn Fn(usize) -> String, 10, "subqueries inside each other, at most 10"),
         (&lists, 10, "subqueries inside each other, at most 10"),
@@ -384,7 +413,12 @@ fn what_a_plan_would_be_made_of_for_good_is_refused() {
         (&joins, 64, "tables, at most 64"),
         (&listed, 64, "tables, at most 64"),
         (&nested, 64, "tables, at most 64"),
-        (&cube, 12, "columns, at most 12"),
+        (&cube, 12, "columns in all of its groupings, at most 100000"),
+        (&rollups, 36, "columns in all of its groupings, at most 100000"),
+        (&beside_a_cube, 12, "columns in all of its groupings, at most 100000"),
+        (&piped, 64, "pipe operators, at most 64"),
+        (&unused, 11, "tables, at most 10000"),
+        (&deep, 9, "parts of an expression inside each other, at most 475"),
     ] {
         let begun = Instant::now();
         for found in [most + 1, 4 * most] {
@@ -417,14 +451,16 @@ fn a_statement_may_be_nested_as_deep_as_is_allowed() {
             (1..=times).map(|at| format!("t{at} AS ({})", step.replace("{}", &format!("t{}", at - 1)))).collect();
         format!("WITH t0 AS (SELECT number AS a FROM events), {} SELECT count(*) FROM t{times}", steps.join(", "))
     };
+    let unlike: String = (0..450).map(|at| format!(" OR text LIKE '%x{at}y'")).collect();
     for (statement, answer) in [
         (around(60, "SELECT * FROM ({})", "SELECT count(*) FROM events"), "3000"),
         (around(60, "SELECT max(a) AS a FROM ({})", "SELECT count(*) AS a FROM events"), "3000"),
         (format!("SELECT count(*) FROM {}", around(60, "(SELECT number + 1 AS number FROM {} t)", "events")), "3000"),
         (format!("SELECT {}", around(100, "({})", "1")), "1"),
         (format!("SELECT {}", around(50, "abs({})", "1")), "1"),
-        (format!("SELECT {}", vec!["1"; 900].join(" + ")), "900"),
-        (format!("SELECT count(*) FROM events WHERE {}", vec!["event = 'x'"; 450].join(" OR ")), "0"),
+        (format!("SELECT {}", vec!["1"; 470].join(" + ")), "470"),
+        (format!("SELECT max(number{}) FROM events", " + number".repeat(470)), "1412529"),
+        (format!("SELECT count(*) FROM events WHERE event = ''{unlike}"), "0"),
         (named(190, "SELECT a FROM {} WHERE a >= 0"), "3000"),
         (named(190, "SELECT DISTINCT a FROM {}"), "3000"),
         (named(190, "SELECT a FROM {} ORDER BY a LIMIT 100000"), "3000"),

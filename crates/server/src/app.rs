@@ -18,7 +18,7 @@ use tracing::{Instrument, Span};
 use crate::body::Queue;
 use crate::config::Config;
 use crate::control::Control;
-use crate::limits::{HELD_BACK_BYTES, PARTS_WAITING_MAX};
+use crate::limits::{HELD_BACK_BYTES, PARTS_WAITING_MAX, QUERY_STACK_BYTES};
 use crate::metrics::{Metrics, OfKind};
 use crate::problem::{Answer, Problem};
 use crate::project::Projects;
@@ -79,6 +79,8 @@ impl Server {
         let queries = Builder::new_multi_thread()
             .worker_threads(config.query_threads)
             .thread_name("pugmark-query")
+            // What an expression is made of is evaluated part below part, as deep as it is nested.
+            .thread_stack_size(QUERY_STACK_BYTES)
             .enable_time()
             .build()
             .map_err(io)?;

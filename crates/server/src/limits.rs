@@ -24,6 +24,8 @@ pub const HEADERS_MAX_BYTES: usize = 32 << 10;
 pub const ROWS_OF_A_GROUP: usize = 65_536;
 /// Bytes of an answer that are handed to a connection at once.
 pub const PIECE_BYTES: usize = 16 << 10;
+/// The stack of a thread that answers questions, in bytes: memory that is taken only as far as it is needed.
+pub const QUERY_STACK_BYTES: usize = 32 << 20;
 /// Parts of an answer that wait for whoever asked to take them.
 pub const PARTS_WAITING_MAX: usize = 4;
 /// Bytes of an answer that are there before the first is sent.

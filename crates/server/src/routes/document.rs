@@ -51,7 +51,7 @@ fn tell_headers(operation: &mut Map<String, Value>) {
         if matches!(status.as_str(), "429" | "503") {
             headers.insert("Retry-After".to_owned(), header(seconds(), "In how many seconds to come again"));
         }
-        if with_key && (status == "429" || status.starts_with('2')) {
+        if with_key {
             for (name, text) in [
                 ("RateLimit-Limit", "How much the key may send at once, where that is bounded"),
                 ("RateLimit-Remaining", "How much of it is left"),

@@ -183,7 +183,7 @@ class Browser:
             flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--ignore-certificate-errors", "--remote-debugging-port=0"]
             process = subprocess.Popen([self.chromium, *flags, f"--user-data-dir={profile}", address], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
-                until(lambda: is_there() and time.monotonic() - between.last > QUIET_S, 90, name)
+                until(lambda: is_there() and time.monotonic() - between.last > QUIET_S, 180, name)
             finally:
                 process.kill()
                 process.wait()
