@@ -26,7 +26,7 @@ const HEIGHT_MAX: u64 = 1_000;
 const LOOKUPS_MAX: u64 = 400_000_000;
 /// The most subqueries in conditions and columns inside each other: each doubles how often the innermost is gone through.
 const SUBQUERIES_DEPTH_MAX: u64 = 10;
-/// The most tables of one `FROM`: the time to join them in a plan grows with the cube of their number.
+/// The most tables of one `FROM`, and the most pipe operators of a query, each of which may be a join: the time to join them in a plan grows with the cube of their number.
 const JOINED_MAX: u64 = 64;
 /// The most columns that the groupings of one `GROUP BY` have together: a `CUBE` of 12 columns groups by 4,096 subsets of them.
 const GROUPED_MAX: u64 = 100_000;

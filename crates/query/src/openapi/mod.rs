@@ -1,4 +1,4 @@
-//! Schemas of what serialises by hand, for the document of an API over HTTP that answers with it.
+//! Schemas of questions and of what serialises by hand, for the document of an API over HTTP that answers with it.
 
 mod question;
 

@@ -285,6 +285,7 @@ fn flat(schema: Schema) -> Option<Object> {
                 let part = match item {
                     RefOr::T(schema) => flat(schema)?,
                     RefOr::Ref(to) if to.ref_location.ends_with("/Selector") => flat(Selector::schema().into())?,
+                    // Beside selectors only what all questions share is flattened.
                     RefOr::Ref(_) => flat(Scope::schema().into())?,
                 };
                 whole.schema_type = part.schema_type;
